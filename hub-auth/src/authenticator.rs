@@ -1,0 +1,145 @@
+//! The conversation between the hub and whoever knows its users.
+
+mod pending;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+pub use self::pending::PendingLogin;
+use crate::{AuthError, Claims, error::excerpt};
+
+/// Finds out who a person is.
+///
+/// A provider either asks with a form or sends the browser away and gets it back
+/// on a callback URL; [`Authenticator::offer`] tells which. Whether a known
+/// person is *let in* is not decided here but by
+/// [`AccessPolicy`](crate::AccessPolicy).
+#[async_trait]
+pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
+    /// A stable id that is stored with each identity: `github`, `password`.
+    fn provider(&self) -> &str;
+
+    /// What the sign-in page offers.
+    fn offer(&self) -> Offer;
+
+    /// Begins a sign-in: where to send the browser, and what to remember until it
+    /// comes back. `None` if this provider asks with a form.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Internal`] if the address cannot be made.
+    fn begin(&self) -> Result<Option<LoginStart>, AuthError>;
+
+    /// Ends a sign-in: turns the person's answer into what the provider knows
+    /// about them.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::WrongAnswer`] if the answer is of the other kind, otherwise
+    /// as the variants say.
+    ///
+    /// # Cancellation
+    ///
+    /// May be dropped at any time. A failed try is counted before it is looked
+    /// at, so that dropping it does not make it free.
+    async fn finish(&self, answer: Answer) -> Result<Claims, AuthError>;
+}
+
+/// How a provider wants people to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A form with name and password.
+    Form,
+    /// A button that leads to another site.
+    Redirect {
+        /// The site's name for the button, such as `GitHub`.
+        service: String,
+    },
+}
+
+/// The first half of a sign-in by redirect.
+#[derive(Clone, Debug)]
+pub struct LoginStart {
+    /// Where to send the browser.
+    pub redirect: Url,
+    /// What the browser has to bring back, encrypted, in a cookie.
+    pub pending: PendingLogin,
+}
+
+/// What the person, or their browser, sent to end a sign-in.
+#[derive(Debug)]
+pub enum Answer {
+    /// The fields of the form.
+    Form {
+        /// The name as typed.
+        username: String,
+        /// The password as typed.
+        password: SecretString,
+    },
+    /// The browser came back from the provider.
+    Callback {
+        /// What this browser remembered of the sign-in.
+        pending: PendingLogin,
+        /// The query of the callback.
+        callback: Callback,
+    },
+}
+
+/// The query of the callback URL, RFC 6749 section 4.1.2. Nothing in it can be
+/// trusted before its `state` was compared.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Callback {
+    /// The one-time code for the token endpoint.
+    pub code: Option<SecretString>,
+    /// What we sent along, unchanged if all is well.
+    pub state: Option<String>,
+    /// A code for what went wrong.
+    pub error: Option<String>,
+    /// The same in words.
+    pub error_description: Option<String>,
+}
+
+impl Callback {
+    /// The id inside `state`, by which the hub finds the cookie of this sign-in
+    /// among several. `None` if the state is absent or not of our making.
+    pub fn state_id(&self) -> Option<String> {
+        pending::state_id(self.state.as_deref()?)
+    }
+
+    /// What the provider complained about, fit to be shown; `None` if it did not.
+    pub fn complaint(&self) -> Option<String> {
+        let error = self.error.as_deref()?;
+        Some(excerpt(self.error_description.as_deref().unwrap_or(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_finds_its_pending_login_by_the_state() {
+        let pending = PendingLogin::generate();
+        let callback = Callback { state: Some(pending.state()), ..Callback::default() };
+        assert_eq!(callback.state_id().as_deref(), Some(pending.state_id()));
+        assert_eq!(Callback::default().state_id(), None);
+    }
+
+    #[test]
+    fn a_complaint_prefers_the_description() {
+        let callback = Callback {
+            error: Some("access_denied".to_owned()),
+            error_description: Some("The user has\ndenied".to_owned()),
+            ..Callback::default()
+        };
+        assert_eq!(callback.complaint().as_deref(), Some("The user has denied"));
+        let callback = Callback { error: Some("access_denied".to_owned()), ..Callback::default() };
+        assert_eq!(callback.complaint().as_deref(), Some("access_denied"));
+        assert_eq!(Callback::default().complaint(), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! Why a sign-in did not succeed, and why a configuration was refused.
+
+use std::time::Duration;
+
+use hub_names::InvalidName;
+
+/// The cause of an error, without the name of the library that found it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Longest piece of foreign text that we repeat in a message.
+const EXCERPT_CHARS: usize = 200;
+
+/// Why a person was not signed in.
+///
+/// Variants are split by what the hub does next: ask again, explain, or call the
+/// operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The provider sent the person back with `error=` instead of a code, most
+    /// often because they pressed "cancel".
+    #[error("the sign-in was refused: {description}")]
+    Denied {
+        /// What the provider said, cut and free of control characters.
+        description: String,
+    },
+
+    /// The answer does not belong to a sign-in that this browser began lately.
+    /// Starting again helps.
+    #[error("this sign-in cannot be finished: {reason}")]
+    Stale {
+        /// What did not fit.
+        reason: &'static str,
+    },
+
+    /// No such account, or not its password; deliberately not told apart.
+    #[error("invalid username or password")]
+    BadCredentials,
+
+    /// Too many failed tries for this account; a correct password is refused too.
+    #[error("too many failed tries for this account")]
+    TooManyTries {
+        /// How long until the next try is looked at.
+        retry_after: Duration,
+    },
+
+    /// The person is who they say, but is not let in.
+    #[error("{user} is not allowed to sign in: {reason}")]
+    NotAllowed {
+        /// The name of the account after normalisation.
+        user: String,
+        /// The rule that decided, for the person to read.
+        reason: String,
+    },
+
+    /// The provider's login name cannot be the name of an account here.
+    #[error("the login name {login:?} cannot be an account name here")]
+    InvalidName {
+        /// The name as the provider gave it, cut.
+        login: String,
+        /// The rule that it breaks.
+        source: InvalidName,
+    },
+
+    /// The provider refused the *hub*; only an operator can help.
+    #[error("{provider} refused this hub: {advice}")]
+    Misconfigured {
+        /// Whom we asked.
+        provider: String,
+        /// What is wrong and what to do about it.
+        advice: String,
+    },
+
+    /// The provider could not be asked; worth another try later.
+    #[error("{provider} could not be reached")]
+    Unreachable {
+        /// Whom we asked.
+        provider: String,
+        /// What went wrong on the way.
+        source: BoxError,
+    },
+
+    /// The provider answered with something we cannot use.
+    #[error("{provider} gave an unusable answer to the request for {what}")]
+    BadAnswer {
+        /// Whom we asked.
+        provider: String,
+        /// What we asked for.
+        what: &'static str,
+        /// What was wrong with the answer.
+        source: BoxError,
+    },
+
+    /// A form was sent to a provider that redirects, or the other way round.
+    #[error("this is not how {provider} signs people in")]
+    WrongAnswer {
+        /// Which authenticator was asked.
+        provider: String,
+    },
+
+    /// Our own side failed.
+    #[error("failed to {action}")]
+    Internal {
+        /// What was being done.
+        action: &'static str,
+        /// Why it failed.
+        source: BoxError,
+    },
+}
+
+/// Why an authenticator could not be built from its configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidConfig {
+    /// A setting that the operator has to change.
+    #[error("{key}: {reason}")]
+    Setting {
+        /// The key within the authenticator's section.
+        key: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// The host's certificate store is empty or unreadable, so that no HTTPS
+    /// server can be trusted.
+    #[error("no trusted certificate authorities found; install the package ca-certificates")]
+    TrustStore(#[source] BoxError),
+}
+
+impl InvalidConfig {
+    pub(crate) fn setting(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting { key: key.into(), reason: reason.into() }
+    }
+}
+
+/// Foreign text made fit for a page and a log line: control characters become
+/// blanks, and what is too long is cut.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut cut: String = chars.by_ref().take(EXCERPT_CHARS).collect();
+    if chars.next().is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_cut_and_loses_control_characters() {
+        assert_eq!(excerpt("a\r\n\u{1b}[31mb"), "a   [31mb");
+        assert_eq!(excerpt(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(excerpt(&"é".repeat(201)), format!("{}…", "é".repeat(200)));
+    }
+}

@@ -1,0 +1,231 @@
+//! `[auth.github]`: which GitHub, and who we are there.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::InvalidConfig;
+
+const GITHUB_URL: &str = "https://github.com/";
+const GITHUB_API_URL: &str = "https://api.github.com";
+
+/// Longest wait for one answer of GitHub.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which GitHub to ask, and the OAuth App that this hub is registered as.
+#[derive(Clone, Debug)]
+pub struct GithubConfig {
+    /// The OAuth App's client id.
+    pub client_id: String,
+    /// The OAuth App's client secret.
+    pub client_secret: SecretString,
+    /// Where GitHub sends the browser back to, exactly as registered.
+    pub callback_url: Url,
+    /// The site; `https://github.com` unless it is an Enterprise server.
+    pub url: Url,
+    /// Its REST API; derived from `url` if absent.
+    pub api_url: Option<Url>,
+    /// What to ask the person for; public data needs nothing.
+    pub scope: Vec<String>,
+    /// Longest wait for one answer.
+    pub timeout: Duration,
+}
+
+impl GithubConfig {
+    /// An OAuth App on github.com that sees public data only.
+    pub fn new(client_id: String, client_secret: SecretString, callback_url: Url) -> Self {
+        Self {
+            client_id,
+            client_secret,
+            callback_url,
+            url: GITHUB_URL.parse().expect("the constant is a URL"),
+            api_url: None,
+            scope: Vec::new(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// The site that the variables `GITHUB_URL`, `GITHUB_HOST` and `GITHUB_HTTP`
+    /// describe, in that order of precedence; github.com without them.
+    ///
+    /// A URL without scheme is taken as https, and `GITHUB_HTTP`, with any text,
+    /// makes a *host* plain http, as in OAuthenticator.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`] if the result is not the URL of a site.
+    pub fn site_url(
+        url: Option<&str>,
+        host: Option<&str>,
+        http: Option<&str>,
+    ) -> Result<Url, InvalidConfig> {
+        let set =
+            |text: Option<&str>| text.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        let text = match (set(url), set(host)) {
+            (Some(url), _) if url.contains("://") => url,
+            (Some(url), _) => format!("https://{url}"),
+            (None, Some(host)) if set(http).is_some() => format!("http://{host}"),
+            (None, Some(host)) => format!("https://{host}"),
+            (None, None) => GITHUB_URL.to_owned(),
+        };
+        let url = text.parse().map_err(|error| {
+            InvalidConfig::setting("url", format!("{text:?} is not a URL: {error}"))
+        })?;
+        check_site("url", &url)?;
+        Ok(url)
+    }
+
+    /// Finds what could not work, so that it is found at start.
+    pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+        let present = |key: &str, value: &str| match value {
+            "" => Err(InvalidConfig::setting(
+                key,
+                "is empty; GitHub shows it on the page of the OAuth App",
+            )),
+            padded if padded.trim() != padded => {
+                Err(InvalidConfig::setting(key, "begins or ends with white space"))
+            }
+            _ => Ok(()),
+        };
+        present("client_id", &self.client_id)?;
+        present("client_secret", self.client_secret.expose_secret())?;
+        check_site("url", &self.url)?;
+        if let Some(api) = &self.api_url {
+            check_site("api_url", api)?;
+        }
+        let callback = &self.callback_url;
+        if !is_http(callback) || callback.fragment().is_some() {
+            return Err(InvalidConfig::setting(
+                "callback_url",
+                format!("{:?} is not the http or https URL of a page", callback.as_str()),
+            ));
+        }
+        if let Some(scope) = self.scope.iter().find(|s| s.is_empty() || s.contains([' ', ','])) {
+            return Err(InvalidConfig::setting(
+                "scope",
+                format!("{scope:?} is not one scope; write each as a text of its own"),
+            ));
+        }
+        if self.timeout.is_zero() {
+            return Err(InvalidConfig::setting("timeout", "is zero, so no answer could arrive"));
+        }
+        Ok(())
+    }
+
+    /// The URL of a page of the site.
+    pub(super) fn site(&self, path: &str) -> Url {
+        below(&self.url, path)
+    }
+
+    /// Where the REST API begins, without a slash at the end.
+    pub(super) fn api_base(&self) -> String {
+        match &self.api_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if self.url.host_str() == Some("github.com") => GITHUB_API_URL.to_owned(),
+            None => self.site("/api/v3").into(),
+        }
+    }
+
+    /// Whether no request will be made over TLS, as with a stand-in on loopback.
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.url.scheme() == "http" && self.api_base().starts_with("http://")
+    }
+}
+
+/// `path` below `base`, which may end with a slash or not. Joining the two texts
+/// as they are gave `//api/v3` elsewhere.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+fn check_site(key: &str, url: &Url) -> Result<(), InvalidConfig> {
+    if !is_http(url) || url.query().is_some() || url.fragment().is_some() {
+        let reason =
+            format!("{:?} is not the address of a site, such as {GITHUB_URL}", url.as_str());
+        return Err(InvalidConfig::setting(key, reason));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidConfig::setting(key, "holds a user name or password; take it out"));
+    }
+    Ok(())
+}
+
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> GithubConfig {
+        GithubConfig::new(
+            "id".to_owned(),
+            "secret".into(),
+            "https://hub.test/hub/oauth_callback".parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_site_is_found_as_upstream_finds_it() {
+        let rows = [
+            (None, None, None, "https://github.com/"),
+            (Some(""), Some(" "), Some("1"), "https://github.com/"),
+            (Some("https://ghe.test/"), Some("other"), None, "https://ghe.test/"),
+            (Some("ghe.test"), None, Some("1"), "https://ghe.test/"),
+            (None, Some("ghe.test"), None, "https://ghe.test/"),
+            (None, Some("ghe.test:8080"), Some("1"), "http://ghe.test:8080/"),
+        ];
+        for (url, host, http, expected) in rows {
+            let site = GithubConfig::site_url(url, host, http).unwrap();
+            assert_eq!(site.as_str(), expected, "{url:?} {host:?} {http:?}");
+        }
+        for url in ["ftp://ghe.test", "https://", "https://ghe.test/?x", "https://a:b@ghe.test"] {
+            assert!(GithubConfig::site_url(Some(url), None, None).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_never_doubled() {
+        for (url, api) in [
+            ("https://github.com", "https://api.github.com"),
+            ("https://github.com/", "https://api.github.com"),
+            ("https://ghe.test", "https://ghe.test/api/v3"),
+            ("https://ghe.test/", "https://ghe.test/api/v3"),
+            ("https://ghe.test/git//", "https://ghe.test/git/api/v3"),
+        ] {
+            let config = GithubConfig { url: url.parse().unwrap(), ..config() };
+            assert_eq!(config.api_base(), api, "{url}");
+            assert!(!config.site("/login").path().contains("//"), "{url}");
+        }
+        let api_url = Some("https://api.ghe.test/".parse().unwrap());
+        assert_eq!(GithubConfig { api_url, ..config() }.api_base(), "https://api.ghe.test");
+    }
+
+    #[test]
+    fn what_cannot_work_names_its_key() {
+        assert!(config().check().is_ok());
+        let rows = [
+            ("client_id", GithubConfig { client_id: String::new(), ..config() }),
+            ("client_secret", GithubConfig { client_secret: "x\n".into(), ..config() }),
+            ("url", GithubConfig { url: "mailto:a@b".parse().unwrap(), ..config() }),
+            ("api_url", GithubConfig { api_url: Some("file:///x".parse().unwrap()), ..config() }),
+            ("callback_url", GithubConfig { callback_url: "data:x".parse().unwrap(), ..config() }),
+            ("scope", GithubConfig { scope: vec!["read:org user".to_owned()], ..config() }),
+            ("timeout", GithubConfig { timeout: Duration::ZERO, ..config() }),
+        ];
+        for (key, config) in rows {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn g1_the_secret_is_not_printed() {
+        let config = GithubConfig { client_secret: "hunter2".into(), ..config() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod authenticator;
+#[cfg(feature = "dummy")]
+mod dummy;
+mod error;
+#[cfg(feature = "github")]
+pub mod github;
+mod identity;
+#[cfg(feature = "password")]
+pub mod password;
+mod policy;
+pub mod provider;
+mod random;
+pub mod role;
+mod scope;
+mod token;
+mod userlist;
+
+pub use authenticator::{Answer, Authenticator, Callback, LoginStart, Offer, PendingLogin};
+#[cfg(feature = "dummy")]
+pub use dummy::DummyAuthenticator;
+pub use error::{AuthError, BoxError, InvalidConfig};
+#[cfg(feature = "github")]
+pub use github::{GithubAuthenticator, GithubConfig};
+pub use hub_names::{InvalidName, ServerKey, UserName};
+pub use identity::{Claims, Identity};
+#[cfg(feature = "password")]
+pub use password::{PasswordAccounts, PasswordAuthenticator, UnfitPassword, hash_password};
+pub use policy::{AccessPolicy, AccessRules};
+pub use provider::{
+    AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, TokenError, TokenRequest,
+};
+pub use role::Role;
+pub use scope::{
+    Access, Filter, Filters, Groups, InvalidScope, Owner, Scope, ScopeName, ScopeSet, Target,
+    resolve_token,
+};
+pub use token::{ApiToken, TokenHash, random_code};
+pub use userlist::{Userlist, UserlistEntry, UserlistError, UserlistProblem};

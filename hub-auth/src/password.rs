@@ -1,0 +1,172 @@
+//! Accounts of this hub's own, with passwords kept as argon2id hashes.
+
+mod hash;
+mod lockout;
+
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, thread};
+
+use async_trait::async_trait;
+use hub_names::UserName;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{sync::Semaphore, time::Instant};
+
+pub use self::hash::{UnfitPassword, hash_password};
+use self::lockout::Lockout;
+use crate::{Answer, AuthError, Authenticator, Claims, InvalidConfig, LoginStart, Offer};
+
+const PROVIDER: &str = "password";
+
+/// Accounts by name, each with the hash of its password.
+#[derive(Clone, Default)]
+pub struct PasswordAccounts {
+    hashes: BTreeMap<UserName, String>,
+}
+
+/// Signs people in by name and password.
+///
+/// Every try costs the same whether or not the account exists (A2), a name that
+/// failed often has to wait (A1), and no more hashes are computed at once than
+/// there are cores, since each takes 19 MiB.
+pub struct PasswordAuthenticator {
+    accounts: PasswordAccounts,
+    /// What a password is compared with when there is no such account.
+    stand_in: Arc<str>,
+    lockout: Lockout,
+    cores: Arc<Semaphore>,
+}
+
+impl PasswordAccounts {
+    /// Accounts as configured: name to a hash that [`hash_password`] made.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`] naming the account, if its hash is not argon2id
+    /// in PHC format or if two names differ only in case.
+    pub fn new(accounts: BTreeMap<UserName, String>) -> Result<Self, InvalidConfig> {
+        let mut hashes = BTreeMap::new();
+        for (name, text) in accounts {
+            let refuse =
+                |reason: String| InvalidConfig::setting(format!("accounts.{name}"), reason);
+            hash::check(&text).map_err(refuse)?;
+            let lower = name
+                .as_str()
+                .to_lowercase()
+                .parse()
+                .map_err(|error| refuse(format!("cannot be written in lower case: {error}")))?;
+            if hashes.insert(lower, text).is_some() {
+                return Err(refuse("is there twice; upper and lower case are the same".to_owned()));
+            }
+        }
+        Ok(Self { hashes })
+    }
+
+    /// The names of the accounts, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &UserName> {
+        self.hashes.keys()
+    }
+}
+
+impl PasswordAuthenticator {
+    /// Signs people in to `accounts`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] if no hash can be computed on this host.
+    pub fn new(accounts: PasswordAccounts) -> Result<Self, InvalidConfig> {
+        // Another account's hash is the best stand-in: it costs what theirs cost.
+        let stand_in = match accounts.hashes.values().next() {
+            Some(hash) => hash.clone(),
+            None => hash_password(&crate::random_code().into())
+                .map_err(|error| InvalidConfig::setting("accounts", error.to_string()))?,
+        };
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self {
+            accounts,
+            stand_in: stand_in.into(),
+            lockout: Lockout::default(),
+            cores: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    /// Compares on a thread that may block; `None` stands for no account.
+    async fn verify(
+        &self,
+        known: Option<Arc<str>>,
+        password: SecretString,
+    ) -> Result<bool, AuthError> {
+        let internal = |source| AuthError::Internal { action: "compare a password", source };
+        let permit = Arc::clone(&self.cores)
+            .acquire_owned()
+            .await
+            .map_err(|error| internal(error.into()))?;
+        let exists = known.is_some();
+        let hash = known.unwrap_or_else(|| Arc::clone(&self.stand_in));
+        let compared = tokio::task::spawn_blocking(move || {
+            // Held here, not in the caller: if that is dropped, the work goes on.
+            let _permit = permit;
+            hash::verify(&hash, password.expose_secret())
+        });
+        Ok(compared.await.map_err(|error| internal(error.into()))? && exists)
+    }
+}
+
+#[async_trait]
+impl Authenticator for PasswordAuthenticator {
+    fn provider(&self) -> &str {
+        PROVIDER
+    }
+
+    fn offer(&self) -> Offer {
+        Offer::Form
+    }
+
+    fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+        Ok(None)
+    }
+
+    async fn finish(&self, answer: Answer) -> Result<Claims, AuthError> {
+        let Answer::Form { username, password } = answer else {
+            return Err(AuthError::WrongAnswer { provider: PROVIDER.to_owned() });
+        };
+        // Normalised before anything is looked up (CVE-2021-41194). What cannot be
+        // a name has no account, but costs the same.
+        let Ok(name) = username.to_lowercase().parse::<UserName>() else {
+            self.verify(None, password).await?;
+            return Err(AuthError::BadCredentials);
+        };
+        // Counted as failed before it is looked at: tries at the same moment must
+        // not all slip through.
+        self.lockout
+            .count(&name, Instant::now())
+            .map_err(|retry_after| AuthError::TooManyTries { retry_after })?;
+        let known = self.accounts.hashes.get(&name).map(|hash| hash.as_str().into());
+        if !self.verify(known, password).await? {
+            return Err(AuthError::BadCredentials);
+        }
+        self.lockout.forgive(&name);
+        Ok(Claims {
+            provider: PROVIDER.to_owned(),
+            subject: name.to_string(),
+            login: name.to_string(),
+            display_name: None,
+            email: None,
+        })
+    }
+}
+
+impl fmt::Debug for PasswordAccounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.hashes.keys()).finish()
+    }
+}
+
+impl fmt::Debug for PasswordAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordAuthenticator")
+            .field("accounts", &self.accounts)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

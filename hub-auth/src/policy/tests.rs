@@ -1,0 +1,106 @@
+use super::*;
+
+fn names(list: &[&str]) -> BTreeSet<UserName> {
+    list.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn claims(login: &str) -> Claims {
+    Claims {
+        provider: "github".to_owned(),
+        subject: "4711".to_owned(),
+        login: login.to_owned(),
+        display_name: None,
+        email: None,
+    }
+}
+
+/// How a decision reads in the tables below.
+fn verdict(rules: AccessRules, login: &str, exists: bool) -> &'static str {
+    match AccessPolicy::new(rules).admit(&claims(login), exists) {
+        Ok(Identity { admin: true, .. }) => "admin",
+        Ok(_) => "in",
+        Err(AuthError::NotAllowed { .. }) => "out",
+        Err(AuthError::InvalidName { .. }) => "bad name",
+        Err(_) => "another error",
+    }
+}
+
+#[test]
+fn a7_allow_table() {
+    let none = AccessRules::default;
+    let ada = || AccessRules { allowed: names(&["ada"]), ..none() };
+    let admin = || AccessRules { admins: names(&["ada"]), ..none() };
+    let all = || AccessRules { allow_all: true, ..none() };
+    let existing = || AccessRules { allow_existing: true, ..none() };
+    let blocking = |rules| AccessRules { blocked: names(&["ada"]), ..rules };
+    let rows: [(&str, AccessRules, &str, bool, &str); 18] = [
+        ("nothing configured", none(), "ada", false, "out"),
+        ("nothing configured, has an account", none(), "ada", true, "out"),
+        ("listed", ada(), "ada", false, "in"),
+        ("listed, other case", ada(), "ADA", false, "in"),
+        ("not listed", ada(), "bob", false, "out"),
+        ("not listed, has an account", ada(), "bob", true, "out"),
+        ("prefix of a listed name", ada(), "ad", false, "out"),
+        ("admin", admin(), "ada", false, "admin"),
+        ("not the admin", admin(), "bob", false, "out"),
+        ("everybody", all(), "bob", false, "in"),
+        ("existing", existing(), "bob", true, "in"),
+        ("not existing", existing(), "bob", false, "out"),
+        ("blocked beats listed", blocking(ada()), "ada", true, "out"),
+        ("blocked beats admin", blocking(admin()), "ada", true, "out"),
+        ("blocked beats everybody", blocking(all()), "Ada", true, "out"),
+        ("blocked beats existing", blocking(existing()), "ada", true, "out"),
+        ("somebody else is blocked", blocking(all()), "bob", false, "in"),
+        ("not a name", all(), "../etc", false, "bad name"),
+    ];
+    for (label, rules, login, exists, expected) in rows {
+        assert_eq!(verdict(rules, login, exists), expected, "{label}");
+    }
+}
+
+#[test]
+fn usr_3_rules_are_compared_after_normalisation() {
+    let rules =
+        AccessRules { allowed: names(&["Ada"]), blocked: names(&["BOB"]), ..Default::default() };
+    assert_eq!(verdict(rules.clone(), "ada", false), "in");
+    let open = AccessRules { allow_all: true, ..rules };
+    assert_eq!(verdict(open, "bob", false), "out");
+}
+
+#[test]
+fn a_mapped_login_is_judged_by_its_account_name() {
+    let map = BTreeMap::from([("Octo-Cat".to_owned(), "cat".to_owned())]);
+    let rules =
+        AccessRules { allowed: names(&["cat"]), username_map: map, ..AccessRules::default() };
+    let policy = AccessPolicy::new(rules);
+    let identity = policy.admit(&claims("OCTO-cat"), false).unwrap();
+    assert_eq!(identity.name.as_str(), "cat");
+    assert_eq!((identity.provider.as_str(), identity.subject.as_str()), ("github", "4711"));
+}
+
+#[test]
+fn mappings_that_cannot_work_are_found_at_start() {
+    let with = |pairs: &[(&str, &str)]| AccessRules {
+        username_map: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ..AccessRules::default()
+    };
+    assert!(with(&[("a", "ada"), ("A", "ada")]).check().is_ok());
+    let error = with(&[("a", "a/b")]).check().unwrap_err().to_string();
+    assert_eq!(error, r#"username_map: "a" is mapped to "a/b": the name contains `/`"#);
+    assert!(with(&[("a", "ada"), ("A", "bob")]).check().is_err());
+}
+
+#[test]
+fn usr_5_a_policy_without_names_admits_nobody_and_says_so() {
+    let nobody = |rules| AccessPolicy::new(rules).admits_nobody();
+    assert!(nobody(AccessRules::default()));
+    assert!(nobody(AccessRules {
+        allowed: names(&["ada"]),
+        blocked: names(&["ada"]),
+        ..AccessRules::default()
+    }));
+    assert!(!nobody(AccessRules { allowed: names(&["ada"]), ..AccessRules::default() }));
+    assert!(!nobody(AccessRules { admins: names(&["ada"]), ..AccessRules::default() }));
+    assert!(!nobody(AccessRules { allow_all: true, ..AccessRules::default() }));
+    assert!(!nobody(AccessRules { allow_existing: true, ..AccessRules::default() }));
+}

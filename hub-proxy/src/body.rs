@@ -1,0 +1,205 @@
+//! The bodies that pass through: never collected, never boxed.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use crate::{BoxError, table::Route};
+
+/// The body of a request the fallback gets: the client's, streamed, or none
+/// when the proxy asks for an error page itself.
+#[derive(Debug)]
+pub struct FallbackBody(Option<Incoming>);
+
+pin_project! {
+    /// The body of a [`Proxy`](crate::Proxy)'s response: a target's, or `B`
+    /// from the fallback.
+    #[derive(Debug)]
+    pub struct ProxyBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    #[derive(Debug)]
+    enum Kind<B> {
+        Upstream { #[pin] body: UpstreamBody },
+        Fallback { #[pin] body: B },
+        Empty,
+    }
+}
+
+/// A target's body; marks its route as used while data passes.
+#[derive(Debug)]
+pub(crate) struct UpstreamBody {
+    inner: Incoming,
+    /// `None` when this answer is no sign of use (status 300 and above).
+    route: Option<Arc<Route>>,
+}
+
+/// A client's body on its way to a target; marks the route as used.
+#[derive(Debug)]
+pub(crate) struct ClientBody {
+    inner: Incoming,
+    route: Arc<Route>,
+}
+
+impl FallbackBody {
+    pub(crate) fn client(body: Incoming) -> Self {
+        Self(Some(body))
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl<B> ProxyBody<B> {
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Self { kind: Kind::Upstream { body } }
+    }
+
+    pub(crate) fn fallback(body: B) -> Self {
+        Self { kind: Kind::Fallback { body } }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { kind: Kind::Empty }
+    }
+}
+
+impl UpstreamBody {
+    pub(crate) fn new(inner: Incoming, route: Option<Arc<Route>>) -> Self {
+        // An answer without a body is never polled, so its end is now.
+        if let Some(route) = &route
+            && inner.is_end_stream()
+        {
+            route.touch();
+        }
+        Self { inner, route }
+    }
+}
+
+impl ClientBody {
+    pub(crate) fn new(inner: Incoming, route: Arc<Route>) -> Self {
+        Self { inner, route }
+    }
+}
+
+impl Body for FallbackBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            None => Poll::Ready(None),
+            Some(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B> Body for ProxyBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            KindProjection::Upstream { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProjection::Fallback { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProjection::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Upstream { body } => body.is_end_stream(),
+            Kind::Fallback { body } => body.is_end_stream(),
+            Kind::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Upstream { body } => body.size_hint(),
+            Kind::Fallback { body } => body.size_hint(),
+            Kind::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(route) = &self.route
+            && !matches!(frame, Some(Err(_)))
+        {
+            route.touch();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if matches!(frame, Some(Ok(_))) {
+            self.route.touch();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

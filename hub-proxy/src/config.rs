@@ -1,0 +1,82 @@
+//! Timeouts and limits.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::TrustForwarded;
+
+/// How a [`Proxy`](crate::Proxy) treats its targets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProxyConfig {
+    /// How long a connection to a target may take; 5 s (T-04).
+    pub connect_timeout: Duration,
+    /// How long a target may take from the request to the head of its answer.
+    /// None by default: a notebook may compute for hours before it says a word
+    /// (T-05).
+    pub response_header_timeout: Option<Duration>,
+    /// How long a target may take to answer a WebSocket handshake; 10 s.
+    pub upgrade_timeout: Duration,
+    /// How long a tunnel stays once one side has finished sending; 30 s (WS-06).
+    pub half_close_grace: Duration,
+    /// How long an unused connection to a target is kept; 60 s.
+    pub pool_idle_timeout: Duration,
+    /// How many unused connections are kept per target; 32.
+    pub pool_idle_per_target: usize,
+    /// Whose `X-Forwarded-*` fields are believed; nobody's.
+    pub trusted_proxies: TrustForwarded,
+}
+
+/// Where and how a [`Listener`](crate::Listener) accepts connections.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListenConfig {
+    /// Address and port; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Certificate and key; plain HTTP without.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::TlsKeys>,
+    /// How long the head of a request may take from its first byte; 15 s.
+    pub header_read_timeout: Duration,
+    /// How long a TLS handshake may take; 10 s.
+    pub tls_handshake_timeout: Duration,
+    /// How long a connection may wait for its next request; 75 s, longer than
+    /// usual load balancers, so that they never use one we are closing (K-08).
+    pub keep_alive_timeout: Duration,
+    /// Connections at once, tunnels included; more get a 503 and are closed.
+    pub max_connections: usize,
+    /// Size of a request's line and fields in bytes; 64 KiB, beyond it 431.
+    pub max_header_bytes: usize,
+    /// Number of fields in a request; 256, beyond it 431.
+    pub max_header_fields: usize,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            response_header_timeout: None,
+            upgrade_timeout: Duration::from_secs(10),
+            half_close_grace: Duration::from_secs(30),
+            pool_idle_timeout: Duration::from_secs(60),
+            pool_idle_per_target: 32,
+            trusted_proxies: TrustForwarded::Nobody,
+        }
+    }
+}
+
+impl ListenConfig {
+    /// Plain HTTP on `addr` with the default limits.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            #[cfg(feature = "tls")]
+            tls: None,
+            header_read_timeout: Duration::from_secs(15),
+            tls_handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+            max_connections: 10_000,
+            max_header_bytes: 64 * 1024,
+            max_header_fields: 256,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What goes wrong between a client and a target, and the status that says so.
+//!
+//! All decisions about the gateway's status codes are in this file.
+
+use std::{error::Error as StdError, io, net::SocketAddr};
+
+use http::StatusCode;
+
+use crate::BadPath;
+
+/// A cause whose type is nobody's business.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a request got no answer from its target.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The path can be read in two ways or not at all; 400.
+    #[error("the request path is refused")]
+    BadPath(#[source] BadPath),
+    /// No connection to the target could be made; 503, and worth another try
+    /// soon: the server may just be starting.
+    #[error("no connection to the target")]
+    Refused(#[source] BoxError),
+    /// A deadline passed before the target answered; 503.
+    #[error("the target did not answer within the time limit")]
+    TimedOut,
+    /// The connection ended before an answer; 503.
+    #[error("the target closed the connection without an answer")]
+    NoAnswer(#[source] BoxError),
+    /// The client broke off its own request, so nobody waits for the status
+    /// (E-07).
+    #[error("the client broke off its request")]
+    ClientGone(#[source] BoxError),
+    /// The answer is not HTTP that may be passed on; 503.
+    #[error("the answer of the target is not usable: {0}")]
+    BadAnswer(&'static str),
+}
+
+/// Asks the fallback to render a page for a failed exchange.
+///
+/// A request extension. When a target fails, the proxy sends its fallback a
+/// `GET` for the original URI with an empty body, the original headers less
+/// those about a body, and this. Whatever the fallback answers, the client
+/// gets [`status`](Self::status).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayFailure {
+    /// The status the client will get.
+    pub status: StatusCode,
+    /// Path and query as the client sent them, still escaped.
+    pub path: String,
+}
+
+/// Why a listener could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// Somebody else listens there.
+    #[error("address {addr} is already in use")]
+    InUse {
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// The port needs a privilege this process does not have.
+    #[error("no permission to listen on {addr}")]
+    Permission {
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// Anything else, such as an address this host does not have.
+    #[error("cannot listen on {addr}")]
+    Other {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl ProxyError {
+    /// The status the client gets. 503 rather than 502 or 504 for whatever the
+    /// target did, as configurable-http-proxy does and clients expect.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadPath(_) | Self::ClientGone(_) => StatusCode::BAD_REQUEST,
+            Self::Refused(_) | Self::TimedOut | Self::NoAnswer(_) | Self::BadAnswer(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// The value of `Retry-After` in seconds, if trying again soon makes sense
+    /// (E-08).
+    pub(crate) fn retry_after(&self) -> Option<u16> {
+        match self {
+            Self::Refused(_) => Some(1),
+            Self::BadPath(_)
+            | Self::TimedOut
+            | Self::NoAnswer(_)
+            | Self::ClientGone(_)
+            | Self::BadAnswer(_) => None,
+        }
+    }
+
+    /// Sorts a connect error: too slow or not at all.
+    pub(crate) fn from_connect(error: BoxError) -> Self {
+        let timed_out = |cause: &io::Error| matches!(cause.kind(), io::ErrorKind::TimedOut);
+        if find::<io::Error>(&*error).is_some_and(timed_out) {
+            return Self::TimedOut;
+        }
+        Self::Refused(error)
+    }
+
+    /// Sorts an error of an exchange on a connection that was made.
+    pub(crate) fn from_exchange(error: BoxError) -> Self {
+        match find::<hyper::Error>(&*error) {
+            Some(cause) if cause.is_parse() => Self::BadAnswer("it is malformed"),
+            // The only body we send is the client's.
+            Some(cause) if cause.is_user() => Self::ClientGone(error),
+            _ => Self::NoAnswer(error),
+        }
+    }
+}
+
+impl ListenError {
+    pub(crate) fn new(addr: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { addr },
+            io::ErrorKind::PermissionDenied => Self::Permission { addr },
+            _ => Self::Other { addr, source: error.into() },
+        }
+    }
+}
+
+/// The first cause of type `E` in a chain.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .find_map(<dyn StdError>::downcast_ref)
+}
+
+/// A chain of causes on one line, for the log.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,134 @@
+//! One ordinary HTTP exchange with a target.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::{Body, Incoming};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioTimer,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    ProxyConfig, ProxyError,
+    body::{ClientBody, UpstreamBody},
+    headers::strip_hop_by_hop,
+    table::Route,
+    upgrade::TCP_KEEPALIVE,
+};
+
+/// Most a target's answer may have as a head.
+const MAX_ANSWER_HEAD: usize = 256 * 1024;
+
+/// The pooled connections to all targets.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstreams {
+    client: Client<HttpConnector, ClientBody>,
+}
+
+/// Runs the tasks of pooled connections. They end when the pool drops their
+/// connections, at the latest together with the proxy.
+#[derive(Clone)]
+struct PoolTasks(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for PoolTasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+impl Upstreams {
+    pub(crate) fn new(config: &ProxyConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(TCP_KEEPALIVE));
+        // A request that never left because its pooled connection had just
+        // been closed is sent again on a fresh one (K-01): the default of
+        // `retry_canceled_requests`. Anything that may have arrived is not.
+        let client = Client::builder(PoolTasks(TaskTracker::new()))
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.pool_idle_timeout)
+            .pool_max_idle_per_host(config.pool_idle_per_target)
+            .http1_max_buf_size(MAX_ANSWER_HEAD)
+            .build(connector);
+        Self { client }
+    }
+
+    /// Sends the request and returns the answer as soon as its head is there;
+    /// both bodies are streamed.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future closes the connection to the target (E-07).
+    pub(crate) async fn exchange(
+        &self,
+        config: &ProxyConfig,
+        route: &Arc<Route>,
+        request: Request<Incoming>,
+    ) -> Result<Response<UpstreamBody>, ProxyError> {
+        let answer = self.client.request(upstream_request(route, request));
+        let answer = match config.response_header_timeout {
+            None => answer.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, answer).await.map_err(|_| ProxyError::TimedOut)?
+            }
+        };
+        let response = answer.map_err(|error| match error.is_connect() {
+            true => ProxyError::from_connect(error.into()),
+            false => ProxyError::from_exchange(error.into()),
+        })?;
+        client_response(route, response)
+    }
+}
+
+fn upstream_request(route: &Arc<Route>, request: Request<Incoming>) -> Request<ClientBody> {
+    let (mut head, body) = request.into_parts();
+    head.uri = route.target().uri_for(head.uri.path_and_query());
+    head.version = Version::HTTP_11;
+    strip_hop_by_hop(&mut head.headers);
+    // The listener has answered an expectation itself by the time bytes come.
+    head.headers.remove(header::EXPECT);
+    if body.is_end_stream() {
+        // H-07: some servers wait for a body that these two never announce.
+        if matches!(head.method, Method::DELETE | Method::OPTIONS)
+            && !head.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    } else if body.size_hint().exact().is_none() {
+        // Written anew, not copied; without it hyper would drop the body of a
+        // GET (H-11).
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    head.extensions.clear();
+    Request::from_parts(head, ClientBody::new(body, Arc::clone(route)))
+}
+
+fn client_response(
+    route: &Arc<Route>,
+    response: Response<Incoming>,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ProxyError::BadAnswer("it switches protocols unasked"));
+    }
+    // SM-44: the client's parser might choose the other one.
+    if head.headers.contains_key(header::TRANSFER_ENCODING)
+        && head.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        return Err(ProxyError::BadAnswer("it has two framings"));
+    }
+    strip_hop_by_hop(&mut head.headers);
+    // Written for the client's version by the listener, whatever the target's.
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let used = head.status.as_u16() < 300;
+    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)));
+    Ok(Response::from_parts(head, body))
+}

@@ -1,0 +1,164 @@
+//! Is the head of a request unambiguous? What the parser lets pass and a target
+//! might read differently ends here, before any byte goes upstream.
+//!
+//! Of two framing fields (`Content-Length` and `Transfer-Encoding`, or two
+//! lengths) hyper leaves one, frames by it and closes the connection after the
+//! answer, or refuses the request; what arrives here has one reading of its
+//! length.
+
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
+
+use crate::upgrade;
+
+/// The status with which to refuse a request head, if it must be.
+///
+/// The connection is to be closed after that answer. Rule ids: proxy contract,
+/// section 15.
+pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
+    let headers = request.headers();
+    // H-12: a proxy for notebooks opens no tunnels of the client's choice, and
+    // TRACE would show cookies to scripts.
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Some(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    // P-067: escapes are the only way to write these bytes.
+    if !request.uri().path_and_query().is_none_or(|path| path.as_str().is_ascii()) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    if !host_is_sound(request.version(), request.uri(), headers) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    if let Some(status) = transfer_encoding_refusal(headers) {
+        return Some(status);
+    }
+    if headers.contains_key(header::CONTENT_LENGTH)
+        && headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    // SM-43: bytes behind an upgrade request belong to the new protocol, so the
+    // request may have none of its own.
+    if upgrade::is_websocket(request) && has_body(headers) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    // H-08: the only expectation there is.
+    if headers
+        .get_all(header::EXPECT)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Some(StatusCode::EXPECTATION_FAILED);
+    }
+    None
+}
+
+/// Whether there is exactly one well-formed `Host` (SM-19 to SM-21). HTTP/1.0
+/// and the absolute form can do without.
+fn host_is_sound(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
+    // `http://user@host/` would move the real host behind the `@`.
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host.as_bytes()),
+        (None, _) => version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether a text is `host` or `host:port`, going by its characters (RFC 3986
+/// `reg-name` and IP literals).
+pub(crate) fn is_host(host: &[u8]) -> bool {
+    !host.is_empty()
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+}
+
+/// `chunked` and nothing else is understood (SM-08, SM-09).
+fn transfer_encoding_refusal(headers: &HeaderMap) -> Option<StatusCode> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let only = codings.next()?;
+    if codings.next().is_some() {
+        return Some(StatusCode::BAD_REQUEST);
+    }
+    let value = only.as_bytes();
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return None;
+    }
+    let chunked = value
+        .split(|&byte| byte == b',')
+        .filter(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        .count();
+    Some(if chunked == 1 { StatusCode::NOT_IMPLEMENTED } else { StatusCode::BAD_REQUEST })
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &str, uri: &str, fields: &[(&'static str, &str)]) -> Option<u16> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        refusal(&request.body(()).unwrap()).map(|status| status.as_u16())
+    }
+
+    #[test]
+    fn h_12_connect_and_trace_are_not_allowed_but_other_methods_are() {
+        assert_eq!(refused("CONNECT", "h:1", &[("host", "h")]), Some(405));
+        assert_eq!(refused("TRACE", "/", &[("host", "h")]), Some(405));
+        assert_eq!(refused("BREW", "/", &[("host", "h")]), None);
+    }
+
+    #[test]
+    fn sm_19_to_sm_21_host_must_be_there_once_and_be_a_host() {
+        for host in ["h", "h:80", "[::1]:80", "a-b.example"] {
+            assert_eq!(refused("GET", "/", &[("host", host)]), None, "{host}");
+        }
+        for host in ["a b", "a/b", "a@b", ""] {
+            assert_eq!(refused("GET", "/", &[("host", host)]), Some(400), "{host}");
+        }
+        assert_eq!(refused("GET", "/", &[]), Some(400));
+        assert_eq!(refused("GET", "/", &[("host", "h"), ("host", "h")]), Some(400));
+        assert_eq!(refused("GET", "http://u@h/", &[("host", "h")]), Some(400));
+    }
+
+    #[test]
+    fn sm_08_sm_09_chunked_alone_is_understood() {
+        for (value, expected) in [
+            ("chunked", None),
+            ("Chunked", None),
+            ("gzip, chunked", Some(501)),
+            ("chunked, chunked", Some(400)),
+            ("xchunked", Some(400)),
+            ("identity", Some(400)),
+        ] {
+            let fields = [("host", "h"), ("transfer-encoding", value)];
+            assert_eq!(refused("POST", "/", &fields), expected, "{value}");
+        }
+        let both = [("host", "h"), ("transfer-encoding", "chunked"), ("content-length", "5")];
+        assert_eq!(refused("POST", "/", &both), Some(400));
+    }
+
+    #[test]
+    fn sm_43_an_upgrade_request_has_no_body() {
+        let upgrade = [("host", "h"), ("upgrade", "websocket"), ("connection", "Upgrade")];
+        assert_eq!(refused("GET", "/", &upgrade), None);
+        let with_body = [upgrade.as_slice(), &[("content-length", "5")]].concat();
+        assert_eq!(refused("GET", "/", &with_body), Some(400));
+    }
+
+    #[test]
+    fn h_08_other_expectations_fail() {
+        assert_eq!(refused("PUT", "/", &[("host", "h"), ("expect", "100-Continue")]), None);
+        assert_eq!(refused("PUT", "/", &[("host", "h"), ("expect", "tea")]), Some(417));
+    }
+}

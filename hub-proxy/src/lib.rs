@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod clock;
+mod config;
+mod error;
+mod forward;
+mod head;
+pub mod headers;
+mod listener;
+mod path;
+mod peer;
+mod prefix;
+mod redirect;
+mod service;
+mod table;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+mod trust;
+mod tunnel;
+mod tunnels;
+pub mod upgrade;
+
+pub use body::{FallbackBody, ProxyBody};
+pub use config::{ListenConfig, ProxyConfig};
+pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
+pub use listener::{Drained, Listener};
+pub use path::BadPath;
+pub use peer::Peer;
+pub use prefix::{InvalidPrefix, RoutePrefix};
+pub use redirect::RedirectToHttps;
+pub use service::Proxy;
+pub use table::{Resolved, RouteStatus, RouteTable};
+pub use target::{InvalidTarget, Target};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsKeys};
+pub use trust::{InvalidNetwork, Network, TrustForwarded};
+pub use tunnels::Tunnels;

@@ -1,0 +1,179 @@
+//! Bind, accept, serve, drain.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Buf;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use crate::{BoxError, ListenConfig, ListenError, Tunnels};
+
+mod connection;
+mod stream;
+
+/// Connections the kernel may hold for us before they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// How long accepting rests when the process has no file descriptors left
+/// (L-03): long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound address, ready to serve.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    local: SocketAddr,
+    config: ListenConfig,
+}
+
+/// How a [`Listener::serve`] ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Connections that were cut with a request in progress.
+    pub connections_cut: usize,
+    /// WebSockets that were cut.
+    pub tunnels_cut: usize,
+}
+
+/// What the connections of one listener share.
+#[derive(Clone)]
+struct Context {
+    config: Arc<ListenConfig>,
+    tunnels: Tunnels,
+    /// No new requests; finish those in progress.
+    stop: CancellationToken,
+    /// The grace period is over.
+    cut: CancellationToken,
+}
+
+impl Listener {
+    /// Binds the address; connections queue up from here on.
+    ///
+    /// # Errors
+    ///
+    /// As [`ListenError`] says.
+    pub async fn bind(config: &ListenConfig) -> Result<Self, ListenError> {
+        let bound = || {
+            let socket = match config.addr {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // A restart must not wait for the last connections to time out.
+            socket.set_reuseaddr(true)?;
+            socket.bind(config.addr)?;
+            let socket = socket.listen(BACKLOG)?;
+            let local = socket.local_addr()?;
+            Ok((socket, local))
+        };
+        let (socket, local) = bound().map_err(|error| ListenError::new(config.addr, error))?;
+        Ok(Self { socket, local, config: config.clone() })
+    }
+
+    /// The address that was bound, with the port the system chose for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Accepts connections and serves them until `stop` is cancelled, then
+    /// drains.
+    ///
+    /// Draining means: the socket is closed, idle connections are closed,
+    /// requests in progress and open tunnels have `grace` to end, and what is
+    /// left is cut. All tasks have ended when this returns.
+    ///
+    /// Each request carries [`Peer`](crate::Peer) and [`Tunnels`] in its
+    /// extensions.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future stops accepting but leaves connections running;
+    /// cancel `stop` instead.
+    pub async fn serve<S, B>(self, service: S, stop: CancellationToken, grace: Duration) -> Drained
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Buf + Send,
+        B::Error: Into<BoxError>,
+    {
+        let context = Context {
+            config: Arc::new(self.config),
+            tunnels: Tunnels::default(),
+            stop,
+            cut: CancellationToken::new(),
+        };
+        let connections = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(context.config.max_connections));
+        while let Some((stream, addr)) = accept(&self.socket, &context.stop).await {
+            match Arc::clone(&slots).try_acquire_owned() {
+                Ok(slot) => {
+                    let context = context.clone();
+                    let served = connection::serve(context, stream, slot, addr, service.clone());
+                    connections.spawn(served);
+                }
+                Err(_) => {
+                    connections.spawn(connection::turn_away(stream));
+                }
+            }
+        }
+        drop(self.socket);
+        drain(connections, context, grace).await
+    }
+}
+
+/// The next connection; `None` once `stop` is cancelled.
+async fn accept(socket: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::select! {
+                    () = stop.cancelled() => return None,
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Whether the client gave up while it waited, which concerns nobody else.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn drain(connections: TaskTracker, context: Context, grace: Duration) -> Drained {
+    let deadline = tokio::time::Instant::now() + grace;
+    connections.close();
+    // Connections first: one of them may still become a tunnel.
+    let _ = tokio::time::timeout_at(deadline, connections.wait()).await;
+    let connections_cut = connections.len();
+    context.cut.cancel();
+    connections.wait().await;
+    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+    let tunnels_cut = context.tunnels.stop(left).await;
+    Drained { connections_cut, tunnels_cut }
+}

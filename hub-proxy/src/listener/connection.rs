@@ -1,0 +1,196 @@
+//! One client connection: handshake, requests, end.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task,
+    time::Duration,
+};
+
+use bytes::Buf;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit, time::timeout};
+use tower::{Service, ServiceExt};
+
+use super::{
+    Context,
+    stream::{ClientStream, Phase, Transport},
+};
+use crate::{BoxError, Peer, error::chain, upgrade::tune};
+
+/// How long to try to tell a client that there is no room.
+const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
+
+/// The answer beyond the connection limit (L-02).
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+
+/// The answer to plain HTTP on a TLS port (S-11).
+#[cfg(feature = "tls")]
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 31\r\nConnection: close\r\n\r\nThis server speaks HTTPS only.\n";
+
+/// The first byte of a TLS connection: a record of type handshake.
+#[cfg(feature = "tls")]
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S, B>(
+    context: Context,
+    stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+    addr: SocketAddr,
+    service: S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Buf + Send,
+    B::Error: Into<BoxError>,
+{
+    tune(&stream);
+    let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    let Some(transport) = handshake(&context, stream).await else { return };
+    let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };
+    let phase = Arc::new(Phase::default());
+    let stream =
+        ClientStream::new(transport, Arc::clone(&phase), context.config.header_read_timeout, slot);
+
+    let (tunnels, shared_phase) = (context.tunnels.clone(), Arc::clone(&phase));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        shared_phase.request_began();
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(tunnels.clone());
+        let (service, phase) = (service.clone(), Arc::clone(&shared_phase));
+        async move {
+            let response = service.oneshot(request).await?;
+            // A tunnel stays busy until it ends.
+            let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let end = (!tunnel).then_some(RequestEnd(phase));
+            Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _end: end }))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(context.config.keep_alive_timeout)
+        .max_headers(context.config.max_header_fields)
+        .max_header_size(context.config.max_header_bytes)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = context.stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = context.cut.cancelled() => {
+                if phase.is_busy() {
+                    phase.abort();
+                }
+                return;
+            }
+        }
+    };
+    if let Err(error) = ended {
+        // The answer broke off, and the client must not take it for complete.
+        if error.is_user() {
+            phase.abort();
+        }
+        tracing::debug!(error = %chain(&error), "a client connection broke");
+    }
+}
+
+/// Tells a client that there is no room, if that takes no time.
+pub(super) async fn turn_away(mut stream: TcpStream) {
+    let _ = timeout(TURN_AWAY_LIMIT, async {
+        stream.write_all(NO_ROOM).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+#[cfg(not(feature = "tls"))]
+async fn handshake(_: &Context, stream: TcpStream) -> Option<Transport> {
+    Some(Transport::Plain(stream))
+}
+
+/// Ends TLS where it is configured; `None` if the client does not get that far.
+#[cfg(feature = "tls")]
+async fn handshake(context: &Context, stream: TcpStream) -> Option<Transport> {
+    let Some(keys) = &context.config.tls else { return Some(Transport::Plain(stream)) };
+    let accepted = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+            let mut stream = stream;
+            stream.write_all(NOT_TLS).await?;
+            stream.shutdown().await?;
+            return Ok(None);
+        }
+        let acceptor = tokio_rustls::TlsAcceptor::from(keys.server_config());
+        let stream = acceptor.accept(stream).await?;
+        Ok::<_, std::io::Error>(Some(Transport::Tls(Box::new(stream))))
+    };
+    tokio::select! {
+        // Nothing was promised to a client that has not said what it wants.
+        () = context.stop.cancelled() => None,
+        accepted = timeout(context.config.tls_handshake_timeout, accepted) => match accepted {
+            Ok(Ok(transport)) => transport,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %chain(&error), "a TLS handshake failed");
+                None
+            }
+            Err(_) => None,
+        },
+    }
+}
+
+/// Ends the request's time on the connection when the answer is dropped.
+struct RequestEnd(Arc<Phase>);
+
+impl Drop for RequestEnd {
+    fn drop(&mut self) {
+        self.0.request_ended();
+    }
+}
+
+pin_project! {
+    /// An answer's body that knows when it is over.
+    struct AnswerBody<B> {
+        #[pin]
+        inner: B,
+        _end: Option<RequestEnd>,
+    }
+}
+
+impl<B: Body> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,195 @@
+//! A client's socket, and the deadline for sending it a request head.
+//!
+//! hyper has one timer for both waiting for a request and reading its head. A
+//! browser may wait long, but a client that began to speak must finish soon
+//! (L-07), so the shorter limit is kept here, where the bytes arrive.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::Sleep,
+};
+
+/// A client connection after a TLS handshake, or without one.
+pub(crate) struct ClientStream {
+    transport: Transport,
+    phase: Arc<Phase>,
+    head_limit: Duration,
+    head_deadline: Option<Pin<Box<Sleep>>>,
+    /// Given back when the socket is closed, also after an upgrade.
+    _slot: OwnedSemaphorePermit,
+}
+
+/// The bytes of a client, encrypted or not.
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+/// What a connection is doing, shared by its socket and its requests.
+#[derive(Debug, Default)]
+pub(crate) struct Phase {
+    state: AtomicU8,
+    abort: AtomicBool,
+}
+
+/// Waiting for a request.
+const IDLE: u8 = 0;
+/// Some of a request's head has arrived.
+const HEAD: u8 = 1;
+/// A request is being answered, or the connection is a tunnel.
+const BUSY: u8 = 2;
+
+impl Phase {
+    /// The head is complete.
+    pub(crate) fn request_began(&self) {
+        self.state.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The answer is complete.
+    pub(crate) fn request_ended(&self) {
+        self.state.store(IDLE, Ordering::Relaxed);
+    }
+
+    /// Makes closing the socket a reset: what was sent is not all there was,
+    /// and an HTTP/1.0 client could not tell otherwise (E-06).
+    pub(crate) fn abort(&self) {
+        self.abort.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == BUSY
+    }
+
+    fn bytes_arrived(&self) {
+        // Fails when a request is in progress: then they are its body's.
+        let _ = self.state.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+impl ClientStream {
+    pub(crate) fn new(
+        transport: Transport,
+        phase: Arc<Phase>,
+        head_limit: Duration,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { transport, phase, head_limit, head_deadline: None, _slot: slot }
+    }
+
+    /// Ready once a request head takes too long.
+    fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.phase.state.load(Ordering::Relaxed) != HEAD {
+            self.head_deadline = None;
+            return Poll::Pending;
+        }
+        let limit = self.head_limit;
+        self.head_deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.phase.abort.load(Ordering::Relaxed) {
+            let socket = match &self.transport {
+                Transport::Plain(socket) => socket,
+                #[cfg(feature = "tls")]
+                Transport::Tls(stream) => stream.get_ref().0,
+            };
+            // Failing means the socket is gone already.
+            let _ = socket.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        match read {
+            Poll::Ready(result) => {
+                if buf.filled().len() > before {
+                    self.phase.bytes_arrived();
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                self.poll_head_deadline(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The proxy as a service: a matching route's target answers, or the fallback.
+//!
+//! The life of a request: is its head unambiguous ([`head`](crate::head)); what
+//! the client claims about itself is replaced by what is true
+//! ([`headers`](crate::headers)); its path finds a route or none; the target
+//! answers ([`forward`](crate::forward), [`upgrade`](crate::upgrade)) or fails,
+//! and then the fallback is asked for a page.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RouteTable,
+    Tunnels,
+    error::chain,
+    forward::Upstreams,
+    head,
+    headers::{add_forwarded, strip_aliases, strip_claims, strip_hop_by_hop},
+    path,
+    table::Route,
+    upgrade,
+};
+
+/// Fields of a request that are about its body or about a stored answer, and
+/// would mean something else on the request for an error page.
+const NOT_FOR_ERROR_PAGES: [HeaderName; 12] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::EXPECT,
+    header::TRAILER,
+    header::RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+];
+
+/// Sends each request to the target of its route, or to `F` when it has none.
+///
+/// A [`tower::Service`] over hyper's requests; [`Listener`](crate::Listener)
+/// runs it. The fallback sees the same `X-Forwarded-*` fields a target would,
+/// and renders the pages for failures ([`GatewayFailure`]). It is any service
+/// that cannot fail, an HTTP framework's router for instance.
+///
+/// Clones share routes, configuration and pooled connections.
+#[derive(Clone)]
+pub struct Proxy<F> {
+    shared: Arc<Shared>,
+    fallback: F,
+}
+
+struct Shared {
+    routes: RouteTable,
+    config: ProxyConfig,
+    upstreams: Upstreams,
+    /// For requests that bring none.
+    tunnels: Tunnels,
+}
+
+/// The error page to ask for, kept while the target has the request.
+struct PageRequest {
+    request: Request<FallbackBody>,
+    path: String,
+}
+
+impl<F> Proxy<F> {
+    /// A proxy over `routes`; changes to the table take effect at once.
+    pub fn new(routes: RouteTable, config: ProxyConfig, fallback: F) -> Self {
+        let upstreams = Upstreams::new(&config);
+        let shared = Shared { routes, config, upstreams, tunnels: Tunnels::default() };
+        Self { shared: Arc::new(shared), fallback }
+    }
+}
+
+impl<F> fmt::Debug for Proxy<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("routes", &self.shared.routes)
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, B> Service<Request<Incoming>> for Proxy<F>
+where
+    F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    F::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ProxyBody<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    /// Always ready: readiness of the fallback is awaited per request, since
+    /// most requests never reach it.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let Self { shared, fallback } = self.clone();
+        Box::pin(async move { Ok(answer(&shared, fallback, request).await) })
+    }
+}
+
+async fn answer<F, B>(
+    shared: &Shared,
+    fallback: F,
+    mut request: Request<Incoming>,
+) -> Response<ProxyBody<B>>
+where
+    F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
+{
+    if let Some(status) = head::refusal(&request) {
+        return bare(status);
+    }
+    let websocket = upgrade::is_websocket(&request);
+    prepare(shared, &mut request, websocket);
+
+    let route = match path::decode(request.uri().path()) {
+        Ok(decoded) => shared.routes.lookup(&decoded),
+        Err(_) if websocket => return bare(StatusCode::BAD_REQUEST),
+        Err(bad) => {
+            let error = ProxyError::BadPath(bad);
+            return error_page(fallback, PageRequest::of(&request), &error).await;
+        }
+    };
+    let Some(route) = route else {
+        let response = ask(fallback, request.map(FallbackBody::client)).await;
+        return response.map(ProxyBody::fallback);
+    };
+    if websocket {
+        let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
+        return match upgrade::exchange(&shared.config, &route, &tunnels, request).await {
+            Ok(response) => response.map(ProxyBody::upstream),
+            // A script waits for this answer, not a person: no page (E-05).
+            Err(error) => {
+                report(&route, &error);
+                bare(error.status())
+            }
+        };
+    }
+    let page = PageRequest::of(&request);
+    match shared.upstreams.exchange(&shared.config, &route, request).await {
+        Ok(response) => response.map(ProxyBody::upstream),
+        Err(error) => {
+            report(&route, &error);
+            error_page(fallback, page, &error).await
+        }
+    }
+}
+
+/// Makes the head say what is true, for targets and fallback alike.
+fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
+    // SM-22, RFC 9112 section 3.2.2: of an absolute target and `Host`, the
+    // former counts.
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str())
+            .expect("an authority holds only visible ASCII");
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let peer = request.extensions().get::<Peer>().copied();
+    let trust = &shared.config.trusted_proxies;
+    let trusted = peer.is_some_and(|peer| trust.trusts(peer.addr.ip()));
+    let headers = request.headers_mut();
+    strip_aliases(headers);
+    if !trusted {
+        strip_claims(headers);
+    }
+    add_forwarded(headers, peer.as_ref(), websocket);
+}
+
+async fn error_page<F, B>(
+    fallback: F,
+    page: PageRequest,
+    error: &ProxyError,
+) -> Response<ProxyBody<B>>
+where
+    F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
+{
+    let PageRequest { mut request, path } = page;
+    let status = error.status();
+    request.extensions_mut().insert(GatewayFailure { status, path });
+    let mut response = ask(fallback, request).await;
+    *response.status_mut() = status;
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response.map(ProxyBody::fallback)
+}
+
+async fn ask<F, B>(fallback: F, request: Request<FallbackBody>) -> Response<B>
+where
+    F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
+{
+    match fallback.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// An answer without content after which the connection is closed.
+fn bare<B>(status: StatusCode) -> Response<ProxyBody<B>> {
+    let mut response = Response::new(ProxyBody::empty());
+    *response.status_mut() = status;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Logs a failure where it is handled: here it becomes an answer. The path is
+/// left out for what its query may carry (G-05); the prefix says enough.
+fn report(route: &Route, error: &ProxyError) {
+    let (prefix, target, error_chain) = (route.prefix(), route.target(), chain(error));
+    match error {
+        ProxyError::ClientGone(_) => {
+            tracing::debug!(route = %prefix, error = %error_chain, "a client broke off");
+        }
+        _ => tracing::warn!(route = %prefix, %target, error = %error_chain, "a target failed"),
+    }
+}
+
+impl PageRequest {
+    fn of(failed: &Request<Incoming>) -> Self {
+        let uri = failed.uri();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let mut request = Request::new(FallbackBody::empty());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = uri.clone();
+        *request.version_mut() = failed.version();
+        let headers = request.headers_mut();
+        headers.clone_from(failed.headers());
+        strip_hop_by_hop(headers);
+        for name in &NOT_FOR_ERROR_PAGES {
+            headers.remove(name);
+        }
+        if let Some(peer) = failed.extensions().get::<Peer>() {
+            request.extensions_mut().insert(*peer);
+        }
+        Self { request, path }
+    }
+}

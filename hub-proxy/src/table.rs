@@ -1,0 +1,234 @@
+//! Which prefix leads where: an immutable trie that is replaced as a whole.
+//!
+//! Readers never wait; a writer copies the nodes on the path to its change and
+//! swaps the root. So a lookup takes no lock and allocates nothing.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use crate::{RoutePrefix, Target, clock, path};
+
+/// The routes of a proxy. Clones share one table.
+#[derive(Clone, Default)]
+pub struct RouteTable {
+    root: Arc<ArcSwap<Node>>,
+}
+
+/// The route a path leads to.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    route: Arc<Route>,
+}
+
+/// One line of [`RouteTable::snapshot`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RouteStatus {
+    /// Where the route begins.
+    pub prefix: RoutePrefix,
+    /// Where it leads.
+    pub target: Target,
+    /// When it was added.
+    pub added: Timestamp,
+    /// When data last passed, `None` if none has since it was added.
+    pub last_used: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+struct Node {
+    route: Option<Arc<Route>>,
+    children: BTreeMap<Arc<str>, Arc<Node>>,
+}
+
+/// A route with its time of last use, shared with the exchanges that use it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    prefix: RoutePrefix,
+    target: Target,
+    added: Timestamp,
+    /// Milliseconds since the epoch; [`NEVER`] until used.
+    last_used: AtomicI64,
+}
+
+const NEVER: i64 = i64::MIN;
+
+impl RouteTable {
+    /// Adds a route or replaces the one with that prefix, and returns the
+    /// target that was there.
+    ///
+    /// Adding the same target again changes nothing: the time of last use
+    /// stays. The route is live when this returns.
+    pub fn insert(&self, prefix: RoutePrefix, target: Target) -> Option<Target> {
+        let route = Arc::new(Route {
+            prefix: prefix.clone(),
+            target,
+            added: clock::now(),
+            last_used: AtomicI64::new(NEVER),
+        });
+        let before = self.root.rcu(|root| match root.exact(&prefix) {
+            Some(existing) if existing.target == route.target => Arc::clone(root),
+            _ => Arc::new(root.with(&mut prefix.segments(), &route)),
+        });
+        before.exact(&prefix).map(|route| route.target.clone())
+    }
+
+    /// Removes the route with exactly this prefix and returns its target.
+    ///
+    /// Longer and shorter prefixes stay. Open tunnels of the route go on
+    /// (WS-11).
+    pub fn remove(&self, prefix: &RoutePrefix) -> Option<Target> {
+        let before = self.root.rcu(|root| match root.exact(prefix) {
+            None => Arc::clone(root),
+            Some(_) => Arc::new(root.without(&mut prefix.segments())),
+        });
+        before.exact(prefix).map(|route| route.target.clone())
+    }
+
+    /// The route with the longest prefix of `path`, in whole segments.
+    ///
+    /// `path` is the escaped path of a request, without query. A path that a
+    /// proxy would refuse ([`BadPath`](crate::BadPath)) leads nowhere.
+    pub fn resolve(&self, path: &str) -> Option<Resolved> {
+        self.lookup(&path::decode(path).ok()?).map(|route| Resolved { route })
+    }
+
+    /// As [`resolve`](Self::resolve), for a path that is decoded already.
+    pub(crate) fn lookup(&self, decoded: &str) -> Option<Arc<Route>> {
+        self.root.load().longest(decoded).map(Arc::clone)
+    }
+
+    /// When data last passed over the route with this prefix; `None` if there
+    /// is no such route or it was not used since it was added.
+    pub fn last_used(&self, prefix: &RoutePrefix) -> Option<Timestamp> {
+        self.root.load().exact(prefix)?.last_used()
+    }
+
+    /// All routes, shorter prefixes before the longer ones they begin.
+    pub fn snapshot(&self) -> Vec<RouteStatus> {
+        let mut routes = Vec::new();
+        self.root.load().collect(&mut routes);
+        routes
+    }
+}
+
+impl fmt::Debug for RouteTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.snapshot().into_iter().map(|r| (r.prefix, r.target))).finish()
+    }
+}
+
+impl Resolved {
+    /// The prefix that matched.
+    pub fn prefix(&self) -> &RoutePrefix {
+        &self.route.prefix
+    }
+
+    /// Where the request goes.
+    pub fn target(&self) -> &Target {
+        &self.route.target
+    }
+}
+
+impl Route {
+    pub(crate) fn prefix(&self) -> &RoutePrefix {
+        &self.prefix
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Records that data passes now (proxy contract, section 8).
+    pub(crate) fn touch(&self) {
+        self.last_used.store(clock::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    fn last_used(&self) -> Option<Timestamp> {
+        match self.last_used.load(Ordering::Relaxed) {
+            NEVER => None,
+            ms => Timestamp::from_millisecond(ms).ok(),
+        }
+    }
+}
+
+impl Node {
+    fn exact(&self, prefix: &RoutePrefix) -> Option<&Arc<Route>> {
+        let mut node = self;
+        for segment in prefix.segments() {
+            node = node.children.get(segment)?;
+        }
+        node.route.as_ref()
+    }
+
+    fn longest(&self, decoded: &str) -> Option<&Arc<Route>> {
+        let mut node = self;
+        let mut found = node.route.as_ref();
+        // Leading slashes collapse (P-064); an empty segment further in is an
+        // ordinary one, which no route has unless somebody made it so.
+        for segment in decoded.trim_start_matches('/').split('/') {
+            let Some(child) = node.children.get(segment) else { break };
+            node = child;
+            found = node.route.as_ref().or(found);
+        }
+        found
+    }
+
+    /// A copy in which the node at the end of `segments` has `route`.
+    fn with(&self, segments: &mut dyn Iterator<Item = &str>, route: &Arc<Route>) -> Self {
+        let mut copy = self.clone();
+        match segments.next() {
+            None => copy.route = Some(Arc::clone(route)),
+            Some(segment) => {
+                let child = match self.children.get(segment) {
+                    Some(child) => child.with(segments, route),
+                    None => Self::default().with(segments, route),
+                };
+                copy.children.insert(segment.into(), Arc::new(child));
+            }
+        }
+        copy
+    }
+
+    /// A copy in which that node has no route; nodes left empty go with it.
+    fn without(&self, segments: &mut dyn Iterator<Item = &str>) -> Self {
+        let mut copy = self.clone();
+        match segments.next() {
+            None => copy.route = None,
+            Some(segment) => {
+                if let Some(child) = self.children.get(segment) {
+                    let child = child.without(segments);
+                    if child.route.is_none() && child.children.is_empty() {
+                        copy.children.remove(segment);
+                    } else {
+                        copy.children.insert(segment.into(), Arc::new(child));
+                    }
+                }
+            }
+        }
+        copy
+    }
+
+    fn collect(&self, into: &mut Vec<RouteStatus>) {
+        into.extend(self.route.as_ref().map(|route| RouteStatus {
+            prefix: route.prefix.clone(),
+            target: route.target.clone(),
+            added: route.added,
+            last_used: route.last_used(),
+        }));
+        for child in self.children.values() {
+            child.collect(into);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

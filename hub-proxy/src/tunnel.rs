@@ -1,0 +1,210 @@
+//! Two byte streams joined until both have ended.
+//!
+//! Like `tokio::io::copy_bidirectional`, with three differences: a tunnel that
+//! waits holds no buffer (thousands of idle notebook tabs cost nothing beyond
+//! their sockets), the second direction gets a limited time once the first has
+//! ended, and each piece of data is reported.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Read at once. On the stack, so it costs nothing between two reads.
+const CHUNK: usize = 16 * 1024;
+
+/// One direction.
+#[derive(Default)]
+struct Pipe {
+    /// Read, but not taken by the other side yet; no allocation when empty.
+    pending: Vec<u8>,
+    written: usize,
+    stage: Stage,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Copying,
+    /// The reader has ended; its end must be passed on.
+    Closing,
+    Done,
+}
+
+/// Copies both ways; calls `on_data` for each piece, whatever its direction.
+///
+/// The end of one direction is passed on as an end, after all its data; the
+/// other direction then has `grace` left (WS-06). Returns early with the first
+/// error.
+pub(crate) async fn join<A, B>(
+    mut a: A,
+    mut b: B,
+    grace: Duration,
+    on_data: impl Fn(),
+) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut forth, mut back) = (Pipe::default(), Pipe::default());
+    poll_fn(|cx| {
+        let (a, b) = (Pin::new(&mut a), Pin::new(&mut b));
+        poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::One)
+    })
+    .await?;
+    let rest = poll_fn(|cx| {
+        let (a, b) = (Pin::new(&mut a), Pin::new(&mut b));
+        poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::Both)
+    });
+    // Time is up: dropping both streams closes whatever is still open.
+    tokio::time::timeout(grace, rest).await.unwrap_or(Ok(()))
+}
+
+/// How many directions must have ended.
+#[derive(Clone, Copy)]
+enum Wanted {
+    One,
+    Both,
+}
+
+fn poll_both<A, B>(
+    cx: &mut Context<'_>,
+    forth: &mut Pipe,
+    back: &mut Pipe,
+    mut a: Pin<&mut A>,
+    mut b: Pin<&mut B>,
+    on_data: &impl Fn(),
+    wanted: Wanted,
+) -> Poll<io::Result<()>>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    // Both are polled each time: each must leave its waker.
+    let forth = forth.poll(cx, a.as_mut(), b.as_mut(), on_data)?.is_ready();
+    let back = back.poll(cx, b, a, on_data)?.is_ready();
+    let ended = match wanted {
+        Wanted::One => forth || back,
+        Wanted::Both => forth && back,
+    };
+    if ended { Poll::Ready(Ok(())) } else { Poll::Pending }
+}
+
+impl Pipe {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut from: Pin<&mut impl AsyncRead>,
+        mut to: Pin<&mut impl AsyncWrite>,
+        on_data: &impl Fn(),
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match self.stage {
+                Stage::Copying => {
+                    ready!(self.poll_pending(cx, to.as_mut()))?;
+                    let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
+                    let mut chunk = ReadBuf::uninit(&mut chunk);
+                    if from.as_mut().poll_read(cx, &mut chunk)?.is_pending() {
+                        // Nothing more for now, so what was written must not
+                        // wait in the writer (TLS) for company.
+                        ready!(to.as_mut().poll_flush(cx))?;
+                        return Poll::Pending;
+                    }
+                    let data = chunk.filled();
+                    if data.is_empty() {
+                        self.stage = Stage::Closing;
+                        continue;
+                    }
+                    on_data();
+                    let taken = match to.as_mut().poll_write(cx, data)? {
+                        Poll::Ready(taken) => taken,
+                        Poll::Pending => 0,
+                    };
+                    if taken < data.len() {
+                        self.pending = data[taken..].to_vec();
+                        self.written = 0;
+                    }
+                }
+                Stage::Closing => {
+                    ready!(to.as_mut().poll_shutdown(cx))?;
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_pending(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut to: Pin<&mut impl AsyncWrite>,
+    ) -> Poll<io::Result<()>> {
+        while self.written < self.pending.len() {
+            match ready!(to.as_mut().poll_write(cx, &self.pending[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.written += taken,
+            }
+        }
+        if !self.pending.is_empty() {
+            self.pending = Vec::new();
+            self.written = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn ws_04_bytes_pass_unchanged_through_narrow_streams() {
+        let (client, near) = duplex(7);
+        let (far, server) = duplex(5);
+        let sent: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        let pieces = Cell::new(0);
+        let (mut client_read, mut client_write) = tokio::io::split(client);
+        let (mut server_read, mut server_write) = tokio::io::split(server);
+        let (mut got, mut echoed) = (Vec::new(), Vec::new());
+        let (joined, ..) = tokio::join!(
+            join(near, far, GRACE, || pieces.set(pieces.get() + 1)),
+            async {
+                client_write.write_all(&sent).await.unwrap();
+                client_write.shutdown().await.unwrap();
+            },
+            async {
+                server_read.read_to_end(&mut got).await.unwrap();
+                server_write.write_all(b"done").await.unwrap();
+                server_write.shutdown().await.unwrap();
+            },
+            async { client_read.read_to_end(&mut echoed).await.unwrap() },
+        );
+        joined.unwrap();
+        assert_eq!(got, sent);
+        assert_eq!(echoed, b"done");
+        assert!(pieces.get() > 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ws_06_a_half_closed_tunnel_ends_after_the_grace_period() {
+        let (mut client, near) = duplex(64);
+        let (far, mut server) = duplex(64);
+        client.shutdown().await.unwrap();
+        let before = tokio::time::Instant::now();
+        join(near, far, GRACE, || {}).await.unwrap();
+        assert_eq!(before.elapsed().as_secs(), GRACE.as_secs());
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! The tasks that outlive a request: upgraded connections.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Owns the tunnels that WebSocket upgrades leave behind.
+///
+/// [`Listener`](crate::Listener) puts one into the extensions of every request
+/// and ends it when it drains. With an accept loop of your own, insert a clone
+/// yourself and call [`stop`](Self::stop) at the end; without that, the tunnels
+/// belong to the [`Proxy`](crate::Proxy) that opened them and nobody ends them
+/// before their peers do.
+#[derive(Clone, Debug, Default)]
+pub struct Tunnels {
+    tasks: TaskTracker,
+    cut: CancellationToken,
+    open: Arc<AtomicUsize>,
+}
+
+/// Counts one tunnel while it lives.
+struct Open(Arc<AtomicUsize>);
+
+impl Tunnels {
+    /// How many tunnels are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Waits at most `grace` for the tunnels to end by themselves, then closes
+    /// the rest, and returns how many that were.
+    pub async fn stop(self, grace: Duration) -> usize {
+        self.tasks.close();
+        let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
+        let left = self.open();
+        self.cut.cancel();
+        self.tasks.wait().await;
+        left
+    }
+
+    /// Runs `tunnel` until it ends or the tunnels are stopped.
+    pub(crate) fn spawn(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let open = Open(Arc::clone(&self.open));
+        self.spawn_support(async move {
+            let _open = open;
+            tunnel.await;
+        });
+    }
+
+    /// Runs a task that serves an upgrade without being a tunnel itself.
+    pub(crate) fn spawn_support(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = cut.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,173 @@
+//! WebSocket handshakes: what counts as one (pure), and the exchange with the
+//! target.
+//!
+//! Each upgrade has a connection to the target of its own (K-10), and no byte
+//! of the client's is passed on before the target has agreed (SM-41).
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::Empty;
+use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{
+    ProxyConfig, ProxyError, Tunnels,
+    body::UpstreamBody,
+    error::chain,
+    headers::{has_token, strip_hop_by_hop},
+    table::Route,
+    tunnel,
+};
+
+/// How long a silent connection is trusted before the kernel asks whether the
+/// other side still exists (WS-10).
+pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Most a target's answer to a handshake may have as a head (WS-15).
+const MAX_ANSWER_HEAD: usize = 64 * 1024;
+
+/// Whether a request asks for a WebSocket: `GET`, HTTP/1.1, `Upgrade:
+/// websocket` in any case and `Connection` with `upgrade` (WS-01).
+///
+/// Everything else with an `Upgrade` is an ordinary request whose offer is
+/// dropped (HB-02, WS-13).
+pub fn is_websocket<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && offers_websocket(request.headers())
+        && has_token(request.headers(), header::CONNECTION, "upgrade")
+}
+
+/// Writes `Connection` and `Upgrade` for the next hop.
+///
+/// To be called after [`strip_hop_by_hop`](crate::headers::strip_hop_by_hop),
+/// which has removed this hop's.
+pub fn renew(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Passes a handshake on and, if the target agrees, leaves a tunnel behind in
+/// `tunnels`.
+///
+/// The answer is the target's, whatever it is. After a refusal the client's
+/// connection is closed: bytes it may have sent already were meant for another
+/// protocol and must not be read as a request.
+pub(crate) async fn exchange(
+    config: &ProxyConfig,
+    route: &Arc<Route>,
+    tunnels: &Tunnels,
+    mut request: Request<Incoming>,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    // First of all: the handle is gone once the request has been taken apart.
+    let client = hyper::upgrade::on(&mut request);
+    let upstream_request = upstream_request(route, request);
+    let stream = connect(config, route).await?;
+    let handshake = async {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tunnels.spawn_support(async move {
+            // What went wrong reaches the reader of the answer or the tunnel.
+            let _ = connection.with_upgrades().await;
+        });
+        sender.send_request(upstream_request).await
+    };
+    let mut response = timeout(config.upgrade_timeout, handshake)
+        .await
+        .map_err(|_| ProxyError::TimedOut)?
+        .map_err(|error| ProxyError::from_exchange(error.into()))?;
+
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        strip_hop_by_hop(response.headers_mut());
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        *response.version_mut() = Version::HTTP_11;
+        let used = response.status().as_u16() < 300;
+        return Ok(response.map(|body| UpstreamBody::new(body, used.then(|| Arc::clone(route)))));
+    }
+    if !offers_websocket(response.headers()) {
+        return Err(ProxyError::BadAnswer("it switches to another protocol"));
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    let (route, grace) = (Arc::clone(route), config.half_close_grace);
+    tunnels.spawn(async move {
+        // Either side may vanish between the handshake and now; then dropping
+        // the other's handle closes it (WS-09).
+        let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };
+        run_tunnel(client, upstream, grace, &route).await;
+    });
+    strip_hop_by_hop(response.headers_mut());
+    renew(response.headers_mut());
+    Ok(response.map(|body| UpstreamBody::new(body, None)))
+}
+
+async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route: &Route) {
+    let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    if let Err(error) = tunnel::join(client, upstream, grace, || route.touch()).await {
+        tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
+    }
+}
+
+/// A connection of our own, set up as the pooled client sets up its.
+async fn connect(config: &ProxyConfig, route: &Route) -> Result<TcpStream, ProxyError> {
+    let stream = timeout(config.connect_timeout, TcpStream::connect(route.target().endpoint()))
+        .await
+        .map_err(|_| ProxyError::TimedOut)?
+        .map_err(|error| ProxyError::from_connect(error.into()))?;
+    tune(&stream);
+    Ok(stream)
+}
+
+/// Sets no-delay and keep-alive. A socket that refuses still works, just worse.
+pub(crate) fn tune(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    let set =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    if let Err(error) = set {
+        tracing::debug!(%error, "cannot set socket options");
+    }
+}
+
+fn upstream_request(route: &Route, request: Request<Incoming>) -> Request<Empty<Bytes>> {
+    let (mut head, _empty) = request.into_parts();
+    // Origin form: this connection leads to one place only.
+    head.uri = route.target().path_for(head.uri.path_and_query()).into();
+    strip_hop_by_hop(&mut head.headers);
+    renew(&mut head.headers);
+    head.extensions.clear();
+    Request::from_parts(head, Empty::new())
+}
+
+fn offers_websocket(headers: &HeaderMap) -> bool {
+    has_token(headers, header::UPGRADE, "websocket")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(method: &str, version: Version, fields: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().method(method).version(version);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        is_websocket(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn ws_01_ws_13_only_a_complete_handshake_is_one() {
+        let full = [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade")];
+        assert!(asks("GET", Version::HTTP_11, &full));
+        assert!(!asks("POST", Version::HTTP_11, &full));
+        assert!(!asks("GET", Version::HTTP_10, &full));
+        assert!(!asks("GET", Version::HTTP_11, &full[..1]));
+        assert!(!asks("GET", Version::HTTP_11, &full[1..]));
+        let h2c = [("upgrade", "h2c"), ("connection", "Upgrade")];
+        assert!(!asks("GET", Version::HTTP_11, &h2c));
+    }
+}

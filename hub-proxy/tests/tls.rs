@@ -1,0 +1,262 @@
+//! Certificates, TLS on the client's side, and the redirect to it.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![cfg(feature = "tls")]
+
+#[path = "support/running.rs"]
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use hub_proxy::{ListenConfig, Listener, ProxyConfig, RedirectToHttps, TlsError, TlsKeys};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, ServerName};
+use support::*;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+struct Pair {
+    cert: String,
+    key: String,
+    der: CertificateDer<'static>,
+}
+
+fn pair(change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    let mut params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    Pair { cert: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
+}
+
+fn fresh() -> Pair {
+    pair(|_| {})
+}
+
+/// A directory with `cert.pem` and `key.pem`.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn with(cert: &str, key: &str) -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.write(cert, key);
+        files
+    }
+
+    fn write(&self, cert: &str, key: &str) {
+        fs::write(self.cert(), cert).unwrap();
+        fs::write(self.key(), key).unwrap();
+    }
+
+    fn cert(&self) -> PathBuf {
+        self.0.path().join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.path().join("key.pem")
+    }
+
+    fn load(&self) -> Result<TlsKeys, TlsError> {
+        TlsKeys::load(self.cert(), self.key())
+    }
+}
+
+/// Connects as a browser that trusts just these certificates.
+async fn connect(
+    addr: std::net::SocketAddr,
+    trusted: &[&Pair],
+) -> std::io::Result<Client<TlsStream<TcpStream>>> {
+    let mut roots = RootCertStore::empty();
+    for pair in trusted {
+        roots.add(pair.der.clone()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = soon(TcpStream::connect(addr)).await?;
+    let name = ServerName::try_from("hub.example").unwrap();
+    Ok(Client::over(soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await?))
+}
+
+async fn serving(keys: TlsKeys) -> Running {
+    let mut listen = listen();
+    listen.tls = Some(keys);
+    Running::listening(nowhere().await, ProxyConfig::default(), listen, Duration::ZERO).await
+}
+
+fn problem(files: &Files) -> String {
+    let error = files.load().unwrap_err();
+    error.to_string().replace(&format!("{}/", files.0.path().display()), "")
+}
+
+#[test]
+fn s_01_each_problem_names_its_file() {
+    let (good, other) = (fresh(), fresh());
+    let mut late = pair(|params| params.not_before = date_time_ymd(2200, 1, 1));
+    late.cert.push_str(&good.cert);
+    let old = pair(|params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+    });
+    let encrypted = good.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let broken_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let broken_cert = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (cert, key, expected) in [
+        ("hello", &*good.key, "cert.pem: not PEM"),
+        ("", &good.key, "cert.pem: not PEM"),
+        (&good.key, &good.key, "cert.pem: contains no certificate"),
+        (broken_cert, &good.key, "cert.pem: the certificate cannot be used"),
+        (&good.cert, "hello", "key.pem: not PEM"),
+        (&good.cert, &good.cert, "key.pem: contains no private key"),
+        (&good.cert, broken_key, "key.pem: the private key cannot be used"),
+        (
+            &good.cert,
+            &encrypted,
+            "key.pem: the private key is encrypted; store it without a passphrase",
+        ),
+        (
+            &good.cert,
+            &other.key,
+            "key.pem: the private key does not belong to the first certificate in cert.pem",
+        ),
+        (&old.cert, &old.key, "cert.pem: the certificate expired on 2002-01-01T00:00:00Z"),
+        (
+            &late.cert,
+            &late.key,
+            "cert.pem: the certificate is not valid before 2200-01-01T00:00:00Z",
+        ),
+    ] {
+        assert_eq!(problem(&Files::with(cert, key)), expected);
+    }
+}
+
+#[test]
+fn s_01_missing_and_unreadable_files_are_told_apart() {
+    let files = Files::with(&fresh().cert, &fresh().key);
+    fs::remove_file(files.key()).unwrap();
+    assert_eq!(problem(&files), "key.pem: no such file");
+    fs::create_dir(files.key()).unwrap();
+    assert_eq!(problem(&files), "key.pem: cannot be read");
+    assert!(matches!(
+        TlsKeys::load(Path::new("/nonexistent/cert.pem"), files.key()),
+        Err(TlsError::Missing { .. })
+    ));
+}
+
+#[test]
+fn the_last_day_of_a_certificate_can_be_asked() {
+    let pair = pair(|params| params.not_after = date_time_ymd(2200, 5, 6));
+    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
+    assert_eq!(keys.not_after().to_string(), "2200-05-06T00:00:00Z");
+}
+
+#[tokio::test]
+async fn s_08_a_reload_reaches_new_connections_and_spares_old_ones() {
+    let (old, new) = (fresh(), fresh());
+    let files = Files::with(&old.cert, &old.key);
+    let keys = files.load().unwrap();
+    let proxy = serving(keys.clone()).await;
+    let mut early = connect(proxy.addr, &[&old]).await.unwrap();
+    early.send("GET /hub/a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    early.until("upgrade=-").await;
+
+    files.write(&new.cert, &old.key);
+    assert!(matches!(keys.reload(), Err(TlsError::KeyMismatch { .. })));
+    connect(proxy.addr, &[&old]).await.expect("a bad pair changes nothing");
+
+    files.write(&new.cert, &new.key);
+    keys.reload().unwrap();
+    connect(proxy.addr, &[&new]).await.expect("the new pair is used");
+    assert!(connect(proxy.addr, &[&old]).await.is_err(), "and only that");
+
+    early.send(get("/hub/b")).await;
+    assert!(early.head().await.starts_with("http/1.1 200 "));
+}
+
+#[tokio::test]
+async fn h_04_behind_tls_the_scheme_is_https() {
+    let pair = fresh();
+    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
+    let proxy = serving(keys).await;
+    let mut client = connect(proxy.addr, &[&pair]).await.unwrap();
+    client.send("GET /hub/ HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client.until("proto=https").await;
+}
+
+#[tokio::test]
+async fn ws_14_a_tunnel_under_tls_passes_data_and_its_end() {
+    let target = target(|mut client| async move {
+        assert!(client.head().await.contains("\r\nx-forwarded-proto: wss\r\n"));
+        client
+            .send(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                 Connection: Upgrade\r\n\r\n",
+            )
+            .await;
+        assert_eq!(client.rest().await, "question");
+        client.send("answer").await;
+    })
+    .await;
+    let pair = fresh();
+    let mut listen = listen();
+    listen.tls = Some(TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap());
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut client = connect(proxy.addr, &[&pair]).await.unwrap();
+    client
+        .send(
+            "GET /user/ada/ HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\n\r\n",
+        )
+        .await;
+    client.head().await;
+    client.send("question").await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, "answer");
+}
+
+#[tokio::test]
+async fn s_11_plain_http_on_a_tls_port_gets_a_readable_answer() {
+    let pair = fresh();
+    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
+    let proxy = serving(keys).await;
+    let mut client = proxy.connect().await;
+    client.send(get("/")).await;
+    assert!(client.head().await.starts_with("http/1.1 400 "));
+    client.until("HTTPS only.\n").await;
+}
+
+#[tokio::test]
+async fn s_10_a_handshake_that_does_not_come_is_given_up() {
+    let pair = fresh();
+    let mut listen = listen();
+    listen.tls = Some(TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap());
+    listen.tls_handshake_timeout = Duration::from_millis(50);
+    let target = nowhere().await;
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    proxy.connect().await.gone().await;
+}
+
+#[tokio::test]
+async fn s_14_the_redirect_listener_leads_to_the_tls_port() {
+    let listener = Listener::bind(&ListenConfig::new(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let (addr, stop) = (listener.local_addr(), CancellationToken::new());
+    let tasks = TaskTracker::new();
+    tasks.spawn(listener.serve(RedirectToHttps::new(8443), stop.clone(), Duration::ZERO));
+    let mut client = Client::to(addr).await;
+    client.send("GET /user/ada/?a=b HTTP/1.1\r\nHost: hub.example:80\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.starts_with("http/1.1 308 permanent redirect\r\n"), "{head}");
+    assert!(head.contains("\r\nlocation: https://hub.example:8443/user/ada/?a=b\r\n"), "{head}");
+    client.gone().await;
+    stop.cancel();
+    tasks.close();
+    soon(tasks.wait()).await;
+}

@@ -1,0 +1,73 @@
+// Keeps the server cards true to the hub, through the same REST API scripts use.
+
+import { sayTimes } from "./time.js";
+
+const QUIET_MS = 15_000;
+const BUSY_MS = 2_000;
+const LABELS = { stopped: "Stopped", starting: "Starting", ready: "Running", stopping: "Stopping" };
+
+const root = document.querySelector("[data-servers]");
+const api = `${root.dataset.hubPrefix}api/users/${encodeURIComponent(root.dataset.user)}`;
+const cards = [...root.querySelectorAll("[data-server]")];
+let timer;
+
+function stateOf(server) {
+  if (!server) return "stopped";
+  if (server.pending === "stop") return "stopping";
+  if (server.ready) return "ready";
+  return server.pending ? "starting" : "stopped";
+}
+
+function setTime(card, field, iso) {
+  const time = card.querySelector(`[data-field="${field}"]`);
+  if (!iso) return;
+  time.dateTime = iso;
+  if (field === "last_activity") time.parentElement.hidden = false;
+}
+
+function show(card, server) {
+  const before = card.dataset.state;
+  const state = stateOf(server);
+  setTime(card, "started", server?.started);
+  setTime(card, "last_activity", server?.last_activity);
+  if (state === before) return;
+  // Only the page knows why a start came to nothing.
+  if (before === "starting" && state === "stopped") {
+    window.location.reload();
+    return;
+  }
+  const hadFocus = card.querySelector(".actions").contains(document.activeElement);
+  card.dataset.state = state;
+  card.querySelector('[data-field="state"]').textContent = LABELS[state];
+  for (const part of card.querySelectorAll("[data-when]")) {
+    part.hidden = !part.dataset.when.split(" ").includes(state);
+  }
+  if (hadFocus) card.querySelector(".actions > :not([hidden])")?.closest("a, form")?.querySelector("button")?.focus();
+}
+
+async function poll() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  try {
+    const response = await fetch(api, {
+      headers: { Accept: "application/json", "X-XSRFToken": root.dataset.xsrf },
+      cache: "no-store",
+    });
+    // A refusal will not turn into an answer: the session has ended. The next click says so.
+    if (response.status >= 400 && response.status < 500) return;
+    if (response.ok) {
+      const { servers = {} } = await response.json();
+      for (const card of cards) show(card, servers[card.dataset.server]);
+    }
+  } catch {
+    // The hub may be restarting; the next round asks again.
+  }
+  sayTimes(root);
+  const busy = cards.some((card) => ["starting", "stopping"].includes(card.dataset.state));
+  timer = setTimeout(poll, busy ? BUSY_MS : QUIET_MS);
+}
+
+sayTimes(root);
+document.addEventListener("visibilitychange", poll);
+// A page taken from the back-forward cache shows the past.
+window.addEventListener("pageshow", poll);

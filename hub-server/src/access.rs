@@ -1,0 +1,124 @@
+//! Who makes a request, and what they may do.
+
+pub(crate) mod bearer;
+pub(crate) mod browser;
+pub(crate) mod session;
+pub(crate) mod xsrf;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use hub_auth::{Access, ScopeName, ScopeSet, Target};
+use hub_store::{TokenRecord, User};
+use http::{Method, header, request::Parts};
+
+use self::{browser::Browser, xsrf::Identity};
+use crate::{hub::Hub, web::error::ApiError};
+
+/// Whoever makes a request to the REST API.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) who: Who,
+    pub(crate) scopes: ScopeSet,
+    /// The token used, unless it was a browser's session.
+    pub(crate) token: Option<TokenRecord>,
+}
+
+/// A person or a program.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    User(User),
+    Service(String),
+}
+
+impl Caller {
+    /// Lets the caller through if they hold `scope` on `target`.
+    ///
+    /// Held for others only is answered like something that does not exist, so
+    /// that nobody can probe for names (hub-contract 5.1).
+    pub(crate) fn require(&self, scope: ScopeName, target: &Target) -> Result<(), ApiError> {
+        if self.scopes.has(scope, target) {
+            return Ok(());
+        }
+        match self.scopes.access(scope) {
+            Access::None => Err(ApiError::missing_scope(scope.as_str())),
+            Access::Filtered(_) | Access::All => Err(ApiError::not_found()),
+        }
+    }
+
+    /// As [`require`](Self::require), with any of `scopes`.
+    pub(crate) fn require_any(&self, scopes: &[ScopeName], target: &Target) -> Result<(), ApiError> {
+        if scopes.iter().any(|scope| self.scopes.has(*scope, target)) {
+            return Ok(());
+        }
+        if scopes.iter().all(|scope| self.scopes.access(*scope) == Access::None) {
+            return Err(ApiError::missing_scope(&scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")));
+        }
+        Err(ApiError::not_found())
+    }
+
+    /// The person, if it is one.
+    pub(crate) fn user(&self) -> Option<&User> {
+        match &self.who {
+            Who::User(user) => Some(user),
+            Who::Service(_) => None,
+        }
+    }
+
+    /// A name for notes and logs.
+    pub(crate) fn describe(&self) -> String {
+        match &self.who {
+            Who::User(user) => user.name.to_string(),
+            Who::Service(name) => format!("service {name}"),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Hub>> for Caller {
+    type Rejection = ApiError;
+
+    /// A token in the `Authorization` header, else the browser's session, which
+    /// needs an XSRF token (hub-contract 2.3). An unknown token falls back to
+    /// the session, as in JupyterHub.
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        if let Some(caller) = bearer::caller(hub, &parts.headers).await? {
+            return Ok(caller);
+        }
+        let Some(session) = session::of(hub, &parts.headers).await? else {
+            return Err(ApiError::unauthenticated());
+        };
+        // A form that another site made the browser post is not JSON.
+        let foreign_form = parts.method == Method::POST
+            && parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+                !value.to_str().is_ok_and(|text| text.to_ascii_lowercase().starts_with("application/json"))
+            });
+        if foreign_form {
+            return Err(ApiError::unauthenticated());
+        }
+        if xsrf::is_needed_by_api(&parts.method, &parts.headers) {
+            let browser = Browser::of(parts);
+            let identity = Identity::of(Some(&session), &browser);
+            let given = xsrf::from_query_or_header(&parts.uri, &parts.headers);
+            xsrf::check(hub, &parts.headers, &identity, given.as_deref(), &parts.method)
+                .map_err(|refused| ApiError::forbidden(refused.to_string()))?;
+        }
+        let scopes = hub.scopes_of_user(&session.user);
+        Ok(Self { who: Who::User(session.user), scopes, token: None })
+    }
+}
+
+/// The caller if there is one; an unauthenticated request is not refused.
+#[derive(Clone, Debug)]
+pub(crate) struct MaybeCaller(pub(crate) Option<Caller>);
+
+impl FromRequestParts<Arc<Hub>> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        match Caller::from_request_parts(parts, hub).await {
+            Ok(caller) => Ok(Self(Some(caller))),
+            Err(error) if error.is_unauthenticated() => Ok(Self(None)),
+            Err(error) => Err(error),
+        }
+    }
+}

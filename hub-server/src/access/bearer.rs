@@ -1,0 +1,93 @@
+//! Token to caller.
+
+use http::{HeaderMap, header};
+use hub_auth::{ApiToken, Groups, Owner, Scope, ScopeSet, resolve_token};
+use hub_names::ServerKey;
+use hub_store::{TokenOwner, TokenRecord};
+use jiff::SignedDuration;
+
+use super::{Caller, Who};
+use crate::{hub::Hub, web::error::ApiError};
+
+/// How often a token's time of last use is written down, as JupyterHub's
+/// `activity_resolution`.
+const RESOLUTION: SignedDuration = SignedDuration::from_secs(30);
+
+/// The caller behind a valid `Authorization` token; `None` when there is no
+/// token or it is unknown.
+pub(crate) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+    match token(headers) {
+        Some(token) => of_token(hub, &token).await,
+        None => Ok(None),
+    }
+}
+
+/// The caller whose token this is.
+pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
+    let now = hub.clock.now();
+    let Some(record) = hub.store.tokens().by_hash(token.hash().as_bytes(), now).await? else {
+        return Ok(None);
+    };
+    let (who, owner, held) = match &record.owner {
+        TokenOwner::User(id) => {
+            let Some(user) = hub.store.users().by_id(*id).await? else { return Ok(None) };
+            let held = hub.scopes_of_user(&user);
+            (Who::User(user.clone()), Owner::User(user.name), held)
+        }
+        TokenOwner::Service(name) => {
+            (Who::Service(name.clone()), Owner::Service(name.clone()), hub.scopes_of_service(name))
+        }
+    };
+    let stale = |last: Option<jiff::Timestamp>| last.is_none_or(|last| now.duration_since(last) > RESOLUTION);
+    if stale(record.last_activity) {
+        hub.store.tokens().touch(record.id, now).await?;
+        // What a server reports about itself is not its user's activity.
+        if let Who::User(user) = &who
+            && !record.note.starts_with("Server at ")
+            && stale(user.last_activity)
+        {
+            hub.store.users().touch(user.id, now).await?;
+        }
+    }
+    let scopes = scopes(hub, &record, &owner, &held).await?;
+    Ok(Some(Caller { who, scopes, token: Some(record) }))
+}
+
+/// hub-contract 6.5: what the token asks for, cut to what its owner holds now.
+async fn scopes(hub: &Hub, record: &TokenRecord, owner: &Owner, held: &ScopeSet) -> Result<ScopeSet, ApiError> {
+    let raw: Vec<Scope> = record.scopes.iter().filter_map(|text| text.parse().ok()).collect();
+    let server: Option<ServerKey> = match &record.client_id {
+        Some(id) => hub.store.oauth().client(id).await?.and_then(|client| client.server),
+        None => None,
+    };
+    Ok(resolve_token(&raw, owner, held, server.as_ref(), &Groups::default()))
+}
+
+/// The token in `Authorization: token T` or `bearer T`.
+fn token(headers: &HeaderMap) -> Option<ApiToken> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+    known.then(|| ApiToken::from_text(token.trim()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_schemes_are_understood_in_any_case() {
+        for (value, expected) in [
+            ("token abcdefgh", Some("abcdefgh")),
+            ("Bearer abcdefgh", Some("abcdefgh")),
+            ("TOKEN abcdefgh", Some("abcdefgh")),
+            ("Basic abcdefgh", None),
+            ("abcdefgh", None),
+            ("token ", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            assert_eq!(token(&headers).as_ref().map(ApiToken::expose), expected, "{value:?}");
+        }
+    }
+}

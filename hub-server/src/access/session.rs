@@ -1,0 +1,98 @@
+//! A browser's session: cookie to person.
+
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use hub_auth::ApiToken;
+use hub_store::{NewSession, Session, StoreError, User};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::browser::cookies;
+use crate::hub::Hub;
+
+/// The cookie that says who somebody is.
+pub(crate) const LOGIN_COOKIE: &str = "jupyterhub-hub-login";
+/// The cookie that ties the tokens of one browser session together. User servers
+/// read it, so it is on the base path.
+pub(crate) const SESSION_ID_COOKIE: &str = "jupyterhub-session-id";
+
+/// Longest life of a session, as JupyterHub's `cookie_max_age_days`.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How long a session may lie unused.
+const IDLE: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How often the time of last use is written down.
+const RESOLUTION: SignedDuration = SignedDuration::from_mins(5);
+
+/// The session of this browser. Of several cookies of the name the one that
+/// verifies counts, so that a planted one locks nobody out.
+pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
+    let now = hub.clock.now();
+    for secret in candidates(headers) {
+        let hash = secret.hash();
+        let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else { continue };
+        if now.duration_since(session.last_seen) > IDLE {
+            hub.store.sessions().delete(hash.as_bytes()).await?;
+            continue;
+        }
+        if now.duration_since(session.last_seen) > RESOLUTION {
+            hub.store.sessions().touch(hash.as_bytes(), now).await?;
+            hub.store.users().touch(session.user.id, now).await?;
+        }
+        return Ok(Some(session));
+    }
+    Ok(None)
+}
+
+/// Begins a session: its id, and the cookies to set, which replace those of an
+/// earlier one. The ids are always new, so that nobody can plant one before the sign-in.
+pub(crate) async fn begin(hub: &Hub, user: &User) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
+    let now = hub.clock.now();
+    let secret = ApiToken::generate();
+    let session_id = Uuid::new_v4().simple().to_string();
+    hub.store
+        .sessions()
+        .create(&NewSession {
+            hash: *secret.hash().as_bytes(),
+            user: user.id,
+            session_id: session_id.clone(),
+            created: now,
+            expires_at: now + LIFETIME,
+        })
+        .await?;
+    hub.store.users().touch(user.id, now).await?;
+    let mut login = Cookie::new(LOGIN_COOKIE, secret.expose().to_owned());
+    login.set_path(hub.paths.hub());
+    login.set_http_only(true);
+    login.set_secure(hub.https);
+    login.set_same_site(SameSite::Lax);
+    login.set_max_age(cookie::time::Duration::seconds(LIFETIME.as_secs()));
+    Ok((session_id.clone(), vec![login, session_id_cookie(hub, session_id)]))
+}
+
+/// The cookie with the id of a session.
+pub(crate) fn session_id_cookie(hub: &Hub, id: String) -> Cookie<'static> {
+    let mut cookie = Cookie::new(SESSION_ID_COOKIE, id);
+    cookie.set_path(hub.paths.base().to_owned());
+    cookie.set_http_only(true);
+    cookie.set_secure(hub.https);
+    cookie.set_same_site(SameSite::Lax);
+    cookie
+}
+
+/// Ends all sessions that this browser holds, with the tokens that were issued
+/// in them.
+pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError> {
+    let now = hub.clock.now();
+    for secret in candidates(headers) {
+        let hash = secret.hash();
+        if let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? {
+            hub.store.sessions().delete(hash.as_bytes()).await?;
+            hub.store.tokens().revoke_session(session.user.id, &session.session_id).await?;
+        }
+    }
+    Ok(())
+}
+
+fn candidates(headers: &HeaderMap) -> Vec<ApiToken> {
+    cookies(headers, LOGIN_COOKIE).into_iter().filter_map(ApiToken::from_text).collect()
+}

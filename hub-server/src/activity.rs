@@ -1,0 +1,57 @@
+//! Carries times of last use from the routes to the store.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use hub_names::ServerKey;
+use hub_proxy::RouteTable;
+use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{hub::Hub, tasks::Tasks};
+
+/// How often; an idle culler counts in minutes.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Records the activity of proxied requests until the hub stops. What the proxy
+/// stamped is read here on our own schedule: the proxy knows no users.
+pub fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: RouteTable) {
+    let hub = Arc::clone(hub);
+    tasks.spawn(|stop| async move {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut written = HashMap::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    record(&hub, &routes, &mut written).await;
+                    return;
+                }
+                _ = ticks.tick() => record(&hub, &routes, &mut written).await,
+            }
+        }
+    });
+}
+
+/// Writes what is new since the last time.
+async fn record(hub: &Hub, routes: &RouteTable, written: &mut HashMap<ServerKey, Timestamp>) {
+    let mut seen = HashMap::new();
+    for key in hub.servers.active() {
+        let Ok(prefix) = hub.paths.server(&key).parse() else { continue };
+        let Some(at) = routes.last_used(&prefix) else { continue };
+        if written.get(&key) != Some(&at) {
+            let result = async {
+                hub.store.servers().touch(&key, at).await?;
+                match hub.store.users().by_name(key.user()).await? {
+                    Some(user) => hub.store.users().touch(user.id, at).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = result.await {
+                tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "activity could not be written down; it will be next time");
+                continue;
+            }
+        }
+        seen.insert(key, at);
+    }
+    *written = seen;
+}

@@ -1,0 +1,304 @@
+//! `[auth]`: how people sign in, and who is let in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use hub_auth::{AccessPolicy, AccessRules, GithubConfig, Userlist};
+use hub_names::UserName;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::{ConfigError, HttpConfig, http::http_url, services::read_secret};
+
+/// Path below the hub prefix to which GitHub sends the browser back.
+const CALLBACK_PATH: &str = "hub/oauth_callback";
+
+/// Who may sign in, and how.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// The rules of admission.
+    pub policy: AccessPolicy,
+    /// Names that the user list and `allowed_users` add to the database at start
+    /// (USR-4), with whether they are administrators.
+    pub listed: BTreeMap<UserName, bool>,
+    /// Sign-in with GitHub.
+    pub github: Option<GithubConfig>,
+    /// Sign-in with a name and a password.
+    pub password: Option<PasswordConfig>,
+}
+
+/// `[auth.password]`: accounts kept in the configuration.
+#[derive(Clone)]
+pub struct PasswordConfig {
+    /// Name to password hash, in PHC format as `hub-server hash-password` prints.
+    pub accounts: BTreeMap<UserName, String>,
+}
+
+impl std::fmt::Debug for PasswordConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.accounts.keys()).finish()
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuth {
+    pub(super) userlist: Option<PathBuf>,
+    allow_all: bool,
+    allow_existing_users: Option<bool>,
+    allowed_users: Vec<String>,
+    pub(super) admin_users: Vec<String>,
+    blocked_users: Vec<String>,
+    username_map: BTreeMap<String, String>,
+    pub(super) github: Option<RawGithub>,
+    password: Option<RawPassword>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGithub {
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<String>,
+    pub(super) client_secret_file: Option<PathBuf>,
+    pub(super) callback_url: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) api_url: Option<String>,
+    scope: Vec<String>,
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPassword {
+    accounts: BTreeMap<String, String>,
+}
+
+impl RawAuth {
+    pub(super) fn check(
+        self,
+        dir: &Path,
+        http: &HttpConfig,
+        lenient: bool,
+    ) -> Result<AuthConfig, ConfigError> {
+        let userlist = match &self.userlist {
+            Some(path) => read_userlist(&dir.join(path), lenient)?,
+            None => Userlist::default(),
+        };
+        let allowed = names("auth.allowed_users", &self.allowed_users)?;
+        let admins = names("auth.admin_users", &self.admin_users)?;
+
+        let mut listed: BTreeMap<UserName, bool> =
+            allowed.iter().map(|name| (name.clone(), false)).collect();
+        for entry in &userlist.entries {
+            *listed.entry(entry.name.clone()).or_default() |= entry.admin;
+        }
+        for admin in &admins {
+            listed.insert(admin.clone(), true);
+        }
+
+        let rules = AccessRules {
+            allowed: listed.keys().cloned().collect(),
+            admins: listed.iter().filter(|(_, admin)| **admin).map(|(name, _)| name.clone()).collect(),
+            blocked: names("auth.blocked_users", &self.blocked_users)?,
+            allow_all: self.allow_all,
+            // People whom an administrator added at run time live in the database,
+            // not in the file (USR-4, USR-8). Somebody has to be named first.
+            allow_existing: self.allow_existing_users.unwrap_or(!listed.is_empty()),
+            username_map: self.username_map,
+        };
+        rules.check().map_err(|error| ConfigError::value("auth", error.to_string()))?;
+        Ok(AuthConfig {
+            policy: AccessPolicy::new(rules),
+            listed,
+            github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
+            password: self.password.map(RawPassword::check).transpose()?,
+        })
+    }
+}
+
+impl RawGithub {
+    fn check(self, dir: &Path, http: &HttpConfig) -> Result<GithubConfig, ConfigError> {
+        let required = |value: Option<String>, key: &str, variable: &str| {
+            value.filter(|text| !text.is_empty()).ok_or_else(|| {
+                ConfigError::value(
+                    format!("auth.github.{key}"),
+                    format!("is missing; set it here or as {variable}. GitHub shows it under Settings, Developer settings, OAuth Apps"),
+                )
+            })
+        };
+        let secret = match (self.client_secret, self.client_secret_file) {
+            (None, Some(file)) => {
+                Some(read_secret("auth.github.client_secret_file", &dir.join(file))?)
+            }
+            (secret, _) => secret,
+        };
+        let client_id = required(self.client_id, "client_id", "GITHUB_CLIENT_ID")?;
+        let client_secret = required(secret, "client_secret", "GITHUB_CLIENT_SECRET")?;
+        let mut config = GithubConfig::new(
+            client_id,
+            SecretString::from(client_secret),
+            callback_url(self.callback_url.as_deref(), http)?,
+        );
+        if let Some(text) = self.url {
+            config.url = http_url("auth.github.url", &text)?;
+        }
+        if let Some(text) = self.api_url {
+            config.api_url = Some(http_url("auth.github.api_url", &text)?);
+        }
+        config.scope = self.scope;
+        if let Some(seconds) = self.timeout_seconds {
+            config.timeout = Duration::from_secs(seconds.clamp(1, 120));
+        }
+        Ok(config)
+    }
+}
+
+/// The URL registered with GitHub: as configured, else made from the public URL.
+/// Its path must be the one we serve, or every sign-in would end on a 404.
+fn callback_url(configured: Option<&str>, http: &HttpConfig) -> Result<Url, ConfigError> {
+    const KEY: &str = "auth.github.callback_url";
+    let path = format!("{}{CALLBACK_PATH}", http.base_url);
+    let Some(text) = configured.filter(|text| !text.is_empty()) else {
+        let public = http.public_url.as_ref().ok_or_else(|| {
+            ConfigError::value(
+                KEY,
+                format!("is missing; set it here, as OAUTH_CALLBACK_URL, or set http.public_url. It has the form https://HOST{path}"),
+            )
+        })?;
+        return public
+            .join(&path)
+            .map_err(|error| ConfigError::value("http.public_url", error.to_string()));
+    };
+    let url = http_url(KEY, text)?;
+    if url.path() != path || url.query().is_some() {
+        return Err(ConfigError::value(
+            KEY,
+            format!("{text:?} does not lead to this hub; its path must be {path}"),
+        ));
+    }
+    if url.scheme() == "http" && http.tls.is_some() {
+        return Err(ConfigError::value(
+            KEY,
+            format!("{text:?} is http, but [http.tls] makes this hub https; write https"),
+        ));
+    }
+    if let Some(public) = &http.public_url
+        && public.origin() != url.origin()
+    {
+        return Err(ConfigError::value(
+            KEY,
+            format!(
+                "{text:?} is not on http.public_url {:?}; the browser would come back without its state cookie",
+                public.as_str()
+            ),
+        ));
+    }
+    Ok(url)
+}
+
+impl RawPassword {
+    fn check(self) -> Result<PasswordConfig, ConfigError> {
+        let mut accounts = BTreeMap::new();
+        for (text, hash) in self.accounts {
+            let key = format!("auth.password.accounts.{text}");
+            let name: UserName = text
+                .to_lowercase()
+                .parse()
+                .map_err(|error| ConfigError::value(&key, format!("not a user name: {error}")))?;
+            if !hash.starts_with("$argon2id$") {
+                return Err(ConfigError::value(
+                    key,
+                    "is not an argon2id hash; make one with `hub-server hash-password`",
+                ));
+            }
+            accounts.insert(name, hash);
+        }
+        Ok(PasswordConfig { accounts })
+    }
+}
+
+fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| {
+            text.to_lowercase()
+                .parse()
+                .map_err(|error| ConfigError::value(key, format!("{text:?} is not a user name: {error}")))
+        })
+        .collect()
+}
+
+fn read_userlist(path: &Path, lenient: bool) -> Result<Userlist, ConfigError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(ConfigError::value(
+                "auth.userlist",
+                format!(
+                    "{}: there is no such file; write one user a line, administrators with a second word, for example `zoe admin`",
+                    path.display()
+                ),
+            ));
+        }
+        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    };
+    let (list, errors) = Userlist::parse_lenient(&text);
+    if !errors.is_empty() && !lenient {
+        return Err(userlist_errors(path, &errors));
+    }
+    for error in &errors {
+        tracing::warn!(file = %path.display(), "user list: {error}; the line is left out");
+    }
+    Ok(list)
+}
+
+fn userlist_errors(path: &Path, errors: &[hub_auth::UserlistError]) -> ConfigError {
+    ConfigError::Several(
+        errors
+            .iter()
+            .map(|error| ConfigError::Syntax {
+                file: path.display().to_string(),
+                line: error.line,
+                message: error.to_string(),
+            })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(base_url: &str, public_url: Option<&str>) -> HttpConfig {
+        HttpConfig {
+            listen: ([127, 0, 0, 1], 8000).into(),
+            redirect_listen: None,
+            public_url: public_url.map(|url| url.parse().unwrap()),
+            base_url: base_url.to_owned(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            shutdown_grace: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn a_callback_url_must_lead_to_this_hub() {
+        let hub = http("/jupyter/", Some("https://hub.example.org"));
+        let made = callback_url(None, &hub).unwrap();
+        assert_eq!(made.as_str(), "https://hub.example.org/jupyter/hub/oauth_callback");
+        assert!(callback_url(Some("https://hub.example.org/jupyter/hub/oauth_callback"), &hub).is_ok());
+
+        for (text, part) in [
+            ("https://hub.example.org/hub/oauth_callback", "its path must be /jupyter/hub/oauth_callback"),
+            ("https://other.example.org/jupyter/hub/oauth_callback", "state cookie"),
+            ("hub.example.org", "is not a URL"),
+        ] {
+            let error = callback_url(Some(text), &hub).unwrap_err().to_string();
+            assert!(error.starts_with("auth.github.callback_url: ") && error.contains(part), "{error}");
+        }
+    }
+}

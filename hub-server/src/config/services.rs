@@ -1,0 +1,91 @@
+//! `[[services]]`: programs with a token of their own.
+
+use std::path::{Path, PathBuf};
+
+use hub_auth::{ApiToken, Scope};
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// Shortest token accepted from a configuration, as in JupyterHub.
+const MIN_TOKEN_LEN: usize = 8;
+
+/// One service and what its token may do.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    /// The service's name.
+    pub name: String,
+    /// Its token.
+    pub api_token: ApiToken,
+    /// What the token may do.
+    pub scopes: Vec<Scope>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawService {
+    name: String,
+    #[serde(default)]
+    api_token: Option<String>,
+    #[serde(default)]
+    api_token_file: Option<PathBuf>,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+impl RawService {
+    pub(super) fn check(self, dir: &Path) -> Result<ServiceConfig, ConfigError> {
+        let at = |key: &str| format!("services.{}.{key}", self.name);
+        if self.name.is_empty() || self.name.contains('/') || self.name.trim() != self.name {
+            return Err(ConfigError::value(
+                "services.name",
+                format!("{:?} is not a service name; it may not be empty, padded or contain `/`", self.name),
+            ));
+        }
+        let token = match (&self.api_token, &self.api_token_file) {
+            (Some(token), None) => token.clone(),
+            (None, Some(file)) => read_secret(&at("api_token_file"), &dir.join(file))?,
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::value(
+                    at("api_token"),
+                    "is set twice, here and by api_token_file; remove one",
+                ));
+            }
+            (None, None) => {
+                return Err(ConfigError::value(
+                    at("api_token"),
+                    "is missing; make one with `openssl rand -hex 32`",
+                ));
+            }
+        };
+        if token.len() < MIN_TOKEN_LEN {
+            return Err(ConfigError::value(
+                at("api_token"),
+                format!("is shorter than {MIN_TOKEN_LEN} characters; make one with `openssl rand -hex 32`"),
+            ));
+        }
+        let api_token = ApiToken::from_text(&token)
+            .ok_or_else(|| ConfigError::value(at("api_token"), "is longer than 128 characters"))?;
+        let scopes = self
+            .scopes
+            .iter()
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    ConfigError::value(at("scopes"), format!("{text:?} is not a scope"))
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(ServiceConfig { name: self.name, api_token, scopes })
+    }
+}
+
+/// Reads a secret from a file, without the newline at its end (ENV-5).
+pub(super) fn read_secret(key: &str, path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::value(key, format!("{}: {error}", path.display())))?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(ConfigError::value(key, format!("{}: the file is empty", path.display())));
+    }
+    Ok(secret.to_owned())
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod activity;
+mod clock;
+pub mod config;
+mod hub;
+mod keys;
+pub mod logging;
+mod servers;
+mod sign_in;
+mod startup;
+mod tasks;
+mod web;
+
+pub use self::{
+    clock::{Clock, SystemClock},
+    startup::{Running, StartupError, start},
+};
+
+/// The JupyterHub release whose protocol the hub speaks. Single-user servers
+/// compare its major number with their own.
+pub const COMPATIBLE_VERSION: &str = "6.1.1";

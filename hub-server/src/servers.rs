@@ -1,0 +1,278 @@
+//! The life of all single-user servers: start, stop, watch.
+//!
+//! Each server that is up, or on its way, has one task ([`worker`]) that owns
+//! its [`Phase`]. Everybody else sends it commands and reads a [`View`]; there
+//! is no place where two requests start the same server twice.
+
+mod events;
+mod launch;
+mod outcome;
+mod phase;
+mod readiness;
+mod view;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use hub_names::{ServerKey, UserName};
+use hub_proxy::RouteTable;
+use hub_spawner::{SpawnError, Spawner};
+use hub_store::{Store, StoreError};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use self::{
+    launch::Links,
+    outcome::{Failure, Outcome},
+    phase::Phase,
+    view::View,
+};
+use self::{
+    readiness::Readiness,
+    worker::{Command, Worker},
+};
+use crate::{clock::Clock, config::ServersConfig, tasks::Tasks};
+
+/// All single-user servers. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    shared: Arc<Shared>,
+}
+
+/// What every worker needs.
+#[derive(Debug)]
+struct Shared {
+    spawner: Arc<dyn Spawner>,
+    store: Store,
+    routes: RouteTable,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    config: ServersConfig,
+    links: Links,
+    readiness: Readiness,
+    /// Servers that have a worker. A command is sent, and a worker retires, only
+    /// under this lock, so no command is lost between the two.
+    handles: Mutex<HashMap<ServerKey, Handle>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    view: watch::Receiver<View>,
+}
+
+/// Why a start or stop was not begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServersError {
+    /// It is up already.
+    #[error("{0} is already running")]
+    AlreadyRunning(ServerKey),
+    /// It is on its way up or down.
+    #[error("{key} is pending {pending}")]
+    Pending {
+        /// Which server.
+        key: ServerKey,
+        /// `spawn`, `stop` or `check`.
+        pending: &'static str,
+    },
+    /// The hub is being stopped.
+    #[error("the hub is shutting down")]
+    ShuttingDown,
+    /// The database did not answer.
+    #[error("the server's record could not be read")]
+    Store(#[from] StoreError),
+}
+
+impl Servers {
+    /// Servers run by `spawner`, with routes in `routes`.
+    #[expect(clippy::too_many_arguments, reason = "called once, by the composition root")]
+    pub fn new(
+        spawner: Arc<dyn Spawner>,
+        store: Store,
+        routes: RouteTable,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        config: ServersConfig,
+        links: Links,
+    ) -> Self {
+        let shared = Shared {
+            spawner,
+            store,
+            routes,
+            clock,
+            tasks,
+            config,
+            links,
+            readiness: Readiness::new(),
+            handles: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes up the servers that ran before a restart of the hub (RST-2). Asks
+    /// nobody yet: each server's own task does, so that the hub can listen first
+    /// (RST-4).
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn resume(&self) -> Result<usize, StoreError> {
+        let records = self.shared.store.servers().active().await?;
+        let count = records.len();
+        for record in records {
+            let phase = Phase::Checking {
+                since: record.started.unwrap_or_else(|| self.shared.clock.now()),
+                state: hub_spawner::SavedState::from(record.state),
+            };
+            let mut handles = self.shared.handles();
+            self.shared.employ(&mut handles, record.key, phase);
+        }
+        Ok(count)
+    }
+
+    /// Keeps listening to the spawner's events until the hub stops.
+    pub fn keep_watching(&self) {
+        events::keep_watching(&self.shared);
+    }
+
+    /// Begins a start. The result tells whether it was begun, not how it ends:
+    /// follow the [`View`] for that. Without `options` the last ones are used.
+    ///
+    /// # Errors
+    ///
+    /// When the server is up or pending already, or the hub is stopping.
+    pub async fn start(&self, key: &ServerKey, options: Option<Value>) -> Result<(), ServersError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut handles = self.shared.handles();
+            let handle = match handles.get(key) {
+                Some(handle) => handle,
+                None => self.shared.employ(&mut handles, key.clone(), Phase::Stopped { last: None }),
+            };
+            handle
+                .commands
+                .send(Command::Start { options, reply })
+                .map_err(|_| ServersError::ShuttingDown)?;
+        }
+        answer.await.map_err(|_| ServersError::ShuttingDown)?
+    }
+
+    /// Begins a stop; nothing happens if the server is not up. Follow the
+    /// [`View`] to see it end.
+    pub fn stop(&self, key: &ServerKey) {
+        if let Some(handle) = self.shared.handles().get(key) {
+            // A worker that is gone has nothing left to stop.
+            let _ = handle.commands.send(Command::Stop);
+        }
+    }
+
+    /// The server now. A stopped one's last outcome is read from the store.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn view(&self, key: &ServerKey) -> Result<View, StoreError> {
+        if let Some(view) = self.live(key) {
+            return Ok(view);
+        }
+        let last = match self.shared.store.servers().get(key).await? {
+            Some(record) => record.outcome.and_then(|value| serde_json::from_value(value).ok()),
+            None => None,
+        };
+        Ok(View { phase: Phase::Stopped { last }, events: Vec::new() })
+    }
+
+    /// The server now, if it is up or pending; without a look into the store.
+    pub fn live(&self, key: &ServerKey) -> Option<View> {
+        self.shared.handles().get(key).map(|handle| handle.view.borrow().clone())
+    }
+
+    /// Changes of the server from now on; `None` when it is not up or pending.
+    pub fn follow(&self, key: &ServerKey) -> Option<watch::Receiver<View>> {
+        self.shared.handles().get(key).map(|handle| handle.view.clone())
+    }
+
+    /// Waits until the server is neither pending nor about to be.
+    pub async fn settled(&self, key: &ServerKey) -> Option<View> {
+        let mut view = self.follow(key)?;
+        // An error means that the worker retired, with the last view in place.
+        let _ = view.wait_for(|view| view.phase.pending().is_none()).await;
+        let settled = view.borrow().clone();
+        Some(settled)
+    }
+
+    /// All servers that are up or pending.
+    pub fn active(&self) -> Vec<ServerKey> {
+        self.shared.handles().keys().cloned().collect()
+    }
+
+    /// The names of the user's servers that are up or pending.
+    pub fn active_of(&self, user: &UserName) -> Vec<ServerKey> {
+        let mut keys: Vec<_> =
+            self.shared.handles().keys().filter(|key| key.user() == user).cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// The last `lines` lines that the server wrote, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// When the backend cannot be asked.
+    pub async fn log(&self, key: &ServerKey, lines: usize) -> Result<Option<String>, SpawnError> {
+        self.shared.spawner.log(key, &hub_spawner::SavedState::default(), lines).await
+    }
+
+    /// Which spawner runs them.
+    pub fn spawner_kind(&self) -> &'static str {
+        self.shared.spawner.kind()
+    }
+}
+
+impl Shared {
+    /// The handles; a panic elsewhere cannot leave a half-made entry in a map.
+    fn handles(&self) -> MutexGuard<'_, HashMap<ServerKey, Handle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives `key` a worker.
+    fn employ<'a>(
+        self: &Arc<Self>,
+        handles: &'a mut HashMap<ServerKey, Handle>,
+        key: ServerKey,
+        phase: Phase,
+    ) -> &'a Handle {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (publish, view) = watch::channel(View { phase: phase.clone(), events: Vec::new() });
+        let worker = Worker::new(Arc::clone(self), key.clone(), phase, inbox, publish);
+        self.tasks.spawn(|stop| worker.run(stop));
+        handles.entry(key).insert_entry(Handle { commands, view }).into_mut()
+    }
+
+    /// Takes a stopped worker off the list, unless a command has just come in.
+    fn retire(&self, key: &ServerKey, inbox: &mpsc::UnboundedReceiver<Command>) -> bool {
+        let mut handles = self.handles();
+        let idle = inbox.is_empty();
+        if idle {
+            handles.remove(key);
+        }
+        idle
+    }
+
+    /// Asks the worker of `key`, or all workers, to look at their server now.
+    fn nudge(&self, key: Option<&ServerKey>) {
+        let handles = self.handles();
+        let send = |handle: &Handle| {
+            // A worker that is gone has nothing to look at.
+            let _ = handle.commands.send(Command::Look);
+        };
+        match key {
+            Some(key) => handles.get(key).into_iter().for_each(send),
+            None => handles.values().for_each(send),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The jobs of a worker: what it takes to start, find, look at and end a server.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use hub_auth::ApiToken;
+use hub_names::ServerKey;
+use hub_spawner::{HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode};
+use hub_store::{NewToken, OauthClient, StoreError, TokenOwner};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use url::Url;
+
+use super::{
+    Shared,
+    outcome::{Failure, Outcome},
+    phase::Event,
+    readiness::Answer,
+    view::View,
+};
+use crate::web::paths::{Paths, client_id};
+
+/// First pause between two tries at a backend that does not answer.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause between two tries at a backend that does not answer.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How many lines of a silent server's log are kept.
+const LOG_LINES: usize = 50;
+
+/// How servers find the hub.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// The hub's URL space.
+    pub paths: Paths,
+    /// The API as seen from servers, without a slash at the end.
+    pub api_url: String,
+    /// What people write to reach the hub, if it is configured.
+    pub public_url: Option<Url>,
+}
+
+impl Links {
+    fn of(&self, key: &ServerKey) -> HubLinks {
+        let public = |path: &str| match &self.public_url {
+            Some(_) => self.paths.absolute(self.public_url.as_ref(), path),
+            None => String::new(),
+        };
+        let prefix = self.paths.server(key);
+        HubLinks {
+            api_url: self.api_url.clone(),
+            activity_url: format!(
+                "{}/users/{}/activity",
+                self.api_url,
+                crate::web::paths::segment(key.user().as_str())
+            ),
+            base_url: self.paths.base().to_owned(),
+            host: String::new(),
+            public_url: public(&prefix),
+            public_hub_url: public(&self.paths.hub()),
+            oauth_callback: self.paths.server_callback(key),
+            client_id: client_id(key),
+            service_prefix: prefix,
+        }
+    }
+}
+
+/// Starts the server and waits until it answers.
+pub(super) fn spawn(
+    shared: Arc<Shared>,
+    key: ServerKey,
+    options: Option<Value>,
+    view: watch::Sender<View>,
+) -> BoxFuture<'static, Event> {
+    async move {
+        let (sender, mut reported) = mpsc::unbounded_channel();
+        let progress = Progress::new(sender);
+        let start = start(&shared, &key, options, &progress);
+        tokio::pin!(start);
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(event) = reported.recv() => push(&view, event),
+                result = &mut start => break result,
+            }
+        };
+        while let Ok(event) = reported.try_recv() {
+            push(&view, event);
+        }
+        match result {
+            Ok((url, state)) => Event::Answering { url, state },
+            Err(failure) => Event::StartFailed(failure),
+        }
+    }
+    .boxed()
+}
+
+/// After a restart of the hub: whether the server is still there and answers.
+/// Asks until the backend can tell.
+pub(super) fn check(shared: Arc<Shared>, key: ServerKey, state: SavedState) -> BoxFuture<'static, Event> {
+    async move {
+        let mut pause = MIN_PAUSE;
+        let url = loop {
+            match shared.spawner.probe(&key, &state).await {
+                Ok(Liveness::Running { url }) => break url,
+                Ok(gone) => return Event::Probed(gone),
+                Err(error) => {
+                    tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "cannot look at the server; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+            }
+        };
+        match answers(&shared, &key, &state, &url).await {
+            Ok(_) => match shared.store.servers().record_running(&key, url.as_str(), &state.clone().into()).await {
+                Ok(()) => Event::Answering { url, state },
+                Err(error) => Event::StartFailed(store_failure(&error)),
+            },
+            Err(failure) => Event::StartFailed(failure),
+        }
+    }
+    .boxed()
+}
+
+/// One look at a ready server. A backend that cannot be asked proves nothing.
+pub(super) fn look(shared: Arc<Shared>, key: ServerKey, state: SavedState) -> BoxFuture<'static, Event> {
+    async move {
+        let mut pause = MIN_PAUSE;
+        loop {
+            match shared.spawner.probe(&key, &state).await {
+                Ok(liveness) => return Event::Probed(liveness),
+                Err(error) => {
+                    tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "cannot look at the server; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+            }
+        }
+    }
+    .boxed()
+}
+
+/// Ends whatever runs under the key, then forgets its secrets and says how it
+/// ended. Goes on until the backend and the store have both confirmed.
+pub(super) fn stop(
+    shared: Arc<Shared>,
+    key: ServerKey,
+    state: SavedState,
+    then: Outcome,
+) -> BoxFuture<'static, Event> {
+    async move {
+        let mut pause = MIN_PAUSE;
+        loop {
+            match end(&shared, &key, &state, &then).await {
+                Ok(()) => return Event::StopFinished,
+                Err(error) => {
+                    tracing::warn!(server = %key, error = &*error, "the server could not be stopped yet; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+            }
+        }
+    }
+    .boxed()
+}
+
+async fn end(
+    shared: &Shared,
+    key: &ServerKey,
+    state: &SavedState,
+    then: &Outcome,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    shared.spawner.stop(key, state, StopMode::Graceful).await?;
+    if *then == Outcome::Cancelled {
+        // A create request that was under way when the start was cancelled may
+        // take effect after the first look found nothing.
+        sleep(MIN_PAUSE).await;
+        shared.spawner.stop(key, state, StopMode::Now).await?;
+    }
+    shared.store.oauth().delete_client(&client_id(key)).await?;
+    let outcome = serde_json::to_value(then)?;
+    match shared.store.servers().record_stopped(key, Some(&outcome)).await {
+        // The user was deleted meanwhile, and the row with it.
+        Ok(()) | Err(StoreError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn start(
+    shared: &Shared,
+    key: &ServerKey,
+    options: Option<Value>,
+    progress: &Progress,
+) -> Result<(Url, SavedState), Failure> {
+    progress.report(0, "Server requested");
+    let (api_token, options) =
+        enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
+    let request = StartRequest {
+        key: key.clone(),
+        api_token,
+        links: shared.links.of(key),
+        access_scopes: vec![
+            format!("access:servers!server={key}"),
+            format!("access:servers!user={}", key.user()),
+        ],
+        admin_access: shared.config.admin_access,
+        options,
+    };
+    let spawner = &*shared.spawner;
+    spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
+
+    let limit = shared.config.start_timeout;
+    let started = timeout(limit, spawner.start(&request, progress))
+        .await
+        .map_err(|_| timed_out(format!("Your server was not started within {} seconds.", limit.as_secs())))?
+        .map_err(|error| spawn_failure(key, &error))?;
+
+    progress.report(80, "Waiting for the server to answer");
+    let version = answers(shared, key, &started.state, &started.url).await?;
+    warn_about_version(key, version.as_deref(), progress);
+    shared
+        .store
+        .servers()
+        .record_running(key, started.url.as_str(), &started.state.clone().into())
+        .await
+        .map_err(|error| store_failure(&error))?;
+    Ok((started.url, started.state))
+}
+
+/// Writes down, before anything runs, what the server needs to be known by: its
+/// row, its token (hash only) and its OAuth client.
+async fn enrol(
+    shared: &Shared,
+    key: &ServerKey,
+    options: Option<Value>,
+) -> Result<(SecretString, Value), StoreError> {
+    let now = shared.clock.now();
+    let record = shared.store.servers().ensure(key, now).await?;
+    let user = shared
+        .store
+        .users()
+        .by_name(key.user())
+        .await?
+        .ok_or(StoreError::Missing { what: "user" })?;
+    let id = client_id(key);
+    // Tokens and codes of an earlier run die with its client.
+    shared.store.oauth().delete_client(&id).await?;
+    let token = ApiToken::generate();
+    let secret_hash = *token.hash().as_bytes();
+    shared
+        .store
+        .oauth()
+        .put_client(&OauthClient {
+            id: id.clone(),
+            description: format!("Server at {}", shared.links.paths.server(key)),
+            secret_hash,
+            redirect_uri: shared.links.paths.server_callback(key),
+            allowed_scopes: vec![format!("access:servers!server={key}")],
+            server: Some(key.clone()),
+        })
+        .await?;
+    shared
+        .store
+        .tokens()
+        .issue(&NewToken {
+            owner: TokenOwner::User(user.id),
+            hash: secret_hash,
+            client_id: Some(id),
+            session_id: None,
+            note: format!("Server at {}", shared.links.paths.server(key)),
+            scopes: hub_auth::role::server_scopes(key),
+            created: now,
+            expires_at: None,
+        })
+        .await?;
+    shared.store.servers().record_starting(key, now, options.as_ref()).await?;
+    let options = options.unwrap_or(record.options);
+    Ok((SecretString::from(token.expose().to_owned()), options))
+}
+
+/// Waits until the server answers, at most `http_timeout`.
+async fn answers(
+    shared: &Shared,
+    key: &ServerKey,
+    state: &SavedState,
+    url: &Url,
+) -> Result<Option<String>, Failure> {
+    let prefix = shared.links.paths.server(key);
+    let limit = shared.config.http_timeout;
+    let waiting = shared.readiness.wait(&*shared.spawner, key, state, url, &prefix);
+    match timeout(limit, waiting).await {
+        Ok(Answer::Up { version }) => Ok(version),
+        Ok(Answer::Exited(exit)) => Err(spawn_failure(key, &hub_spawner::SpawnError::Exited(exit))),
+        Ok(Answer::Missing) => Err(Failure::new("Your server was removed while it was starting.")),
+        Err(_) => {
+            let log = match shared.spawner.log(key, state, LOG_LINES).await {
+                Ok(log) => log,
+                Err(error) => {
+                    tracing::debug!(server = %key, error = &error as &(dyn std::error::Error + 'static), "no log of the silent server");
+                    None
+                }
+            };
+            Err(Failure {
+                message: format!(
+                    "Your server was started but did not answer within {} seconds.",
+                    limit.as_secs()
+                ),
+                hint: Some("The image must run a single-user server that listens on all addresses; its log may tell more.".to_owned()),
+                exit: None,
+                log,
+            })
+        }
+    }
+}
+
+fn warn_about_version(key: &ServerKey, version: Option<&str>, progress: &Progress) {
+    let ours = crate::COMPATIBLE_VERSION;
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    match version {
+        None => tracing::warn!(server = %key, "the server sends no X-JupyterHub-Version; is it a single-user server?"),
+        Some(theirs) if major(theirs) != major(ours) => {
+            tracing::warn!(server = %key, "the server's jupyterhub package is {theirs}, the hub speaks {ours}");
+            progress.report(90, format!("The image's jupyterhub package is {theirs}, the hub speaks {ours}"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn spawn_failure(key: &ServerKey, error: &hub_spawner::SpawnError) -> Failure {
+    tracing::warn!(server = %key, error = error as &(dyn std::error::Error + 'static), "the start failed");
+    Failure::from_spawn(error)
+}
+
+fn store_failure(error: &StoreError) -> Failure {
+    tracing::error!(error = error as &(dyn std::error::Error + 'static), "the database failed during a start");
+    let mut failure = Failure::new("The hub's database did not answer.");
+    failure.hint = Some("Try again in a moment.".to_owned());
+    failure
+}
+
+fn timed_out(message: String) -> Failure {
+    let mut failure = Failure::new(message);
+    failure.hint = Some("Try again; if it happens again, tell your administrator.".to_owned());
+    failure
+}
+
+/// Adds an event to the replayable list. A pull reports many; of a run of
+/// events with a percentage only the newest message of the same text is news.
+fn push(view: &watch::Sender<View>, event: ProgressEvent) {
+    view.send_modify(|view| match view.events.last_mut() {
+        Some(last) if last.message == event.message => *last = event,
+        _ => view.events.push(event),
+    });
+}

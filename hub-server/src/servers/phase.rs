@@ -1,0 +1,362 @@
+//! Where one server is in its life, as a pure state machine.
+//!
+//! ```text
+//!            StartRequested          Answering
+//!  Stopped ────────────────> Starting ───────> Ready
+//!     ^                        │ StartFailed,    │ StopRequested,
+//!     │ StopFinished           │ StopRequested   │ Probed(gone)
+//!     └──────────── Stopping <─┴─────────────────┘
+//!                      ^
+//!  Checking ───────────┘   after a restart of the hub: becomes Ready when the
+//!                          server is found answering, else it is cleaned up
+//! ```
+
+use hub_spawner::{Liveness, SavedState};
+use jiff::Timestamp;
+use url::Url;
+
+use super::outcome::{Failure, Outcome};
+
+/// Where one server is in its life. Exactly one of these is true at a time.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// Not running; `last` tells how it ended, if it ever ran.
+    Stopped {
+        /// How the last run ended.
+        last: Option<Outcome>,
+    },
+    /// Known from before a restart of the hub; the spawner is being asked.
+    Checking {
+        /// When the server was started.
+        since: Timestamp,
+        /// What the spawner remembered about it.
+        state: SavedState,
+    },
+    /// On its way up.
+    Starting {
+        /// When the start was asked for.
+        since: Timestamp,
+    },
+    /// Answers, and has a route.
+    Ready {
+        /// Where it answers.
+        url: Url,
+        /// What the spawner needs to find it again.
+        state: SavedState,
+        /// When the start was asked for.
+        since: Timestamp,
+    },
+    /// On its way down, or being cleaned up.
+    Stopping {
+        /// What the stop will turn out to be.
+        then: Outcome,
+        /// When the server was started.
+        since: Timestamp,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Somebody wants it up.
+    StartRequested,
+    /// Somebody wants it down.
+    StopRequested,
+    /// It answers HTTP at `url`.
+    Answering {
+        /// Where.
+        url: Url,
+        /// What the spawner needs to find it again.
+        state: SavedState,
+    },
+    /// It could not be started, or a found one does not answer.
+    StartFailed(Failure),
+    /// The spawner looked at it.
+    Probed(Liveness),
+    /// Nothing of it is left.
+    StopFinished,
+}
+
+/// What to do about it.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Begin a start.
+    Spawn,
+    /// Put the route in place; the browser may follow.
+    Route {
+        /// The route's target.
+        url: Url,
+    },
+    /// Take the route away, end whatever runs, forget its secrets.
+    Stop {
+        /// What the spawner needs to find it; empty when it has not told yet.
+        state: SavedState,
+    },
+}
+
+/// An event that makes no sense in a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} while {phase}")]
+pub struct InvalidTransition {
+    /// The phase's name.
+    pub phase: &'static str,
+    /// The event's name.
+    pub event: &'static str,
+}
+
+impl Phase {
+    /// Applies `event` and says what to do about it. Pure: no clock, no I/O.
+    ///
+    /// # Errors
+    ///
+    /// The phase itself, unchanged, with the reason, when `event` is refused.
+    pub fn on(self, event: Event, now: Timestamp) -> Result<(Self, Effect), (Self, InvalidTransition)> {
+        Ok(match (self, event) {
+            (Self::Stopped { .. }, Event::StartRequested) => {
+                (Self::Starting { since: now }, Effect::Spawn)
+            }
+            (Self::Starting { since } | Self::Checking { since, .. }, Event::Answering { url, state }) => {
+                (Self::Ready { url: url.clone(), state, since }, Effect::Route { url })
+            }
+            // A failed start may have left something; only its absence ends the
+            // story, so that a page which says "failed" finds nothing running.
+            (Self::Starting { since }, Event::StartFailed(failure)) => (
+                Self::Stopping { then: Outcome::Failed(failure), since },
+                Effect::Stop { state: SavedState::default() },
+            ),
+            (Self::Checking { since, state }, Event::StartFailed(failure)) => {
+                (Self::Stopping { then: Outcome::Failed(failure), since }, Effect::Stop { state })
+            }
+            // The spawner may have made something it has not told us about yet;
+            // `Spawner::stop` finds it by key, so an empty state is enough.
+            (Self::Starting { since }, Event::StopRequested) => (
+                Self::Stopping { then: Outcome::Cancelled, since },
+                Effect::Stop { state: SavedState::default() },
+            ),
+            (
+                Self::Checking { state, since } | Self::Ready { state, since, .. },
+                Event::StopRequested,
+            ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Stop { state }),
+            // The address changes when Docker restarts a container's network.
+            (Self::Ready { url, state, since }, Event::Probed(Liveness::Running { url: found })) => {
+                let effect = if url == found { Effect::Nothing } else { Effect::Route { url: found.clone() } };
+                (Self::Ready { url: found, state, since }, effect)
+            }
+            (
+                Self::Checking { state, since } | Self::Ready { state, since, .. },
+                Event::Probed(Liveness::Exited(exit)),
+            ) => (Self::Stopping { then: Outcome::Exited(exit), since }, Effect::Stop { state }),
+            (
+                Self::Checking { state, since } | Self::Ready { state, since, .. },
+                Event::Probed(Liveness::Missing),
+            ) => (Self::Stopping { then: Outcome::Vanished, since }, Effect::Stop { state }),
+            (Self::Stopping { then, .. }, Event::StopFinished) => {
+                (Self::Stopped { last: Some(then) }, Effect::Nothing)
+            }
+            // An exit can race with our own stop; the stop will finish the story.
+            // Asking twice for a stop is one stop.
+            (phase @ Self::Stopping { .. }, Event::Probed(_) | Event::StopRequested) => {
+                (phase, Effect::Nothing)
+            }
+            (phase @ Self::Stopped { .. }, Event::StopRequested) => (phase, Effect::Nothing),
+            (phase, event) => {
+                let refused = InvalidTransition { phase: phase.name(), event: event.name() };
+                return Err((phase, refused));
+            }
+        })
+    }
+
+    /// A word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stopped { .. } => "stopped",
+            Self::Checking { .. } => "checking",
+            Self::Starting { .. } => "starting",
+            Self::Ready { .. } => "ready",
+            Self::Stopping { .. } => "stopping",
+        }
+    }
+
+    /// The REST API's `pending` (hub-contract 8.1). Cleaning up after a failed
+    /// start still belongs to the start.
+    pub fn pending(&self) -> Option<&'static str> {
+        match self {
+            Self::Stopped { .. } | Self::Ready { .. } => None,
+            Self::Checking { .. } => Some("check"),
+            Self::Starting { .. } | Self::Stopping { then: Outcome::Failed(_), .. } => Some("spawn"),
+            Self::Stopping { .. } => Some("stop"),
+        }
+    }
+
+    /// Whether it can be used.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready { .. })
+    }
+
+    /// Whether there is anything of it: pending or ready.
+    pub fn is_active(&self) -> bool {
+        !matches!(self, Self::Stopped { .. })
+    }
+
+    /// When the present run was asked for.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Stopped { .. } => None,
+            Self::Checking { since, .. }
+            | Self::Starting { since }
+            | Self::Ready { since, .. }
+            | Self::Stopping { since, .. } => Some(*since),
+        }
+    }
+
+    /// How the last run ended, once it has.
+    pub fn last(&self) -> Option<&Outcome> {
+        match self {
+            Self::Stopped { last } => last.as_ref(),
+            Self::Checking { .. } | Self::Starting { .. } | Self::Ready { .. } | Self::Stopping { .. } => None,
+        }
+    }
+}
+
+impl Event {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::StartRequested => "start requested",
+            Self::StopRequested => "stop requested",
+            Self::Answering { .. } => "answering",
+            Self::StartFailed(_) => "start failed",
+            Self::Probed(_) => "probed",
+            Self::StopFinished => "stop finished",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_spawner::Exit;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn url() -> Url {
+        "http://172.18.0.2:8888".parse().unwrap()
+    }
+
+    fn answering() -> Event {
+        Event::Answering { url: url(), state: SavedState::default() }
+    }
+
+    fn exited() -> Event {
+        Event::Probed(Liveness::Exited(Exit {
+            code: 1,
+            oom_killed: false,
+            error: None,
+            log_tail: "last words".to_owned(),
+            memory_limit: None,
+        }))
+    }
+
+    fn after(events: impl IntoIterator<Item = Event>) -> (Phase, Effect) {
+        let mut state = (Phase::Stopped { last: None }, Effect::Nothing);
+        for event in events {
+            state = state.0.on(event, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        state
+    }
+
+    #[test]
+    fn a_server_starts_and_stops() {
+        let (phase, effect) = after([Event::StartRequested]);
+        assert!(matches!((&phase, effect), (Phase::Starting { .. }, Effect::Spawn)));
+        let (phase, effect) = phase.on(answering(), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(phase.is_ready() && matches!(effect, Effect::Route { .. }));
+        let (phase, effect) = phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(phase.pending(), Some("stop"));
+        assert!(matches!(effect, Effect::Stop { .. }));
+        let (phase, _) = phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(phase.last(), Some(&Outcome::Requested));
+    }
+
+    #[test]
+    fn a_failed_start_is_cleaned_up_before_it_is_told() {
+        let (phase, effect) = after([Event::StartRequested, Event::StartFailed(Failure::new("no"))]);
+        assert_eq!(phase.pending(), Some("spawn"));
+        assert!(matches!(effect, Effect::Stop { .. }));
+        let (phase, _) = phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(phase.last(), Some(&Outcome::Failed(Failure::new("no"))));
+    }
+
+    #[test]
+    fn a_running_server_is_not_started_twice() {
+        for events in [vec![Event::StartRequested], vec![Event::StartRequested, answering()]] {
+            let (phase, _) = after(events);
+            assert!(phase.on(Event::StartRequested, Timestamp::UNIX_EPOCH).is_err());
+        }
+    }
+
+    #[test]
+    fn rst_8_a_server_that_is_gone_loses_its_route() {
+        for event in [exited(), Event::Probed(Liveness::Missing)] {
+            let (phase, effect) = after([Event::StartRequested, answering(), event]);
+            assert!(matches!((phase, effect), (Phase::Stopping { .. }, Effect::Stop { .. })));
+        }
+    }
+
+    #[test]
+    fn rst_2_a_changed_address_moves_the_route() {
+        let moved: Url = "http://172.18.0.9:8888".parse().unwrap();
+        let event = Event::Probed(Liveness::Running { url: moved.clone() });
+        let (phase, effect) = after([Event::StartRequested, answering(), event]);
+        assert!(matches!(phase, Phase::Ready { url, .. } if url == moved));
+        assert!(matches!(effect, Effect::Route { url } if url == moved));
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::StartRequested),
+            Just(Event::StopRequested),
+            Just(answering()),
+            Just(Event::StartFailed(Failure::new("no"))),
+            Just(Event::Probed(Liveness::Running { url: url() })),
+            Just(exited()),
+            Just(Event::Probed(Liveness::Missing)),
+            Just(Event::StopFinished),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: a route exists exactly while the server is ready,
+        /// and nothing is spawned that was not stopped before.
+        #[test]
+        fn routes_and_spawns_follow_the_phase(events in prop::collection::vec(any_event(), 0..40)) {
+            let mut phase = Phase::Stopped { last: None };
+            let mut routed = false;
+            let mut alive = false;
+            for event in events {
+                let stop_finished = matches!(event, Event::StopFinished);
+                phase = match phase.on(event, Timestamp::UNIX_EPOCH) {
+                    Ok((next, effect)) => {
+                        match effect {
+                            Effect::Spawn => {
+                                prop_assert!(!alive);
+                                alive = true;
+                            }
+                            Effect::Route { .. } => routed = true,
+                            Effect::Stop { .. } => routed = false,
+                            Effect::Nothing => {}
+                        }
+                        if stop_finished {
+                            alive = false;
+                        }
+                        next
+                    }
+                    Err((unchanged, _)) => unchanged,
+                };
+                prop_assert_eq!(routed, phase.is_ready());
+                prop_assert_eq!(alive, phase.is_active());
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One task per server: performs effects, reports events.
+//!
+//! The task owns the [`Phase`] and at most one job, the future that performs the
+//! present effect. A new effect replaces the job: dropping a future is how a
+//! start is cancelled.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use hub_names::ServerKey;
+use hub_proxy::{RoutePrefix, Target};
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    ServersError, Shared, launch,
+    outcome::{Failure, Outcome},
+    phase::{Effect, Event, Phase},
+    view::View,
+};
+
+/// What the rest of the hub asks of a worker.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Begin a start.
+    Start { options: Option<Value>, reply: oneshot::Sender<Result<(), ServersError>> },
+    /// Begin a stop.
+    Stop,
+    /// Something may have happened: look now.
+    Look,
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    key: ServerKey,
+    phase: Phase,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    view: watch::Sender<View>,
+    job: Option<BoxFuture<'static, Event>>,
+    next_look: Instant,
+    /// The options of the start under way.
+    options: Option<Value>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        key: ServerKey,
+        phase: Phase,
+        inbox: mpsc::UnboundedReceiver<Command>,
+        view: watch::Sender<View>,
+    ) -> Self {
+        Self { shared, key, phase, inbox, view, job: None, next_look: Instant::now(), options: None }
+    }
+
+    /// Works until the server is stopped or the hub is. When the hub stops, the
+    /// server is left alone.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        if let Phase::Checking { state, since: _ } = &self.phase {
+            self.job = Some(launch::check(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+        }
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                command = self.inbox.recv() => match command {
+                    Some(Command::Start { options, reply }) => {
+                        self.start(options, reply);
+                        None
+                    }
+                    Some(Command::Stop) => Some(Event::StopRequested),
+                    Some(Command::Look) => {
+                        self.next_look = Instant::now();
+                        None
+                    }
+                    None => return,
+                },
+                event = next(&mut self.job) => {
+                    self.job = None;
+                    Some(event)
+                }
+                () = sleep_until(self.next_look), if self.may_look() => {
+                    self.look();
+                    None
+                }
+            };
+            if let Some(event) = event {
+                self.apply(event);
+            }
+            if !self.phase.is_active() && self.job.is_none() && self.shared.retire(&self.key, &self.inbox) {
+                return;
+            }
+        }
+    }
+
+    fn start(&mut self, options: Option<Value>, reply: oneshot::Sender<Result<(), ServersError>>) {
+        let verdict = match (self.phase.is_ready(), self.phase.pending()) {
+            (true, _) => Err(ServersError::AlreadyRunning(self.key.clone())),
+            (false, Some(pending)) => Err(ServersError::Pending { key: self.key.clone(), pending }),
+            (false, None) => Ok(()),
+        };
+        if verdict.is_ok() {
+            self.options = options;
+            self.apply(Event::StartRequested);
+        }
+        // Whoever asked may have gone away; the start goes on all the same.
+        let _ = reply.send(verdict);
+    }
+
+    /// Takes one step of the state machine and performs its effect.
+    fn apply(&mut self, event: Event) {
+        let before = self.phase.name();
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped { last: None });
+        let effect = match phase.on(event, self.shared.clock.now()) {
+            Ok((phase, effect)) => {
+                self.phase = phase;
+                effect
+            }
+            Err((phase, refused)) => {
+                self.phase = phase;
+                tracing::debug!(server = %self.key, "ignored: {refused}");
+                return;
+            }
+        };
+        self.perform(effect);
+        if before != self.phase.name() {
+            tracing::info!(server = %self.key, "{before} -> {}{}", self.phase.name(), reason(&self.phase));
+        }
+        // Effect first, announcement second: the browser follows "ready" at once,
+        // and would otherwise meet the hub's page instead of its notebook.
+        self.view.send_modify(|view| {
+            if matches!(self.phase, Phase::Starting { .. }) && !matches!(view.phase, Phase::Starting { .. }) {
+                view.events.clear();
+            }
+            view.phase = self.phase.clone();
+        });
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Spawn => {
+                self.job = Some(launch::spawn(
+                    Arc::clone(&self.shared),
+                    self.key.clone(),
+                    self.options.take(),
+                    self.view.clone(),
+                ));
+            }
+            Effect::Route { url } => self.add_route(&url),
+            Effect::Stop { state } => {
+                self.remove_route();
+                let then = match &self.phase {
+                    Phase::Stopping { then, .. } => then.clone(),
+                    // The state machine asks for a stop in this phase only.
+                    Phase::Stopped { .. } | Phase::Checking { .. } | Phase::Starting { .. } | Phase::Ready { .. } => {
+                        Outcome::Requested
+                    }
+                };
+                self.job = Some(launch::stop(Arc::clone(&self.shared), self.key.clone(), state, then));
+            }
+        }
+        self.next_look = Instant::now() + self.pause();
+    }
+
+    fn add_route(&mut self, url: &Url) {
+        let target = Target::try_from(url.clone());
+        match (self.route_prefix(), target) {
+            (Some(prefix), Ok(target)) => {
+                self.shared.routes.insert(prefix, target);
+            }
+            // Both are made by us from checked names and addresses.
+            (_, _) => tracing::error!(server = %self.key, %url, "no route can be made"),
+        }
+    }
+
+    fn remove_route(&self) {
+        if let Some(prefix) = self.route_prefix() {
+            self.shared.routes.remove(&prefix);
+        }
+    }
+
+    fn route_prefix(&self) -> Option<RoutePrefix> {
+        self.shared.links.paths.server(&self.key).parse().ok()
+    }
+
+    /// Only a ready server is looked at, and only while nothing else is going on.
+    fn may_look(&self) -> bool {
+        self.phase.is_ready() && self.job.is_none()
+    }
+
+    fn look(&mut self) {
+        if let Phase::Ready { state, .. } = &self.phase {
+            self.job = Some(launch::look(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+        }
+        self.next_look = Instant::now() + self.pause();
+    }
+
+    /// The poll interval, spread by up to a tenth so that servers which started
+    /// together are not looked at together for ever.
+    fn pause(&self) -> Duration {
+        let interval = self.shared.config.poll_interval;
+        let mut byte = [0_u8];
+        match getrandom::fill(&mut byte) {
+            Ok(()) => interval.mul_f64(0.9 + 0.2 * f64::from(byte[0]) / 255.0),
+            Err(_) => interval,
+        }
+    }
+}
+
+/// The job's event; waits for ever when there is no job.
+async fn next(job: &mut Option<BoxFuture<'static, Event>>) -> Event {
+    match job {
+        Some(job) => job.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn reason(phase: &Phase) -> String {
+    match phase {
+        Phase::Stopping { then, .. } => match then.as_failure() {
+            Some(Failure { message, .. }) => format!(": {message}"),
+            None => String::new(),
+        },
+        Phase::Stopped { .. } | Phase::Checking { .. } | Phase::Starting { .. } | Phase::Ready { .. } => String::new(),
+    }
+}

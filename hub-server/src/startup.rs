@@ -1,0 +1,354 @@
+//! The composition root: configuration to running hub.
+//!
+//! The only file that names concrete authenticators and spawners.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
+use hub_proxy::{
+    ListenConfig, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError, TlsKeys,
+    TrustForwarded,
+};
+use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
+use hub_store::{NewToken, Store, StoreError, TokenOwner};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    activity,
+    clock::{Clock, SystemClock},
+    config::{ApiListen, Config, ConfigError},
+    hub::Hub,
+    keys::Keys,
+    servers::{Links, Servers},
+    tasks::Tasks,
+    web::{
+        self,
+        paths::Paths,
+        render::{Render, RenderError},
+    },
+};
+
+/// How long background tasks may take to end.
+const TASKS_GRACE: Duration = Duration::from_secs(5);
+
+/// Why the hub did not start. The exit code tells which part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartupError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// Docker.
+    #[error("the spawner cannot be used")]
+    Spawner(#[from] SpawnError),
+    /// An address.
+    #[error("{key}")]
+    Listen {
+        /// The key of the address.
+        key: &'static str,
+        /// Why it cannot be used.
+        #[source]
+        source: ListenError,
+    },
+    /// The certificate or its key.
+    #[error("http.tls")]
+    Tls(#[from] TlsError),
+    /// The address under which servers would reach the hub is unknown.
+    #[error("hub_api.listen: the spawner does not tell under which address servers reach this host; write IP:PORT")]
+    NoApiAddress,
+    /// A page template.
+    #[error("pages.templates")]
+    Pages(#[from] RenderError),
+    /// An authenticator's section.
+    #[error("auth")]
+    Auth(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A password could not be hashed.
+    #[error("the password cannot be hashed")]
+    Password(#[source] hub_auth::UnfitPassword),
+    /// The system.
+    #[error("the operating system refused")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl StartupError {
+    /// 2 configuration, 3 database, 4 Docker, 5 address in use; else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Tls(_) | Self::NoApiAddress | Self::Pages(_) | Self::Auth(_) => 2,
+            Self::Store(_) => 3,
+            Self::Spawner(_) => 4,
+            Self::Listen { .. } => 5,
+            Self::Password(_) | Self::Runtime(_) => 1,
+        }
+    }
+}
+
+/// A hub whose listeners are bound, ready to accept.
+#[derive(Debug)]
+pub struct Running {
+    public: Listener,
+    private: Listener,
+    redirect: Option<Listener>,
+    routes: RouteTable,
+    proxy: ProxyConfig,
+    tls: Option<TlsKeys>,
+    hub: Arc<Hub>,
+    tasks: Tasks,
+    grace: Duration,
+}
+
+/// Takes up what may change while the hub runs.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    tls: Option<TlsKeys>,
+}
+
+/// Builds the hub that `config` describes and binds its listeners.
+///
+/// Nothing is accepted until [`Running::serve`]; until then errors are the
+/// operator's to read, and each names what caused it.
+///
+/// # Errors
+///
+/// As the variants of [`StartupError`] say.
+pub async fn start(config: Config) -> Result<Running, StartupError> {
+    let tasks = Tasks::default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = Keys::load(&config.cookie_secret)?;
+    let render = Render::load(config.templates.as_deref())?;
+    let tls = match &config.http.tls {
+        Some(files) => Some(TlsKeys::load(&files.certificate, &files.key)?),
+        None => None,
+    };
+    let authenticators = authenticators(&config)?;
+    warn_about_admission(&config, &authenticators);
+
+    // The port first: a second hub by mistake ends here, before it touches
+    // anything that the first one uses.
+    let public = bind("http.listen", config.http.listen, tls.clone()).await?;
+    let redirect = match config.http.redirect_listen {
+        Some(address) => Some(bind("http.redirect_listen", address, None).await?),
+        None => None,
+    };
+    let store = Store::open(&config.store).await?;
+    let spawner: Arc<dyn Spawner> = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
+    let private = bind("hub_api.listen", api_address(&config, &*spawner).await?, None).await?;
+
+    let paths = Paths::new(&config.http.base_url);
+    let api_url = match &config.hub_api.url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{}{}", private.local_addr(), paths.in_hub("api")),
+    };
+    let routes = RouteTable::default();
+    let servers = Servers::new(
+        Arc::clone(&spawner),
+        store.clone(),
+        routes.clone(),
+        Arc::clone(&clock),
+        tasks.clone(),
+        config.servers.clone(),
+        Links { paths: paths.clone(), api_url: api_url.clone(), public_url: config.http.public_url.clone() },
+    );
+    remember(&config, &store, &*clock).await?;
+    let hub = Arc::new(Hub {
+        services: config.services.iter().map(|one| (one.name.clone(), one.scopes.clone())).collect(),
+        store,
+        authenticators,
+        policy: config.auth.policy.clone(),
+        servers,
+        clock,
+        render,
+        keys,
+        paths,
+        public_url: config.http.public_url.clone(),
+        https: config.http.is_https(),
+        limits: config.servers.clone(),
+    });
+    let resumed = hub.servers.resume().await?;
+    hub.servers.keep_watching();
+    activity::keep_recording(&tasks, &hub, routes.clone());
+    report_orphans(&tasks, &hub, &spawner);
+
+    tracing::info!(
+        public = %public.local_addr(), api = %api_url, servers = resumed,
+        "the hub listens"
+    );
+    let mut proxy = ProxyConfig::default();
+    if !config.http.trusted_proxies.is_empty() {
+        proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
+    }
+    let grace = config.http.shutdown_grace;
+    Ok(Running { public, private, redirect, routes, proxy, tls, hub, tasks, grace })
+}
+
+impl Running {
+    /// Where browsers reach the hub. Tests bind port 0 and ask.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.local_addr()
+    }
+
+    /// What may change while the hub runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { tls: self.tls.clone() }
+    }
+
+    /// Serves until `stop` is cancelled and open requests have ended, or `now`
+    /// is. User servers keep running: a restart of the hub is not an outage of
+    /// the class.
+    pub async fn serve(self, stop: CancellationToken, now: CancellationToken) {
+        let proxy = Proxy::new(self.routes, self.proxy, web::public(Arc::clone(&self.hub)));
+        let private = web::private(Arc::clone(&self.hub));
+        let grace = self.grace;
+        let api_stop = CancellationToken::new();
+        let redirect_port = self.public.local_addr().port();
+        let fronts = async {
+            let redirect = async {
+                if let Some(listener) = self.redirect {
+                    listener.serve(RedirectToHttps::new(redirect_port), stop.clone(), grace).await;
+                }
+            };
+            let (drained, ()) = tokio::join!(self.public.serve(proxy, stop.clone(), grace), redirect);
+            // Servers may call until the last browser is served.
+            api_stop.cancel();
+            drained
+        };
+        let serve = async {
+            tokio::join!(fronts, self.private.serve(private, api_stop.clone(), Duration::from_secs(1)))
+        };
+        tokio::select! {
+            (drained, _) = serve => tracing::info!(?drained, "the hub has stopped; user servers keep running"),
+            () = now.cancelled() => tracing::warn!("stopped at once, with requests open"),
+        }
+        let left = self.tasks.stop(TASKS_GRACE).await;
+        if left > 0 {
+            tracing::warn!(tasks = left, "background tasks did not end in time");
+        }
+        self.hub.store.close().await;
+    }
+}
+
+impl Reloader {
+    /// Reads the certificate again. A bad one changes nothing.
+    pub fn reload(&self) {
+        match self.tls.as_ref().map(TlsKeys::reload) {
+            None => tracing::info!("nothing to reload"),
+            Some(Ok(())) => tracing::info!("certificate reloaded"),
+            Some(Err(error)) => {
+                tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the certificate was not reloaded; the old one stays");
+            }
+        }
+    }
+}
+
+async fn bind(key: &'static str, addr: SocketAddr, tls: Option<TlsKeys>) -> Result<Listener, StartupError> {
+    let mut config = ListenConfig::new(addr);
+    config.tls = tls;
+    Listener::bind(&config).await.map_err(|source| StartupError::Listen { key, source })
+}
+
+/// Where the private listener goes: the address that servers see us under.
+async fn api_address(config: &Config, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
+    match config.hub_api.listen {
+        ApiListen::At(address) => Ok(address),
+        ApiListen::Auto { port } => {
+            let host = spawner.host_address().await?.ok_or(StartupError::NoApiAddress)?;
+            Ok(SocketAddr::new(host, port))
+        }
+    }
+}
+
+fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
+    let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
+    if let Some(github) = &config.auth.github {
+        let github = GithubAuthenticator::new(github.clone()).map_err(|error| StartupError::Auth(error.into()))?;
+        all.push(Arc::new(github));
+    }
+    if let Some(password) = &config.auth.password {
+        let password = PasswordAccounts::new(password.accounts.clone())
+            .and_then(PasswordAuthenticator::new)
+            .map_err(|error| StartupError::Auth(error.into()))?;
+        all.push(Arc::new(password));
+    }
+    Ok(all)
+}
+
+fn warn_about_admission(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
+    if authenticators.is_empty() {
+        tracing::warn!("no way to sign in is configured; set [auth.github] or [auth.password]");
+    }
+    if config.auth.policy.admits_nobody() {
+        tracing::warn!(
+            "nobody is allowed to sign in; name people in auth.userlist, auth.allowed_users or auth.admin_users, or set auth.allow_all"
+        );
+    }
+    let public = !config.http.listen.ip().is_loopback();
+    if public && !config.http.is_https() {
+        tracing::warn!("http.listen is reachable from other machines without https; set [http.tls] or http.public_url");
+    }
+}
+
+/// Puts into the store what the configuration says: the people on the lists
+/// (USR-4) and the services' tokens.
+async fn remember(config: &Config, store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    for (name, admin) in &config.auth.listed {
+        let (user, created) = store.users().ensure(name, now).await?;
+        if *admin && !user.admin {
+            store.users().set_admin(user.id, true).await?;
+        }
+        if created {
+            tracing::info!(user = %name, admin, "user added from the configuration");
+        }
+    }
+    let names: BTreeSet<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    store.tokens().forget_services_except(&names.into_iter().collect::<Vec<_>>()).await?;
+    for service in &config.services {
+        let token = NewToken {
+            owner: TokenOwner::Service(service.name.clone()),
+            hash: *service.api_token.hash().as_bytes(),
+            client_id: None,
+            session_id: None,
+            note: "from config".to_owned(),
+            scopes: vec!["inherit".to_owned()],
+            created: now,
+            expires_at: None,
+        };
+        store.tokens().replace_service_tokens(&service.name, &[token]).await?;
+    }
+    store.sessions().sweep(now).await?;
+    store.tokens().sweep(now).await?;
+    store.oauth().sweep_codes(now).await?;
+    Ok(())
+}
+
+/// Containers that are ours but that no row knows (RST-3): told, not touched.
+fn report_orphans(tasks: &Tasks, hub: &Arc<Hub>, spawner: &Arc<dyn Spawner>) {
+    let hub = Arc::clone(hub);
+    let spawner = Arc::clone(spawner);
+    tasks.spawn(|stop| async move {
+        let report = async {
+            match spawner.found().await {
+                Ok(keys) => {
+                    for key in keys.iter().filter(|key| hub.servers.live(key).is_none()) {
+                        tracing::warn!(server = %key, "a server is running that this hub did not start; it is replaced when its user starts one");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "the running servers could not be listed");
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = report => {}
+        }
+    });
+}

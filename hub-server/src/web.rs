@@ -1,0 +1,79 @@
+//! The hub's routers, assembled; nothing but assembly.
+
+mod api;
+pub mod assets;
+pub(crate) mod error;
+mod health;
+pub(crate) mod layers;
+mod next;
+mod oauth;
+mod outside;
+mod pages;
+pub mod paths;
+pub mod render;
+mod request;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use http::HeaderName;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::hub::Hub;
+
+/// Largest request body of the hub's own endpoints, in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What the proxy falls back to: pages, REST API, and an answer for all else.
+pub fn public(hub: Arc<Hub>) -> Router {
+    let router = Router::new()
+        .merge(health::routes(&hub))
+        .merge(assets_routes(&hub))
+        .merge(pages::routes(&hub))
+        .merge(oauth::routes(&hub))
+        .merge(api::routes(&hub))
+        .fallback(outside::not_routed);
+    around(router, hub)
+}
+
+/// What single-user servers may call: the REST API without a browser's pages.
+pub fn private(hub: Arc<Hub>) -> Router {
+    let router = Router::new()
+        .merge(health::routes(&hub))
+        .merge(oauth::server_routes(&hub))
+        .merge(api::routes(&hub));
+    // No proxy stands before this listener, so nobody may claim what one says.
+    around(router, hub).layer(middleware::map_request(|mut request: axum::extract::Request| async {
+        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] {
+            request.headers_mut().remove(HeaderName::from_static(name));
+        }
+        request
+    }))
+}
+
+/// The layers of both routers; the first named here is the innermost.
+fn around(router: Router<Arc<Hub>>, hub: Arc<Hub>) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(layers::on_panic))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(Arc::clone(&hub), layers::error_pages))
+        .layer(middleware::from_fn_with_state(Arc::clone(&hub), layers::headers))
+        .layer(middleware::from_fn(layers::log))
+        .with_state(hub)
+}
+
+fn assets_routes(hub: &Hub) -> Router<Arc<Hub>> {
+    use axum::{extract::Path, http::Uri, routing::get};
+    use http::{HeaderMap, header};
+
+    let serve = |Path(path): Path<String>, uri: Uri, headers: HeaderMap| async move {
+        let versioned = uri.query().is_some_and(|query| query.starts_with("v="));
+        let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        assets::serve(&path, versioned, known)
+    };
+    let logo = || async { assets::serve("img/logo.svg", false, None) };
+    Router::new()
+        .route(&hub.paths.in_hub("static/{*path}"), get(serve))
+        .route(&hub.paths.in_hub("logo"), get(logo))
+}

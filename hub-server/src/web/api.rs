@@ -1,0 +1,73 @@
+//! The REST API: JupyterHub's paths, models and status codes.
+
+mod activity;
+mod authorizations;
+mod info;
+mod model;
+mod progress;
+mod servers;
+mod tokens;
+mod users;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Method, StatusCode};
+
+use super::error::ApiError;
+use crate::hub::Hub;
+
+pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
+    let at = |path: &str| hub.paths.in_hub(&format!("api{path}"));
+    Router::new()
+        .route(&at(""), get(info::version))
+        .route(&at("/"), get(info::version))
+        .route(&at("/info"), get(info::info))
+        .route(&at("/user"), get(info::whoami))
+        .route(&at("/users"), get(users::list).post(users::create_many))
+        .route(
+            &at("/users/{user}"),
+            get(users::show).post(users::create).patch(users::change).delete(users::delete),
+        )
+        .route(&at("/users/{user}/activity"), axum::routing::post(activity::report))
+        .route(
+            &at("/users/{user}/server"),
+            get(servers::show_default).post(servers::start_default).delete(servers::stop_default),
+        )
+        .route(&at("/users/{user}/server/progress"), get(progress::of_default))
+        .route(&at("/users/{user}/server/log"), get(servers::log_of_default))
+        .route(
+            &at("/users/{user}/servers/{server}"),
+            get(servers::show).post(servers::start).delete(servers::stop),
+        )
+        .route(&at("/users/{user}/servers/{server}/progress"), get(progress::of_server))
+        .route(&at("/users/{user}/tokens"), get(tokens::list).post(tokens::create))
+        .route(&at("/users/{user}/tokens/{id}"), get(tokens::show).delete(tokens::revoke))
+        .route(&at("/authorizations/token/{token}"), get(authorizations::of_token))
+        .layer(middleware::from_fn(conventions))
+        .route(&at("/{*rest}"), axum::routing::any(|| async { ApiError::not_found() }))
+}
+
+/// OPTIONS is answered without a look at who asks; a method that a path does not
+/// have is told in JSON like every other error.
+async fn conventions(request: Request, next: Next) -> Response {
+    if *request.method() == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = response.headers().get(http::header::ALLOW).cloned();
+        let mut told = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
+        if let Some(allow) = allow {
+            told.headers_mut().insert(http::header::ALLOW, allow);
+        }
+        return told;
+    }
+    response
+}

@@ -1,0 +1,204 @@
+//! Servers: start, stop, look.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use hub_auth::{ScopeName, Target};
+use hub_names::ServerKey;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::model;
+use crate::{
+    access::Caller,
+    hub::Hub,
+    servers::{Outcome, Phase},
+    web::{
+        error::{ApiError, label},
+        request::{self, Fields, server_key},
+    },
+};
+
+/// How many lines of a log are shown when nobody says.
+const DEFAULT_LINES: usize = 200;
+/// How many lines of a log are shown at most.
+const MAX_LINES: usize = 5000;
+
+type ApiResult = Result<Response, ApiError>;
+type HubState = State<Arc<Hub>>;
+
+/// `GET /hub/api/users/{user}/server`
+pub(super) async fn show_default(hub: HubState, caller: Caller, Path(user): Path<String>) -> ApiResult {
+    look(&hub.0, &caller, &server_key(&user, "")?).await
+}
+
+/// `GET /hub/api/users/{user}/servers/{server}`
+pub(super) async fn show(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>) -> ApiResult {
+    look(&hub.0, &caller, &server_key(&user, &server)?).await
+}
+
+/// `POST /hub/api/users/{user}/server`
+pub(super) async fn start_default(hub: HubState, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult {
+    begin(&hub.0, &caller, &server_key(&user, "")?, &body).await
+}
+
+/// `POST /hub/api/users/{user}/servers/{server}`
+pub(super) async fn start(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>, body: Bytes) -> ApiResult {
+    begin(&hub.0, &caller, &server_key(&user, &server)?, &body).await
+}
+
+/// `DELETE /hub/api/users/{user}/server`
+pub(super) async fn stop_default(hub: HubState, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult {
+    end(&hub.0, &caller, &server_key(&user, "")?, &body).await
+}
+
+/// `DELETE /hub/api/users/{user}/servers/{server}`
+pub(super) async fn stop(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>, body: Bytes) -> ApiResult {
+    end(&hub.0, &caller, &server_key(&user, &server)?, &body).await
+}
+
+/// `GET /hub/api/users/{user}/server/log?lines=N`: what the server wrote last.
+/// An extension of ours; whoever may see a server's state may see it.
+pub(super) async fn log_of_default(
+    State(hub): HubState,
+    caller: Caller,
+    Path(user): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, ApiError> {
+    let key = server_key(&user, "")?;
+    let target = Target::server(&key);
+    // One's own server's log holds nothing that its owner could not read there.
+    let own = caller.user().is_some_and(|own| own.name == *key.user());
+    if !(own && caller.scopes.has(ScopeName::ReadServers, &target)) {
+        caller.require(ScopeName::AdminServerState, &target)?;
+    }
+    require_account(&hub, &key).await?;
+    let lines = match Fields::of_query(&uri).get("lines") {
+        None => DEFAULT_LINES,
+        Some(text) => text
+            .parse::<usize>()
+            .map_err(|_| ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}")))?
+            .clamp(1, MAX_LINES),
+    };
+    let live = hub.servers.log(&key, lines).await.map_err(|error| {
+        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "a log could not be read");
+        ApiError::new(StatusCode::BAD_GATEWAY, error.user_message())
+    })?;
+    let log = match live {
+        Some(log) => log,
+        // The container is gone; its last words were kept.
+        None => last_words(&hub, &key).await?.ok_or_else(|| {
+            ApiError::new(StatusCode::NOT_FOUND, format!("{} is not running and left no log", label(&key)))
+        })?,
+    };
+    Ok(Json(json!({ "log": log })))
+}
+
+async fn last_words(hub: &Hub, key: &ServerKey) -> Result<Option<String>, ApiError> {
+    let view = hub.servers.view(key).await?;
+    let failure = view.phase.last().and_then(Outcome::as_failure);
+    Ok(failure.and_then(|failure| failure.exit.map(|exit| exit.log_tail).or(failure.log)))
+}
+
+async fn look(hub: &Hub, caller: &Caller, key: &ServerKey) -> ApiResult {
+    caller.require(ScopeName::ReadServers, &Target::server(key))?;
+    require_account(hub, key).await?;
+    let record = hub.store.servers().get(key).await?;
+    let view = hub.servers.view(key).await?;
+    Ok(Json(model::server(hub, key, &view, record.as_ref(), caller)).into_response())
+}
+
+async fn begin(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiResult {
+    caller.require(ScopeName::StartServers, &Target::server(key))?;
+    require_account(hub, key).await?;
+    let options = options(body)?;
+    let pending = hub.servers.live(key).and_then(|view| view.phase.pending());
+    if pending == Some("spawn") {
+        return Ok(accepted());
+    }
+    hub.servers.start(key, options).await?;
+    match timeout(hub.slow_spawn_timeout(), hub.servers.settled(key)).await {
+        Err(_) => Ok(accepted()),
+        Ok(Some(view)) => match &view.phase {
+            Phase::Ready { .. } => Ok(created()),
+            Phase::Stopped { last } => Err(failed(key, last.as_ref())),
+            Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => Ok(accepted()),
+        },
+        // Over before we looked: the store knows how it ended.
+        Ok(None) => {
+            let view = hub.servers.view(key).await?;
+            Err(failed(key, view.phase.last()))
+        }
+    }
+}
+
+async fn end(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiResult {
+    #[derive(Default, Deserialize)]
+    struct Stop {
+        #[serde(default)]
+        remove: bool,
+    }
+    caller.require(ScopeName::DeleteServers, &Target::server(key))?;
+    require_account(hub, key).await?;
+    let Stop { remove } = request::json(body)?.unwrap_or_default();
+    if remove && key.server().is_default() {
+        return Err(ApiError::bad_request("Cannot delete the default server"));
+    }
+    hub.servers.stop(key);
+    match timeout(hub.slow_stop_timeout(), hub.servers.settled(key)).await {
+        Err(_) => Ok(accepted()),
+        Ok(Some(view)) if view.phase.is_active() => Ok(accepted()),
+        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// The options of a start: the body as a whole, or its `user_options`.
+fn options(body: &Bytes) -> Result<Option<Value>, ApiError> {
+    let Some(value) = request::json::<Value>(body)? else { return Ok(None) };
+    let Value::Object(mut fields) = value else {
+        return Err(ApiError::bad_request("The body must be a JSON object"));
+    };
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    if fields.contains_key("user_options") || fields.contains_key("display_name") {
+        return match fields.remove("user_options") {
+            None => Ok(None),
+            Some(options @ Value::Object(_)) => Ok(Some(options)),
+            Some(_) => Err(ApiError::bad_request("user_options must be a JSON object")),
+        };
+    }
+    Ok(Some(Value::Object(fields)))
+}
+
+fn failed(key: &ServerKey, last: Option<&Outcome>) -> ApiError {
+    let reason = last.and_then(Outcome::as_failure).map_or_else(|| "it was stopped".to_owned(), |failure| failure.message);
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("Spawner failed to start {}: {reason}", label(key)),
+    )
+}
+
+/// JupyterHub answers with an empty body that is not JSON.
+fn created() -> Response {
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "text/plain")]).into_response()
+}
+
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "text/plain")]).into_response()
+}
+
+async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
+    match hub.store.users().by_name(key.user()).await? {
+        Some(_) => Ok(()),
+        None => Err(ApiError::not_found()),
+    }
+}

@@ -1,0 +1,211 @@
+//! The hub's only status-code decisions, and what their bodies look like.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use hub_store::StoreError;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::servers::ServersError;
+
+/// An error of the REST API: `{"status": .., "message": ..}`.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+    unauthenticated: bool,
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), unauthenticated: false, retry_after: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    /// Nobody is known to have asked. 403, never 401: single-user servers take
+    /// 403 for "not signed in" and anything else for a broken hub.
+    pub(crate) fn unauthenticated() -> Self {
+        Self {
+            unauthenticated: true,
+            ..Self::new(StatusCode::FORBIDDEN, "Missing or invalid credentials.")
+        }
+    }
+
+    pub(crate) fn missing_scope(scope: &str) -> Self {
+        Self::forbidden(format!(
+            "Action is not authorized with current scopes; requires any of [{scope}]"
+        ))
+    }
+
+    /// Also the answer for things that exist but not for the caller.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "No access to resources or resources not found")
+    }
+
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.unauthenticated
+    }
+
+    fn unavailable(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let detail = &error as &(dyn std::error::Error + 'static);
+        match &error {
+            StoreError::Conflict { what } => Self::conflict(format!("{what} already exists")),
+            StoreError::Missing { .. } => Self::not_found(),
+            other if other.is_transient() => {
+                tracing::error!(error = detail, "the database did not answer");
+                Self::unavailable("The hub's database did not answer. Try again in a moment.")
+            }
+            _ => {
+                tracing::error!(error = detail, "the database failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+        }
+    }
+}
+
+impl From<ServersError> for ApiError {
+    fn from(error: ServersError) -> Self {
+        match error {
+            // Clients match these texts; the default server is the user's name alone.
+            ServersError::AlreadyRunning(key) => Self::bad_request(format!("{} is already running", label(&key))),
+            ServersError::Pending { key, pending } => {
+                Self::bad_request(format!("{} is pending {pending}", label(&key)))
+            }
+            ServersError::ShuttingDown => Self::unavailable("The hub is shutting down."),
+            ServersError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A server as JupyterHub's messages name it: `ada`, or `ada:lab`.
+pub(crate) fn label(key: &hub_names::ServerKey) -> String {
+    match key.server().is_default() {
+        true => key.user().to_string(),
+        false => format!("{}:{}", key.user(), key.server()),
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "status": self.status.as_u16(), "message": self.message }));
+        let mut response = (self.status, body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An error of a page. The response carries it to the layer that renders it,
+/// which knows who is signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct PageError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    /// What a person can do about it, one thing a line.
+    pub(crate) hints: Vec<String>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) retry_after: Option<u64>,
+    /// Where to go instead of showing a page: the sign-in.
+    pub(crate) redirect: Option<String>,
+}
+
+/// A button on an error page.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Action {
+    pub(crate) label: String,
+    pub(crate) url: String,
+}
+
+impl PageError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hints: Vec::new(),
+            actions: Vec::new(),
+            retry_after: None,
+            redirect: None,
+        }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is nothing here, or nothing that you may see.")
+    }
+
+    /// Sends the browser to `url` instead.
+    pub(crate) fn redirect(url: String) -> Self {
+        Self { redirect: Some(url), ..Self::new(StatusCode::FOUND, "") }
+    }
+
+    pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hints.push(text.into());
+        self
+    }
+
+    pub(crate) fn action(mut self, label: impl Into<String>, url: impl Into<String>) -> Self {
+        self.actions.push(Action { label: label.into(), url: url.into() });
+        self
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the database failed");
+        let mut page = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The hub's database did not answer. Your running server is not affected.",
+        )
+        .hint("Try again in a moment.");
+        page.retry_after = Some(5);
+        page
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(url) = &self.redirect {
+            return redirect(url);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// 302, as JupyterHub's redirects are. A URL that no header can hold leads to
+/// nowhere rather than to a panic.
+pub(crate) fn redirect(url: &str) -> Response {
+    redirect_with(StatusCode::FOUND, url)
+}
+
+/// A redirect with another status.
+pub(crate) fn redirect_with(status: StatusCode, url: &str) -> Response {
+    match HeaderValue::from_str(url) {
+        Ok(location) => (status, [(header::LOCATION, location)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}

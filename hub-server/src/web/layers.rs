@@ -1,0 +1,158 @@
+//! What happens around every request to the hub's own router.
+//!
+//! A notebook's traffic does not pass here: limits and headers are the hub's.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use minijinja::context;
+use tokio::time::Instant;
+
+use super::{
+    error::{ApiError, PageError},
+    visitor::Visitor,
+};
+use crate::hub::Hub;
+
+/// Longest user-controlled text in a log line.
+const PRINTABLE_LEN: usize = 64;
+
+/// Headers that every answer of the hub has (hub-contract 1.1; security 5).
+pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    let hub_prefix = hub.paths.hub();
+    let path = request.uri().path();
+    let is_static = path.starts_with(&format!("{hub_prefix}static/"));
+    // The consent page lives below the API's prefix, but it is a page.
+    let is_api = path.starts_with(&format!("{hub_prefix}api"))
+        && path != format!("{hub_prefix}api/oauth2/authorize");
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.entry(name).or_insert(value);
+        }
+    };
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "same-origin");
+    if hub.https && hub.public_url.as_ref().and_then(url::Url::domain).is_some_and(|host| host != "localhost") {
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if is_static {
+        return response;
+    }
+    set(HeaderName::from_static("x-jupyterhub-version"), crate::COMPATIBLE_VERSION);
+    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type, authorization");
+    set(header::CACHE_CONTROL, "no-store");
+    let report = format!("report-uri {hub_prefix}security/csp-report");
+    if is_api {
+        set(header::CONTENT_SECURITY_POLICY, &format!("frame-ancestors 'none'; {report}; default-src 'none'"));
+    } else {
+        // `form-action` is left out: browsers apply it to the redirect that
+        // follows a sign-in form, too, which may lead to GitHub.
+        set(
+            header::CONTENT_SECURITY_POLICY,
+            &format!("frame-ancestors 'none'; {report}; default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"),
+        );
+        set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    }
+    if status == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    response
+}
+
+/// Renders a [`PageError`] that a handler left behind, for whoever is signed in.
+pub(crate) async fn error_pages(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let uri = request.uri().clone();
+    let headers = request.headers().clone();
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<PageError>() else {
+        return response;
+    };
+    let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
+    let page = context! {
+        status => error.status.as_u16(),
+        reason => error.status.canonical_reason().unwrap_or("Error"),
+        message => error.message.as_str(),
+        hints => error.hints,
+        actions => minijinja::Value::from(minijinja::value::Serde(error.actions)),
+    };
+    let mut rendered = match Visitor::new(&hub, &method, uri, &headers).await {
+        Ok(visitor) => visitor.page(error.status, "error.html", page),
+        // The database is down; the page must do without knowing the visitor.
+        Err(_) => (error.status, error.message).into_response(),
+    };
+    if let Some(value) = retry_after {
+        rendered.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    rendered
+}
+
+/// One line a request, with the path only: queries hold codes and tokens.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = redacted(request.uri().path());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let elapsed: Duration = started.elapsed();
+    let ms = elapsed.as_secs_f64() * 1000.0;
+    match status {
+        500.. => tracing::error!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
+        400.. => tracing::warn!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
+        300.. => tracing::info!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
+        _ if path.ends_with("/health") || path.contains("/static/") => {
+            tracing::debug!(status, %method, path, ms = format_args!("{ms:.2}"), "request");
+        }
+        _ => tracing::info!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
+    }
+    response
+}
+
+/// A panic in a handler is a 500 for one request.
+pub(crate) fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+}
+
+/// `text` fit for a log line: no control characters, at most 64 characters.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(PRINTABLE_LEN).flat_map(char::escape_default).collect();
+    if text.chars().nth(PRINTABLE_LEN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Old clients put a token into the last segment of this path.
+fn redacted(path: &str) -> String {
+    match path.find("/api/authorizations/") {
+        Some(at) => format!("{}/api/authorizations/[secret]", &path[..at]),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adv_long_username() {
+        let shown = printable(&format!("a\n\u{1b}[31m{}", "x".repeat(10_000)));
+        assert!(shown.chars().count() < 200);
+        assert!(!shown.contains(['\n', '\u{1b}']));
+    }
+
+    #[test]
+    fn tokens_in_paths_are_not_logged() {
+        assert_eq!(redacted("/hub/api/authorizations/token/abc"), "/hub/api/authorizations/[secret]");
+    }
+}

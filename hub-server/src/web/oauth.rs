@@ -1,0 +1,277 @@
+//! The hub as OAuth2 provider of single-user servers (hub-contract 4).
+//!
+//! Whether a request is in order is decided by `hub_auth::provider`, which is
+//! pure; here it meets the store, the person and the page.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::Uri,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderValue, StatusCode, header};
+use hub_auth::{
+    ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Scope, ScopeName, Target,
+    TokenError, TokenHash, TokenRequest,
+    provider::{check_pkce, success_location},
+};
+use hub_store::{NewToken, OauthClient, OauthCode, Session, StoreError, TokenOwner};
+use jiff::SignedDuration;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use minijinja::context;
+
+use super::{
+    error::{PageError, redirect},
+    request::Fields,
+    visitor::Visitor,
+};
+use crate::{access::xsrf, hub::Hub};
+
+/// Life of a code. JupyterHub's 300 s; the safer minute is too short for a
+/// server that is busy starting.
+const CODE_SECONDS: i64 = 300;
+/// Life of a token, as the sign-in's.
+const TOKEN_SECONDS: i64 = 14 * 86_400;
+
+pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
+    server_routes(hub)
+        .route(&hub.paths.in_hub("api/oauth2/authorize"), get(authorize).post(confirm))
+}
+
+/// What servers call by themselves.
+pub(super) fn server_routes(hub: &Hub) -> Router<Arc<Hub>> {
+    Router::new().route(&hub.paths.in_hub("api/oauth2/token"), post(token))
+}
+
+/// A request that may be granted, and to whom.
+struct Consent {
+    client: OauthClient,
+    request: Authorized,
+    session: Session,
+    scopes: Vec<Scope>,
+}
+
+/// `GET /hub/api/oauth2/authorize`
+async fn authorize(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Result<Response, PageError> {
+    let consent = match check(&hub, &visitor, &uri).await? {
+        Ok(consent) => consent,
+        Err(answer) => return Ok(answer),
+    };
+    if needs_no_question(&hub, &consent).await? {
+        return grant(&hub, &consent).await;
+    }
+    let scopes: Vec<_> = consent
+        .scopes
+        .iter()
+        .map(|scope| context! { scope => scope.to_string(), text => scope.name.meaning() })
+        .collect();
+    let page = context! {
+        client => consent.client.description,
+        scopes => scopes,
+        form_action => uri.path_and_query().map_or("", |path| path.as_str()),
+        cancel_url => hub.paths.home(),
+    };
+    Ok(visitor.page(StatusCode::OK, "oauth.html", page))
+}
+
+/// `POST /hub/api/oauth2/authorize`: the person said yes.
+async fn confirm(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    uri: Uri,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    visitor.require_user()?;
+    let fields = Fields::parse(&body);
+    visitor.require_xsrf(fields.get(xsrf::XSRF))?;
+    let mut consent = match check(&hub, &visitor, &uri).await? {
+        Ok(consent) => consent,
+        Err(answer) => return Ok(answer),
+    };
+    // The form may grant less than was asked for, never more; what the client
+    // cannot do without stays.
+    let chosen: Vec<&str> = fields.all("scopes").collect();
+    if !chosen.is_empty() {
+        consent.scopes.retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
+    }
+    grant(&hub, &consent).await
+}
+
+/// Whether the request is in order and this person may make it. The inner error
+/// is an answer that is no page of ours.
+async fn check(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Result<Consent, Response>, PageError> {
+    visitor.require_user()?;
+    let Some(session) = visitor.session.clone() else { return Err(PageError::not_found()) };
+    let refused = |error: AuthorizeError| match error {
+        AuthorizeError::ShowPage { message, .. } => Err(PageError::new(StatusCode::BAD_REQUEST, message)
+            .hint("The server that sent you here is not known to this hub any more. Open it again from your home page.")
+            .action("Home", hub.paths.home())),
+        error => match error.location() {
+            Some(location) => Ok(Err(redirect(&location))),
+            None => Err(PageError::new(StatusCode::BAD_REQUEST, error.to_string())),
+        },
+    };
+    let request = match AuthorizeRequest::parse(Fields::of_query(uri).into_pairs()) {
+        Ok(request) => request,
+        Err(error) => return refused(error),
+    };
+    let Some(client) = hub.store.oauth().client(request.client_id()).await? else {
+        return refused(AuthorizeError::unknown_client());
+    };
+    let facts = ClientFacts {
+        id: client.id.clone(),
+        redirect_uri: client.redirect_uri.clone(),
+        allowed_scopes: client.allowed_scopes.clone(),
+    };
+    let request = match request.check(&facts) {
+        Ok(request) => request,
+        Err(error) => return refused(error),
+    };
+    let user = &session.user;
+    if let Some(key) = &client.server {
+        let held = hub.scopes_of_user(user);
+        if !held.has(ScopeName::AccessServers, &Target::server(key)) {
+            return Err(PageError::new(
+                StatusCode::FORBIDDEN,
+                format!("You do not have permission to access Server at {}", hub.paths.server(key)),
+            )
+            .hint("Each server belongs to one person. Open your own from the home page.")
+            .action("Home", hub.paths.home()));
+        }
+    }
+    let scopes = request.scopes.clone();
+    Ok(Ok(Consent { client, request, session, scopes }))
+}
+
+/// What every client gets: to know who the person is, and to let them in.
+fn is_needed(scope: &Scope) -> bool {
+    matches!(
+        scope.name,
+        ScopeName::ReadUsersGroups | ScopeName::ReadUsersName | ScopeName::AccessServers
+    )
+}
+
+/// Nobody is asked whether their own server may know them, nor twice.
+async fn needs_no_question(hub: &Hub, consent: &Consent) -> Result<bool, StoreError> {
+    let user = &consent.session.user;
+    if consent.client.server.as_ref().is_some_and(|key| *key.user() == user.name) {
+        return Ok(true);
+    }
+    let now = hub.clock.now();
+    let tokens = hub.store.tokens().of_user(user.id, now).await?;
+    Ok(tokens.iter().any(|token| {
+        token.client_id.as_ref() == Some(&consent.client.id)
+            && token.session_id.is_some()
+            && consent.scopes.iter().all(|scope| token.scopes.contains(&scope.to_string()))
+    }))
+}
+
+async fn grant(hub: &Hub, consent: &Consent) -> Result<Response, PageError> {
+    let code = hub_auth::random_code();
+    let now = hub.clock.now();
+    let challenge = consent.request.challenge.as_ref().map(|challenge| challenge.as_str().to_owned());
+    hub.store
+        .oauth()
+        .insert_code(
+            code_hash(&code).as_bytes(),
+            &OauthCode {
+                client_id: consent.client.id.clone(),
+                user: consent.session.user.id,
+                session_id: consent.session.session_id.clone(),
+                scopes: consent.scopes.iter().map(ToString::to_string).collect(),
+                redirect_uri: consent.request.named_redirect_uri.clone(),
+                challenge,
+                created: now,
+                expires_at: now + SignedDuration::from_secs(CODE_SECONDS),
+            },
+        )
+        .await?;
+    let request = &consent.request;
+    Ok(redirect(&success_location(&request.redirect_uri, &code, request.state.as_deref())))
+}
+
+/// `POST /hub/api/oauth2/token`
+async fn token(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
+    let mut response = match redeem(&hub, &body).await {
+        Ok(body) => (StatusCode::OK, axum::Json(body)).into_response(),
+        Err(Refused::Token(error)) => {
+            tracing::warn!("a code was not redeemed: {error}");
+            (error.status(), axum::Json(error.body())).into_response()
+        }
+        Err(Refused::Store(error)) => super::error::ApiError::from(error).into_response(),
+    };
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+enum Refused {
+    Token(TokenError),
+    Store(StoreError),
+}
+
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
+    let request = TokenRequest::parse(Fields::parse(body).into_pairs())?;
+    let oauth = hub.store.oauth();
+    let client = oauth.client(&request.client_id).await?.ok_or(TokenError::InvalidClient)?;
+    let secret = ApiToken::from_text(request.client_secret.expose_secret()).ok_or(TokenError::InvalidClient)?;
+    if !TokenHash::from(client.secret_hash).matches(&secret) {
+        return Err(TokenError::InvalidClient.into());
+    }
+    let now = hub.clock.now();
+    let hash = code_hash(request.code.expose_secret());
+    let code = oauth
+        .code(hash.as_bytes(), now)
+        .await?
+        .filter(|code| code.client_id == client.id)
+        .ok_or(TokenError::InvalidGrant)?;
+    request.check_redirect_uri(code.redirect_uri.as_deref(), &client.redirect_uri)?;
+    // Before the code is used up: a failed try at PKCE does not consume it.
+    let challenge: Option<Challenge> = code.challenge.as_deref().and_then(|text| text.parse().ok());
+    check_pkce(challenge.as_ref(), request.code_verifier.as_ref())?;
+    // Whoever deletes it redeems it; nobody does twice.
+    if !oauth.delete_code(hash.as_bytes()).await? {
+        return Err(TokenError::InvalidGrant.into());
+    }
+    let token = ApiToken::generate();
+    hub.store
+        .tokens()
+        .issue(&NewToken {
+            owner: TokenOwner::User(code.user),
+            hash: *token.hash().as_bytes(),
+            client_id: Some(client.id),
+            session_id: Some(code.session_id),
+            note: String::new(),
+            scopes: code.scopes.clone(),
+            created: now,
+            expires_at: Some(now + SignedDuration::from_secs(TOKEN_SECONDS)),
+        })
+        .await?;
+    Ok(serde_json::json!({
+        "access_token": token.expose(),
+        "expires_in": TOKEN_SECONDS,
+        "token_type": "Bearer",
+        "scope": code.scopes.join(" "),
+    }))
+}
+
+/// Codes are kept as tokens are: as a hash.
+fn code_hash(code: &str) -> TokenHash {
+    TokenHash::from(<[u8; 32]>::from(Sha256::digest(code.as_bytes())))
+}

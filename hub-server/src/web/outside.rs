@@ -1,0 +1,74 @@
+//! Requests that no route takes: a stopped server, or nothing at all.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{Method, StatusCode, header};
+use hub_proxy::GatewayFailure;
+
+use super::{
+    error::{ApiError, PageError, redirect, redirect_with},
+};
+use crate::hub::Hub;
+
+/// hub-contract 1.3: a GET outside the hub prefix is sent into it, which is where
+/// the page of a stopped server is; anything else is refused.
+pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    if let Some(failure) = request.extensions().get::<GatewayFailure>() {
+        return unreachable(&hub, failure, &request);
+    }
+    let uri = request.uri();
+    let path = uri.path();
+    let hub_prefix = hub.paths.hub();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if path.starts_with(&format!("{hub_prefix}api/")) {
+        return ApiError::not_found().into_response();
+    }
+    if path.starts_with(&hub_prefix) {
+        return PageError::not_found().action("Home", hub.paths.home()).into_response();
+    }
+    match *request.method() {
+        Method::GET => {}
+        Method::HEAD => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        // A script whose server is gone: it cannot have our XSRF token.
+        _ => return ApiError::forbidden("'_xsrf' argument missing from POST").into_response(),
+    }
+    if format!("{path}/") == hub_prefix {
+        return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{hub_prefix}{query}"));
+    }
+    let Some(rest) = path.strip_prefix(hub.paths.base()) else {
+        return redirect(&hub_prefix);
+    };
+    let segments: Vec<&str> = rest.split('/').collect();
+    if let ["user" | "services", name] = segments[..]
+        && !name.is_empty()
+    {
+        return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{path}/{query}"));
+    }
+    redirect(&format!("{hub_prefix}{}{query}", rest.trim_start_matches('/')))
+}
+
+/// The proxy could not reach a server that has a route: it is dying, or too busy
+/// to take a connection. The poll finds out; meanwhile the page says so.
+fn unreachable(hub: &Hub, failure: &GatewayFailure, request: &Request) -> Response {
+    let wants_json = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("application/json"));
+    let message = match failure.status {
+        StatusCode::BAD_REQUEST => "The address has characters that do not belong there.",
+        _ => "Your server is not answering. It may be stopping, or busy.",
+    };
+    if wants_json {
+        return ApiError::new(failure.status, message).into_response();
+    }
+    PageError::new(failure.status, message)
+        .hint("Wait a moment and reload the page. If it stays like this, stop and start the server from your home page.")
+        .action("Try again", failure.path.clone())
+        .action("Home", hub.paths.home())
+        .into_response()
+}

@@ -1,0 +1,174 @@
+//! Sign-in with a form, and sign-out.
+
+use std::sync::Arc;
+
+use axum::{body::Bytes, extract::State, http::Uri, response::Response};
+use cookie::Cookie;
+use http::{HeaderValue, StatusCode, header};
+use hub_auth::{Answer, AuthError, Offer};
+use minijinja::{Value, context};
+use secrecy::SecretString;
+
+use super::default_target;
+use crate::{
+    access::{session, xsrf},
+    hub::Hub,
+    sign_in::{self, SignInError},
+    web::{
+        error::{PageError, redirect},
+        layers::printable,
+        request::Fields,
+        visitor::{Visitor, set_cookies},
+    },
+};
+
+/// Cookie that lets the start page start a server at once although the browser
+/// came from GitHub.
+pub(super) const FRESH_COOKIE: &str = "hub-signed-in";
+/// How long that is, in seconds.
+const FRESH_SECONDS: i64 = 60;
+/// Largest sign-in form, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;
+
+/// `GET /hub/login`
+pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Response {
+    let query = Fields::of_query(&uri);
+    let next = visitor.next(query.get("next"));
+    if let Some(session) = &visitor.session {
+        return redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name)));
+    }
+    let page = form(&hub, next.as_deref(), "", None);
+    visitor.page_with_fresh_xsrf(StatusCode::OK, "login.html", page)
+}
+
+/// `POST /hub/login`
+pub(super) async fn submit(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    uri: Uri,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    if body.len() > FORM_LIMIT {
+        return Err(PageError::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large."));
+    }
+    let fields = Fields::parse(&body);
+    let query = Fields::of_query(&uri);
+    let next = visitor.next(query.get("next").or_else(|| fields.get("next")));
+    let username = fields.get("username").unwrap_or_default().trim().to_owned();
+    let again = |status, error: &str| {
+        let page = form(&hub, next.as_deref(), &username, Some(error));
+        visitor.page_with_fresh_xsrf(status, "login.html", page)
+    };
+    let given = fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF));
+    if visitor.check_xsrf(given).is_err() {
+        return Ok(again(StatusCode::FORBIDDEN, "Login form invalid or expired. Try again."));
+    }
+    let Some(authenticator) = hub.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form)) else {
+        return Err(PageError::new(StatusCode::NOT_FOUND, "This hub has no sign-in by password.")
+            .action("Sign in", hub.paths.login(next.as_deref())));
+    };
+    let password = SecretString::from(fields.get("password").unwrap_or_default().to_owned());
+    let answer = Answer::Form { username: username.clone(), password };
+    match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
+        Ok(user) => {
+            let target = next.unwrap_or_else(|| default_target(&hub, &user.name));
+            signed_in(&hub, &visitor, &user, &target).await
+        }
+        Err(SignInError::Auth(AuthError::BadCredentials)) => {
+            tracing::warn!(user = %printable(&username), "sign-in failed");
+            Ok(again(StatusCode::FORBIDDEN, "Invalid username or password"))
+        }
+        Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
+            let minutes = retry_after.as_secs().div_ceil(60).max(1);
+            let text = format!("Too many failed tries. Wait {minutes} min and try again.");
+            let mut response = again(StatusCode::TOO_MANY_REQUESTS, &text);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            Ok(response)
+        }
+        Err(error) => Err(sign_in::page(&hub, error)),
+    }
+}
+
+/// `GET /hub/logout`
+pub(super) async fn sign_out(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+    session::end(&hub, visitor.headers()).await?;
+    if let Some(session) = &visitor.session {
+        tracing::info!(user = %session.user.name, "signed out");
+    }
+    let services: Vec<String> = hub
+        .authenticators
+        .iter()
+        .filter_map(|one| match one.offer() {
+            Offer::Redirect { service } => Some(service),
+            Offer::Form => None,
+        })
+        .collect();
+    let anonymous = Visitor { session: None, ..visitor };
+    let mut response =
+        anonymous.page_with_fresh_xsrf(StatusCode::OK, "logout.html", context! { services => services });
+    set_cookies(
+        &mut response,
+        [
+            gone(session::LOGIN_COOKIE, hub.paths.hub()),
+            gone(session::SESSION_ID_COOKIE, hub.paths.base().to_owned()),
+        ],
+    );
+    Ok(response)
+}
+
+/// The answer to a successful sign-in: new session, new XSRF token, and on.
+pub(super) async fn signed_in(
+    hub: &Hub,
+    visitor: &Visitor,
+    user: &hub_store::User,
+    target: &str,
+) -> Result<Response, PageError> {
+    // What an earlier person in this browser held ends here.
+    session::end(hub, visitor.headers()).await?;
+    let (session_id, cookies) = session::begin(hub, user).await?;
+    let identity = xsrf::Identity::Session(session_id);
+    let token = xsrf::fresh(hub, &identity);
+    let mut fresh = Cookie::new(FRESH_COOKIE, "1");
+    fresh.set_path(hub.paths.in_hub("spawn"));
+    fresh.set_http_only(true);
+    fresh.set_secure(hub.https);
+    fresh.set_same_site(cookie::SameSite::Lax);
+    fresh.set_max_age(cookie::time::Duration::seconds(FRESH_SECONDS));
+    let mut response = redirect(target);
+    set_cookies(&mut response, cookies);
+    set_cookies(&mut response, [xsrf::cookie(hub, token, &identity), fresh]);
+    tracing::info!(user = %user.name, "signed in");
+    Ok(response)
+}
+
+/// A cookie that makes the browser forget one.
+pub(super) fn gone(name: impl Into<std::borrow::Cow<'static, str>>, path: String) -> Cookie<'static> {
+    let mut cookie = Cookie::new(name, "");
+    cookie.set_path(path);
+    cookie.set_max_age(cookie::time::Duration::ZERO);
+    cookie
+}
+
+fn form(hub: &Hub, next: Option<&str>, username: &str, error: Option<&str>) -> Value {
+    let offers: Vec<Value> = hub
+        .authenticators
+        .iter()
+        .map(|one| match one.offer() {
+            Offer::Form => context! { kind => "form" },
+            Offer::Redirect { service } => context! {
+                kind => "redirect",
+                service => service,
+                url => hub.paths.oauth_login(one.provider(), next),
+            },
+        })
+        .collect();
+    context! {
+        offers => offers,
+        form_action => hub.paths.login(next),
+        username => username,
+        login_error => error,
+        next => next,
+    }
+}

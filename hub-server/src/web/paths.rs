@@ -1,0 +1,184 @@
+//! Every URL the hub serves or links to, built in one place.
+
+use std::sync::Arc;
+
+use hub_names::{ServerKey, ServerName, UserName};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+/// What JupyterHub leaves as it is in a path segment.
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'@');
+
+/// What JupyterHub leaves as it is in an OAuth client id: `@` is quoted there.
+const CLIENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
+
+/// A query value as browsers write it.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
+
+/// The hub's URL space, below one base URL.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    base: Arc<str>,
+}
+
+impl Paths {
+    /// `base` starts and ends with `/`.
+    pub fn new(base: &str) -> Self {
+        Self { base: base.into() }
+    }
+
+    /// The base URL, `/` or `/jupyter/`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The prefix of everything the hub itself serves, `/hub/`.
+    pub fn hub(&self) -> String {
+        format!("{}hub/", self.base)
+    }
+
+    /// `rest` below the hub prefix.
+    pub fn in_hub(&self, rest: &str) -> String {
+        format!("{}hub/{rest}", self.base)
+    }
+
+    /// The sign-in page, which afterwards goes on to `next`.
+    pub fn login(&self, next: Option<&str>) -> String {
+        with_next(self.in_hub("login"), next)
+    }
+
+    /// The start of a sign-in with GitHub.
+    pub fn oauth_login(&self, provider: &str, next: Option<&str>) -> String {
+        let url = format!("{}?provider={}", self.in_hub("oauth_login"), quote(provider));
+        match next {
+            Some(next) => format!("{url}&next={}", quote(next)),
+            None => url,
+        }
+    }
+
+    /// The home page.
+    pub fn home(&self) -> String {
+        self.in_hub("home")
+    }
+
+    /// The page that starts a server.
+    pub fn spawn(&self, key: &ServerKey, next: Option<&str>) -> String {
+        with_next(format!("{}hub/spawn/{}", self.base, key_path(key)), next)
+    }
+
+    /// The page that watches a server start.
+    pub fn spawn_pending(&self, key: &ServerKey, next: Option<&str>) -> String {
+        with_next(format!("{}hub/spawn-pending/{}", self.base, key_path(key)), next)
+    }
+
+    /// The form target that stops a server.
+    pub fn stop(&self, key: &ServerKey) -> String {
+        format!("{}hub/stop/{}", self.base, key_path(key))
+    }
+
+    /// The prefix under which a server is reached, `/user/ada/` or
+    /// `/user/ada/lab/`.
+    pub fn server(&self, key: &ServerKey) -> String {
+        format!("{}user/{}/", self.base, key_path(key))
+    }
+
+    /// The user model in the REST API.
+    pub fn api_user(&self, user: &UserName) -> String {
+        format!("{}hub/api/users/{}", self.base, segment(user.as_str()))
+    }
+
+    /// A server in the REST API.
+    pub fn api_server(&self, key: &ServerKey) -> String {
+        let user = self.api_user(key.user());
+        match key.server().is_default() {
+            true => format!("{user}/server"),
+            false => format!("{user}/servers/{}", segment(key.server().as_str())),
+        }
+    }
+
+    /// The progress stream of a server's start.
+    pub fn progress(&self, key: &ServerKey) -> String {
+        format!("{}/progress", self.api_server(key))
+    }
+
+    /// Where the OAuth code of a server goes; a path, as JupyterHub registers it.
+    pub fn server_callback(&self, key: &ServerKey) -> String {
+        format!("{}oauth_callback", self.server(key))
+    }
+
+    /// `path` as an absolute URL on `public`, or as it is without one.
+    pub fn absolute(&self, public: Option<&Url>, path: &str) -> String {
+        public.and_then(|url| url.join(path).ok()).map_or_else(|| path.to_owned(), String::from)
+    }
+}
+
+/// The OAuth client id of a server, which is also the name of its cookie.
+pub fn client_id(key: &ServerKey) -> String {
+    let user = utf8_percent_encode(key.user().as_str(), CLIENT);
+    match key.server().is_default() {
+        true => format!("jupyterhub-user-{user}"),
+        false => {
+            format!("jupyterhub-user-{user}-{}", utf8_percent_encode(key.server().as_str(), CLIENT))
+        }
+    }
+}
+
+/// One path segment, escaped as JupyterHub does.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// A query value, escaped.
+pub fn quote(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
+}
+
+/// `url` with `next` in its query, when there is one.
+pub fn with_next(url: String, next: Option<&str>) -> String {
+    match next {
+        Some(next) => format!("{url}?next={}", quote(next)),
+        None => url,
+    }
+}
+
+/// The server that the rest of a `/user/{name}/...` path means, if its first
+/// segment is one of the user's named servers.
+pub fn named_in(rest: &str, named: impl Fn(&ServerName) -> bool) -> Option<ServerName> {
+    let first = rest.trim_start_matches('/').split('/').next()?;
+    let decoded = percent_encoding::percent_decode_str(first).decode_utf8().ok()?;
+    decoded.parse().ok().filter(|name: &ServerName| !name.is_default() && named(name))
+}
+
+fn key_path(key: &ServerKey) -> String {
+    let user = segment(key.user().as_str());
+    match key.server().is_default() {
+        true => user,
+        false => format!("{user}/{}", segment(key.server().as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(user: &str, server: &str) -> ServerKey {
+        ServerKey::new(user.parse().unwrap(), server.parse().unwrap())
+    }
+
+    #[test]
+    fn urls_are_those_of_jupyterhub() {
+        let paths = Paths::new("/");
+        assert_eq!(paths.server(&key("ada", "")), "/user/ada/");
+        assert_eq!(paths.server(&key("al.ice+x@b", "second")), "/user/al.ice%2Bx@b/second/");
+        assert_eq!(paths.spawn(&key("ada", ""), Some("/user/ada/lab?x=1")), "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%3Fx%3D1");
+        assert_eq!(paths.progress(&key("ada", "lab")), "/hub/api/users/ada/servers/lab/progress");
+        assert_eq!(Paths::new("/base/").login(None), "/base/hub/login");
+    }
+
+    #[test]
+    fn client_ids_quote_the_at_sign() {
+        assert_eq!(client_id(&key("a@b.c", "")), "jupyterhub-user-a%40b.c");
+        assert_eq!(client_id(&key("ada", "lab")), "jupyterhub-user-ada-lab");
+    }
+}

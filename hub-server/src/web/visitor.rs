@@ -1,0 +1,202 @@
+//! Whoever looks at a page, and the pages made for them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    response::{Html, IntoResponse, Response},
+};
+use cookie::Cookie;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use hub_auth::{Access, ScopeName, Target};
+use hub_names::ServerKey;
+use hub_store::{Session, User};
+use minijinja::{Value, context};
+
+use super::{error::PageError, next};
+use crate::{
+    access::{
+        browser::{Browser, cookies},
+        session,
+        xsrf::{self, Identity},
+    },
+    hub::Hub,
+};
+
+/// Whoever looks at a page. Pages know cookies only: an API token opens none.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) session: Option<Session>,
+    pub(crate) browser: Browser,
+    headers: HeaderMap,
+    method: Method,
+    uri: Uri,
+}
+
+impl FromRequestParts<Arc<Hub>> for Visitor {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, PageError> {
+        let uri = parts
+            .extensions
+            .get::<axum::extract::OriginalUri>()
+            .map_or_else(|| parts.uri.clone(), |original| original.0.clone());
+        Self::new(hub, &parts.method, uri, &parts.headers).await
+    }
+}
+
+impl Visitor {
+    pub(crate) async fn new(
+        hub: &Arc<Hub>,
+        method: &Method,
+        uri: Uri,
+        headers: &HeaderMap,
+    ) -> Result<Self, PageError> {
+        Ok(Self {
+            hub: Arc::clone(hub),
+            session: session::of(hub, headers).await?,
+            browser: Browser::from_headers(headers),
+            headers: headers.clone(),
+            method: method.clone(),
+            uri,
+        })
+    }
+
+    /// The person who is signed in; anybody else is sent to sign in first.
+    pub(crate) fn require_user(&self) -> Result<&User, PageError> {
+        match &self.session {
+            Some(session) => Ok(&session.user),
+            None if matches!(self.method, Method::GET | Method::HEAD) => {
+                Err(PageError::redirect(self.hub.paths.login(Some(&self.requested()))))
+            }
+            None => Err(PageError::new(StatusCode::FORBIDDEN, "You are not signed in.")
+                .action("Sign in", self.hub.paths.login(None))),
+        }
+    }
+
+    /// The signed-in person, if they hold `scope` on the server of `key`.
+    pub(crate) fn require_server(&self, scope: ScopeName, key: &ServerKey) -> Result<&User, PageError> {
+        let user = self.require_user()?;
+        let scopes = self.hub.scopes_of_user(user);
+        if scopes.has(scope, &Target::server(key)) {
+            return Ok(user);
+        }
+        match scopes.access(scope) {
+            Access::None => {
+                Err(PageError::new(StatusCode::FORBIDDEN, "You do not have permission to do this."))
+            }
+            Access::Filtered(_) | Access::All => Err(PageError::not_found()),
+        }
+    }
+
+    /// Refuses a form that did not come from one of our pages.
+    pub(crate) fn check_xsrf(&self, given: Option<&str>) -> Result<(), xsrf::Refused> {
+        xsrf::check(&self.hub, &self.headers, &self.identity(), given, &self.method)
+    }
+
+    /// As [`check_xsrf`](Self::check_xsrf), for pages that have nothing better
+    /// to say than that.
+    pub(crate) fn require_xsrf(&self, given: Option<&str>) -> Result<(), PageError> {
+        self.check_xsrf(given).map_err(|refused| {
+            PageError::new(StatusCode::FORBIDDEN, refused.to_string())
+                .hint("The page was open for too long, or you signed in or out in another tab. Go back, reload the page and try again.")
+                .action("Home", self.hub.paths.home())
+        })
+    }
+
+    /// The path and query that was asked for.
+    pub(crate) fn requested(&self) -> String {
+        self.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+    }
+
+    /// Our origin as this browser sees it.
+    pub(crate) fn own_origin(&self) -> String {
+        match &self.hub.public_url {
+            Some(url) => url.origin().ascii_serialization(),
+            None => format!("{}://{}", self.browser.proto, self.browser.host),
+        }
+    }
+
+    /// Where to go after what the page is for: `next`, if it stays with us.
+    pub(crate) fn next(&self, given: Option<&str>) -> Option<String> {
+        let given = given.filter(|text| !text.is_empty())?;
+        let clean = next::sanitise(given, &self.own_origin());
+        if clean.is_none() {
+            tracing::warn!(next = %crate::web::layers::printable(given), "refused to go to a foreign address");
+        }
+        clean
+    }
+
+    /// The headers of the request.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A page from the template `name`, for this visitor, with the cookies that
+    /// go with it.
+    pub(crate) fn page(&self, status: StatusCode, name: &str, page: Value) -> Response {
+        let identity = self.identity();
+        let (token, mut cookie) = xsrf::token(&self.hub, &self.headers, &identity);
+        // A script's request must not change the cookie under an open page.
+        let navigates = self.headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
+        if !navigates {
+            cookie = None;
+        }
+        let session_cookie = self
+            .session
+            .as_ref()
+            .filter(|_| cookies(&self.headers, session::SESSION_ID_COOKIE).is_empty())
+            .map(|session| session::session_id_cookie(&self.hub, session.session_id.clone()));
+        let mut response = self.render(status, name, &token, page);
+        set_cookies(&mut response, cookie.into_iter().chain(session_cookie));
+        response
+    }
+
+    /// As [`page`](Self::page), with a new XSRF token in any case.
+    pub(crate) fn page_with_fresh_xsrf(&self, status: StatusCode, name: &str, page: Value) -> Response {
+        let identity = self.identity();
+        let token = xsrf::fresh(&self.hub, &identity);
+        let mut response = self.render(status, name, &token, page);
+        set_cookies(&mut response, [xsrf::cookie(&self.hub, token, &identity)]);
+        response
+    }
+
+    fn render(&self, status: StatusCode, name: &str, xsrf: &str, page: Value) -> Response {
+        let paths = &self.hub.paths;
+        let common = context! {
+            base_url => paths.base(),
+            hub_prefix => paths.hub(),
+            user => self.session.as_ref().map(|session| context! {
+                name => session.user.name.as_str(),
+                admin => session.user.admin,
+            }),
+            xsrf => xsrf,
+            version => env!("CARGO_PKG_VERSION"),
+            login_url => paths.login(None),
+            logout_url => paths.in_hub("logout"),
+            home_url => paths.home(),
+        };
+        match self.hub.render.render(name, context! { ..page, ..common }) {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the page {name} could not be made");
+                (StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made; the hub's log tells why.")
+                    .into_response()
+            }
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(self.session.as_ref(), &self.browser)
+    }
+}
+
+/// Adds cookies to a response.
+pub(crate) fn set_cookies(response: &mut Response, cookies: impl IntoIterator<Item = Cookie<'static>>) {
+    for cookie in cookies {
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+}

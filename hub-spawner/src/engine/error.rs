@@ -1,0 +1,209 @@
+//! What went wrong between us and the daemon.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use crate::BoxError;
+
+/// Why a call to the Docker engine failed.
+///
+/// Split by what a caller can do: show advice, treat a missing object as gone,
+/// look for who holds a name, read the daemon's text.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Nothing answers at the address, or it may not be used.
+    #[error("cannot reach Docker at {endpoint}: {advice}")]
+    Unreachable {
+        /// The address that was tried.
+        endpoint: String,
+        /// What is wrong and what an operator can do about it.
+        advice: &'static str,
+        /// The cause.
+        source: BoxError,
+    },
+    /// The daemon is older than anything we can work with.
+    #[error("Docker at {endpoint} speaks API {api}, at least {oldest} (Docker 20.10) is needed")]
+    TooOld {
+        /// The address that was tried.
+        endpoint: String,
+        /// The newest API it speaks.
+        api: String,
+        /// The oldest API we speak.
+        oldest: String,
+    },
+    /// The object that the call names does not exist.
+    #[error("docker could not {action}: {text}")]
+    NotFound {
+        /// What was tried.
+        action: &'static str,
+        /// The daemon's words.
+        text: String,
+    },
+    /// A name is taken, or the object is in a state that forbids the call.
+    #[error("docker could not {action}: {text}")]
+    Conflict {
+        /// What was tried.
+        action: &'static str,
+        /// The daemon's words.
+        text: String,
+    },
+    /// The daemon said no, or failed by itself.
+    #[error("docker could not {action}: {text}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The daemon's words.
+        text: String,
+    },
+    /// A name that must be unique is not.
+    #[error("there is more than one {what} called {name}: {}", ids.join(", "))]
+    Ambiguous {
+        /// The kind of object.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// All objects of that name.
+        ids: Vec<String>,
+    },
+    /// No answer within the call's deadline. Whether it took effect is unknown.
+    #[error("docker did not {action} within {} s", after.as_secs())]
+    TimedOut {
+        /// What was tried.
+        action: &'static str,
+        /// The deadline.
+        after: Duration,
+    },
+    /// The connection broke, or the answer could not be understood.
+    #[error("docker gave no usable answer when asked to {action}")]
+    Broken {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        source: BoxError,
+    },
+}
+
+impl EngineError {
+    /// Whether the object named by the call does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether a name is taken or the object is busy.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+
+    /// The daemon's own words, if it answered.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { text, .. }
+            | Self::Conflict { text, .. }
+            | Self::Refused { text, .. } => Some(text),
+            Self::Unreachable { .. }
+            | Self::TooOld { .. }
+            | Self::Ambiguous { .. }
+            | Self::TimedOut { .. }
+            | Self::Broken { .. } => None,
+        }
+    }
+
+    /// Whether the call may not have reached the daemon at all.
+    pub(crate) fn is_broken_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
+    }
+
+    /// Whether it is unknown if the call took effect.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Broken { .. })
+    }
+}
+
+/// Puts the client library's error into our words.
+pub(super) fn classify(
+    action: &'static str,
+    endpoint: &str,
+    cause: bollard::errors::Error,
+) -> EngineError {
+    use bollard::errors::Error;
+    let unreachable = |advice, cause: Error| EngineError::Unreachable {
+        endpoint: endpoint.to_owned(),
+        advice,
+        source: cause.into(),
+    };
+    match cause {
+        Error::DockerResponseServerError { status_code: 404, message } => {
+            EngineError::NotFound { action, text: message }
+        }
+        Error::DockerResponseServerError { status_code: 409, message } => {
+            EngineError::Conflict { action, text: message }
+        }
+        Error::DockerResponseServerError { message, .. } => {
+            EngineError::Refused { action, text: message }
+        }
+        Error::DockerStreamError { error } => EngineError::Refused { action, text: error },
+        Error::SocketNotFoundError(_) => unreachable(NO_SOCKET, cause),
+        Error::UnsupportedURISchemeError { .. } => unreachable(BAD_SCHEME, cause),
+        other => match connect_failure(&other) {
+            Some(io::ErrorKind::PermissionDenied) => unreachable(NO_PERMISSION, other),
+            Some(io::ErrorKind::NotFound) => unreachable(NO_SOCKET, other),
+            Some(io::ErrorKind::ConnectionRefused) => unreachable(NOBODY, other),
+            Some(_) => unreachable(ELSEWHERE, other),
+            None => EngineError::Broken { action, source: other.into() },
+        },
+    }
+}
+
+const NO_SOCKET: &str = "there is no socket; install and start Docker, or set docker.host to \
+                         where it listens";
+const NO_PERMISSION: &str = "permission denied; add the user this process runs as to the group \
+                             docker, or set docker.host";
+const NOBODY: &str = "nothing listens there; start Docker (systemctl start docker), or set \
+                      docker.host to where it listens";
+const BAD_SCHEME: &str = "addresses begin with unix://, tcp:// or http://; correct docker.host";
+const ELSEWHERE: &str = "the connection failed; check that Docker runs and that docker.host is \
+                         right";
+
+/// The operating system's reason, if `error` means that no connection was made.
+fn connect_failure(error: &bollard::errors::Error) -> Option<io::ErrorKind> {
+    let mut connecting = false;
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        // The client library prints, but does not expose, which step failed.
+        connecting |= cause.to_string().contains("(Connect)");
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && connecting
+        {
+            return Some(io.kind());
+        }
+        next = cause.source();
+    }
+    connecting.then_some(io::ErrorKind::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::errors::Error;
+
+    use super::*;
+
+    fn answered(status_code: u16) -> EngineError {
+        let message = "words".to_owned();
+        classify("start", "x", Error::DockerResponseServerError { status_code, message })
+    }
+
+    #[test]
+    fn status_codes_become_reactions() {
+        assert!(answered(404).is_not_found());
+        assert!(answered(409).is_conflict());
+        assert!(matches!(answered(500), EngineError::Refused { .. }));
+        assert_eq!(answered(500).to_string(), "docker could not start: words");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_later_is_not_an_unreachable_daemon() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let error = classify("start", "x", Error::IOError { err: reset });
+        assert!(error.is_uncertain());
+    }
+}

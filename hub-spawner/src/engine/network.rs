@@ -1,0 +1,177 @@
+//! Networks: find, make, remove.
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use bollard::{models::NetworkCreateRequest, query_parameters::ListNetworksOptionsBuilder};
+
+use super::{Engine, EngineError, Labels};
+
+/// How often the list is looked at until one network of the name is left.
+const SETTLE_TRIES: u32 = 10;
+
+/// Pause between two looks.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+
+/// A network of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The daemon's id.
+    pub id: String,
+    /// Its name, which the daemon does not keep unique.
+    pub name: String,
+    /// The kind: `bridge`, `overlay`, ...
+    pub driver: String,
+    /// The host's address in it, if it has one.
+    pub gateway: Option<IpAddr>,
+    /// What it was labelled with.
+    pub labels: Labels,
+    created: String,
+}
+
+impl Engine {
+    /// All networks called exactly `name`.
+    pub async fn networks(&self, name: &str) -> Result<Vec<Network>, EngineError> {
+        // The daemon's filter also finds names that merely contain the text.
+        let filters = HashMap::from([("name", vec![name])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let all = self
+            .read("list networks", || self.docker.list_networks(Some(options.clone())))
+            .await?;
+        Ok(all.into_iter().map(network).filter(|network| network.name == name).collect())
+    }
+
+    /// The one network called `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Ambiguous`] with the ids if there are several (XT-7).
+    pub async fn network(&self, name: &str) -> Result<Option<Network>, EngineError> {
+        let mut found = self.networks(name).await?;
+        match found.len() {
+            0 | 1 => Ok(found.pop()),
+            _ => Err(ambiguous(name, found)),
+        }
+    }
+
+    /// Makes sure that exactly one network is called `name`, and returns it: an
+    /// existing one as it is, else a new bridge with these labels.
+    ///
+    /// Safe to call from several processes at once: of networks made at the
+    /// same time the oldest stays.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Ambiguous`] if the name stays taken more than once (XT-7).
+    pub async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<Network, EngineError> {
+        let _alone = self.shared.networks.lock().await;
+        let mut made = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut found = self.networks(name).await?;
+            match found.len() {
+                0 => made = Some(self.create_network(name, labels).await?),
+                1 => return Ok(found.remove(0)),
+                _ if tries >= SETTLE_TRIES => return Err(ambiguous(name, found)),
+                _ => {
+                    let ours = made.take_if(|id| !is_oldest(id, &found));
+                    match ours {
+                        Some(id) => self.remove_network(&id).await?,
+                        None => tokio::time::sleep(SETTLE_PAUSE).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes a network by id or name. Succeeds if there is none.
+    pub async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        match self.change("remove a network", self.docker.remove_network(id)).await {
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create_network(&self, name: &str, labels: &Labels) -> Result<String, EngineError> {
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        match self.change("create a network", self.docker.create_network(request)).await {
+            Ok(answer) => Ok(answer.id),
+            // Newer daemons refuse a second network of a name: somebody else
+            // was faster, and the next look finds theirs.
+            Err(EngineError::Conflict { .. }) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn ambiguous(name: &str, found: Vec<Network>) -> EngineError {
+    EngineError::Ambiguous {
+        what: "network",
+        name: name.to_owned(),
+        ids: found.into_iter().map(|network| network.id).collect(),
+    }
+}
+
+fn is_oldest(id: &str, found: &[Network]) -> bool {
+    found.iter().min_by_key(|network| age(network)).is_some_and(|network| network.id == id)
+}
+
+/// Orders networks of one daemon by creation. The fraction of a second comes
+/// without trailing zeros, so plain text does not compare as time does.
+fn age(network: &Network) -> (String, String, &str) {
+    let (seconds, fraction) = network.created.split_once('.').unwrap_or((&network.created, ""));
+    let digits: String = fraction.chars().take_while(char::is_ascii_digit).collect();
+    (seconds.trim_end_matches('Z').to_owned(), format!("{digits:0<9}"), &network.id)
+}
+
+fn network(found: bollard::models::Network) -> Network {
+    let pools = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let mut gateways: Vec<IpAddr> =
+        pools.into_iter().filter_map(|pool| pool.gateway?.parse().ok()).collect();
+    // An IPv4 gateway is reachable from every container, an IPv6 one is not.
+    gateways.sort_by_key(IpAddr::is_ipv6);
+    Network {
+        id: found.id.unwrap_or_default(),
+        name: found.name.unwrap_or_default(),
+        driver: found.driver.unwrap_or_default(),
+        gateway: gateways.into_iter().next(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        created: found.created.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(id: &str, created: &str) -> Network {
+        Network {
+            id: id.to_owned(),
+            name: "n".to_owned(),
+            driver: "bridge".to_owned(),
+            gateway: None,
+            labels: Labels::new(),
+            created: created.to_owned(),
+        }
+    }
+
+    #[test]
+    fn xt_7_of_two_networks_of_a_name_the_oldest_stays() {
+        let found = [
+            made("later", "2026-11-23T00:00:05.12Z"),
+            made("first", "2026-11-23T00:00:05.1Z"),
+            made("last", "2026-11-23T00:00:06Z"),
+        ];
+        assert!(is_oldest("first", &found));
+        assert!(!is_oldest("later", &found));
+    }
+}

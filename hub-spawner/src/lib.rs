@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "docker")]
+pub mod engine;
+
+mod environment;
+mod error;
+mod exit;
+mod invalid_config;
+mod limits;
+#[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "used by the Docker spawner"))]
+mod log_text;
+mod progress;
+mod spawner;
+mod state;
+mod template;
+
+pub use environment::{Environment, ServerSettings};
+pub use error::SpawnError;
+pub use exit::Exit;
+pub use hub_names::ServerKey;
+pub use invalid_config::InvalidConfig;
+pub use limits::{InvalidMemory, MemoryLimit};
+pub use progress::{Progress, ProgressEvent};
+pub use spawner::{HubLinks, Liveness, Spawner, StartRequest, Started, StopMode};
+pub use state::SavedState;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

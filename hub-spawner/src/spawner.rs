@@ -1,0 +1,176 @@
+//! The conversation between a hub and whatever runs its servers.
+
+use std::{fmt, net::IpAddr};
+
+use async_trait::async_trait;
+use hub_names::ServerKey;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::{Exit, Progress, SavedState, SpawnError};
+
+/// Starts, watches and stops single-user servers.
+///
+/// One value serves all users. Every method may be called again after a crash
+/// of the hub with the same key, so each is safe to repeat.
+#[async_trait]
+pub trait Spawner: fmt::Debug + Send + Sync + 'static {
+    /// Does what must be done before a start and may take long, such as pulling
+    /// the image. Has a time limit of its own and is no part of the start time.
+    ///
+    /// # Cancellation
+    ///
+    /// May be dropped at any time; nothing has to be cleaned up.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::ImageUnavailable`], [`SpawnError::TimedOut`], or that the
+    /// backend is in trouble.
+    async fn prepare(
+        &self,
+        request: &StartRequest,
+        progress: &Progress,
+    ) -> Result<(), SpawnError> {
+        let _ = (request, progress);
+        Ok(())
+    }
+
+    /// Creates the server for `request.key` and returns once the backend has
+    /// started it and knows its address; it need not answer HTTP yet.
+    ///
+    /// A server left over under the same key is replaced.
+    ///
+    /// # Cancellation
+    ///
+    /// The hub drops this future when the start timeout passes. Whatever was
+    /// created by then is found by [`stop`](Self::stop) from the key alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Rejected`] if the options are not allowed here,
+    /// [`SpawnError::Exited`] if the server ended while it was starting,
+    /// otherwise as the variants say. Nothing is left behind.
+    async fn start(
+        &self,
+        request: &StartRequest,
+        progress: &Progress,
+    ) -> Result<Started, SpawnError>;
+
+    /// Looks at the server now. A missing server is [`Liveness::Missing`], not
+    /// an error; an error means the backend could not be asked.
+    async fn probe(&self, key: &ServerKey, state: &SavedState) -> Result<Liveness, SpawnError>;
+
+    /// Ends the server and waits until it is gone, so that a start may follow at
+    /// once. Succeeds if it was gone. The server is found by its key, also with
+    /// an empty `state`.
+    async fn stop(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        mode: StopMode,
+    ) -> Result<(), SpawnError>;
+
+    /// The last `lines` lines the server printed, control codes removed; `None`
+    /// if there is no server or it keeps no log.
+    async fn log(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        lines: usize,
+    ) -> Result<Option<String>, SpawnError>;
+
+    /// Sends the key of each server that something happened to: it ended, ran
+    /// out of memory, was stopped or removed. What exactly, [`probe`](Self::probe)
+    /// tells; the same key may come several times.
+    ///
+    /// Returns when the backend ends the conversation or the receiver is gone.
+    /// The caller calls again; what happened in between is made up for where the
+    /// backend keeps it.
+    async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError>;
+
+    /// The address under which a process on this host is reached from inside
+    /// servers; `None` if that is not known.
+    async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError>;
+
+    /// All servers at the backend that belong to this hub, running or not, also
+    /// those the hub has forgotten.
+    async fn found(&self) -> Result<Vec<ServerKey>, SpawnError>;
+
+    /// A short name of the backend, for logs and pages.
+    fn kind(&self) -> &'static str;
+}
+
+/// Whose server to start, and what it is told at birth.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// Whose server, and which of theirs.
+    pub key: ServerKey,
+    /// The server's own token for the hub's API; also its OAuth client secret.
+    pub api_token: SecretString,
+    /// Where the server finds the hub, and itself.
+    pub links: HubLinks,
+    /// Scopes of which a visitor needs one to be let in, such as
+    /// `access:servers!server=ada/`.
+    pub access_scopes: Vec<String>,
+    /// Whether administrators may enter without such a scope (clients before 2.0).
+    pub admin_access: bool,
+    /// What the user chose, as JSON; an object or null.
+    pub options: serde_json::Value,
+}
+
+/// Where a server finds the hub, and where the world finds the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubLinks {
+    /// The hub's API as reached from inside the server, without a trailing slash.
+    pub api_url: String,
+    /// Where the server reports that it is used.
+    pub activity_url: String,
+    /// The hub's base path, such as `/`.
+    pub base_url: String,
+    /// `scheme://host[:port]` of the hub if each user has a host of their own,
+    /// else empty.
+    pub host: String,
+    /// The server's full public URL if known, else empty.
+    pub public_url: String,
+    /// The hub's full public URL if known, else empty.
+    pub public_hub_url: String,
+    /// The path the server answers under, such as `/user/ada/`.
+    pub service_prefix: String,
+    /// The server's OAuth client id, such as `jupyterhub-user-ada`.
+    pub client_id: String,
+    /// The server's OAuth redirect URI, such as `/user/ada/oauth_callback`.
+    pub oauth_callback: String,
+}
+
+/// A server that was just started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Where it is reached: `http://address:port`, without a path.
+    pub url: Url,
+    /// What to remember for the later calls.
+    pub state: SavedState,
+}
+
+/// What a server is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs.
+    Running {
+        /// Where it is reached now, which may differ from where it started.
+        url: Url,
+    },
+    /// It ended by itself or was killed, and can still be asked why.
+    Exited(Exit),
+    /// There is no such server.
+    Missing,
+}
+
+/// How to end a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Ask first, so that it can save its work, and end it after a while.
+    Graceful,
+    /// End it at once.
+    Now,
+}

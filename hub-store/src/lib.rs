@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod engine;
+mod error;
+mod id;
+mod migrations;
+mod oauth;
+mod postgres;
+mod row;
+#[cfg(test)]
+#[path = "../tests/store/scratch.rs"]
+mod scratch;
+mod servers;
+mod sessions;
+mod sqlite;
+mod statement;
+mod store;
+mod tokens;
+mod users;
+mod value;
+
+pub use config::StoreConfig;
+pub use error::{BoxError, StoreError};
+pub use hub_names::{ServerKey, UserName};
+pub use id::{TokenId, UserId};
+pub use oauth::{Oauth, OauthClient, OauthCode};
+pub use servers::{ServerRecord, Servers};
+pub use sessions::{NewSession, Session, Sessions};
+pub use store::Store;
+pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
+pub use users::{User, UserFilter, Users};

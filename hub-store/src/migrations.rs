@@ -1,0 +1,73 @@
+//! The schema's history, and how a database is brought up to date.
+
+use sqlx::{
+    SqlStr,
+    migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
+};
+
+use crate::{StoreError, error::Failure};
+
+/// What an error says was being done.
+pub(crate) const ACTION: &str = "bring the schema up to date";
+
+/// A number, a word for people, and the SQL.
+type Step = (i64, &'static str, &'static str);
+
+/// The history in SQLite's words. The two lists have the same numbers.
+pub(crate) const SQLITE: &[Step] =
+    &[(1, "first", include_str!("../migrations/sqlite/0001_first.sql"))];
+
+/// The history in PostgreSQL's words.
+pub(crate) const POSTGRES: &[Step] =
+    &[(1, "first", include_str!("../migrations/postgres/0001_first.sql"))];
+
+/// Applies what `connection`'s database lacks, each step in a transaction.
+///
+/// # Errors
+///
+/// [`StoreError::Newer`] if the database has steps that are not in `steps`.
+pub(crate) async fn apply<C: Migrate>(
+    connection: &mut C,
+    steps: &[Step],
+) -> Result<(), StoreError> {
+    let migrator = Migrator::with_migrations(steps.iter().map(migration).collect());
+    match migrator.run_direct(None, connection, false).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_)) => {
+            let applied =
+                connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
+            let last = |versions: &mut dyn Iterator<Item = i64>| versions.max().unwrap_or(0);
+            Err(StoreError::Newer {
+                found: last(&mut applied.iter().map(|step| step.version)),
+                known: last(&mut steps.iter().map(|step| step.0)),
+            })
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn migration((version, description, sql): &Step) -> Migration {
+    let sql = SqlStr::from_static(sql);
+    Migration::new(*version, (*description).into(), MigrationType::Simple, sql, false)
+}
+
+fn failed(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            Failure::new(ACTION, error).into()
+        }
+        other => StoreError::Unavailable { action: ACTION, source: other.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_have_the_same_steps() {
+        let numbers = |steps: &[Step]| steps.iter().map(|step| step.0).collect::<Vec<_>>();
+        assert_eq!(numbers(SQLITE), numbers(POSTGRES));
+        assert!(numbers(SQLITE).is_sorted());
+    }
+}

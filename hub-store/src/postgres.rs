@@ -1,0 +1,140 @@
+//! What is particular to PostgreSQL: sessions with limits, ties between writers.
+
+use std::{str::FromStr as _, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool, Row as _,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use url::Url;
+
+use crate::{
+    StoreConfig, StoreError,
+    error::{Failure, cause},
+    migrations,
+    row::Row,
+    statement::Statement,
+    value::{Value, bound},
+};
+
+/// Connections at most; a hub's statements take a millisecond each.
+const CONNECTIONS: u32 = 10;
+/// How long a call may wait for a connection before it is better refused.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a statement is run that the database undoes to break a tie.
+const TRIES: u32 = 3;
+
+/// Limits for every session, so that one stuck statement or lock does not stop
+/// the hub. A confirmed commit must outlive a crash, also where the server's
+/// default gives that up; stricter settings stay.
+const SESSION: &str = "
+    SET statement_timeout = '30s';
+    SET lock_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SELECT set_config('synchronous_commit', 'local', false)
+        WHERE current_setting('synchronous_commit') = 'off'";
+
+/// An open PostgreSQL database.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    /// Connects to the database that `url` names.
+    pub(crate) async fn open(url: &Url, config: &StoreConfig) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url.as_str())
+            .map_err(|error| config.invalid(cause(error).to_string()))?
+            .disable_statement_logging();
+        migrate(&options, config).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(QUEUE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    pub(crate) async fn connection(
+        &self,
+        action: &'static str,
+    ) -> Result<PoolConnection<sqlx::Postgres>, Failure> {
+        self.pool.acquire().await.map_err(|error| Failure::new(action, error))
+    }
+
+    pub(crate) async fn begin(
+        &self,
+        action: &'static str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Failure> {
+        self.pool.begin().await.map_err(|error| Failure::new(action, error))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Runs a statement and returns how many rows it changed.
+pub(crate) async fn run(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> Result<u64, Failure> {
+    bound::<sqlx::Postgres>(statement, values)
+        .execute(connection)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(|error| Failure::new(statement.action, error))
+}
+
+/// Runs a change that is a transaction by itself, again if it lost a tie.
+pub(crate) async fn run_breaking_ties(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> Result<u64, Failure> {
+    for _ in 1..TRIES {
+        match run(connection, statement, values).await {
+            Err(failure) if failure.is_tie() => {}
+            done => return done,
+        }
+    }
+    run(connection, statement, values).await
+}
+
+/// Runs a statement and returns its rows.
+pub(crate) async fn rows(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> Result<Vec<Row>, Failure> {
+    bound::<sqlx::Postgres>(statement, values)
+        .fetch_all(connection)
+        .await
+        .map(|rows| rows.into_iter().map(Row::Postgres).collect())
+        .map_err(|error| Failure::new(statement.action, error))
+}
+
+/// Brings the schema up to date, on a connection without the limits above: a
+/// migration may take its time, and one that fails leaves a lock behind that
+/// only ends with the connection.
+async fn migrate(options: &PgConnectOptions, config: &StoreConfig) -> Result<(), StoreError> {
+    const ACTION: &str = "connect to the database";
+    let failed = |error| Failure::new(ACTION, error);
+    let mut connection = PgConnection::connect_with(options).await.map_err(failed)?;
+    let encoding: String = connection
+        .fetch_one("SHOW server_encoding")
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed)?;
+    if encoding != "UTF8" {
+        let reason = format!("the database's encoding is {encoding}, it must be UTF8");
+        return Err(config.invalid(reason));
+    }
+    migrations::apply(&mut connection, migrations::POSTGRES).await?;
+    connection.close().await.map_err(failed)?;
+    Ok(())
+}

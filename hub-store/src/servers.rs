@@ -1,0 +1,202 @@
+//! What must be known of a server after the hub was restarted.
+//!
+//! A row is a hint: whether the server runs is for the spawner to say.
+
+use hub_names::{ServerKey, UserName};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use crate::{
+    StoreError,
+    engine::Engine,
+    row::{Fields, Row},
+    statement::{Statement, statements},
+    value::Value,
+};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.name AS user_name, s.name, s.url, s.state, s.options, s.outcome, s.started,
+                 s.last_activity
+             FROM servers s JOIN users u ON u.id = s.user_id ",
+            $rest
+        )
+    };
+}
+
+/// Picks the row of a key: `$1` is the user's name, `$2` the server's.
+macro_rules! of_key {
+    ($before:literal) => {
+        concat!($before, " WHERE name = $2 AND user_id = (SELECT id FROM users WHERE name = $1)")
+    };
+}
+
+statements! {
+    GET: "look up a server",
+        select!("WHERE u.name = $1 AND s.name = $2");
+    OF_USER: "list a user's servers",
+        select!("WHERE u.name = $1 ORDER BY s.name");
+    ACTIVE: "list active servers",
+        select!("WHERE s.started IS NOT NULL ORDER BY s.id");
+    INSERT_IF_ABSENT: "add a server",
+        "INSERT INTO servers (user_id, name, state, options, created)
+         SELECT id, CAST($2 AS TEXT), '{}', '{}', CAST($3 AS BIGINT) FROM users WHERE name = $1
+         ON CONFLICT (user_id, name) DO NOTHING";
+    STARTING: "record a server's start",
+        of_key!("UPDATE servers SET started = $3, options = COALESCE($4, options), url = NULL,
+         state = '{}', outcome = NULL");
+    RUNNING: "record a running server",
+        of_key!("UPDATE servers SET url = $3, state = $4");
+    STOPPED: "record a server's end",
+        of_key!("UPDATE servers SET url = NULL, state = '{}', started = NULL, outcome = $3");
+    TOUCH: "note a server's activity",
+        concat!(of_key!("UPDATE servers SET last_activity = $3"),
+            " AND (last_activity IS NULL OR last_activity < $3)");
+    DELETE: "delete a server",
+        of_key!("DELETE FROM servers");
+}
+
+/// What is remembered of a server.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ServerRecord {
+    /// Whose server, and which of theirs.
+    pub key: ServerKey,
+    /// Where it answers, once it has.
+    pub url: Option<String>,
+    /// What the spawner wants to find again; `{}` if nothing.
+    pub state: Json,
+    /// What the user chose at the last start; `{}` if nothing. Kept over a stop.
+    pub options: Json,
+    /// How it ended, if it ended other than by request.
+    pub outcome: Option<Json>,
+    /// When it was started, if it was not stopped since.
+    pub started: Option<Timestamp>,
+    /// When it was last used.
+    pub last_activity: Option<Timestamp>,
+}
+
+/// The users' servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Servers<'s> {
+    pub(crate) engine: &'s Engine,
+}
+
+impl Servers<'_> {
+    /// What is remembered of that server.
+    pub async fn get(&self, key: &ServerKey) -> Result<Option<ServerRecord>, StoreError> {
+        let row = self.engine.read_one(&GET, &[key.user().into(), key.server().into()]).await?;
+        row.map(|row| ServerRecord::read(row.of("servers"))).transpose()
+    }
+
+    /// What is remembered of that server; from now on at least that it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user.
+    pub async fn ensure(
+        &self,
+        key: &ServerKey,
+        now: Timestamp,
+    ) -> Result<ServerRecord, StoreError> {
+        if let Some(record) = self.get(key).await? {
+            return Ok(record);
+        }
+        let values = [key.user().into(), key.server().into(), now.into()];
+        self.engine.write(&INSERT_IF_ABSENT, &values).await?;
+        self.get(key).await?.ok_or(StoreError::Missing { what: "user" })
+    }
+
+    /// The user's servers, by name, the default server first.
+    pub async fn of_user(&self, user: &UserName) -> Result<Vec<ServerRecord>, StoreError> {
+        read_all(&self.engine.read(&OF_USER, &[user.into()]).await?)
+    }
+
+    /// The servers that were started and not stopped since, as far as anybody
+    /// has told the store.
+    pub async fn active(&self) -> Result<Vec<ServerRecord>, StoreError> {
+        read_all(&self.engine.read(&ACTIVE, &[]).await?)
+    }
+
+    /// Notes that the server is being started, and forgets what was known of the
+    /// one before it. Without `options` the last ones stay.
+    ///
+    /// # Errors
+    ///
+    /// Like the next two: [`StoreError::Missing`] if the server was never
+    /// [ensured](Self::ensure) or is deleted by now.
+    pub async fn record_starting(
+        &self,
+        key: &ServerKey,
+        started: Timestamp,
+        options: Option<&Json>,
+    ) -> Result<(), StoreError> {
+        self.record(&STARTING, key, [started.into(), Value::opt_json(options)]).await
+    }
+
+    /// Notes where the server answers, and what its spawner wants to know later.
+    pub async fn record_running(
+        &self,
+        key: &ServerKey,
+        url: &str,
+        state: &Json,
+    ) -> Result<(), StoreError> {
+        self.record(&RUNNING, key, [url.into(), state.into()]).await
+    }
+
+    /// Notes that the server is no more, and how that came if nobody asked for it.
+    pub async fn record_stopped(
+        &self,
+        key: &ServerKey,
+        outcome: Option<&Json>,
+    ) -> Result<(), StoreError> {
+        self.record(&STOPPED, key, [Value::opt_json(outcome)]).await
+    }
+
+    /// Notes that the server was used at `at`, unless it is known to have been
+    /// used later.
+    pub async fn touch(&self, key: &ServerKey, at: Timestamp) -> Result<(), StoreError> {
+        let values = [key.user().into(), key.server().into(), at.into()];
+        self.engine.write(&TOUCH, &values).await?;
+        Ok(())
+    }
+
+    /// Forgets the server; returns whether it was known.
+    pub async fn delete(&self, key: &ServerKey) -> Result<bool, StoreError> {
+        let values = [key.user().into(), key.server().into()];
+        Ok(self.engine.write(&DELETE, &values).await? > 0)
+    }
+
+    async fn record<'v, const N: usize>(
+        &self,
+        statement: &Statement,
+        key: &'v ServerKey,
+        what: [Value<'v>; N],
+    ) -> Result<(), StoreError> {
+        let mut values = vec![key.user().into(), key.server().into()];
+        values.extend(what);
+        match self.engine.write(statement, &values).await? {
+            0 => Err(StoreError::Missing { what: "server" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ServerRecord {
+    fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: ServerKey::new(fields.parsed("user_name")?, fields.parsed("name")?),
+            url: fields.opt_text("url")?,
+            state: fields.json("state")?,
+            options: fields.json("options")?,
+            outcome: fields.opt_json("outcome")?,
+            started: fields.opt_time("started")?,
+            last_activity: fields.opt_time("last_activity")?,
+        })
+    }
+}
+
+fn read_all(rows: &[Row]) -> Result<Vec<ServerRecord>, StoreError> {
+    rows.iter().map(|row| ServerRecord::read(row.of("servers"))).collect()
+}

@@ -1,0 +1,128 @@
+//! Browser sessions, known by the digest of their cookie.
+
+use jiff::Timestamp;
+
+use crate::{StoreError, User, UserId, engine::Engine, row::Fields, statement::statements, users};
+
+statements! {
+    INSERT: "begin a session",
+        "INSERT INTO sessions (hash, user_id, session_id, created, expires_at, last_seen)
+         VALUES ($1, $2, $3, $4, $5, $4)";
+    BY_HASH: "look up a session",
+        concat!("SELECT ", users::columns!(), ", s.session_id, s.created AS session_created,
+             s.expires_at, s.last_seen
+         FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.hash = $1 AND s.expires_at > $2");
+    TOUCH: "note a session's use",
+        "UPDATE sessions SET last_seen = $2 WHERE hash = $1 AND last_seen < $2";
+    DELETE: "end a session",
+        "DELETE FROM sessions WHERE hash = $1";
+    DELETE_OF_USER: "end a user's sessions",
+        "DELETE FROM sessions WHERE user_id = $1";
+    SWEEP: "delete expired sessions",
+        "DELETE FROM sessions WHERE expires_at <= $1";
+}
+
+/// A session to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// The digest of the cookie's value, by which it is found.
+    pub hash: [u8; 32],
+    /// Who has signed in.
+    pub user: UserId,
+    /// The name of the session for those who issue tokens that end with it.
+    pub session_id: String,
+    /// When it begins.
+    pub created: Timestamp,
+    /// The first moment at which it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// A session, with the user as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Session {
+    /// Who has signed in.
+    pub user: User,
+    /// The name of the session for those who issue tokens that end with it.
+    pub session_id: String,
+    /// When it began.
+    pub created: Timestamp,
+    /// The first moment at which it is worth nothing.
+    pub expires_at: Timestamp,
+    /// When it was last used; when it began, if never.
+    pub last_seen: Timestamp,
+}
+
+/// Browser sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'s> {
+    pub(crate) engine: &'s Engine,
+}
+
+impl Sessions<'_> {
+    /// Begins a session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user,
+    /// [`StoreError::Conflict`] if there is a session with that digest.
+    pub async fn create(&self, session: &NewSession) -> Result<(), StoreError> {
+        let values = [
+            (&session.hash).into(),
+            session.user.into(),
+            (&session.session_id).into(),
+            session.created.into(),
+            session.expires_at.into(),
+        ];
+        self.engine
+            .write(&INSERT, &values)
+            .await
+            .map_err(|failure| failure.conflict("session").missing("user"))?;
+        Ok(())
+    }
+
+    /// The session with that digest, unless it has expired at `now`.
+    pub async fn by_hash(
+        &self,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let row = self.engine.read_one(&BY_HASH, &[hash.into(), now.into()]).await?;
+        row.map(|row| Session::read(row.of("sessions"))).transpose()
+    }
+
+    /// Notes that the session was used at `at`, unless it is known to have been
+    /// used later.
+    pub async fn touch(&self, hash: &[u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        self.engine.write(&TOUCH, &[hash.into(), at.into()]).await?;
+        Ok(())
+    }
+
+    /// Ends a session; returns whether it was there.
+    pub async fn delete(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
+        Ok(self.engine.write(&DELETE, &[hash.into()]).await? > 0)
+    }
+
+    /// Ends all sessions of a user; returns how many.
+    pub async fn delete_of_user(&self, user: UserId) -> Result<u64, StoreError> {
+        Ok(self.engine.write(&DELETE_OF_USER, &[user.into()]).await?)
+    }
+
+    /// Deletes the sessions that have expired at `now`; returns how many.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.engine.write(&SWEEP, &[now.into()]).await?)
+    }
+}
+
+impl Session {
+    fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            user: User::read(fields)?,
+            session_id: fields.text("session_id")?,
+            created: fields.time("session_created")?,
+            expires_at: fields.time("expires_at")?,
+            last_seen: fields.time("last_seen")?,
+        })
+    }
+}

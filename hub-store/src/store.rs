@@ -1,0 +1,103 @@
+//! The store as a whole: opened, asked whether it is there, closed.
+
+use std::sync::Arc;
+
+use crate::{
+    Oauth, Servers, Sessions, StoreConfig, StoreError, Tokens, Users, config::Location,
+    engine::Engine, postgres::Postgres, sqlite::Sqlite, statement::statements,
+};
+
+statements! {
+    // Not a constant, which SQLite would answer without its file.
+    PING: "ask the database whether it is there", "SELECT max(version) FROM _sqlx_migrations";
+}
+
+/// Everything the hub remembers. Clones share one database.
+///
+/// Each method of the tables is a transaction of its own; what has returned `Ok`
+/// survives a crash of the hub, of the database and of the machine. Times are
+/// kept to the microsecond.
+#[derive(Clone, Debug)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+impl Store {
+    /// Opens the database that `config` names and brings its schema up to date.
+    ///
+    /// A SQLite file is created if it is missing, its directory is not. Only one
+    /// `Store` at a time has it, in this process or any other, until
+    /// [`close`](Self::close) or until the last clone is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidUrl`] if the URL is none, its directory is missing or its
+    /// file is another program's database,
+    /// [`StoreError::InUse`] if another hub has the file, [`StoreError::Newer`] if
+    /// a later version has migrated the database, [`StoreError::Damaged`] if the
+    /// file is no sound database, else [`StoreError::Unavailable`].
+    pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let engine = match config.location()? {
+            Location::Memory => Engine::Sqlite(Sqlite::in_memory().await?),
+            Location::File(path) => Engine::Sqlite(Sqlite::open(&path, config).await?),
+            Location::Postgres(url) => Engine::Postgres(Postgres::open(&url, config).await?),
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// Opens an empty SQLite database that is gone with the last clone; for tests
+    /// and demonstrations.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if there is no memory for it.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self { engine: Arc::new(Engine::Sqlite(Sqlite::in_memory().await?)) })
+    }
+
+    /// Asks the database whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if it is not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.engine.read(&PING, &[]).await?;
+        Ok(())
+    }
+
+    /// Waits for what is running and gives the database back, for all clones.
+    /// What is asked afterwards is answered with an error.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// The accounts.
+    pub fn users(&self) -> Users<'_> {
+        Users { engine: &self.engine }
+    }
+
+    /// The users' servers.
+    pub fn servers(&self) -> Servers<'_> {
+        Servers { engine: &self.engine }
+    }
+
+    /// API tokens of users and services, and those that servers get by OAuth.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { engine: &self.engine }
+    }
+
+    /// The hub's OAuth clients and the codes it gives out for them.
+    pub fn oauth(&self) -> Oauth<'_> {
+        Oauth { engine: &self.engine }
+    }
+
+    /// Browser sessions.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions { engine: &self.engine }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

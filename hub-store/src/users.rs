@@ -1,0 +1,352 @@
+//! Accounts, and who they are to identity providers.
+
+use hub_names::UserName;
+use jiff::Timestamp;
+
+use crate::{
+    StoreError, UserId,
+    engine::Engine,
+    row::Fields,
+    statement::{Statement, statements},
+    value::Value,
+};
+
+/// A longer search text is longer than every name, however it is folded.
+const MAX_NEEDLE: usize = 1024;
+
+macro_rules! columns {
+    () => {
+        "u.id, u.name, u.admin, u.created, u.last_activity"
+    };
+}
+pub(crate) use columns;
+
+statements! {
+    BY_NAME: "look up a user",
+        concat!("SELECT ", columns!(), " FROM users u WHERE u.name = $1");
+    BY_ID: "look up a user",
+        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1");
+    INSERT: "add a user",
+        "INSERT INTO users (name, name_folded, admin, created) VALUES ($1, $2, $3, $4)
+         RETURNING id, name, admin, created, last_activity";
+    INSERT_IF_ABSENT: "add a user",
+        "INSERT INTO users (name, name_folded, admin, created) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (name) DO NOTHING
+         RETURNING id, name, admin, created, last_activity";
+    SET_ADMIN: "change a user's role",
+        "UPDATE users SET admin = $2 WHERE id = $1";
+    RENAME: "rename a user",
+        "UPDATE users SET name = $2, name_folded = $3 WHERE id = $1";
+    DELETE: "delete a user",
+        "DELETE FROM users WHERE id = $1";
+    DELETE_CLIENT_TOKENS: "delete the tokens for a user's servers",
+        "DELETE FROM tokens WHERE client_id IN (SELECT id FROM oauth_clients WHERE user_id = $1)";
+    PAGE: "list users",
+        concat!("SELECT ", columns!(), " FROM users u ORDER BY u.id LIMIT $1 OFFSET $2");
+    PAGE_CONTAINING: "search users",
+        concat!("SELECT ", columns!(), r" FROM users u WHERE u.name_folded LIKE $3 ESCAPE '\'
+         ORDER BY u.id LIMIT $1 OFFSET $2");
+    COUNT: "count users",
+        "SELECT count(*) AS total FROM users";
+    COUNT_CONTAINING: "count users",
+        r"SELECT count(*) AS total FROM users WHERE name_folded LIKE $1 ESCAPE '\'";
+    TOUCH: "note a user's activity",
+        "UPDATE users SET last_activity = $2
+         WHERE id = $1 AND (last_activity IS NULL OR last_activity < $2)";
+    BIND: "bind a user to an identity",
+        "INSERT INTO identities (provider, subject, user_id, created) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING";
+    BY_IDENTITY: "look up a user by identity",
+        concat!("SELECT ", columns!(), " FROM users u JOIN identities i ON i.user_id = u.id
+         WHERE i.provider = $1 AND i.subject = $2");
+    SUBJECT: "look up a user's identity",
+        "SELECT subject FROM identities WHERE user_id = $1 AND provider = $2";
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// Which account, for good.
+    pub id: UserId,
+    /// What it is called now.
+    pub name: UserName,
+    /// Whether it may do everything.
+    pub admin: bool,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When its owner was last seen doing something.
+    pub last_activity: Option<Timestamp>,
+}
+
+/// Which users to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Only names with this text in them, in whatever case. No character has a
+    /// special meaning.
+    pub name_contains: Option<String>,
+    /// How many of them to leave out.
+    pub offset: u64,
+    /// How many to return at most.
+    pub limit: u64,
+}
+
+/// The accounts.
+#[derive(Clone, Copy, Debug)]
+pub struct Users<'s> {
+    pub(crate) engine: &'s Engine,
+}
+
+impl Users<'_> {
+    /// The user of that name.
+    ///
+    /// # Errors
+    ///
+    /// Like every method of the store: [`StoreError::Unavailable`] if the database
+    /// does not answer, [`StoreError::Corrupt`] if it holds what the hub never
+    /// wrote. The errors named elsewhere come on top.
+    pub async fn by_name(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+        self.one(&BY_NAME, &[name.into()]).await
+    }
+
+    /// The user with that id.
+    pub async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.one(&BY_ID, &[id.into()]).await
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if there is one of that name.
+    pub async fn create(
+        &self,
+        name: &UserName,
+        admin: bool,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
+        let folded = fold(name.as_str());
+        let values = [name.into(), (&folded).into(), admin.into(), now.into()];
+        let row = self
+            .engine
+            .write_one(&INSERT, &values)
+            .await
+            .map_err(|failure| failure.conflict("user"))?
+            .ok_or(StoreError::Missing { what: "user" })?;
+        User::read(row.of("users"))
+    }
+
+    /// The user of that name, added without any rights if there is none; and
+    /// whether it was added.
+    pub async fn ensure(
+        &self,
+        name: &UserName,
+        now: Timestamp,
+    ) -> Result<(User, bool), StoreError> {
+        let folded = fold(name.as_str());
+        let values = [name.into(), (&folded).into(), false.into(), now.into()];
+        // Looking first keeps the usual sign-in, of somebody known, free of a
+        // write. Looking again: another call may have added the user just now.
+        if let Some(user) = self.by_name(name).await? {
+            return Ok((user, false));
+        }
+        if let Some(row) = self.engine.write_one(&INSERT_IF_ABSENT, &values).await? {
+            return Ok((User::read(row.of("users"))?, true));
+        }
+        // Added by another call and deleted again, all in between: not there.
+        let user = self.by_name(name).await?.ok_or(StoreError::Missing { what: "user" })?;
+        Ok((user, false))
+    }
+
+    /// Says whether the user may do everything.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user.
+    pub async fn set_admin(&self, id: UserId, admin: bool) -> Result<(), StoreError> {
+        let changed = self.engine.write(&SET_ADMIN, &[id.into(), admin.into()]).await?;
+        required(changed)
+    }
+
+    /// Gives the user another name. Servers, tokens and sessions stay theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the name is taken, [`StoreError::Missing`] if
+    /// there is no such user.
+    pub async fn rename(&self, id: UserId, name: &UserName) -> Result<(), StoreError> {
+        let folded = fold(name.as_str());
+        let values = [id.into(), name.into(), (&folded).into()];
+        let changed = self
+            .engine
+            .write(&RENAME, &values)
+            .await
+            .map_err(|failure| failure.conflict("user"))?;
+        required(changed)
+    }
+
+    /// Deletes the user with everything that is theirs: sessions, tokens, codes,
+    /// identities, servers, and the OAuth clients of those servers with the tokens
+    /// that others hold for them. Returns whether there was such a user.
+    pub async fn delete(&self, id: UserId) -> Result<bool, StoreError> {
+        let mut tx = self.engine.begin(DELETE.action).await?;
+        tx.write(&DELETE_CLIENT_TOKENS, &[id.into()]).await?;
+        let deleted = tx.write(&DELETE, &[id.into()]).await?;
+        tx.commit(DELETE.action).await?;
+        Ok(deleted > 0)
+    }
+
+    /// Some of the users, in the order they were added.
+    pub async fn page(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        let (limit, offset) = (Value::count(filter.limit), Value::count(filter.offset));
+        let rows = match filter.name_contains.as_deref().map(pattern) {
+            None => self.engine.read(&PAGE, &[limit, offset]).await?,
+            Some(None) => Vec::new(),
+            Some(Some(pattern)) => {
+                self.engine.read(&PAGE_CONTAINING, &[limit, offset, (&pattern).into()]).await?
+            }
+        };
+        rows.iter().map(|row| User::read(row.of("users"))).collect()
+    }
+
+    /// How many users there are, or how many with that text in their name, as
+    /// [`UserFilter::name_contains`] understands it.
+    pub async fn count(&self, name_contains: Option<&str>) -> Result<u64, StoreError> {
+        let row = match name_contains.map(pattern) {
+            None => self.engine.read_one(&COUNT, &[]).await?,
+            Some(None) => None,
+            Some(Some(pattern)) => {
+                self.engine.read_one(&COUNT_CONTAINING, &[(&pattern).into()]).await?
+            }
+        };
+        let total = row.map(|row| row.of("users").int("total")).transpose()?.unwrap_or(0);
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+
+    /// Notes that the user did something at `at`, unless they are known to have
+    /// done something later.
+    pub async fn touch(&self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.engine.write(&TOUCH, &[id.into(), at.into()]).await?;
+        Ok(())
+    }
+
+    /// Notes who the user is to an identity provider. `subject` is the provider's
+    /// own id, which stays when the person is renamed there, not a login name.
+    ///
+    /// Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the identity is another user's, and also if the
+    /// user is bound to another subject of that provider: a login name that has
+    /// changed hands must not take over the account (GH-3).
+    /// [`StoreError::Missing`] if there is no such user.
+    pub async fn bind_identity(
+        &self,
+        id: UserId,
+        provider: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let values = [provider.into(), subject.into(), id.into(), now.into()];
+        let bound =
+            self.engine.write(&BIND, &values).await.map_err(|failure| failure.missing("user"))?;
+        if bound == 0 && self.subject_of(id, provider).await?.as_deref() != Some(subject) {
+            return Err(StoreError::Conflict { what: "identity" });
+        }
+        Ok(())
+    }
+
+    /// The user whom a provider knows by `subject`.
+    pub async fn by_identity(
+        &self,
+        provider: &str,
+        subject: &str,
+    ) -> Result<Option<User>, StoreError> {
+        self.one(&BY_IDENTITY, &[provider.into(), subject.into()]).await
+    }
+
+    /// By which id a provider knows the user.
+    pub async fn subject_of(
+        &self,
+        id: UserId,
+        provider: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let row = self.engine.read_one(&SUBJECT, &[id.into(), provider.into()]).await?;
+        row.map(|row| row.of("identities").text("subject")).transpose()
+    }
+
+    async fn one(
+        &self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Option<User>, StoreError> {
+        let row = self.engine.read_one(statement, values).await?;
+        row.map(|row| User::read(row.of("users"))).transpose()
+    }
+}
+
+impl User {
+    /// Reads [`columns`].
+    pub(crate) fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: UserId::new(fields.int("id")?),
+            name: fields.parsed("name")?,
+            admin: fields.flag("admin")?,
+            created: fields.time("created")?,
+            last_activity: fields.opt_time("last_activity")?,
+        })
+    }
+}
+
+fn required(changed: u64) -> Result<(), StoreError> {
+    if changed == 0 { Err(StoreError::Missing { what: "user" }) } else { Ok(()) }
+}
+
+/// The text as searches compare it. Character by character, so that a part of a
+/// name folds to a part of the folded name; `str::to_lowercase` treats a sigma at
+/// the end of a word differently.
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// The `LIKE` pattern for names with `needle` in them; `None` if there can be none.
+fn pattern(needle: &str) -> Option<String> {
+    if needle.len() > MAX_NEEDLE || needle.contains('\0') {
+        return None;
+    }
+    let mut pattern = String::from("%");
+    for c in fold(needle).chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    Some(pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_text_is_taken_literally() {
+        let rows = [
+            ("plain", "ada", Some("%ada%")),
+            ("empty", "", Some("%%")),
+            ("case", "ÄDa", Some("%äda%")),
+            ("wildcards", r"a%b_c\", Some(r"%a\%b\_c\\%")),
+            ("zero character", "a\0", None),
+        ];
+        for (label, needle, expected) in rows {
+            assert_eq!(pattern(needle).as_deref(), expected, "{label}");
+        }
+        assert_eq!(pattern(&"x".repeat(MAX_NEEDLE + 1)), None);
+    }
+
+    #[test]
+    fn a_part_of_a_name_folds_to_a_part_of_the_folded_name() {
+        assert!(fold("ΟΔΟΣΣΕΥΣ").contains(&fold("ΟΔΟΣ")));
+    }
+}

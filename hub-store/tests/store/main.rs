@@ -1,0 +1,35 @@
+//! The store through its public face, on every engine.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[macro_use]
+mod engines;
+mod engine_settings;
+mod file;
+mod oauth;
+mod scratch;
+mod servers;
+mod sessions;
+mod tokens;
+mod users;
+
+use hub_names::{ServerKey, UserName};
+use hub_store::{Store, User};
+use jiff::Timestamp;
+
+/// `seconds` after the moment at which all tests begin.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn name(raw: &str) -> UserName {
+    raw.parse().unwrap()
+}
+
+fn key(user: &str, server: &str) -> ServerKey {
+    ServerKey::new(name(user), server.parse().unwrap())
+}
+
+async fn user(store: &Store, raw: &str) -> User {
+    store.users().create(&name(raw), false, at(0)).await.unwrap()
+}

@@ -1,0 +1,158 @@
+use hub_store::{NewToken, OauthClient, OauthCode, Store, StoreError, TokenOwner, UserId};
+
+use crate::{at, key, user};
+
+fn client(id: &str) -> OauthClient {
+    OauthClient {
+        id: id.to_owned(),
+        description: "Server at /user/ada/".to_owned(),
+        secret_hash: [7; 32],
+        redirect_uri: "/user/ada/oauth_callback".to_owned(),
+        allowed_scopes: vec!["access:servers!server=ada/".to_owned()],
+        server: None,
+    }
+}
+
+fn code(user: UserId) -> OauthCode {
+    OauthCode {
+        client_id: "lab".to_owned(),
+        user,
+        session_id: "s1".to_owned(),
+        scopes: vec!["read:users:name!user".to_owned()],
+        redirect_uri: Some("/user/ada/oauth_callback".to_owned()),
+        challenge: Some("challenge".to_owned()),
+        created: at(0),
+        expires_at: at(300),
+    }
+}
+
+async fn token(store: &Store, user: UserId, client: &str, hash: u8) {
+    let new = NewToken {
+        owner: TokenOwner::User(user),
+        hash: [hash; 32],
+        client_id: Some(client.to_owned()),
+        session_id: None,
+        note: String::new(),
+        scopes: Vec::new(),
+        created: at(0),
+        expires_at: None,
+    };
+    store.tokens().issue(&new).await.unwrap();
+}
+
+on_every_engine! {
+    async fn a_client_is_found_as_it_was_put(store) {
+        user(&store, "ada").await;
+        let server = OauthClient { server: Some(key("ada", "lab")), ..client("lab") };
+        store.oauth().put_client(&server).await.unwrap();
+        store.oauth().put_client(&client("service")).await.unwrap();
+
+        assert_eq!(store.oauth().client("lab").await.unwrap(), Some(server));
+        assert_eq!(store.oauth().client("service").await.unwrap(), Some(client("service")));
+        assert_eq!(store.oauth().client("absent").await.unwrap(), None);
+    }
+
+    async fn putting_a_client_again_replaces_it_and_keeps_its_tokens(store) {
+        let ada = user(&store, "ada").await;
+        let first = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        store.oauth().put_client(&first).await.unwrap();
+        token(&store, ada.id, "lab", 1).await;
+
+        let second = OauthClient { secret_hash: [8; 32], allowed_scopes: vec![], ..first };
+        store.oauth().put_client(&second).await.unwrap();
+        assert_eq!(store.oauth().client("lab").await.unwrap(), Some(second));
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        assert_eq!(store.oauth().client("lab").await.unwrap(), Some(client("lab")));
+        assert!(store.tokens().by_hash(&[1; 32], at(1)).await.unwrap().is_some());
+    }
+
+    async fn a_servers_client_needs_the_user(store) {
+        let orphan = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        let refused = store.oauth().put_client(&orphan).await;
+        assert!(matches!(refused, Err(StoreError::Missing { what: "user" })), "{refused:?}");
+    }
+
+    async fn a_client_is_deleted_with_tokens_and_codes(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        token(&store, ada.id, "lab", 1).await;
+        token(&store, ada.id, "other", 2).await;
+        store.oauth().insert_code(&[3; 32], &code(ada.id)).await.unwrap();
+
+        assert!(store.oauth().delete_client("lab").await.unwrap());
+
+        assert_eq!(store.oauth().client("lab").await.unwrap(), None);
+        assert!(store.tokens().by_hash(&[1; 32], at(1)).await.unwrap().is_none());
+        assert!(store.tokens().by_hash(&[2; 32], at(1)).await.unwrap().is_some());
+        assert_eq!(store.oauth().code(&[3; 32], at(1)).await.unwrap(), None);
+        assert!(!store.oauth().delete_client("lab").await.unwrap());
+    }
+
+    async fn a_code_is_found_until_it_expires(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        let bare = OauthCode { redirect_uri: None, challenge: None, ..code(ada.id) };
+        store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+        store.oauth().insert_code(&[2; 32], &bare).await.unwrap();
+
+        assert_eq!(store.oauth().code(&[1; 32], at(299)).await.unwrap(), Some(code(ada.id)));
+        assert_eq!(store.oauth().code(&[2; 32], at(299)).await.unwrap(), Some(bare));
+        assert_eq!(store.oauth().code(&[1; 32], at(300)).await.unwrap(), None);
+        assert_eq!(store.oauth().sweep_codes(at(299)).await.unwrap(), 0);
+        assert_eq!(store.oauth().sweep_codes(at(300)).await.unwrap(), 2);
+    }
+
+    async fn a_code_is_used_up_by_exactly_one_caller(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+
+        let oauth = store.oauth();
+        let (a, b, c) = tokio::join!(
+            oauth.delete_code(&[1; 32]),
+            oauth.delete_code(&[1; 32]),
+            oauth.delete_code(&[1; 32]),
+        );
+        let winners = [a, b, c].into_iter().filter(|used| *used.as_ref().unwrap()).count();
+        assert_eq!(winners, 1);
+        assert_eq!(store.oauth().code(&[1; 32], at(1)).await.unwrap(), None);
+    }
+
+    async fn a_code_needs_its_client_and_user_and_is_one_codes(store) {
+        let ada = user(&store, "ada").await;
+        let missing = "client or user";
+        let orphan = store.oauth().insert_code(&[1; 32], &code(ada.id)).await;
+        assert!(matches!(orphan, Err(StoreError::Missing { what }) if what == missing));
+
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        let nobodys = store.oauth().insert_code(&[1; 32], &code(UserId::new(99))).await;
+        assert!(matches!(nobodys, Err(StoreError::Missing { what }) if what == missing));
+        store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+        let again = store.oauth().insert_code(&[1; 32], &code(ada.id)).await;
+        assert!(matches!(again, Err(StoreError::Conflict { what: "code" })), "{again:?}");
+    }
+
+    async fn a_deleted_user_leaves_nothing_behind(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let server = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        store.oauth().put_client(&server).await.unwrap();
+        store.servers().ensure(&key("ada", ""), at(0)).await.unwrap();
+        store.users().bind_identity(ada.id, "github", "42", at(0)).await.unwrap();
+        store.oauth().insert_code(&[1; 32], &code(bob.id)).await.unwrap();
+        token(&store, ada.id, "other", 2).await;
+        token(&store, bob.id, "lab", 3).await;
+        token(&store, bob.id, "other", 4).await;
+
+        store.users().delete(ada.id).await.unwrap();
+
+        assert_eq!(store.oauth().client("lab").await.unwrap(), None);
+        assert_eq!(store.oauth().code(&[1; 32], at(1)).await.unwrap(), None);
+        assert_eq!(store.users().by_identity("github", "42").await.unwrap(), None);
+        assert!(store.tokens().by_hash(&[2; 32], at(1)).await.unwrap().is_none());
+        assert!(store.tokens().by_hash(&[3; 32], at(1)).await.unwrap().is_none());
+        assert!(store.tokens().by_hash(&[4; 32], at(1)).await.unwrap().is_some());
+        user(&store, "ada").await;
+        assert_eq!(store.servers().get(&key("ada", "")).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,136 @@
+use hub_store::StoreError;
+use serde_json::json;
+
+use crate::{at, key, name, user};
+
+on_every_engine! {
+    async fn an_ensured_server_is_stopped_and_empty(store) {
+        user(&store, "ada").await;
+        let record = store.servers().ensure(&key("ada", "lab"), at(0)).await.unwrap();
+
+        assert_eq!(record.key, key("ada", "lab"));
+        assert_eq!((record.state.clone(), record.options.clone()), (json!({}), json!({})));
+        assert_eq!((record.url.clone(), record.outcome.clone()), (None, None));
+        assert_eq!((record.started, record.last_activity), (None, None));
+        assert_eq!(store.servers().ensure(&key("ada", "lab"), at(9)).await.unwrap(), record);
+        assert_eq!(store.servers().get(&key("ada", "lab")).await.unwrap(), Some(record));
+        assert_eq!(store.servers().get(&key("ada", "")).await.unwrap(), None);
+    }
+
+    async fn a_server_needs_its_user(store) {
+        let orphan = store.servers().ensure(&key("ada", ""), at(0)).await;
+        assert!(matches!(orphan, Err(StoreError::Missing { what: "user" })), "{orphan:?}");
+    }
+
+    async fn a_server_is_recorded_from_start_to_stop(store) {
+        user(&store, "ada").await;
+        let ada = key("ada", "");
+        let servers = store.servers();
+        servers.ensure(&ada, at(0)).await.unwrap();
+
+        servers.record_starting(&ada, at(1), Some(&json!({"image": "x"}))).await.unwrap();
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!((record.started, record.url), (Some(at(1)), None));
+        assert_eq!(record.options, json!({"image": "x"}));
+
+        let state = json!({"object_id": "abc"});
+        servers.record_running(&ada, "http://10.0.0.2:8888/", &state).await.unwrap();
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!(record.url.as_deref(), Some("http://10.0.0.2:8888/"));
+        assert_eq!((record.state, record.started), (state, Some(at(1))));
+
+        servers.record_stopped(&ada, Some(&json!({"exit_code": 137}))).await.unwrap();
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!((record.url, record.started, record.state), (None, None, json!({})));
+        assert_eq!(record.outcome, Some(json!({"exit_code": 137})));
+        assert_eq!(record.options, json!({"image": "x"}));
+    }
+
+    async fn a_start_without_options_keeps_the_last_and_forgets_the_outcome(store) {
+        user(&store, "ada").await;
+        let ada = key("ada", "");
+        let servers = store.servers();
+        servers.ensure(&ada, at(0)).await.unwrap();
+        servers.record_starting(&ada, at(1), Some(&json!({"image": "x"}))).await.unwrap();
+        servers.record_stopped(&ada, Some(&json!("failed"))).await.unwrap();
+
+        servers.record_starting(&ada, at(2), None).await.unwrap();
+
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!((record.options, record.outcome), (json!({"image": "x"}), None));
+    }
+
+    async fn recording_an_unknown_server_is_an_error(store) {
+        user(&store, "ada").await;
+        let unknown = key("ada", "lab");
+        let servers = store.servers();
+        for outcome in [
+            servers.record_starting(&unknown, at(1), None).await,
+            servers.record_running(&unknown, "http://h/", &json!({})).await,
+            servers.record_stopped(&unknown, None).await,
+        ] {
+            assert!(matches!(outcome, Err(StoreError::Missing { what: "server" })), "{outcome:?}");
+        }
+    }
+
+    async fn active_servers_are_those_started_and_not_stopped(store) {
+        user(&store, "ada").await;
+        user(&store, "bob").await;
+        let servers = store.servers();
+        for key in [key("ada", ""), key("bob", ""), key("bob", "lab")] {
+            servers.ensure(&key, at(0)).await.unwrap();
+        }
+        servers.record_starting(&key("bob", ""), at(1), None).await.unwrap();
+        servers.record_starting(&key("ada", ""), at(1), None).await.unwrap();
+        servers.record_stopped(&key("ada", ""), None).await.unwrap();
+
+        let active = servers.active().await.unwrap();
+        assert_eq!(active.iter().map(|record| &record.key).collect::<Vec<_>>(), [&key("bob", "")]);
+    }
+
+    async fn a_users_servers_are_listed_by_name_in_the_order_of_bytes(store) {
+        user(&store, "ada").await;
+        user(&store, "bob").await;
+        for server in ["b", "", "B", "ä", "a"] {
+            store.servers().ensure(&key("ada", server), at(0)).await.unwrap();
+        }
+        store.servers().ensure(&key("bob", ""), at(0)).await.unwrap();
+
+        let records = store.servers().of_user(&name("ada")).await.unwrap();
+        let names: Vec<_> = records.iter().map(|record| record.key.server().as_str()).collect();
+        assert_eq!(names, ["", "B", "a", "b", "ä"]);
+        assert_eq!(store.servers().of_user(&name("eve")).await.unwrap(), []);
+    }
+
+    async fn activity_only_moves_forward(store) {
+        user(&store, "ada").await;
+        let ada = key("ada", "");
+        store.servers().ensure(&ada, at(0)).await.unwrap();
+        for seconds in [10, 5, 20, 15] {
+            store.servers().touch(&ada, at(seconds)).await.unwrap();
+        }
+        let record = store.servers().get(&ada).await.unwrap().unwrap();
+        assert_eq!(record.last_activity, Some(at(20)));
+    }
+
+    async fn a_deleted_server_is_gone_and_its_neighbour_is_not(store) {
+        user(&store, "ada").await;
+        user(&store, "bob").await;
+        let servers = store.servers();
+        servers.ensure(&key("ada", "lab"), at(0)).await.unwrap();
+        servers.ensure(&key("bob", "lab"), at(0)).await.unwrap();
+
+        assert!(servers.delete(&key("ada", "lab")).await.unwrap());
+        assert!(!servers.delete(&key("ada", "lab")).await.unwrap());
+        assert!(servers.get(&key("bob", "lab")).await.unwrap().is_some());
+    }
+
+    async fn texts_with_odd_characters_are_kept(store) {
+        user(&store, "ada").await;
+        let ada = key("ada", "");
+        store.servers().ensure(&ada, at(0)).await.unwrap();
+        let options = json!({"note": "zero \u{0}, quote ', 𝄞"});
+        store.servers().record_starting(&ada, at(1), Some(&options)).await.unwrap();
+        assert_eq!(store.servers().get(&ada).await.unwrap().unwrap().options, options);
+    }
+}

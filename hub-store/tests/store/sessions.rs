@@ -1,0 +1,77 @@
+use hub_store::{NewSession, StoreError, UserId};
+
+use crate::{at, name, user};
+
+fn session(user: UserId, hash: u8) -> NewSession {
+    NewSession {
+        hash: [hash; 32],
+        user,
+        session_id: format!("s{hash}"),
+        created: at(0),
+        expires_at: at(100),
+    }
+}
+
+on_every_engine! {
+    async fn a_session_is_found_with_its_user_as_they_are_now(store) {
+        let ada = user(&store, "ada").await;
+        store.sessions().create(&session(ada.id, 1)).await.unwrap();
+        store.users().set_admin(ada.id, true).await.unwrap();
+        store.users().rename(ada.id, &name("lovelace")).await.unwrap();
+
+        let found = store.sessions().by_hash(&[1; 32], at(99)).await.unwrap().unwrap();
+        assert_eq!((found.user.id, found.user.name), (ada.id, name("lovelace")));
+        assert!(found.user.admin);
+        assert_eq!(found.session_id, "s1");
+        assert_eq!((found.created, found.last_seen, found.expires_at), (at(0), at(0), at(100)));
+        assert_eq!(store.sessions().by_hash(&[2; 32], at(1)).await.unwrap(), None);
+    }
+
+    async fn an_expired_session_is_worth_nothing(store) {
+        let ada = user(&store, "ada").await;
+        store.sessions().create(&session(ada.id, 1)).await.unwrap();
+        assert_eq!(store.sessions().by_hash(&[1; 32], at(100)).await.unwrap(), None);
+    }
+
+    async fn a_session_needs_its_user_and_a_digest_of_its_own(store) {
+        let orphan = store.sessions().create(&session(UserId::new(99), 1)).await;
+        assert!(matches!(orphan, Err(StoreError::Missing { what: "user" })), "{orphan:?}");
+
+        let ada = user(&store, "ada").await;
+        store.sessions().create(&session(ada.id, 1)).await.unwrap();
+        let again = store.sessions().create(&session(ada.id, 1)).await;
+        assert!(matches!(again, Err(StoreError::Conflict { what: "session" })), "{again:?}");
+    }
+
+    async fn last_use_only_moves_forward(store) {
+        let ada = user(&store, "ada").await;
+        store.sessions().create(&session(ada.id, 1)).await.unwrap();
+        for seconds in [10, 5, 20, 15] {
+            store.sessions().touch(&[1; 32], at(seconds)).await.unwrap();
+        }
+        let found = store.sessions().by_hash(&[1; 32], at(50)).await.unwrap().unwrap();
+        assert_eq!(found.last_seen, at(20));
+    }
+
+    async fn ended_sessions_are_gone(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let sessions = store.sessions();
+        for (owner, hash) in [(ada.id, 1), (ada.id, 2), (ada.id, 3), (bob.id, 4)] {
+            sessions.create(&session(owner, hash)).await.unwrap();
+        }
+        assert!(sessions.delete(&[1; 32]).await.unwrap());
+        assert!(!sessions.delete(&[1; 32]).await.unwrap());
+        assert_eq!(sessions.delete_of_user(ada.id).await.unwrap(), 2);
+        assert!(sessions.by_hash(&[4; 32], at(1)).await.unwrap().is_some());
+        assert_eq!(sessions.sweep(at(99)).await.unwrap(), 0);
+        assert_eq!(sessions.sweep(at(100)).await.unwrap(), 1);
+    }
+
+    async fn sessions_end_with_their_user(store) {
+        let ada = user(&store, "ada").await;
+        store.sessions().create(&session(ada.id, 1)).await.unwrap();
+        store.users().delete(ada.id).await.unwrap();
+        assert_eq!(store.sessions().by_hash(&[1; 32], at(1)).await.unwrap(), None);
+    }
+}

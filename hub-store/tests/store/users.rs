@@ -1,0 +1,171 @@
+use hub_store::{StoreError, UserFilter, UserId};
+
+use crate::{at, key, name, user};
+
+fn all() -> UserFilter {
+    UserFilter { name_contains: None, offset: 0, limit: 100 }
+}
+
+fn containing(text: &str) -> UserFilter {
+    UserFilter { name_contains: Some(text.to_owned()), ..all() }
+}
+
+async fn names(store: &hub_store::Store, filter: &UserFilter) -> Vec<String> {
+    let users = store.users().page(filter).await.unwrap();
+    users.into_iter().map(|user| user.name.to_string()).collect()
+}
+
+on_every_engine! {
+    async fn a_created_user_is_found_by_name_and_id(store) {
+        let created = store.users().create(&name("ada"), true, at(5)).await.unwrap();
+
+        assert!(created.admin);
+        assert_eq!(created.created, at(5));
+        assert_eq!(created.last_activity, None);
+        assert_eq!(store.users().by_name(&name("ada")).await.unwrap(), Some(created.clone()));
+        assert_eq!(store.users().by_id(created.id).await.unwrap(), Some(created));
+        assert_eq!(store.users().by_name(&name("Ada")).await.unwrap(), None);
+        assert_eq!(store.users().by_id(UserId::new(99)).await.unwrap(), None);
+    }
+
+    async fn a_name_is_given_once(store) {
+        user(&store, "ada").await;
+        let again = store.users().create(&name("ada"), false, at(1)).await;
+        assert!(matches!(again, Err(StoreError::Conflict { what: "user" })), "{again:?}");
+    }
+
+    async fn times_are_kept_to_the_microsecond(store) {
+        let precise = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
+        let created = store.users().create(&name("ada"), false, precise).await.unwrap();
+        assert_eq!(created.created, "2026-01-01T00:00:00.123456Z".parse().unwrap());
+    }
+
+    async fn ensuring_a_user_creates_them_once(store) {
+        let (first, created) = store.users().ensure(&name("ada"), at(0)).await.unwrap();
+        let (second, again) = store.users().ensure(&name("ada"), at(9)).await.unwrap();
+        assert!(created && !again);
+        assert_eq!(first, second);
+        assert!(!first.admin);
+    }
+
+    async fn concurrent_sign_ins_create_one_user(store) {
+        let (users, ada) = (store.users(), name("ada"));
+        let (a, b, c) = tokio::join!(
+            users.ensure(&ada, at(0)),
+            users.ensure(&ada, at(0)),
+            users.ensure(&ada, at(0)),
+        );
+        let outcomes = [a.unwrap(), b.unwrap(), c.unwrap()];
+        assert_eq!(outcomes.iter().filter(|(_, created)| *created).count(), 1);
+        assert_eq!(store.users().count(None).await.unwrap(), 1);
+    }
+
+    async fn the_admin_role_is_given_and_taken(store) {
+        let ada = user(&store, "ada").await;
+        store.users().set_admin(ada.id, true).await.unwrap();
+        assert!(store.users().by_id(ada.id).await.unwrap().unwrap().admin);
+        store.users().set_admin(ada.id, false).await.unwrap();
+        assert!(!store.users().by_id(ada.id).await.unwrap().unwrap().admin);
+
+        let nobody = store.users().set_admin(UserId::new(99), true).await;
+        assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
+    }
+
+    async fn a_renamed_user_keeps_servers_and_id(store) {
+        let ada = user(&store, "ada").await;
+        store.servers().ensure(&key("ada", "lab"), at(0)).await.unwrap();
+
+        store.users().rename(ada.id, &name("Lovelace")).await.unwrap();
+
+        assert_eq!(store.users().by_name(&name("ada")).await.unwrap(), None);
+        assert_eq!(store.users().by_id(ada.id).await.unwrap().unwrap().name, name("Lovelace"));
+        assert!(store.servers().get(&key("Lovelace", "lab")).await.unwrap().is_some());
+        assert_eq!(names(&store, &containing("love")).await, ["Lovelace"]);
+    }
+
+    async fn renaming_to_a_taken_name_is_a_conflict(store) {
+        let ada = user(&store, "ada").await;
+        user(&store, "bob").await;
+        let taken = store.users().rename(ada.id, &name("bob")).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { what: "user" })), "{taken:?}");
+        let nobody = store.users().rename(UserId::new(99), &name("eve")).await;
+        assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
+    }
+
+    async fn the_id_of_a_deleted_user_is_not_given_again(store) {
+        let first = user(&store, "ada").await;
+        assert!(store.users().delete(first.id).await.unwrap());
+        assert!(!store.users().delete(first.id).await.unwrap());
+        let second = user(&store, "ada").await;
+        assert!(second.id > first.id);
+    }
+
+    async fn a_page_is_a_part_of_the_users_in_order(store) {
+        for raw in ["cyd", "ada", "bob", "dan"] {
+            user(&store, raw).await;
+        }
+        assert_eq!(names(&store, &all()).await, ["cyd", "ada", "bob", "dan"]);
+        let middle = UserFilter { offset: 1, limit: 2, ..all() };
+        assert_eq!(names(&store, &middle).await, ["ada", "bob"]);
+        let beyond = UserFilter { offset: u64::MAX, limit: u64::MAX, ..all() };
+        assert_eq!(names(&store, &beyond).await, [""; 0]);
+        assert_eq!(store.users().count(None).await.unwrap(), 4);
+    }
+
+    async fn a_search_is_literal_and_ignores_case(store) {
+        for raw in ["Ada", "a%b", "a_b", "aXb", "Ä-Name", r"back\slash"] {
+            user(&store, raw).await;
+        }
+        for (needle, expected) in [
+            ("aDA", vec!["Ada"]),
+            ("a%b", vec!["a%b"]),
+            ("a_b", vec!["a_b"]),
+            ("%", vec!["a%b"]),
+            ("_", vec!["a_b"]),
+            (r"\", vec![r"back\slash"]),
+            ("ä-n", vec!["Ä-Name"]),
+            ("\0", vec![]),
+        ] {
+            assert_eq!(names(&store, &containing(needle)).await, expected, "{needle:?}");
+            let count = store.users().count(Some(needle)).await.unwrap();
+            assert_eq!(count, expected.len() as u64, "{needle:?}");
+        }
+    }
+
+    async fn activity_only_moves_forward(store) {
+        let ada = user(&store, "ada").await;
+        for seconds in [10, 5, 20, 15] {
+            store.users().touch(ada.id, at(seconds)).await.unwrap();
+        }
+        let ada = store.users().by_id(ada.id).await.unwrap().unwrap();
+        assert_eq!(ada.last_activity, Some(at(20)));
+    }
+
+    async fn a_bound_identity_leads_to_its_user(store) {
+        let ada = user(&store, "ada").await;
+        store.users().bind_identity(ada.id, "github", "42", at(0)).await.unwrap();
+        store.users().bind_identity(ada.id, "github", "42", at(1)).await.unwrap();
+
+        let found = store.users().by_identity("github", "42").await.unwrap();
+        assert_eq!(found.map(|user| user.id), Some(ada.id));
+        assert_eq!(store.users().by_identity("oidc", "42").await.unwrap(), None);
+        assert_eq!(store.users().by_identity("github", "4\0").await.unwrap(), None);
+        let subject = store.users().subject_of(ada.id, "github").await.unwrap();
+        assert_eq!(subject.as_deref(), Some("42"));
+        assert_eq!(store.users().subject_of(ada.id, "oidc").await.unwrap(), None);
+    }
+
+    async fn gh_3_an_identity_is_one_users_and_a_user_has_one_per_provider(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        store.users().bind_identity(ada.id, "github", "42", at(0)).await.unwrap();
+
+        let stolen = store.users().bind_identity(bob.id, "github", "42", at(1)).await;
+        assert!(matches!(stolen, Err(StoreError::Conflict { what: "identity" })), "{stolen:?}");
+        let second = store.users().bind_identity(ada.id, "github", "43", at(1)).await;
+        assert!(matches!(second, Err(StoreError::Conflict { what: "identity" })), "{second:?}");
+        let nobody = store.users().bind_identity(UserId::new(99), "github", "44", at(1)).await;
+        assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
+        store.users().bind_identity(ada.id, "oidc", "42", at(1)).await.unwrap();
+    }
+}
