@@ -8,9 +8,9 @@ pub(crate) mod xsrf;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use http::{Method, header, request::Parts};
 use hub_auth::{Access, ScopeName, ScopeSet, Target};
 use hub_store::{TokenRecord, User};
-use http::{Method, header, request::Parts};
 
 use self::{browser::Browser, xsrf::Identity};
 use crate::{hub::Hub, web::error::ApiError};
@@ -47,12 +47,18 @@ impl Caller {
     }
 
     /// As [`require`](Self::require), with any of `scopes`.
-    pub(crate) fn require_any(&self, scopes: &[ScopeName], target: &Target) -> Result<(), ApiError> {
+    pub(crate) fn require_any(
+        &self,
+        scopes: &[ScopeName],
+        target: &Target,
+    ) -> Result<(), ApiError> {
         if scopes.iter().any(|scope| self.scopes.has(*scope, target)) {
             return Ok(());
         }
         if scopes.iter().all(|scope| self.scopes.access(*scope) == Access::None) {
-            return Err(ApiError::missing_scope(&scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", ")));
+            return Err(ApiError::missing_scope(
+                &scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "),
+            ));
         }
         Err(ApiError::not_found())
     }
@@ -90,7 +96,9 @@ impl FromRequestParts<Arc<Hub>> for Caller {
         // A form that another site made the browser post is not JSON.
         let foreign_form = parts.method == Method::POST
             && parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-                !value.to_str().is_ok_and(|text| text.to_ascii_lowercase().starts_with("application/json"))
+                !value
+                    .to_str()
+                    .is_ok_and(|text| text.to_ascii_lowercase().starts_with("application/json"))
             });
         if foreign_form {
             return Err(ApiError::unauthenticated());

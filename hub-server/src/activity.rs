@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Records the activity of proxied requests until the hub stops. What the proxy
 /// stamped is read here on our own schedule: the proxy knows no users.
-pub fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: RouteTable) {
+pub(crate) fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: RouteTable) {
     let hub = Arc::clone(hub);
     tasks.spawn(|stop| async move {
         let mut ticks = interval(EVERY);
@@ -47,7 +47,10 @@ async fn record(hub: &Hub, routes: &RouteTable, written: &mut HashMap<ServerKey,
                 }
             };
             if let Err(error) = result.await {
-                tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "activity could not be written down; it will be next time");
+                tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "activity could not be written down; it will be next time"
+                );
                 continue;
             }
         }

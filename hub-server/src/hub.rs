@@ -16,7 +16,7 @@ use crate::{
 
 /// A running hub, as its handlers see it.
 #[derive(Debug)]
-pub struct Hub {
+pub(crate) struct Hub {
     /// What is remembered.
     pub store: Store,
     /// The ways to sign in, in the order the page offers them.
@@ -45,33 +45,33 @@ pub struct Hub {
 
 impl Hub {
     /// What `user` may do now.
-    pub fn scopes_of_user(&self, user: &User) -> ScopeSet {
+    pub(crate) fn scopes_of_user(&self, user: &User) -> ScopeSet {
         role::user_scopes(&user.name, user.admin)
     }
 
     /// What the service called `name` may do now.
-    pub fn scopes_of_service(&self, name: &str) -> ScopeSet {
+    pub(crate) fn scopes_of_service(&self, name: &str) -> ScopeSet {
         let raw = self.services.get(name).cloned().unwrap_or_default();
         ScopeSet::expand(raw, &Owner::Service(name.to_owned()), None)
     }
 
     /// The roles shown for `user`.
-    pub fn roles_of(user: &User) -> Vec<&'static str> {
+    pub(crate) fn roles_of(user: &User) -> Vec<&'static str> {
         if user.admin { vec!["admin", "user"] } else { vec!["user"] }
     }
 
     /// How long an API call waits for a start.
-    pub fn slow_spawn_timeout(&self) -> std::time::Duration {
+    pub(crate) fn slow_spawn_timeout(&self) -> std::time::Duration {
         self.limits.slow_spawn_timeout
     }
 
     /// How long an API call waits for a stop.
-    pub fn slow_stop_timeout(&self) -> std::time::Duration {
+    pub(crate) fn slow_stop_timeout(&self) -> std::time::Duration {
         self.limits.slow_stop_timeout
     }
 
     /// A way to sign in, by its id.
-    pub fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
+    pub(crate) fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
         self.authenticators.iter().find(|one| one.provider() == provider)
     }
 
@@ -80,7 +80,7 @@ impl Hub {
     /// # Errors
     ///
     /// When it is not a name.
-    pub fn normalise(&self, name: &str) -> Result<UserName, hub_auth::InvalidName> {
+    pub(crate) fn normalise(&self, name: &str) -> Result<UserName, hub_auth::InvalidName> {
         self.policy.normalise(name)
     }
 }

@@ -24,7 +24,7 @@ const SECRET_LEN: usize = 32;
 const NONCE_LEN: usize = 24;
 
 /// Keys made from the cookie secret, one for each use.
-pub struct Keys {
+pub(crate) struct Keys {
     signing: [u8; SECRET_LEN],
     sealing: [u8; SECRET_LEN],
 }
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     /// Keys from `secret`.
-    pub fn new(secret: &[u8; SECRET_LEN]) -> Self {
+    pub(crate) fn new(secret: &[u8; SECRET_LEN]) -> Self {
         Self { signing: mac(secret, b"hub signing key"), sealing: mac(secret, b"hub sealing key") }
     }
 
@@ -48,10 +48,13 @@ impl Keys {
     ///
     /// When the secret is malformed, or others than the owner may read or write
     /// its file.
-    pub fn load(source: &CookieSecretSource) -> Result<Self, ConfigError> {
+    pub(crate) fn load(source: &CookieSecretSource) -> Result<Self, ConfigError> {
         let secret = match source {
             CookieSecretSource::Given(text) => decode(text).ok_or_else(|| {
-                ConfigError::value("JPY_COOKIE_SECRET", "is not 64 hexadecimal digits; make one with `openssl rand -hex 32`")
+                ConfigError::value(
+                    "JPY_COOKIE_SECRET",
+                    "is not 64 hexadecimal digits; make one with `openssl rand -hex 32`",
+                )
             })?,
             CookieSecretSource::File(path) => read_or_create(path)?,
         };
@@ -59,7 +62,7 @@ impl Keys {
     }
 
     /// An authentication code over `parts`, unambiguous about where one ends.
-    pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut message = Vec::new();
         for part in parts {
             message.extend_from_slice(&(part.len() as u64).to_be_bytes());
@@ -72,7 +75,7 @@ impl Keys {
     /// change it, or use it under another name.
     ///
     /// Returns `None` when the system has no randomness to give.
-    pub fn seal<T: Serialize>(&self, purpose: &str, value: &T) -> Option<String> {
+    pub(crate) fn seal<T: Serialize>(&self, purpose: &str, value: &T) -> Option<String> {
         let plain = serde_json::to_vec(value).ok()?;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
@@ -84,7 +87,7 @@ impl Keys {
     }
 
     /// What [`seal`](Self::seal) was given, unless the text is not ours.
-    pub fn open<T: DeserializeOwned>(&self, purpose: &str, sealed: &str) -> Option<T> {
+    pub(crate) fn open<T: DeserializeOwned>(&self, purpose: &str, sealed: &str) -> Option<T> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let plain = self
@@ -100,8 +103,8 @@ impl Keys {
 }
 
 fn mac(key: &[u8; SECRET_LEN], message: &[u8]) -> [u8; 32] {
-    let mut mac =
-        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key)
+        .expect("HMAC takes a key of any length");
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
@@ -127,7 +130,8 @@ fn read_or_create(path: &Path) -> Result<[u8; SECRET_LEN], ConfigError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut secret = [0; SECRET_LEN];
             getrandom::fill(&mut secret).map_err(|error| problem(error.to_string()))?;
-            let text: String = secret.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect();
+            let text: String =
+                secret.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect();
             OpenOptions::new()
                 .write(true)
                 .create_new(true)

@@ -15,7 +15,7 @@ mod web;
 
 pub use self::{
     clock::{Clock, SystemClock},
-    startup::{Running, StartupError, start},
+    startup::{Assembled, Leaves, Reloader, Running, StartupError, assemble_with, start},
 };
 
 /// The JupyterHub release whose protocol the hub speaks. Single-user servers

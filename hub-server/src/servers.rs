@@ -24,7 +24,7 @@ use hub_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::{
+pub(crate) use self::{
     launch::Links,
     outcome::{Failure, Outcome},
     phase::Phase,
@@ -38,7 +38,7 @@ use crate::{clock::Clock, config::ServersConfig, tasks::Tasks};
 
 /// All single-user servers. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Servers {
+pub(crate) struct Servers {
     shared: Arc<Shared>,
 }
 
@@ -67,7 +67,7 @@ struct Handle {
 /// Why a start or stop was not begun.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ServersError {
+pub(crate) enum ServersError {
     /// It is up already.
     #[error("{0} is already running")]
     AlreadyRunning(ServerKey),
@@ -89,8 +89,7 @@ pub enum ServersError {
 
 impl Servers {
     /// Servers run by `spawner`, with routes in `routes`.
-    #[expect(clippy::too_many_arguments, reason = "called once, by the composition root")]
-    pub fn new(
+    pub(crate) fn new(
         spawner: Arc<dyn Spawner>,
         store: Store,
         routes: RouteTable,
@@ -120,7 +119,7 @@ impl Servers {
     /// # Errors
     ///
     /// When the store cannot be read.
-    pub async fn resume(&self) -> Result<usize, StoreError> {
+    pub(crate) async fn resume(&self) -> Result<usize, StoreError> {
         let records = self.shared.store.servers().active().await?;
         let count = records.len();
         for record in records {
@@ -135,7 +134,7 @@ impl Servers {
     }
 
     /// Keeps listening to the spawner's events until the hub stops.
-    pub fn keep_watching(&self) {
+    pub(crate) fn keep_watching(&self) {
         events::keep_watching(&self.shared);
     }
 
@@ -145,13 +144,19 @@ impl Servers {
     /// # Errors
     ///
     /// When the server is up or pending already, or the hub is stopping.
-    pub async fn start(&self, key: &ServerKey, options: Option<Value>) -> Result<(), ServersError> {
+    pub(crate) async fn start(
+        &self,
+        key: &ServerKey,
+        options: Option<Value>,
+    ) -> Result<(), ServersError> {
         let (reply, answer) = oneshot::channel();
         {
             let mut handles = self.shared.handles();
             let handle = match handles.get(key) {
                 Some(handle) => handle,
-                None => self.shared.employ(&mut handles, key.clone(), Phase::Stopped { last: None }),
+                None => {
+                    self.shared.employ(&mut handles, key.clone(), Phase::Stopped { last: None })
+                }
             };
             handle
                 .commands
@@ -163,7 +168,7 @@ impl Servers {
 
     /// Begins a stop; nothing happens if the server is not up. Follow the
     /// [`View`] to see it end.
-    pub fn stop(&self, key: &ServerKey) {
+    pub(crate) fn stop(&self, key: &ServerKey) {
         if let Some(handle) = self.shared.handles().get(key) {
             // A worker that is gone has nothing left to stop.
             let _ = handle.commands.send(Command::Stop);
@@ -175,7 +180,7 @@ impl Servers {
     /// # Errors
     ///
     /// When the store cannot be read.
-    pub async fn view(&self, key: &ServerKey) -> Result<View, StoreError> {
+    pub(crate) async fn view(&self, key: &ServerKey) -> Result<View, StoreError> {
         if let Some(view) = self.live(key) {
             return Ok(view);
         }
@@ -187,17 +192,17 @@ impl Servers {
     }
 
     /// The server now, if it is up or pending; without a look into the store.
-    pub fn live(&self, key: &ServerKey) -> Option<View> {
+    pub(crate) fn live(&self, key: &ServerKey) -> Option<View> {
         self.shared.handles().get(key).map(|handle| handle.view.borrow().clone())
     }
 
     /// Changes of the server from now on; `None` when it is not up or pending.
-    pub fn follow(&self, key: &ServerKey) -> Option<watch::Receiver<View>> {
+    pub(crate) fn follow(&self, key: &ServerKey) -> Option<watch::Receiver<View>> {
         self.shared.handles().get(key).map(|handle| handle.view.clone())
     }
 
     /// Waits until the server is neither pending nor about to be.
-    pub async fn settled(&self, key: &ServerKey) -> Option<View> {
+    pub(crate) async fn settled(&self, key: &ServerKey) -> Option<View> {
         let mut view = self.follow(key)?;
         // An error means that the worker retired, with the last view in place.
         let _ = view.wait_for(|view| view.phase.pending().is_none()).await;
@@ -206,12 +211,12 @@ impl Servers {
     }
 
     /// All servers that are up or pending.
-    pub fn active(&self) -> Vec<ServerKey> {
+    pub(crate) fn active(&self) -> Vec<ServerKey> {
         self.shared.handles().keys().cloned().collect()
     }
 
     /// The names of the user's servers that are up or pending.
-    pub fn active_of(&self, user: &UserName) -> Vec<ServerKey> {
+    pub(crate) fn active_of(&self, user: &UserName) -> Vec<ServerKey> {
         let mut keys: Vec<_> =
             self.shared.handles().keys().filter(|key| key.user() == user).cloned().collect();
         keys.sort();
@@ -223,12 +228,16 @@ impl Servers {
     /// # Errors
     ///
     /// When the backend cannot be asked.
-    pub async fn log(&self, key: &ServerKey, lines: usize) -> Result<Option<String>, SpawnError> {
+    pub(crate) async fn log(
+        &self,
+        key: &ServerKey,
+        lines: usize,
+    ) -> Result<Option<String>, SpawnError> {
         self.shared.spawner.log(key, &hub_spawner::SavedState::default(), lines).await
     }
 
     /// Which spawner runs them.
-    pub fn spawner_kind(&self) -> &'static str {
+    pub(crate) fn spawner_kind(&self) -> &'static str {
         self.shared.spawner.kind()
     }
 }

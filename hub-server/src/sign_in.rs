@@ -85,7 +85,9 @@ async fn bind(hub: &Hub, user: &User, identity: &Identity) -> Result<(), SignInE
 pub(crate) fn page(hub: &Hub, error: SignInError) -> PageError {
     let again = hub.paths.login(None);
     tracing::warn!(reason = %printable(&error.to_string()), error = &error as &(dyn std::error::Error + 'static), "sign-in refused");
-    let page = |status, message: String| PageError::new(status, message).action("Start again", again.clone());
+    let page = |status, message: String| {
+        PageError::new(status, message).action("Start again", again.clone())
+    };
     match error {
         SignInError::Store(error) => error.into(),
         SignInError::OtherPerson { account, provider } => page(

@@ -2,17 +2,12 @@
 //!
 //! The only file that names concrete authenticators and spawners.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
 use hub_proxy::{
-    ListenConfig, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError, TlsKeys,
-    TrustForwarded,
+    ListenConfig, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError,
+    TlsKeys, TrustForwarded,
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
 use hub_store::{NewToken, Store, StoreError, TokenOwner};
@@ -62,7 +57,9 @@ pub enum StartupError {
     #[error("http.tls")]
     Tls(#[from] TlsError),
     /// The address under which servers would reach the hub is unknown.
-    #[error("hub_api.listen: the spawner does not tell under which address servers reach this host; write IP:PORT")]
+    #[error(
+        "hub_api.listen: the spawner does not tell under which address servers reach this host; write IP:PORT"
+    )]
     NoApiAddress,
     /// A page template.
     #[error("pages.templates")]
@@ -82,7 +79,11 @@ impl StartupError {
     /// 2 configuration, 3 database, 4 Docker, 5 address in use; else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Tls(_) | Self::NoApiAddress | Self::Pages(_) | Self::Auth(_) => 2,
+            Self::Config(_)
+            | Self::Tls(_)
+            | Self::NoApiAddress
+            | Self::Pages(_)
+            | Self::Auth(_) => 2,
             Self::Store(_) => 3,
             Self::Spawner(_) => 4,
             Self::Listen { .. } => 5,
@@ -97,12 +98,31 @@ pub struct Running {
     public: Listener,
     private: Listener,
     redirect: Option<Listener>,
-    routes: RouteTable,
     proxy: ProxyConfig,
     tls: Option<TlsKeys>,
-    hub: Arc<Hub>,
-    tasks: Tasks,
+    assembled: Assembled,
     grace: Duration,
+}
+
+/// What the hub is composed of.
+#[derive(Debug)]
+pub struct Leaves {
+    /// What is remembered.
+    pub store: Store,
+    /// What runs the servers.
+    pub spawner: Arc<dyn Spawner>,
+    /// The ways to sign in.
+    pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A hub without listeners.
+#[derive(Debug)]
+pub struct Assembled {
+    hub: Arc<Hub>,
+    routes: RouteTable,
+    tasks: Tasks,
 }
 
 /// Takes up what may change while the hub runs.
@@ -120,8 +140,6 @@ pub struct Reloader {
 ///
 /// As the variants of [`StartupError`] say.
 pub async fn start(config: Config) -> Result<Running, StartupError> {
-    let tasks = Tasks::default();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
     let tls = match &config.http.tls {
@@ -141,12 +159,52 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
     let store = Store::open(&config.store).await?;
     let spawner: Arc<dyn Spawner> = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
     let private = bind("hub_api.listen", api_address(&config, &*spawner).await?, None).await?;
-
-    let paths = Paths::new(&config.http.base_url);
     let api_url = match &config.hub_api.url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{}{}", private.local_addr(), paths.in_hub("api")),
+        None => format!("http://{}{}hub/api", private.local_addr(), config.http.base_url),
     };
+    let clock = Arc::new(SystemClock);
+    let leaves = Leaves { store, spawner, authenticators, clock };
+    let assembled = assemble(&config, leaves, keys, render, api_url.clone()).await?;
+    tracing::info!(
+        public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
+        "the hub listens"
+    );
+    let mut proxy = ProxyConfig::default();
+    if !config.http.trusted_proxies.is_empty() {
+        proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
+    }
+    let grace = config.http.shutdown_grace;
+    Ok(Running { public, private, redirect, proxy, tls, assembled, grace })
+}
+
+/// Puts the hub together over leaves of any kind, and takes up the servers that
+/// ran before. [`start`] does this with the real ones; tests hand in fakes.
+///
+/// # Errors
+///
+/// When the store does not answer, the cookie secret cannot be read or a
+/// template is broken.
+pub async fn assemble_with(
+    config: &Config,
+    leaves: Leaves,
+    api_url: String,
+) -> Result<Assembled, StartupError> {
+    let keys = Keys::load(&config.cookie_secret)?;
+    let render = Render::load(config.templates.as_deref())?;
+    assemble(config, leaves, keys, render, api_url).await
+}
+
+async fn assemble(
+    config: &Config,
+    leaves: Leaves,
+    keys: Keys,
+    render: Render,
+    api_url: String,
+) -> Result<Assembled, StartupError> {
+    let Leaves { store, spawner, authenticators, clock } = leaves;
+    let tasks = Tasks::default();
+    let paths = Paths::new(&config.http.base_url);
     let routes = RouteTable::default();
     let servers = Servers::new(
         Arc::clone(&spawner),
@@ -155,11 +213,15 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
         Arc::clone(&clock),
         tasks.clone(),
         config.servers.clone(),
-        Links { paths: paths.clone(), api_url: api_url.clone(), public_url: config.http.public_url.clone() },
+        Links { paths: paths.clone(), api_url, public_url: config.http.public_url.clone() },
     );
-    remember(&config, &store, &*clock).await?;
+    remember(config, &store, &*clock).await?;
     let hub = Arc::new(Hub {
-        services: config.services.iter().map(|one| (one.name.clone(), one.scopes.clone())).collect(),
+        services: config
+            .services
+            .iter()
+            .map(|one| (one.name.clone(), one.scopes.clone()))
+            .collect(),
         store,
         authenticators,
         policy: config.auth.policy.clone(),
@@ -172,21 +234,37 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
         https: config.http.is_https(),
         limits: config.servers.clone(),
     });
-    let resumed = hub.servers.resume().await?;
+    hub.servers.resume().await?;
     hub.servers.keep_watching();
     activity::keep_recording(&tasks, &hub, routes.clone());
     report_orphans(&tasks, &hub, &spawner);
+    Ok(Assembled { hub, routes, tasks })
+}
 
-    tracing::info!(
-        public = %public.local_addr(), api = %api_url, servers = resumed,
-        "the hub listens"
-    );
-    let mut proxy = ProxyConfig::default();
-    if !config.http.trusted_proxies.is_empty() {
-        proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
+impl Assembled {
+    /// The hub's pages and API, as the proxy falls back to them.
+    pub fn router(&self) -> axum::Router {
+        web::public(Arc::clone(&self.hub))
     }
-    let grace = config.http.shutdown_grace;
-    Ok(Running { public, private, redirect, routes, proxy, tls, hub, tasks, grace })
+
+    /// What single-user servers may call.
+    pub fn private_router(&self) -> axum::Router {
+        web::private(Arc::clone(&self.hub))
+    }
+
+    /// The routes to running servers.
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// Ends background work and closes the store. User servers keep running.
+    pub async fn stop(self) {
+        let left = self.tasks.stop(TASKS_GRACE).await;
+        if left > 0 {
+            tracing::warn!(tasks = left, "background tasks did not end in time");
+        }
+        self.hub.store.close().await;
+    }
 }
 
 impl Running {
@@ -204,8 +282,9 @@ impl Running {
     /// is. User servers keep running: a restart of the hub is not an outage of
     /// the class.
     pub async fn serve(self, stop: CancellationToken, now: CancellationToken) {
-        let proxy = Proxy::new(self.routes, self.proxy, web::public(Arc::clone(&self.hub)));
-        let private = web::private(Arc::clone(&self.hub));
+        let assembled = self.assembled;
+        let proxy = Proxy::new(assembled.routes.clone(), self.proxy, assembled.router());
+        let private = assembled.private_router();
         let grace = self.grace;
         let api_stop = CancellationToken::new();
         let redirect_port = self.public.local_addr().port();
@@ -215,23 +294,23 @@ impl Running {
                     listener.serve(RedirectToHttps::new(redirect_port), stop.clone(), grace).await;
                 }
             };
-            let (drained, ()) = tokio::join!(self.public.serve(proxy, stop.clone(), grace), redirect);
+            let (drained, ()) =
+                tokio::join!(self.public.serve(proxy, stop.clone(), grace), redirect);
             // Servers may call until the last browser is served.
             api_stop.cancel();
             drained
         };
         let serve = async {
-            tokio::join!(fronts, self.private.serve(private, api_stop.clone(), Duration::from_secs(1)))
+            tokio::join!(
+                fronts,
+                self.private.serve(private, api_stop.clone(), Duration::from_secs(1))
+            )
         };
         tokio::select! {
             (drained, _) = serve => tracing::info!(?drained, "the hub has stopped; user servers keep running"),
             () = now.cancelled() => tracing::warn!("stopped at once, with requests open"),
         }
-        let left = self.tasks.stop(TASKS_GRACE).await;
-        if left > 0 {
-            tracing::warn!(tasks = left, "background tasks did not end in time");
-        }
-        self.hub.store.close().await;
+        assembled.stop().await;
     }
 }
 
@@ -242,13 +321,20 @@ impl Reloader {
             None => tracing::info!("nothing to reload"),
             Some(Ok(())) => tracing::info!("certificate reloaded"),
             Some(Err(error)) => {
-                tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the certificate was not reloaded; the old one stays");
+                tracing::error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "the certificate was not reloaded; the old one stays"
+                );
             }
         }
     }
 }
 
-async fn bind(key: &'static str, addr: SocketAddr, tls: Option<TlsKeys>) -> Result<Listener, StartupError> {
+async fn bind(
+    key: &'static str,
+    addr: SocketAddr,
+    tls: Option<TlsKeys>,
+) -> Result<Listener, StartupError> {
     let mut config = ListenConfig::new(addr);
     config.tls = tls;
     Listener::bind(&config).await.map_err(|source| StartupError::Listen { key, source })
@@ -268,7 +354,8 @@ async fn api_address(config: &Config, spawner: &dyn Spawner) -> Result<SocketAdd
 fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
     if let Some(github) = &config.auth.github {
-        let github = GithubAuthenticator::new(github.clone()).map_err(|error| StartupError::Auth(error.into()))?;
+        let github = GithubAuthenticator::new(github.clone())
+            .map_err(|error| StartupError::Auth(error.into()))?;
         all.push(Arc::new(github));
     }
     if let Some(password) = &config.auth.password {
@@ -291,7 +378,9 @@ fn warn_about_admission(config: &Config, authenticators: &[Arc<dyn Authenticator
     }
     let public = !config.http.listen.ip().is_loopback();
     if public && !config.http.is_https() {
-        tracing::warn!("http.listen is reachable from other machines without https; set [http.tls] or http.public_url");
+        tracing::warn!(
+            "http.listen is reachable from other machines without https; set [http.tls] or http.public_url"
+        );
     }
 }
 
@@ -308,7 +397,8 @@ async fn remember(config: &Config, store: &Store, clock: &dyn Clock) -> Result<(
             tracing::info!(user = %name, admin, "user added from the configuration");
         }
     }
-    let names: BTreeSet<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    let names: BTreeSet<&str> =
+        config.services.iter().map(|service| service.name.as_str()).collect();
     store.tokens().forget_services_except(&names.into_iter().collect::<Vec<_>>()).await?;
     for service in &config.services {
         let token = NewToken {

@@ -1,7 +1,7 @@
 //! The hub's routers, assembled; nothing but assembly.
 
 mod api;
-pub mod assets;
+pub(crate) mod assets;
 pub(crate) mod error;
 mod health;
 pub(crate) mod layers;
@@ -9,8 +9,8 @@ mod next;
 mod oauth;
 mod outside;
 mod pages;
-pub mod paths;
-pub mod render;
+pub(crate) mod paths;
+pub(crate) mod render;
 mod request;
 mod visitor;
 
@@ -26,7 +26,7 @@ use crate::hub::Hub;
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What the proxy falls back to: pages, REST API, and an answer for all else.
-pub fn public(hub: Arc<Hub>) -> Router {
+pub(crate) fn public(hub: Arc<Hub>) -> Router {
     let router = Router::new()
         .merge(health::routes(&hub))
         .merge(assets_routes(&hub))
@@ -38,18 +38,22 @@ pub fn public(hub: Arc<Hub>) -> Router {
 }
 
 /// What single-user servers may call: the REST API without a browser's pages.
-pub fn private(hub: Arc<Hub>) -> Router {
+pub(crate) fn private(hub: Arc<Hub>) -> Router {
     let router = Router::new()
         .merge(health::routes(&hub))
         .merge(oauth::server_routes(&hub))
         .merge(api::routes(&hub));
     // No proxy stands before this listener, so nobody may claim what one says.
-    around(router, hub).layer(middleware::map_request(|mut request: axum::extract::Request| async {
-        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] {
-            request.headers_mut().remove(HeaderName::from_static(name));
-        }
-        request
-    }))
+    around(router, hub).layer(middleware::map_request(
+        |mut request: axum::extract::Request| async {
+            for name in
+                ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]
+            {
+                request.headers_mut().remove(HeaderName::from_static(name));
+            }
+            request
+        },
+    ))
 }
 
 /// The layers of both routers; the first named here is the innermost.

@@ -4,6 +4,8 @@ import { clock } from "./time.js";
 
 const LONGEST_LOG = 200;
 const RELOAD_AFTER_MS = 3_000;
+const EXPLAIN_TRIES = 8;
+const EXPLAIN_AGAIN_MS = 1_000;
 
 const root = document.querySelector("[data-spawn]");
 const field = (name) => root.querySelector(`[data-field="${name}"]`);
@@ -48,13 +50,20 @@ function warn(text) {
   notice.hidden = text === "";
 }
 
-/** Fetches this address again: the hub now answers with the page that explains the failure. */
-async function explain() {
+/**
+ * Fetches this address again: the hub answers with the page that explains the failure,
+ * though perhaps only after it has cleared away what was left of the start.
+ */
+async function explain(tries = EXPLAIN_TRIES) {
   try {
     const response = await fetch(window.location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const main = page.querySelector("main");
-    if (!main || main.hasAttribute("data-spawn")) return;
+    if (!main) return;
+    if (main.hasAttribute("data-spawn")) {
+      if (tries > 1) setTimeout(() => explain(tries - 1), EXPLAIN_AGAIN_MS);
+      return;
+    }
     document.title = page.title;
     root.replaceWith(document.adoptNode(main));
     main.querySelector("h1")?.focus();

@@ -38,7 +38,9 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
             (Who::Service(name.clone()), Owner::Service(name.clone()), hub.scopes_of_service(name))
         }
     };
-    let stale = |last: Option<jiff::Timestamp>| last.is_none_or(|last| now.duration_since(last) > RESOLUTION);
+    let stale = |last: Option<jiff::Timestamp>| {
+        last.is_none_or(|last| now.duration_since(last) > RESOLUTION)
+    };
     if stale(record.last_activity) {
         hub.store.tokens().touch(record.id, now).await?;
         // What a server reports about itself is not its user's activity.
@@ -54,7 +56,12 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
 }
 
 /// hub-contract 6.5: what the token asks for, cut to what its owner holds now.
-async fn scopes(hub: &Hub, record: &TokenRecord, owner: &Owner, held: &ScopeSet) -> Result<ScopeSet, ApiError> {
+async fn scopes(
+    hub: &Hub,
+    record: &TokenRecord,
+    owner: &Owner,
+    held: &ScopeSet,
+) -> Result<ScopeSet, ApiError> {
     let raw: Vec<Scope> = record.scopes.iter().filter_map(|text| text.parse().ok()).collect();
     let server: Option<ServerKey> = match &record.client_id {
         Some(id) => hub.store.oauth().client(id).await?.and_then(|client| client.server),

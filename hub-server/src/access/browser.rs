@@ -57,7 +57,9 @@ pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value))
+        .map(|(_, value)| {
+            value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)
+        })
         .take(MOST)
         .collect()
 }

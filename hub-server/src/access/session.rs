@@ -29,7 +29,9 @@ pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>
     let now = hub.clock.now();
     for secret in candidates(headers) {
         let hash = secret.hash();
-        let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else { continue };
+        let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else {
+            continue;
+        };
         if now.duration_since(session.last_seen) > IDLE {
             hub.store.sessions().delete(hash.as_bytes()).await?;
             continue;
@@ -45,7 +47,10 @@ pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>
 
 /// Begins a session: its id, and the cookies to set, which replace those of an
 /// earlier one. The ids are always new, so that nobody can plant one before the sign-in.
-pub(crate) async fn begin(hub: &Hub, user: &User) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
+pub(crate) async fn begin(
+    hub: &Hub,
+    user: &User,
+) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
     let now = hub.clock.now();
     let secret = ApiToken::generate();
     let session_id = Uuid::new_v4().simple().to_string();

@@ -76,7 +76,11 @@ impl Identity {
 
 /// A token for `identity`: the browser's own if it verifies, else a new one,
 /// with the cookie that must be set.
-pub(crate) fn token(hub: &Hub, headers: &HeaderMap, identity: &Identity) -> (String, Option<Cookie<'static>>) {
+pub(crate) fn token(
+    hub: &Hub,
+    headers: &HeaderMap,
+    identity: &Identity,
+) -> (String, Option<Cookie<'static>>) {
     if let Some(token) = presented(hub, headers, identity) {
         return (token.to_owned(), None);
     }
@@ -114,8 +118,10 @@ pub(crate) fn check(
     given: Option<&str>,
     method: &Method,
 ) -> Result<(), Refused> {
-    let given = given.filter(|text| !text.is_empty()).ok_or_else(|| Refused::Missing(method.clone()))?;
-    let ours = presented(hub, headers, identity).ok_or_else(|| Refused::Mismatch(method.clone()))?;
+    let given =
+        given.filter(|text| !text.is_empty()).ok_or_else(|| Refused::Missing(method.clone()))?;
+    let ours =
+        presented(hub, headers, identity).ok_or_else(|| Refused::Mismatch(method.clone()))?;
     match bool::from(ours.as_bytes().ct_eq(given.as_bytes())) {
         true => Ok(()),
         false => Err(Refused::Mismatch(method.clone())),
@@ -129,7 +135,9 @@ pub(crate) fn is_needed_by_api(method: &Method, headers: &HeaderMap) -> bool {
     if matches!(*method, Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let get = |name: &'static str| headers.get(HeaderName::from_static(name)).map(|value| value.as_bytes());
+    let get = |name: &'static str| {
+        headers.get(HeaderName::from_static(name)).map(|value| value.as_bytes())
+    };
     match (get("sec-fetch-mode"), get("sec-fetch-site")) {
         (Some(b"websocket"), _) => false,
         (None | Some(b"navigate"), _) => *method != Method::GET,

@@ -102,7 +102,11 @@ impl RawAuth {
 
         let rules = AccessRules {
             allowed: listed.keys().cloned().collect(),
-            admins: listed.iter().filter(|(_, admin)| **admin).map(|(name, _)| name.clone()).collect(),
+            admins: listed
+                .iter()
+                .filter(|(_, admin)| **admin)
+                .map(|(name, _)| name.clone())
+                .collect(),
             blocked: names("auth.blocked_users", &self.blocked_users)?,
             allow_all: self.allow_all,
             // People whom an administrator added at run time live in the database,
@@ -225,9 +229,9 @@ fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError>
     texts
         .iter()
         .map(|text| {
-            text.to_lowercase()
-                .parse()
-                .map_err(|error| ConfigError::value(key, format!("{text:?} is not a user name: {error}")))
+            text.to_lowercase().parse().map_err(|error| {
+                ConfigError::value(key, format!("{text:?} is not a user name: {error}"))
+            })
         })
         .collect()
 }
@@ -263,7 +267,7 @@ fn userlist_errors(path: &Path, errors: &[hub_auth::UserlistError]) -> ConfigErr
             .map(|error| ConfigError::Syntax {
                 file: path.display().to_string(),
                 line: error.line,
-                message: error.to_string(),
+                message: error.problem.to_string(),
             })
             .collect(),
     )
@@ -290,15 +294,23 @@ mod tests {
         let hub = http("/jupyter/", Some("https://hub.example.org"));
         let made = callback_url(None, &hub).unwrap();
         assert_eq!(made.as_str(), "https://hub.example.org/jupyter/hub/oauth_callback");
-        assert!(callback_url(Some("https://hub.example.org/jupyter/hub/oauth_callback"), &hub).is_ok());
+        assert!(
+            callback_url(Some("https://hub.example.org/jupyter/hub/oauth_callback"), &hub).is_ok()
+        );
 
         for (text, part) in [
-            ("https://hub.example.org/hub/oauth_callback", "its path must be /jupyter/hub/oauth_callback"),
+            (
+                "https://hub.example.org/hub/oauth_callback",
+                "its path must be /jupyter/hub/oauth_callback",
+            ),
             ("https://other.example.org/jupyter/hub/oauth_callback", "state cookie"),
             ("hub.example.org", "is not a URL"),
         ] {
             let error = callback_url(Some(text), &hub).unwrap_err().to_string();
-            assert!(error.starts_with("auth.github.callback_url: ") && error.contains(part), "{error}");
+            assert!(
+                error.starts_with("auth.github.callback_url: ") && error.contains(part),
+                "{error}"
+            );
         }
     }
 }

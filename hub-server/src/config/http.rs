@@ -136,8 +136,9 @@ impl RawHttp {
                 .trusted_proxies
                 .iter()
                 .map(|text| {
-                    text.parse()
-                        .map_err(|error: hub_proxy::InvalidNetwork| ConfigError::value("http.trusted_proxies", error.to_string()))
+                    text.parse().map_err(|error: hub_proxy::InvalidNetwork| {
+                        ConfigError::value("http.trusted_proxies", error.to_string())
+                    })
                 })
                 .collect::<Result<_, _>>()?,
             shutdown_grace: Duration::from_secs(self.shutdown_grace_seconds.unwrap_or(30)),
@@ -186,7 +187,9 @@ pub(super) fn http_url(key: &str, text: &str) -> Result<Url, ConfigError> {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(ConfigError::value(
             key,
-            format!("{text:?} is not a URL; write it with its scheme, for example https://hub.example.org"),
+            format!(
+                "{text:?} is not a URL; write it with its scheme, for example https://hub.example.org"
+            ),
         )),
     }
 }
@@ -208,7 +211,9 @@ fn base_url(text: &str) -> Result<String, ConfigError> {
         return Ok("/".to_owned());
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/@".contains(c);
-    if !trimmed.chars().all(plain) || trimmed.split('/').any(|s| s.is_empty() || s == "." || s == "..") {
+    if !trimmed.chars().all(plain)
+        || trimmed.split('/').any(|s| s.is_empty() || s == "." || s == "..")
+    {
         return Err(ConfigError::value(
             "http.base_url",
             format!("{text:?} is not a plain path such as /jupyter/"),
@@ -223,9 +228,14 @@ mod tests {
 
     #[test]
     fn base_urls_start_and_end_with_a_slash() {
-        for (text, expected) in
-            [("", Some("/")), ("/", Some("/")), ("jupyter", Some("/jupyter/")), ("/a/b/", Some("/a/b/")), ("/a/../b", None), ("/a b", None)]
-        {
+        for (text, expected) in [
+            ("", Some("/")),
+            ("/", Some("/")),
+            ("jupyter", Some("/jupyter/")),
+            ("/a/b/", Some("/a/b/")),
+            ("/a/../b", None),
+            ("/a b", None),
+        ] {
             assert_eq!(base_url(text).ok().as_deref(), expected, "{text:?}");
         }
     }

@@ -56,10 +56,12 @@ impl Environment {
     /// Reads the process environment.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
     pub fn of_process() -> Self {
-        let names = VARIABLES
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(["JPY_COOKIE_SECRET", "GITHUB_HOST", "GITHUB_HTTP", "JUPYTERHUB_ADMIN"]);
+        let names = VARIABLES.iter().map(|(name, _)| *name).chain([
+            "JPY_COOKIE_SECRET",
+            "GITHUB_HOST",
+            "GITHUB_HTTP",
+            "JUPYTERHUB_ADMIN",
+        ]);
         names.filter_map(|name| Some((name, std::env::var(name).ok()?))).collect()
     }
 
@@ -132,7 +134,10 @@ pub fn load(
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
-        line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count(),
+        line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count(),
         file: name.clone(),
         message: "this is not UTF-8 text".to_owned(),
     })?;
@@ -152,8 +157,7 @@ pub fn parse(
     environment: &Environment,
     lenient: bool,
 ) -> Result<Config, ConfigError> {
-    let mut table: Table =
-        toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
+    let mut table: Table = toml::from_str(text).map_err(|error| syntax(name, text, &error))?;
     // Typed once as written, for errors with a line; then once more with the
     // environment laid over, which may supply what the file leaves out.
     if let Err(error) = toml::from_str::<Raw>(text)
@@ -170,8 +174,9 @@ pub fn parse(
 fn overlay(table: &mut Table, environment: &Environment) -> Result<(), ConfigError> {
     for (variable, path) in VARIABLES {
         if let Some(value) = environment.get(variable) {
-            insert(table, path, value)
-                .map_err(|key| ConfigError::value(key, format!("is not a table, so {variable} cannot be applied")))?;
+            insert(table, path, value).map_err(|key| {
+                ConfigError::value(key, format!("is not a table, so {variable} cannot be applied"))
+            })?;
         }
     }
     // GitHub Enterprise by host name, as the reference deployment spells it.
@@ -179,8 +184,14 @@ fn overlay(table: &mut Table, environment: &Environment) -> Result<(), ConfigErr
         && let Some(host) = environment.get("GITHUB_HOST")
     {
         let scheme = if environment.get("GITHUB_HTTP").is_some() { "http" } else { "https" };
-        insert(table, &["auth", "github", "url"], &format!("{scheme}://{}", host.trim_end_matches('/')))
-            .map_err(|key| ConfigError::value(key, "is not a table, so GITHUB_HOST cannot be applied"))?;
+        insert(
+            table,
+            &["auth", "github", "url"],
+            &format!("{scheme}://{}", host.trim_end_matches('/')),
+        )
+        .map_err(|key| {
+            ConfigError::value(key, "is not a table, so GITHUB_HOST cannot be applied")
+        })?;
     }
     Ok(())
 }
@@ -245,16 +256,22 @@ fn check(
     }
 
     match (http, auth, hub_api, servers, spawner) {
-        (Some(http), Some(auth), Some(hub_api), Some(servers), Some(spawner)) if errors.is_empty() => {
+        (Some(http), Some(auth), Some(hub_api), Some(servers), Some(spawner))
+            if errors.is_empty() =>
+        {
             Ok(Config {
                 http,
                 hub_api,
                 store: StoreConfig { url: store_url(raw.store.url, dir) },
                 cookie_secret: match environment.get("JPY_COOKIE_SECRET") {
                     Some(hex) => CookieSecretSource::Given(hex.to_owned()),
-                    None => CookieSecretSource::File(dir.join(
-                        raw.store.cookie_secret_file.unwrap_or_else(|| PathBuf::from("jupyterhub_cookie_secret")),
-                    )),
+                    None => CookieSecretSource::File(
+                        dir.join(
+                            raw.store
+                                .cookie_secret_file
+                                .unwrap_or_else(|| PathBuf::from("jupyterhub_cookie_secret")),
+                        ),
+                    ),
                 },
                 auth,
                 servers,
@@ -317,7 +334,8 @@ mod tests {
     const MINIMAL: &str = "[spawner.docker]\nimage = \"lab\"\n";
 
     fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-        let environment = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let environment =
+            variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         parse(text, "hub.toml", Path::new("/srv/hub"), &environment, false)
             .map_err(|error| error.to_string())
     }
@@ -340,7 +358,9 @@ mod tests {
 
     #[test]
     fn env_1_the_environment_wins_over_the_file() {
-        let config = parsed(MINIMAL, &[("DOCKER_NOTEBOOK_IMAGE", "other"), ("HUB_LISTEN", "127.0.0.1:1")]).unwrap();
+        let config =
+            parsed(MINIMAL, &[("DOCKER_NOTEBOOK_IMAGE", "other"), ("HUB_LISTEN", "127.0.0.1:1")])
+                .unwrap();
         assert_eq!(config.spawner.image, "other");
         assert_eq!(config.http.listen, ([127, 0, 0, 1], 1).into());
     }
@@ -358,7 +378,9 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_at_once() {
-        let error = parsed("[http]\nlisten = \"nowhere\"\n[servers]\npoll_interval_seconds = 0\n", &[]).unwrap_err();
+        let error =
+            parsed("[http]\nlisten = \"nowhere\"\n[servers]\npoll_interval_seconds = 0\n", &[])
+                .unwrap_err();
         for key in ["http.listen", "servers.poll_interval_seconds", "spawner.docker.image"] {
             assert!(error.contains(key), "{key} in {error}");
         }
@@ -374,7 +396,8 @@ mod tests {
 
     #[test]
     fn paths_are_below_the_file() {
-        let config = parsed(&format!("{MINIMAL}[store]\nurl = \"sqlite://hub.sqlite\"\n"), &[]).unwrap();
+        let config =
+            parsed(&format!("{MINIMAL}[store]\nurl = \"sqlite://hub.sqlite\"\n"), &[]).unwrap();
         assert_eq!(config.store.url, "sqlite:///srv/hub/hub.sqlite");
     }
 

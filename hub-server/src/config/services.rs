@@ -39,7 +39,10 @@ impl RawService {
         if self.name.is_empty() || self.name.contains('/') || self.name.trim() != self.name {
             return Err(ConfigError::value(
                 "services.name",
-                format!("{:?} is not a service name; it may not be empty, padded or contain `/`", self.name),
+                format!(
+                    "{:?} is not a service name; it may not be empty, padded or contain `/`",
+                    self.name
+                ),
             ));
         }
         let token = match (&self.api_token, &self.api_token_file) {
@@ -61,7 +64,9 @@ impl RawService {
         if token.len() < MIN_TOKEN_LEN {
             return Err(ConfigError::value(
                 at("api_token"),
-                format!("is shorter than {MIN_TOKEN_LEN} characters; make one with `openssl rand -hex 32`"),
+                format!(
+                    "is shorter than {MIN_TOKEN_LEN} characters; make one with `openssl rand -hex 32`"
+                ),
             ));
         }
         let api_token = ApiToken::from_text(&token)

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture};
 use hub_auth::ApiToken;
 use hub_names::ServerKey;
-use hub_spawner::{HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode};
+use hub_spawner::{
+    HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
+};
 use hub_store::{NewToken, OauthClient, StoreError, TokenOwner};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -33,7 +35,7 @@ const LOG_LINES: usize = 50;
 
 /// How servers find the hub.
 #[derive(Clone, Debug)]
-pub struct Links {
+pub(crate) struct Links {
     /// The hub's URL space.
     pub paths: Paths,
     /// The API as seen from servers, without a slash at the end.
@@ -99,7 +101,11 @@ pub(super) fn spawn(
 
 /// After a restart of the hub: whether the server is still there and answers.
 /// Asks until the backend can tell.
-pub(super) fn check(shared: Arc<Shared>, key: ServerKey, state: SavedState) -> BoxFuture<'static, Event> {
+pub(super) fn check(
+    shared: Arc<Shared>,
+    key: ServerKey,
+    state: SavedState,
+) -> BoxFuture<'static, Event> {
     async move {
         let mut pause = MIN_PAUSE;
         let url = loop {
@@ -125,7 +131,11 @@ pub(super) fn check(shared: Arc<Shared>, key: ServerKey, state: SavedState) -> B
 }
 
 /// One look at a ready server. A backend that cannot be asked proves nothing.
-pub(super) fn look(shared: Arc<Shared>, key: ServerKey, state: SavedState) -> BoxFuture<'static, Event> {
+pub(super) fn look(
+    shared: Arc<Shared>,
+    key: ServerKey,
+    state: SavedState,
+) -> BoxFuture<'static, Event> {
     async move {
         let mut pause = MIN_PAUSE;
         loop {
@@ -214,7 +224,9 @@ async fn start(
     let limit = shared.config.start_timeout;
     let started = timeout(limit, spawner.start(&request, progress))
         .await
-        .map_err(|_| timed_out(format!("Your server was not started within {} seconds.", limit.as_secs())))?
+        .map_err(|_| {
+            timed_out(format!("Your server was not started within {} seconds.", limit.as_secs()))
+        })?
         .map_err(|error| spawn_failure(key, &error))?;
 
     progress.report(80, "Waiting for the server to answer");
@@ -319,10 +331,15 @@ fn warn_about_version(key: &ServerKey, version: Option<&str>, progress: &Progres
     let ours = crate::COMPATIBLE_VERSION;
     let major = |text: &str| text.split('.').next().map(str::to_owned);
     match version {
-        None => tracing::warn!(server = %key, "the server sends no X-JupyterHub-Version; is it a single-user server?"),
+        None => {
+            tracing::warn!(server = %key, "the server sends no X-JupyterHub-Version; is it a single-user server?")
+        }
         Some(theirs) if major(theirs) != major(ours) => {
             tracing::warn!(server = %key, "the server's jupyterhub package is {theirs}, the hub speaks {ours}");
-            progress.report(90, format!("The image's jupyterhub package is {theirs}, the hub speaks {ours}"));
+            progress.report(
+                90,
+                format!("The image's jupyterhub package is {theirs}, the hub speaks {ours}"),
+            );
         }
         Some(_) => {}
     }
@@ -334,7 +351,10 @@ fn spawn_failure(key: &ServerKey, error: &hub_spawner::SpawnError) -> Failure {
 }
 
 fn store_failure(error: &StoreError) -> Failure {
-    tracing::error!(error = error as &(dyn std::error::Error + 'static), "the database failed during a start");
+    tracing::error!(
+        error = error as &(dyn std::error::Error + 'static),
+        "the database failed during a start"
+    );
     let mut failure = Failure::new("The hub's database did not answer.");
     failure.hint = Some("Try again in a moment.".to_owned());
     failure

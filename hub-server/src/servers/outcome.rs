@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// a restart of the hub.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Somebody asked for it.
     Requested,
     /// Somebody asked for it before the start was over.
@@ -22,7 +22,7 @@ pub enum Outcome {
 
 /// What to tell the person whose server did not start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What went wrong, as a sentence.
     pub message: String,
     /// What to do about it.
@@ -36,7 +36,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with nothing but a message.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, exit: None, log: None }
     }
 
@@ -46,7 +46,9 @@ impl Failure {
             _ => None,
         };
         let hint = match error {
-            SpawnError::ImageUnavailable { .. } => Some("Ask your administrator to fetch or build the image.".to_owned()),
+            SpawnError::ImageUnavailable { .. } => {
+                Some("Ask your administrator to fetch or build the image.".to_owned())
+            }
             SpawnError::Exited(exit) => Some(exit_hint(exit)),
             other if other.is_transient() => Some("Try again in a moment.".to_owned()),
             _ => None,
@@ -56,9 +58,17 @@ impl Failure {
 }
 
 impl Outcome {
+    /// A start that ended with the hub, before there was a server.
+    pub(super) fn interrupted() -> Self {
+        Self::Failed(Failure {
+            hint: Some("Start it again.".to_owned()),
+            ..Failure::new("The hub was restarted while your server was starting.")
+        })
+    }
+
     /// The end of a server that was up, as a failure to show; `None` when
     /// somebody wanted it.
-    pub fn as_failure(&self) -> Option<Failure> {
+    pub(crate) fn as_failure(&self) -> Option<Failure> {
         match self {
             Self::Requested | Self::Cancelled => None,
             Self::Failed(failure) => Some(failure.clone()),
@@ -98,15 +108,15 @@ fn exit_hint(exit: &Exit) -> String {
 
 fn binary_size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    UNITS
-        .iter()
-        .find(|(_, unit)| bytes >= *unit)
-        .map_or_else(|| format!("{bytes} bytes"), |(name, unit)| {
+    UNITS.iter().find(|(_, unit)| bytes >= *unit).map_or_else(
+        || format!("{bytes} bytes"),
+        |(name, unit)| {
             #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
             let value = bytes as f64 / *unit as f64;
             let text = format!("{value:.1}");
             format!("{} {name}", text.trim_end_matches(".0"))
-        })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -128,7 +138,8 @@ mod tests {
 
     #[test]
     fn outcomes_survive_the_store() {
-        for outcome in [Outcome::Requested, Outcome::Vanished, Outcome::Failed(Failure::new("no"))] {
+        for outcome in [Outcome::Requested, Outcome::Vanished, Outcome::Failed(Failure::new("no"))]
+        {
             let text = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
         }

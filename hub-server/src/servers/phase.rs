@@ -19,7 +19,7 @@ use super::outcome::{Failure, Outcome};
 
 /// Where one server is in its life. Exactly one of these is true at a time.
 #[derive(Clone, Debug)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Not running; `last` tells how it ended, if it ever ran.
     Stopped {
         /// How the last run ended.
@@ -57,7 +57,7 @@ pub enum Phase {
 
 /// What happened.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// Somebody wants it up.
     StartRequested,
     /// Somebody wants it down.
@@ -79,7 +79,7 @@ pub enum Event {
 
 /// What to do about it.
 #[derive(Clone, Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Nothing.
     Nothing,
     /// Begin a start.
@@ -99,7 +99,7 @@ pub enum Effect {
 /// An event that makes no sense in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event} while {phase}")]
-pub struct InvalidTransition {
+pub(crate) struct InvalidTransition {
     /// The phase's name.
     pub phase: &'static str,
     /// The event's name.
@@ -111,15 +111,17 @@ impl Phase {
     ///
     /// # Errors
     ///
-    /// The phase itself, unchanged, with the reason, when `event` is refused.
-    pub fn on(self, event: Event, now: Timestamp) -> Result<(Self, Effect), (Self, InvalidTransition)> {
-        Ok(match (self, event) {
+    /// The reason, with the phase unchanged, when `event` is refused.
+    pub(crate) fn on(&mut self, event: Event, now: Timestamp) -> Result<Effect, InvalidTransition> {
+        let before = std::mem::replace(self, Self::Stopped { last: None });
+        let (after, effect) = match (before, event) {
             (Self::Stopped { .. }, Event::StartRequested) => {
                 (Self::Starting { since: now }, Effect::Spawn)
             }
-            (Self::Starting { since } | Self::Checking { since, .. }, Event::Answering { url, state }) => {
-                (Self::Ready { url: url.clone(), state, since }, Effect::Route { url })
-            }
+            (
+                Self::Starting { since } | Self::Checking { since, .. },
+                Event::Answering { url, state },
+            ) => (Self::Ready { url: url.clone(), state, since }, Effect::Route { url }),
             // A failed start may have left something; only its absence ends the
             // story, so that a page which says "failed" finds nothing running.
             (Self::Starting { since }, Event::StartFailed(failure)) => (
@@ -140,14 +142,28 @@ impl Phase {
                 Event::StopRequested,
             ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Stop { state }),
             // The address changes when Docker restarts a container's network.
-            (Self::Ready { url, state, since }, Event::Probed(Liveness::Running { url: found })) => {
-                let effect = if url == found { Effect::Nothing } else { Effect::Route { url: found.clone() } };
+            (
+                Self::Ready { url, state, since },
+                Event::Probed(Liveness::Running { url: found }),
+            ) => {
+                let effect = if url == found {
+                    Effect::Nothing
+                } else {
+                    Effect::Route { url: found.clone() }
+                };
                 (Self::Ready { url: found, state, since }, effect)
             }
             (
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
                 Event::Probed(Liveness::Exited(exit)),
             ) => (Self::Stopping { then: Outcome::Exited(exit), since }, Effect::Stop { state }),
+            // Nothing was written down about it but the wish: the hub ended in the
+            // middle of the start, before there was a server.
+            (Self::Checking { state, since }, Event::Probed(Liveness::Missing))
+                if state.is_empty() =>
+            {
+                (Self::Stopping { then: Outcome::interrupted(), since }, Effect::Stop { state })
+            }
             (
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
                 Event::Probed(Liveness::Missing),
@@ -163,13 +179,16 @@ impl Phase {
             (phase @ Self::Stopped { .. }, Event::StopRequested) => (phase, Effect::Nothing),
             (phase, event) => {
                 let refused = InvalidTransition { phase: phase.name(), event: event.name() };
-                return Err((phase, refused));
+                *self = phase;
+                return Err(refused);
             }
-        })
+        };
+        *self = after;
+        Ok(effect)
     }
 
     /// A word for logs.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Stopped { .. } => "stopped",
             Self::Checking { .. } => "checking",
@@ -181,27 +200,29 @@ impl Phase {
 
     /// The REST API's `pending` (hub-contract 8.1). Cleaning up after a failed
     /// start still belongs to the start.
-    pub fn pending(&self) -> Option<&'static str> {
+    pub(crate) fn pending(&self) -> Option<&'static str> {
         match self {
             Self::Stopped { .. } | Self::Ready { .. } => None,
             Self::Checking { .. } => Some("check"),
-            Self::Starting { .. } | Self::Stopping { then: Outcome::Failed(_), .. } => Some("spawn"),
+            Self::Starting { .. } | Self::Stopping { then: Outcome::Failed(_), .. } => {
+                Some("spawn")
+            }
             Self::Stopping { .. } => Some("stop"),
         }
     }
 
     /// Whether it can be used.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         matches!(self, Self::Ready { .. })
     }
 
     /// Whether there is anything of it: pending or ready.
-    pub fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         !matches!(self, Self::Stopped { .. })
     }
 
     /// When the present run was asked for.
-    pub fn since(&self) -> Option<Timestamp> {
+    pub(crate) fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Stopped { .. } => None,
             Self::Checking { since, .. }
@@ -212,10 +233,13 @@ impl Phase {
     }
 
     /// How the last run ended, once it has.
-    pub fn last(&self) -> Option<&Outcome> {
+    pub(crate) fn last(&self) -> Option<&Outcome> {
         match self {
             Self::Stopped { last } => last.as_ref(),
-            Self::Checking { .. } | Self::Starting { .. } | Self::Ready { .. } | Self::Stopping { .. } => None,
+            Self::Checking { .. }
+            | Self::Starting { .. }
+            | Self::Ready { .. }
+            | Self::Stopping { .. } => None,
         }
     }
 }
@@ -259,39 +283,41 @@ mod tests {
     }
 
     fn after(events: impl IntoIterator<Item = Event>) -> (Phase, Effect) {
-        let mut state = (Phase::Stopped { last: None }, Effect::Nothing);
+        let mut phase = Phase::Stopped { last: None };
+        let mut effect = Effect::Nothing;
         for event in events {
-            state = state.0.on(event, Timestamp::UNIX_EPOCH).unwrap();
+            effect = phase.on(event, Timestamp::UNIX_EPOCH).unwrap();
         }
-        state
+        (phase, effect)
     }
 
     #[test]
     fn a_server_starts_and_stops() {
-        let (phase, effect) = after([Event::StartRequested]);
+        let (mut phase, effect) = after([Event::StartRequested]);
         assert!(matches!((&phase, effect), (Phase::Starting { .. }, Effect::Spawn)));
-        let (phase, effect) = phase.on(answering(), Timestamp::UNIX_EPOCH).unwrap();
+        let effect = phase.on(answering(), Timestamp::UNIX_EPOCH).unwrap();
         assert!(phase.is_ready() && matches!(effect, Effect::Route { .. }));
-        let (phase, effect) = phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
+        let effect = phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(phase.pending(), Some("stop"));
         assert!(matches!(effect, Effect::Stop { .. }));
-        let (phase, _) = phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+        phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(phase.last(), Some(&Outcome::Requested));
     }
 
     #[test]
     fn a_failed_start_is_cleaned_up_before_it_is_told() {
-        let (phase, effect) = after([Event::StartRequested, Event::StartFailed(Failure::new("no"))]);
+        let (mut phase, effect) =
+            after([Event::StartRequested, Event::StartFailed(Failure::new("no"))]);
         assert_eq!(phase.pending(), Some("spawn"));
         assert!(matches!(effect, Effect::Stop { .. }));
-        let (phase, _) = phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+        phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(phase.last(), Some(&Outcome::Failed(Failure::new("no"))));
     }
 
     #[test]
     fn a_running_server_is_not_started_twice() {
         for events in [vec![Event::StartRequested], vec![Event::StartRequested, answering()]] {
-            let (phase, _) = after(events);
+            let (mut phase, _) = after(events);
             assert!(phase.on(Event::StartRequested, Timestamp::UNIX_EPOCH).is_err());
         }
     }
@@ -302,6 +328,19 @@ mod tests {
             let (phase, effect) = after([Event::StartRequested, answering(), event]);
             assert!(matches!((phase, effect), (Phase::Stopping { .. }, Effect::Stop { .. })));
         }
+    }
+
+    #[test]
+    fn a_start_that_a_restart_cut_short_is_told_as_such() {
+        let mut cut =
+            Phase::Checking { since: Timestamp::UNIX_EPOCH, state: SavedState::default() };
+        cut.on(Event::Probed(Liveness::Missing), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(cut.pending(), Some("spawn"));
+
+        let known = SavedState::default().with("object_id", "c0ffee");
+        let mut lost = Phase::Checking { since: Timestamp::UNIX_EPOCH, state: known };
+        lost.on(Event::Probed(Liveness::Missing), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(matches!(lost, Phase::Stopping { then: Outcome::Vanished, .. }));
     }
 
     #[test]
@@ -336,24 +375,20 @@ mod tests {
             let mut alive = false;
             for event in events {
                 let stop_finished = matches!(event, Event::StopFinished);
-                phase = match phase.on(event, Timestamp::UNIX_EPOCH) {
-                    Ok((next, effect)) => {
-                        match effect {
-                            Effect::Spawn => {
-                                prop_assert!(!alive);
-                                alive = true;
-                            }
-                            Effect::Route { .. } => routed = true,
-                            Effect::Stop { .. } => routed = false,
-                            Effect::Nothing => {}
+                if let Ok(effect) = phase.on(event, Timestamp::UNIX_EPOCH) {
+                    match effect {
+                        Effect::Spawn => {
+                            prop_assert!(!alive);
+                            alive = true;
                         }
-                        if stop_finished {
-                            alive = false;
-                        }
-                        next
+                        Effect::Route { .. } => routed = true,
+                        Effect::Stop { .. } => routed = false,
+                        Effect::Nothing => {}
                     }
-                    Err((unchanged, _)) => unchanged,
-                };
+                    if stop_finished {
+                        alive = false;
+                    }
+                }
                 prop_assert_eq!(routed, phase.is_ready());
                 prop_assert_eq!(alive, phase.is_active());
             }

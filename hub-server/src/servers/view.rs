@@ -7,7 +7,7 @@ use super::phase::Phase;
 
 /// A server at one moment. Cheap enough to clone for each reader.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// Where it is in its life.
     pub phase: Phase,
     /// What happened in the present or last start, oldest first; a late reader
@@ -16,13 +16,8 @@ pub struct View {
 }
 
 impl View {
-    /// A server that is not running, and about which nothing is known.
-    pub fn stopped() -> Self {
-        Self { phase: Phase::Stopped { last: None }, events: Vec::new() }
-    }
-
     /// When the present run was asked for.
-    pub fn started(&self) -> Option<Timestamp> {
+    pub(crate) fn started(&self) -> Option<Timestamp> {
         self.phase.since()
     }
 }

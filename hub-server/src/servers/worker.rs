@@ -55,14 +55,24 @@ impl Worker {
         inbox: mpsc::UnboundedReceiver<Command>,
         view: watch::Sender<View>,
     ) -> Self {
-        Self { shared, key, phase, inbox, view, job: None, next_look: Instant::now(), options: None }
+        Self {
+            shared,
+            key,
+            phase,
+            inbox,
+            view,
+            job: None,
+            next_look: Instant::now(),
+            options: None,
+        }
     }
 
     /// Works until the server is stopped or the hub is. When the hub stops, the
     /// server is left alone.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         if let Phase::Checking { state, since: _ } = &self.phase {
-            self.job = Some(launch::check(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+            self.job =
+                Some(launch::check(Arc::clone(&self.shared), self.key.clone(), state.clone()));
         }
         loop {
             let event = tokio::select! {
@@ -91,7 +101,10 @@ impl Worker {
             if let Some(event) = event {
                 self.apply(event);
             }
-            if !self.phase.is_active() && self.job.is_none() && self.shared.retire(&self.key, &self.inbox) {
+            if !self.phase.is_active()
+                && self.job.is_none()
+                && self.shared.retire(&self.key, &self.inbox)
+            {
                 return;
             }
         }
@@ -114,14 +127,9 @@ impl Worker {
     /// Takes one step of the state machine and performs its effect.
     fn apply(&mut self, event: Event) {
         let before = self.phase.name();
-        let phase = std::mem::replace(&mut self.phase, Phase::Stopped { last: None });
-        let effect = match phase.on(event, self.shared.clock.now()) {
-            Ok((phase, effect)) => {
-                self.phase = phase;
-                effect
-            }
-            Err((phase, refused)) => {
-                self.phase = phase;
+        let effect = match self.phase.on(event, self.shared.clock.now()) {
+            Ok(effect) => effect,
+            Err(refused) => {
                 tracing::debug!(server = %self.key, "ignored: {refused}");
                 return;
             }
@@ -133,7 +141,9 @@ impl Worker {
         // Effect first, announcement second: the browser follows "ready" at once,
         // and would otherwise meet the hub's page instead of its notebook.
         self.view.send_modify(|view| {
-            if matches!(self.phase, Phase::Starting { .. }) && !matches!(view.phase, Phase::Starting { .. }) {
+            if matches!(self.phase, Phase::Starting { .. })
+                && !matches!(view.phase, Phase::Starting { .. })
+            {
                 view.events.clear();
             }
             view.phase = self.phase.clone();
@@ -157,11 +167,13 @@ impl Worker {
                 let then = match &self.phase {
                     Phase::Stopping { then, .. } => then.clone(),
                     // The state machine asks for a stop in this phase only.
-                    Phase::Stopped { .. } | Phase::Checking { .. } | Phase::Starting { .. } | Phase::Ready { .. } => {
-                        Outcome::Requested
-                    }
+                    Phase::Stopped { .. }
+                    | Phase::Checking { .. }
+                    | Phase::Starting { .. }
+                    | Phase::Ready { .. } => Outcome::Requested,
                 };
-                self.job = Some(launch::stop(Arc::clone(&self.shared), self.key.clone(), state, then));
+                self.job =
+                    Some(launch::stop(Arc::clone(&self.shared), self.key.clone(), state, then));
             }
         }
         self.next_look = Instant::now() + self.pause();
@@ -195,7 +207,8 @@ impl Worker {
 
     fn look(&mut self) {
         if let Phase::Ready { state, .. } = &self.phase {
-            self.job = Some(launch::look(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+            self.job =
+                Some(launch::look(Arc::clone(&self.shared), self.key.clone(), state.clone()));
         }
         self.next_look = Instant::now() + self.pause();
     }
@@ -226,6 +239,9 @@ fn reason(phase: &Phase) -> String {
             Some(Failure { message, .. }) => format!(": {message}"),
             None => String::new(),
         },
-        Phase::Stopped { .. } | Phase::Checking { .. } | Phase::Starting { .. } | Phase::Ready { .. } => String::new(),
+        Phase::Stopped { .. }
+        | Phase::Checking { .. }
+        | Phase::Starting { .. }
+        | Phase::Ready { .. } => String::new(),
     }
 }

@@ -63,7 +63,8 @@ async fn conventions(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allow = response.headers().get(http::header::ALLOW).cloned();
-        let mut told = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
+        let mut told =
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
         if let Some(allow) = allow {
             told.headers_mut().insert(http::header::ALLOW, allow);
         }

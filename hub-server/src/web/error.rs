@@ -4,8 +4,8 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use hub_store::StoreError;
 use http::{HeaderValue, StatusCode, header};
+use hub_store::StoreError;
 use serde_json::json;
 
 use crate::servers::ServersError;
@@ -87,7 +87,9 @@ impl From<ServersError> for ApiError {
     fn from(error: ServersError) -> Self {
         match error {
             // Clients match these texts; the default server is the user's name alone.
-            ServersError::AlreadyRunning(key) => Self::bad_request(format!("{} is already running", label(&key))),
+            ServersError::AlreadyRunning(key) => {
+                Self::bad_request(format!("{} is already running", label(&key)))
+            }
             ServersError::Pending { key, pending } => {
                 Self::bad_request(format!("{} is pending {pending}", label(&key)))
             }
@@ -171,7 +173,10 @@ impl PageError {
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the database failed");
+        tracing::error!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "the database failed"
+        );
         let mut page = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The hub's database did not answer. Your running server is not affected.",

@@ -17,7 +17,10 @@ async fn health(State(hub): State<Arc<Hub>>) -> StatusCode {
     match hub.store.ping().await {
         Ok(()) => StatusCode::OK,
         Err(error) => {
-            tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the database does not answer");
+            tracing::error!(
+                error = &error as &(dyn std::error::Error + 'static),
+                "the database does not answer"
+            );
             StatusCode::SERVICE_UNAVAILABLE
         }
     }

@@ -40,7 +40,13 @@ pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next:
     };
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "same-origin");
-    if hub.https && hub.public_url.as_ref().and_then(url::Url::domain).is_some_and(|host| host != "localhost") {
+    if hub.https
+        && hub
+            .public_url
+            .as_ref()
+            .and_then(url::Url::domain)
+            .is_some_and(|host| host != "localhost")
+    {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     if is_static {
@@ -51,13 +57,18 @@ pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next:
     set(header::CACHE_CONTROL, "no-store");
     let report = format!("report-uri {hub_prefix}security/csp-report");
     if is_api {
-        set(header::CONTENT_SECURITY_POLICY, &format!("frame-ancestors 'none'; {report}; default-src 'none'"));
+        set(
+            header::CONTENT_SECURITY_POLICY,
+            &format!("frame-ancestors 'none'; {report}; default-src 'none'"),
+        );
     } else {
         // `form-action` is left out: browsers apply it to the redirect that
         // follows a sign-in form, too, which may lead to GitHub.
         set(
             header::CONTENT_SECURITY_POLICY,
-            &format!("frame-ancestors 'none'; {report}; default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"),
+            &format!(
+                "frame-ancestors 'none'; {report}; default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'"
+            ),
         );
         set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     }
@@ -68,7 +79,11 @@ pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next:
 }
 
 /// Renders a [`PageError`] that a handler left behind, for whoever is signed in.
-pub(crate) async fn error_pages(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+pub(crate) async fn error_pages(
+    State(hub): State<Arc<Hub>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let method = request.method().clone();
     let uri = request.uri().clone();
     let headers = request.headers().clone();
@@ -153,6 +168,9 @@ mod tests {
 
     #[test]
     fn tokens_in_paths_are_not_logged() {
-        assert_eq!(redacted("/hub/api/authorizations/token/abc"), "/hub/api/authorizations/[secret]");
+        assert_eq!(
+            redacted("/hub/api/authorizations/token/abc"),
+            "/hub/api/authorizations/[secret]"
+        );
     }
 }

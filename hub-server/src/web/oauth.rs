@@ -15,15 +15,15 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use hub_auth::{
-    ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Scope, ScopeName, Target,
-    TokenError, TokenHash, TokenRequest,
+    ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Scope,
+    ScopeName, Target, TokenError, TokenHash, TokenRequest,
     provider::{check_pkce, success_location},
 };
 use hub_store::{NewToken, OauthClient, OauthCode, Session, StoreError, TokenOwner};
 use jiff::SignedDuration;
+use minijinja::context;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use minijinja::context;
 
 use super::{
     error::{PageError, redirect},
@@ -57,7 +57,11 @@ struct Consent {
 }
 
 /// `GET /hub/api/oauth2/authorize`
-async fn authorize(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Result<Response, PageError> {
+async fn authorize(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    uri: Uri,
+) -> Result<Response, PageError> {
     let consent = match check(&hub, &visitor, &uri).await? {
         Ok(consent) => consent,
         Err(answer) => return Ok(answer),
@@ -97,17 +101,24 @@ async fn confirm(
     // cannot do without stays.
     let chosen: Vec<&str> = fields.all("scopes").collect();
     if !chosen.is_empty() {
-        consent.scopes.retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
+        consent
+            .scopes
+            .retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
     }
     grant(&hub, &consent).await
 }
 
 /// Whether the request is in order and this person may make it. The inner error
 /// is an answer that is no page of ours.
-async fn check(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Result<Consent, Response>, PageError> {
+async fn check(
+    hub: &Hub,
+    visitor: &Visitor,
+    uri: &Uri,
+) -> Result<Result<Consent, Response>, PageError> {
     visitor.require_user()?;
     let Some(session) = visitor.session.clone() else { return Err(PageError::not_found()) };
-    let refused = |error: AuthorizeError| match error {
+    let refused = |error: AuthorizeError| {
+        match error {
         AuthorizeError::ShowPage { message, .. } => Err(PageError::new(StatusCode::BAD_REQUEST, message)
             .hint("The server that sent you here is not known to this hub any more. Open it again from your home page.")
             .action("Home", hub.paths.home())),
@@ -115,6 +126,7 @@ async fn check(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Result<Consent
             Some(location) => Ok(Err(redirect(&location))),
             None => Err(PageError::new(StatusCode::BAD_REQUEST, error.to_string())),
         },
+    }
     };
     let request = match AuthorizeRequest::parse(Fields::of_query(uri).into_pairs()) {
         Ok(request) => request,
@@ -174,7 +186,8 @@ async fn needs_no_question(hub: &Hub, consent: &Consent) -> Result<bool, StoreEr
 async fn grant(hub: &Hub, consent: &Consent) -> Result<Response, PageError> {
     let code = hub_auth::random_code();
     let now = hub.clock.now();
-    let challenge = consent.request.challenge.as_ref().map(|challenge| challenge.as_str().to_owned());
+    let challenge =
+        consent.request.challenge.as_ref().map(|challenge| challenge.as_str().to_owned());
     hub.store
         .oauth()
         .insert_code(
@@ -230,7 +243,8 @@ async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
     let request = TokenRequest::parse(Fields::parse(body).into_pairs())?;
     let oauth = hub.store.oauth();
     let client = oauth.client(&request.client_id).await?.ok_or(TokenError::InvalidClient)?;
-    let secret = ApiToken::from_text(request.client_secret.expose_secret()).ok_or(TokenError::InvalidClient)?;
+    let secret = ApiToken::from_text(request.client_secret.expose_secret())
+        .ok_or(TokenError::InvalidClient)?;
     if !TokenHash::from(client.secret_hash).matches(&secret) {
         return Err(TokenError::InvalidClient.into());
     }

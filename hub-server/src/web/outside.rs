@@ -9,9 +9,7 @@ use axum::{
 use http::{Method, StatusCode, header};
 use hub_proxy::GatewayFailure;
 
-use super::{
-    error::{ApiError, PageError, redirect, redirect_with},
-};
+use super::error::{ApiError, PageError, redirect, redirect_with};
 use crate::hub::Hub;
 
 /// hub-contract 1.3: a GET outside the hub prefix is sent into it, which is where

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub_names::{ServerKey, ServerName, UserName};
+use hub_names::{ServerKey, UserName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -18,38 +18,38 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-'
 
 /// The hub's URL space, below one base URL.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     base: Arc<str>,
 }
 
 impl Paths {
     /// `base` starts and ends with `/`.
-    pub fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         Self { base: base.into() }
     }
 
     /// The base URL, `/` or `/jupyter/`.
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
     /// The prefix of everything the hub itself serves, `/hub/`.
-    pub fn hub(&self) -> String {
+    pub(crate) fn hub(&self) -> String {
         format!("{}hub/", self.base)
     }
 
     /// `rest` below the hub prefix.
-    pub fn in_hub(&self, rest: &str) -> String {
+    pub(crate) fn in_hub(&self, rest: &str) -> String {
         format!("{}hub/{rest}", self.base)
     }
 
     /// The sign-in page, which afterwards goes on to `next`.
-    pub fn login(&self, next: Option<&str>) -> String {
+    pub(crate) fn login(&self, next: Option<&str>) -> String {
         with_next(self.in_hub("login"), next)
     }
 
     /// The start of a sign-in with GitHub.
-    pub fn oauth_login(&self, provider: &str, next: Option<&str>) -> String {
+    pub(crate) fn oauth_login(&self, provider: &str, next: Option<&str>) -> String {
         let url = format!("{}?provider={}", self.in_hub("oauth_login"), quote(provider));
         match next {
             Some(next) => format!("{url}&next={}", quote(next)),
@@ -58,38 +58,38 @@ impl Paths {
     }
 
     /// The home page.
-    pub fn home(&self) -> String {
+    pub(crate) fn home(&self) -> String {
         self.in_hub("home")
     }
 
     /// The page that starts a server.
-    pub fn spawn(&self, key: &ServerKey, next: Option<&str>) -> String {
+    pub(crate) fn spawn(&self, key: &ServerKey, next: Option<&str>) -> String {
         with_next(format!("{}hub/spawn/{}", self.base, key_path(key)), next)
     }
 
     /// The page that watches a server start.
-    pub fn spawn_pending(&self, key: &ServerKey, next: Option<&str>) -> String {
+    pub(crate) fn spawn_pending(&self, key: &ServerKey, next: Option<&str>) -> String {
         with_next(format!("{}hub/spawn-pending/{}", self.base, key_path(key)), next)
     }
 
     /// The form target that stops a server.
-    pub fn stop(&self, key: &ServerKey) -> String {
+    pub(crate) fn stop(&self, key: &ServerKey) -> String {
         format!("{}hub/stop/{}", self.base, key_path(key))
     }
 
     /// The prefix under which a server is reached, `/user/ada/` or
     /// `/user/ada/lab/`.
-    pub fn server(&self, key: &ServerKey) -> String {
+    pub(crate) fn server(&self, key: &ServerKey) -> String {
         format!("{}user/{}/", self.base, key_path(key))
     }
 
     /// The user model in the REST API.
-    pub fn api_user(&self, user: &UserName) -> String {
+    pub(crate) fn api_user(&self, user: &UserName) -> String {
         format!("{}hub/api/users/{}", self.base, segment(user.as_str()))
     }
 
     /// A server in the REST API.
-    pub fn api_server(&self, key: &ServerKey) -> String {
+    pub(crate) fn api_server(&self, key: &ServerKey) -> String {
         let user = self.api_user(key.user());
         match key.server().is_default() {
             true => format!("{user}/server"),
@@ -98,23 +98,23 @@ impl Paths {
     }
 
     /// The progress stream of a server's start.
-    pub fn progress(&self, key: &ServerKey) -> String {
+    pub(crate) fn progress(&self, key: &ServerKey) -> String {
         format!("{}/progress", self.api_server(key))
     }
 
     /// Where the OAuth code of a server goes; a path, as JupyterHub registers it.
-    pub fn server_callback(&self, key: &ServerKey) -> String {
+    pub(crate) fn server_callback(&self, key: &ServerKey) -> String {
         format!("{}oauth_callback", self.server(key))
     }
 
     /// `path` as an absolute URL on `public`, or as it is without one.
-    pub fn absolute(&self, public: Option<&Url>, path: &str) -> String {
+    pub(crate) fn absolute(&self, public: Option<&Url>, path: &str) -> String {
         public.and_then(|url| url.join(path).ok()).map_or_else(|| path.to_owned(), String::from)
     }
 }
 
 /// The OAuth client id of a server, which is also the name of its cookie.
-pub fn client_id(key: &ServerKey) -> String {
+pub(crate) fn client_id(key: &ServerKey) -> String {
     let user = utf8_percent_encode(key.user().as_str(), CLIENT);
     match key.server().is_default() {
         true => format!("jupyterhub-user-{user}"),
@@ -125,29 +125,21 @@ pub fn client_id(key: &ServerKey) -> String {
 }
 
 /// One path segment, escaped as JupyterHub does.
-pub fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// A query value, escaped.
-pub fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     utf8_percent_encode(text, QUERY).to_string()
 }
 
 /// `url` with `next` in its query, when there is one.
-pub fn with_next(url: String, next: Option<&str>) -> String {
+pub(crate) fn with_next(url: String, next: Option<&str>) -> String {
     match next {
         Some(next) => format!("{url}?next={}", quote(next)),
         None => url,
     }
-}
-
-/// The server that the rest of a `/user/{name}/...` path means, if its first
-/// segment is one of the user's named servers.
-pub fn named_in(rest: &str, named: impl Fn(&ServerName) -> bool) -> Option<ServerName> {
-    let first = rest.trim_start_matches('/').split('/').next()?;
-    let decoded = percent_encoding::percent_decode_str(first).decode_utf8().ok()?;
-    decoded.parse().ok().filter(|name: &ServerName| !name.is_default() && named(name))
 }
 
 fn key_path(key: &ServerKey) -> String {
@@ -171,7 +163,10 @@ mod tests {
         let paths = Paths::new("/");
         assert_eq!(paths.server(&key("ada", "")), "/user/ada/");
         assert_eq!(paths.server(&key("al.ice+x@b", "second")), "/user/al.ice%2Bx@b/second/");
-        assert_eq!(paths.spawn(&key("ada", ""), Some("/user/ada/lab?x=1")), "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%3Fx%3D1");
+        assert_eq!(
+            paths.spawn(&key("ada", ""), Some("/user/ada/lab?x=1")),
+            "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%3Fx%3D1"
+        );
         assert_eq!(paths.progress(&key("ada", "lab")), "/hub/api/users/ada/servers/lab/progress");
         assert_eq!(Paths::new("/base/").login(None), "/base/hub/login");
     }

@@ -76,7 +76,11 @@ impl Visitor {
     }
 
     /// The signed-in person, if they hold `scope` on the server of `key`.
-    pub(crate) fn require_server(&self, scope: ScopeName, key: &ServerKey) -> Result<&User, PageError> {
+    pub(crate) fn require_server(
+        &self,
+        scope: ScopeName,
+        key: &ServerKey,
+    ) -> Result<&User, PageError> {
         let user = self.require_user()?;
         let scopes = self.hub.scopes_of_user(user);
         if scopes.has(scope, &Target::server(key)) {
@@ -88,6 +92,12 @@ impl Visitor {
             }
             Access::Filtered(_) | Access::All => Err(PageError::not_found()),
         }
+    }
+
+    /// The same browser after its session has ended.
+    pub(crate) fn signed_out(mut self) -> Self {
+        self.session = None;
+        self
     }
 
     /// Refuses a form that did not come from one of our pages.
@@ -154,7 +164,12 @@ impl Visitor {
     }
 
     /// As [`page`](Self::page), with a new XSRF token in any case.
-    pub(crate) fn page_with_fresh_xsrf(&self, status: StatusCode, name: &str, page: Value) -> Response {
+    pub(crate) fn page_with_fresh_xsrf(
+        &self,
+        status: StatusCode,
+        name: &str,
+        page: Value,
+    ) -> Response {
         let identity = self.identity();
         let token = xsrf::fresh(&self.hub, &identity);
         let mut response = self.render(status, name, &token, page);
@@ -180,8 +195,14 @@ impl Visitor {
         match self.hub.render.render(name, context! { ..page, ..common }) {
             Ok(html) => (status, Html(html)).into_response(),
             Err(error) => {
-                tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the page {name} could not be made");
-                (StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made; the hub's log tells why.")
+                tracing::error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "the page {name} could not be made"
+                );
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "This page could not be made; the hub's log tells why.",
+                )
                     .into_response()
             }
         }
@@ -193,7 +214,10 @@ impl Visitor {
 }
 
 /// Adds cookies to a response.
-pub(crate) fn set_cookies(response: &mut Response, cookies: impl IntoIterator<Item = Cookie<'static>>) {
+pub(crate) fn set_cookies(
+    response: &mut Response,
+    cookies: impl IntoIterator<Item = Cookie<'static>>,
+) {
     for cookie in cookies {
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
             response.headers_mut().append(header::SET_COOKIE, value);

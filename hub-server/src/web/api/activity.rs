@@ -59,7 +59,8 @@ pub(super) async fn report(
     let of_user = report.last_activity.as_deref().map(|text| moment(text, now)).transpose()?;
     let mut of_servers = Vec::new();
     for (server, entry) in &report.servers {
-        let unknown = || ApiError::bad_request(format!("No such server '{server}' for user {name}"));
+        let unknown =
+            || ApiError::bad_request(format!("No such server '{server}' for user {name}"));
         let server_name: ServerName = server.parse().map_err(|_| unknown())?;
         let key = ServerKey::new(name.clone(), server_name);
         if hub.store.servers().get(&key).await?.is_none() {

@@ -22,7 +22,10 @@ pub(super) async fn version() -> impl IntoResponse {
 }
 
 /// `GET /hub/api/info`
-pub(super) async fn info(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
+pub(super) async fn info(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+) -> Result<Json<Value>, ApiError> {
     caller.require(hub_auth::ScopeName::ReadHub, &hub_auth::Target::whole_hub())?;
     let ours = env!("CARGO_PKG_VERSION");
     let providers: Vec<&str> = hub.authenticators.iter().map(|one| one.provider()).collect();
@@ -37,7 +40,10 @@ pub(super) async fn info(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<
 
 /// `GET /hub/api/user`: whose token is this, and what may it do? Single-user
 /// servers let a person in by this answer.
-pub(super) async fn whoami(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
+pub(super) async fn whoami(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+) -> Result<Json<Value>, ApiError> {
     let mut body = match &caller.who {
         Who::User(user) => model::own(&hub, user, &caller).await?,
         Who::Service(name) => json!({

@@ -82,7 +82,9 @@ pub(super) fn server(
     record: Option<&ServerRecord>,
     caller: &Caller,
 ) -> Value {
-    let public = |path: &str| hub.public_url.as_ref().map(|_| hub.paths.absolute(hub.public_url.as_ref(), path));
+    let public = |path: &str| {
+        hub.public_url.as_ref().map(|_| hub.paths.absolute(hub.public_url.as_ref(), path))
+    };
     let url = hub.paths.server(key);
     let progress_url = hub.paths.progress(key);
     let started = view.started();
@@ -126,7 +128,12 @@ pub(super) fn time(at: Option<Timestamp>) -> Value {
     }))
 }
 
-async fn servers(hub: &Hub, user: &User, caller: &Caller, with_stopped: bool) -> Result<Value, StoreError> {
+async fn servers(
+    hub: &Hub,
+    user: &User,
+    caller: &Caller,
+    with_stopped: bool,
+) -> Result<Value, StoreError> {
     let active = hub.servers.active_of(&user.name);
     // Nothing of a user without servers needs the database.
     if active.is_empty() && !with_stopped {

@@ -57,14 +57,14 @@ async fn stream_of(hub: Arc<Hub>, caller: Caller, key: ServerKey) -> Result<Resp
             let view = hub.servers.view(&key).await?;
             let event = last_event(&hub, &key, &view)
                 .filter(|_| matches!(view.phase, Phase::Stopped { last: Some(Outcome::Failed(_)) }))
-                .ok_or_else(|| ApiError::bad_request(format!("{} is not starting...", label(&key))))?;
+                .ok_or_else(|| {
+                    ApiError::bad_request(format!("{} is not starting...", label(&key)))
+                })?;
             Body::from(line(&event))
         }
     };
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, body).into_response())
 }
 

@@ -36,32 +36,60 @@ type ApiResult = Result<Response, ApiError>;
 type HubState = State<Arc<Hub>>;
 
 /// `GET /hub/api/users/{user}/server`
-pub(super) async fn show_default(hub: HubState, caller: Caller, Path(user): Path<String>) -> ApiResult {
+pub(super) async fn show_default(
+    hub: HubState,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> ApiResult {
     look(&hub.0, &caller, &server_key(&user, "")?).await
 }
 
 /// `GET /hub/api/users/{user}/servers/{server}`
-pub(super) async fn show(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>) -> ApiResult {
+pub(super) async fn show(
+    hub: HubState,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+) -> ApiResult {
     look(&hub.0, &caller, &server_key(&user, &server)?).await
 }
 
 /// `POST /hub/api/users/{user}/server`
-pub(super) async fn start_default(hub: HubState, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult {
+pub(super) async fn start_default(
+    hub: HubState,
+    caller: Caller,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> ApiResult {
     begin(&hub.0, &caller, &server_key(&user, "")?, &body).await
 }
 
 /// `POST /hub/api/users/{user}/servers/{server}`
-pub(super) async fn start(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>, body: Bytes) -> ApiResult {
+pub(super) async fn start(
+    hub: HubState,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+    body: Bytes,
+) -> ApiResult {
     begin(&hub.0, &caller, &server_key(&user, &server)?, &body).await
 }
 
 /// `DELETE /hub/api/users/{user}/server`
-pub(super) async fn stop_default(hub: HubState, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult {
+pub(super) async fn stop_default(
+    hub: HubState,
+    caller: Caller,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> ApiResult {
     end(&hub.0, &caller, &server_key(&user, "")?, &body).await
 }
 
 /// `DELETE /hub/api/users/{user}/servers/{server}`
-pub(super) async fn stop(hub: HubState, caller: Caller, Path((user, server)): Path<(String, String)>, body: Bytes) -> ApiResult {
+pub(super) async fn stop(
+    hub: HubState,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+    body: Bytes,
+) -> ApiResult {
     end(&hub.0, &caller, &server_key(&user, &server)?, &body).await
 }
 
@@ -85,18 +113,26 @@ pub(super) async fn log_of_default(
         None => DEFAULT_LINES,
         Some(text) => text
             .parse::<usize>()
-            .map_err(|_| ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}")))?
+            .map_err(|_| {
+                ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}"))
+            })?
             .clamp(1, MAX_LINES),
     };
     let live = hub.servers.log(&key, lines).await.map_err(|error| {
-        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "a log could not be read");
+        tracing::error!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "a log could not be read"
+        );
         ApiError::new(StatusCode::BAD_GATEWAY, error.user_message())
     })?;
     let log = match live {
         Some(log) => log,
         // The container is gone; its last words were kept.
         None => last_words(&hub, &key).await?.ok_or_else(|| {
-            ApiError::new(StatusCode::NOT_FOUND, format!("{} is not running and left no log", label(&key)))
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                format!("{} is not running and left no log", label(&key)),
+            )
         })?,
     };
     Ok(Json(json!({ "log": log })))
@@ -130,7 +166,9 @@ async fn begin(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> Api
         Ok(Some(view)) => match &view.phase {
             Phase::Ready { .. } => Ok(created()),
             Phase::Stopped { last } => Err(failed(key, last.as_ref())),
-            Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => Ok(accepted()),
+            Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => {
+                Ok(accepted())
+            }
         },
         // Over before we looked: the store knows how it ended.
         Ok(None) => {
@@ -180,7 +218,9 @@ fn options(body: &Bytes) -> Result<Option<Value>, ApiError> {
 }
 
 fn failed(key: &ServerKey, last: Option<&Outcome>) -> ApiError {
-    let reason = last.and_then(Outcome::as_failure).map_or_else(|| "it was stopped".to_owned(), |failure| failure.message);
+    let reason = last
+        .and_then(Outcome::as_failure)
+        .map_or_else(|| "it was stopped".to_owned(), |failure| failure.message);
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         format!("Spawner failed to start {}: {reason}", label(key)),

@@ -9,7 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use hub_auth::{Access, ApiToken, Groups, Owner, Scope, ScopeName, ScopeSet, Target, resolve_token};
+use hub_auth::{
+    Access, ApiToken, Groups, Owner, Scope, ScopeName, ScopeSet, Target, resolve_token,
+};
 use hub_store::{NewToken, TokenOwner, TokenRecord, User};
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -73,15 +75,16 @@ pub(super) async fn create(
         None | Some(0) => None,
         Some(seconds @ 1..=LONGEST_SECONDS) => Some(now + SignedDuration::from_secs(seconds)),
         Some(_) => {
-            return Err(ApiError::bad_request(format!("expires_in must be from 1 to {LONGEST_SECONDS} seconds")));
+            return Err(ApiError::bad_request(format!(
+                "expires_in must be from 1 to {LONGEST_SECONDS} seconds"
+            )));
         }
     };
-    let note = wanted.note.unwrap_or_else(|| {
-        match caller.user().is_some_and(|own| own.id == user.id) {
+    let note =
+        wanted.note.unwrap_or_else(|| match caller.user().is_some_and(|own| own.id == user.id) {
             true => "Requested via api".to_owned(),
             false => format!("Requested via api by {}", caller.describe()),
-        }
-    });
+        });
     let token = ApiToken::generate();
     let record = hub
         .store
@@ -138,7 +141,12 @@ pub(super) async fn revoke(
 
 /// A new token may do what its owner may *and* what the token that asks for it
 /// may, nothing else (security B3).
-fn require_coverage(hub: &Hub, caller: &Caller, user: &User, scopes: &[String]) -> Result<(), ApiError> {
+fn require_coverage(
+    hub: &Hub,
+    caller: &Caller,
+    user: &User,
+    scopes: &[String],
+) -> Result<(), ApiError> {
     let held = hub.scopes_of_user(user);
     let owner = Owner::User(user.name.clone());
     let raw = scopes
@@ -180,7 +188,8 @@ async fn owner(hub: &Hub, caller: &Caller, scope: ScopeName, name: &str) -> Resu
 
 async fn find(hub: &Hub, user: &User, id: &str) -> Result<TokenRecord, ApiError> {
     let missing = || ApiError::new(StatusCode::NOT_FOUND, format!("No such token: {id}"));
-    let number: i64 = id.strip_prefix('a').and_then(|text| text.parse().ok()).ok_or_else(missing)?;
+    let number: i64 =
+        id.strip_prefix('a').and_then(|text| text.parse().ok()).ok_or_else(missing)?;
     let tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
     tokens.into_iter().find(|token| token.id.get() == number).ok_or_else(missing)
 }

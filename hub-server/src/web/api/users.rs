@@ -101,7 +101,11 @@ pub(super) async fn list(
             slice(users, &hub, wanted, name_contains.as_deref(), offset, limit)
         }
         (None, Some(_)) => {
-            let filter = UserFilter { name_contains: name_contains.clone(), offset: 0, limit: u64::from(u32::MAX) };
+            let filter = UserFilter {
+                name_contains: name_contains.clone(),
+                offset: 0,
+                limit: u64::from(u32::MAX),
+            };
             let users = hub.store.users().page(&filter).await?;
             slice(users, &hub, wanted, None, offset, limit)
         }
@@ -137,8 +141,8 @@ pub(super) async fn create_many(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     caller.require(ScopeName::AdminUsers, &Target::whole_hub())?;
-    let NewUsers { usernames, admin } =
-        request::json(&body)?.ok_or_else(|| ApiError::bad_request("Must specify at least one user to create"))?;
+    let NewUsers { usernames, admin } = request::json(&body)?
+        .ok_or_else(|| ApiError::bad_request("Must specify at least one user to create"))?;
     if usernames.is_empty() {
         return Err(ApiError::bad_request("Must specify at least one user to create"));
     }
@@ -186,7 +190,8 @@ pub(super) async fn show(
     let with_stopped = Fields::of_query(&uri)
         .get("include_stopped_servers")
         .is_some_and(|value| !matches!(value, "0" | "false"));
-    let body = model::user(&hub, &user, &caller, with_stopped).await?.ok_or_else(ApiError::not_found)?;
+    let body =
+        model::user(&hub, &user, &caller, with_stopped).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(body))
 }
 
@@ -223,16 +228,23 @@ pub(super) async fn change(
     let change: Change = request::json(&body)?
         .ok_or_else(|| ApiError::bad_request("The body must name what to change: name or admin"))?;
     if (user.admin || change.admin == Some(true)) && !holds_every_admin_scope(&caller) {
-        return Err(ApiError::forbidden("Only an administrator may change an administrator or make one"));
+        return Err(ApiError::forbidden(
+            "Only an administrator may change an administrator or make one",
+        ));
     }
     if let Some(raw) = change.name {
         let new = new_name(&hub, &raw)?;
         if new != user.name {
             if !hub.servers.active_of(&user.name).is_empty() {
-                return Err(ApiError::bad_request(format!("{} has a running server; stop it before the user is renamed", user.name)));
+                return Err(ApiError::bad_request(format!(
+                    "{} has a running server; stop it before the user is renamed",
+                    user.name
+                )));
             }
             if hub.store.users().by_name(&new).await?.is_some() {
-                return Err(ApiError::bad_request(format!("User {new} already exists, username must be unique")));
+                return Err(ApiError::bad_request(format!(
+                    "User {new} already exists, username must be unique"
+                )));
             }
             hub.store.users().rename(user.id, &new).await?;
             tracing::info!(user = %user.name, new = %new, by = %caller.describe(), "user renamed");
@@ -294,15 +306,17 @@ fn slice(
     let needle = name_contains.map(str::to_lowercase);
     let users: Vec<User> = users
         .into_iter()
-        .filter(|user| needle.as_ref().is_none_or(|text| user.name.as_str().to_lowercase().contains(text)))
+        .filter(|user| {
+            needle.as_ref().is_none_or(|text| user.name.as_str().to_lowercase().contains(text))
+        })
         .filter(|user| {
             let keys = hub.servers.active_of(&user.name);
             match state {
                 Some("active") => !keys.is_empty(),
                 Some("inactive") => keys.is_empty(),
-                Some("ready") => {
-                    keys.iter().any(|key| hub.servers.live(key).is_some_and(|view| view.phase.is_ready()))
-                }
+                Some("ready") => keys
+                    .iter()
+                    .any(|key| hub.servers.live(key).is_some_and(|view| view.phase.is_ready())),
                 _ => true,
             }
         })
@@ -322,14 +336,20 @@ fn page_url(hub: &Hub, uri: &Uri, headers: &HeaderMap, offset: u64, limit: u64) 
         }
     }
     query.append_pair("offset", &offset.to_string()).append_pair("limit", &limit.to_string());
-    format!("{}://{}{}?{}", browser.proto, browser.host, hub.paths.in_hub("api/users"), query.finish())
+    format!(
+        "{}://{}{}?{}",
+        browser.proto,
+        browser.host,
+        hub.paths.in_hub("api/users"),
+        query.finish()
+    )
 }
 
 fn number(query: &Fields, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = query.get(name) else { return Ok(None) };
-    let number: i64 = text
-        .parse()
-        .map_err(|_| ApiError::bad_request(format!("Invalid argument type, {name} must be an integer")))?;
+    let number: i64 = text.parse().map_err(|_| {
+        ApiError::bad_request(format!("Invalid argument type, {name} must be an integer"))
+    })?;
     Ok(Some(number.unsigned_abs()))
 }
 
@@ -338,7 +358,8 @@ async fn existing(hub: &Hub, name: &UserName) -> Result<User, ApiError> {
 }
 
 fn new_name(hub: &Hub, raw: &str) -> Result<UserName, ApiError> {
-    hub.normalise(raw).map_err(|error| ApiError::bad_request(format!("Invalid username: {raw:?}: {error}")))
+    hub.normalise(raw)
+        .map_err(|error| ApiError::bad_request(format!("Invalid username: {raw:?}: {error}")))
 }
 
 fn may_make_admins(caller: &Caller, admin: bool) -> Result<(), ApiError> {

@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// `GET /hub/home`
-pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+pub(super) async fn show(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
     let user = visitor.require_user()?;
     let key = ServerKey::default_of(user.name.clone());
     let view = hub.servers.view(&key).await?;

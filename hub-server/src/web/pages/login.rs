@@ -63,7 +63,9 @@ pub(super) async fn submit(
     if visitor.check_xsrf(given).is_err() {
         return Ok(again(StatusCode::FORBIDDEN, "Login form invalid or expired. Try again."));
     }
-    let Some(authenticator) = hub.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form)) else {
+    let Some(authenticator) =
+        hub.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form))
+    else {
         return Err(PageError::new(StatusCode::NOT_FOUND, "This hub has no sign-in by password.")
             .action("Sign in", hub.paths.login(next.as_deref())));
     };
@@ -92,7 +94,16 @@ pub(super) async fn submit(
 }
 
 /// `GET /hub/logout`
-pub(super) async fn sign_out(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+pub(super) async fn sign_out(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    // It is a plain link, so another site could make the browser follow it.
+    if visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return Err(PageError::new(StatusCode::FORBIDDEN, "Another site asked to sign you out.")
+            .action("Sign out", hub.paths.in_hub("logout"))
+            .action("Home", hub.paths.home()));
+    }
     session::end(&hub, visitor.headers()).await?;
     if let Some(session) = &visitor.session {
         tracing::info!(user = %session.user.name, "signed out");
@@ -105,9 +116,11 @@ pub(super) async fn sign_out(State(hub): State<Arc<Hub>>, visitor: Visitor) -> R
             Offer::Form => None,
         })
         .collect();
-    let anonymous = Visitor { session: None, ..visitor };
-    let mut response =
-        anonymous.page_with_fresh_xsrf(StatusCode::OK, "logout.html", context! { services => services });
+    let mut response = visitor.signed_out().page_with_fresh_xsrf(
+        StatusCode::OK,
+        "logout.html",
+        context! { services => services },
+    );
     set_cookies(
         &mut response,
         [
@@ -144,7 +157,10 @@ pub(super) async fn signed_in(
 }
 
 /// A cookie that makes the browser forget one.
-pub(super) fn gone(name: impl Into<std::borrow::Cow<'static, str>>, path: String) -> Cookie<'static> {
+pub(super) fn gone(
+    name: impl Into<std::borrow::Cow<'static, str>>,
+    path: String,
+) -> Cookie<'static> {
     let mut cookie = Cookie::new(name, "");
     cookie.set_path(path);
     cookie.set_max_age(cookie::time::Duration::ZERO);

@@ -49,7 +49,8 @@ pub(super) async fn begin(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let query = Fields::of_query(&uri);
-    let redirects = |one: &&Arc<dyn hub_auth::Authenticator>| matches!(one.offer(), Offer::Redirect { .. });
+    let redirects =
+        |one: &&Arc<dyn hub_auth::Authenticator>| matches!(one.offer(), Offer::Redirect { .. });
     let authenticator = match query.get("provider") {
         Some(provider) => hub.authenticator(provider).filter(redirects),
         None => hub.authenticators.iter().find(redirects),
@@ -103,7 +104,10 @@ pub(super) async fn finish(
         error_description: query.get("error_description").map(str::to_owned),
     };
     let state_id = callback.state_id().ok_or_else(|| {
-        sign_in::page(&hub, AuthError::Stale { reason: "the address has no state of a sign-in" }.into())
+        sign_in::page(
+            &hub,
+            AuthError::Stale { reason: "the address has no state of a sign-in" }.into(),
+        )
     })?;
     let name = cookie_name(&state_id);
     let pending = cookies(visitor.headers(), &name)

@@ -110,10 +110,9 @@ async fn answer(
     match &view.phase {
         // The route is about to be there.
         Phase::Ready { .. } => back_to_server(uri, &requested).await,
-        Phase::Starting { .. } | Phase::Checking { .. } | Phase::Stopping { .. } => Ok(redirect_with(
-            StatusCode::SEE_OTHER,
-            &hub.paths.spawn_pending(&key, Some(&requested)),
-        )),
+        Phase::Starting { .. } | Phase::Checking { .. } | Phase::Stopping { .. } => Ok(
+            redirect_with(StatusCode::SEE_OTHER, &hub.paths.spawn_pending(&key, Some(&requested))),
+        ),
         Phase::Stopped { last: Some(Outcome::Failed(_)) } => Ok(redirect_with(
             StatusCode::SEE_OTHER,
             &hub.paths.spawn_pending(&key, Some(&requested)),
@@ -131,10 +130,8 @@ async fn answer(
 
 /// Sends the browser to the server again, and counts how often.
 async fn back_to_server(uri: &Uri, requested: &str) -> Result<Response, PageError> {
-    let count: u32 = Fields::of_query(uri)
-        .get("redirects")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let count: u32 =
+        Fields::of_query(uri).get("redirects").and_then(|text| text.parse().ok()).unwrap_or(0);
     if count >= MOST_REDIRECTS {
         return Err(PageError::new(StatusCode::INTERNAL_SERVER_ERROR, "Redirect loop detected.")
             .hint("The server is up, but requests to it come back to the hub. Stop it and start it again.")

@@ -39,43 +39,86 @@ pub(super) async fn own(hub: HubState, visitor: Visitor, uri: Uri) -> PageResult
 }
 
 /// `GET /hub/spawn/{user}`
-pub(super) async fn default_server(hub: HubState, visitor: Visitor, Path(user): Path<String>, uri: Uri) -> PageResult {
+pub(super) async fn default_server(
+    hub: HubState,
+    visitor: Visitor,
+    Path(user): Path<String>,
+    uri: Uri,
+) -> PageResult {
     show(&hub.0, &visitor, &page_key(&user, "")?, &uri).await
 }
 
 /// `GET /hub/spawn/{user}/{server}`
-pub(super) async fn named(hub: HubState, visitor: Visitor, Path((user, server)): Path<(String, String)>, uri: Uri) -> PageResult {
+pub(super) async fn named(
+    hub: HubState,
+    visitor: Visitor,
+    Path((user, server)): Path<(String, String)>,
+    uri: Uri,
+) -> PageResult {
     show(&hub.0, &visitor, &page_key(&user, &server)?, &uri).await
 }
 
 /// `POST /hub/spawn`
-pub(super) async fn own_submit(hub: HubState, visitor: Visitor, uri: Uri, body: Bytes) -> PageResult {
+pub(super) async fn own_submit(
+    hub: HubState,
+    visitor: Visitor,
+    uri: Uri,
+    body: Bytes,
+) -> PageResult {
     let key = ServerKey::default_of(visitor.require_user()?.name.clone());
     submit(&hub.0, &visitor, &key, &uri, &body).await
 }
 
 /// `POST /hub/spawn/{user}`
-pub(super) async fn default_server_submit(hub: HubState, visitor: Visitor, Path(user): Path<String>, uri: Uri, body: Bytes) -> PageResult {
+pub(super) async fn default_server_submit(
+    hub: HubState,
+    visitor: Visitor,
+    Path(user): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> PageResult {
     submit(&hub.0, &visitor, &page_key(&user, "")?, &uri, &body).await
 }
 
 /// `POST /hub/spawn/{user}/{server}`
-pub(super) async fn named_submit(hub: HubState, visitor: Visitor, Path((user, server)): Path<(String, String)>, uri: Uri, body: Bytes) -> PageResult {
+pub(super) async fn named_submit(
+    hub: HubState,
+    visitor: Visitor,
+    Path((user, server)): Path<(String, String)>,
+    uri: Uri,
+    body: Bytes,
+) -> PageResult {
     submit(&hub.0, &visitor, &page_key(&user, &server)?, &uri, &body).await
 }
 
 /// `GET /hub/spawn-pending/{user}`
-pub(super) async fn pending_default(hub: HubState, visitor: Visitor, Path(user): Path<String>, uri: Uri) -> PageResult {
+pub(super) async fn pending_default(
+    hub: HubState,
+    visitor: Visitor,
+    Path(user): Path<String>,
+    uri: Uri,
+) -> PageResult {
     pending(&hub.0, &visitor, &page_key(&user, "")?, &uri).await
 }
 
 /// `GET /hub/spawn-pending/{user}/{server}`
-pub(super) async fn pending_named(hub: HubState, visitor: Visitor, Path((user, server)): Path<(String, String)>, uri: Uri) -> PageResult {
+pub(super) async fn pending_named(
+    hub: HubState,
+    visitor: Visitor,
+    Path((user, server)): Path<(String, String)>,
+    uri: Uri,
+) -> PageResult {
     pending(&hub.0, &visitor, &page_key(&user, &server)?, &uri).await
 }
 
 /// `POST /hub/stop/{user}`: what the stop button does without script.
-pub(super) async fn stop_default(hub: HubState, visitor: Visitor, Path(user): Path<String>, uri: Uri, body: Bytes) -> PageResult {
+pub(super) async fn stop_default(
+    hub: HubState,
+    visitor: Visitor,
+    Path(user): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> PageResult {
     let hub = hub.0;
     let key = page_key(&user, "")?;
     visitor.require_server(ScopeName::DeleteServers, &key)?;
@@ -109,7 +152,13 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
     start(hub, key, next.as_deref()).await
 }
 
-async fn submit(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri, body: &Bytes) -> PageResult {
+async fn submit(
+    hub: &Hub,
+    visitor: &Visitor,
+    key: &ServerKey,
+    uri: &Uri,
+    body: &Bytes,
+) -> PageResult {
     visitor.require_server(ScopeName::StartServers, key)?;
     require_account(hub, key).await?;
     let fields = Fields::parse(body);
@@ -146,7 +195,8 @@ async fn pending(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> Pa
     match &view.phase {
         Phase::Ready { .. } => Ok(redirect(&next.unwrap_or_else(|| hub.paths.server(key)))),
         Phase::Stopping { then, .. } if !matches!(then, Outcome::Failed(_)) => {
-            let page = context! { server => server, start_url => hub.paths.spawn(key, next.as_deref()) };
+            let page =
+                context! { server => server, start_url => hub.paths.spawn(key, next.as_deref()) };
             Ok(visitor.page(StatusCode::OK, "stop_pending.html", page))
         }
         Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => {
@@ -163,12 +213,20 @@ async fn pending(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> Pa
         Phase::Stopped { last: Some(Outcome::Failed(failure)) } => {
             Ok(failed(hub, visitor, key, failure, next.as_deref()))
         }
-        Phase::Stopped { .. } => Ok(not_running(hub, visitor, key, &view, next.as_deref(), StatusCode::OK)),
+        Phase::Stopped { .. } => {
+            Ok(not_running(hub, visitor, key, &view, next.as_deref(), StatusCode::OK))
+        }
     }
 }
 
 /// The page of a start that did not succeed, with what is known about why.
-fn failed(hub: &Hub, visitor: &Visitor, key: &ServerKey, failure: &Failure, next: Option<&str>) -> Response {
+fn failed(
+    hub: &Hub,
+    visitor: &Visitor,
+    key: &ServerKey,
+    failure: &Failure,
+    next: Option<&str>,
+) -> Response {
     let page = context! {
         server => context! { name => key.server().as_str(), url => hub.paths.server(key) },
         start_url => hub.paths.spawn(key, next),
