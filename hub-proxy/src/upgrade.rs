@@ -44,7 +44,7 @@ pub fn is_websocket<B>(request: &Request<B>) -> bool {
 
 /// Writes `Connection` and `Upgrade` for the next hop.
 ///
-/// To be called after [`strip_hop_by_hop`](crate::headers::strip_hop_by_hop),
+/// To be called after [`strip_hop_by_hop`],
 /// which has removed this hop's.
 pub fn renew(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -340,6 +340,25 @@ async fn hb_02_ws_13_other_upgrades_are_ordinary_requests() {
 }
 
 #[tokio::test]
+async fn u_02_the_time_limit_for_request_heads_does_not_touch_a_tunnel() {
+    let mut listen = listen();
+    listen.header_read_timeout = Duration::from_millis(100);
+    let target = echo().await;
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let (mut socket, _) = open(&proxy, None).await;
+    next(&mut socket).await;
+    soon(socket.send(Message::text("before"))).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("before"));
+
+    let mut dawdling = proxy.connect().await;
+    dawdling.send("GET /").await;
+    dawdling.gone().await;
+
+    soon(socket.send(Message::text("after"))).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("after"));
+}
+
+#[tokio::test]
 async fn ws_12_tunnels_leave_nothing_behind() {
     let proxy = Running::to(echo().await).await;
     for _ in 0..50 {

@@ -75,7 +75,8 @@ pub(super) async fn serve<S, B>(
             let response = service.oneshot(request).await?;
             // A tunnel stays busy until it ends.
             let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            let end = (!tunnel).then_some(RequestEnd(phase));
+            // Lazily: a guard that is made and not kept ends the request at once.
+            let end = (!tunnel).then(|| RequestEnd(phase));
             Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _end: end }))
         }
     });

@@ -104,16 +104,21 @@ impl ClientStream {
     }
 }
 
+impl Transport {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.phase.abort.load(Ordering::Relaxed) {
-            let socket = match &self.transport {
-                Transport::Plain(socket) => socket,
-                #[cfg(feature = "tls")]
-                Transport::Tls(stream) => stream.get_ref().0,
-            };
             // Failing means the socket is gone already.
-            let _ = socket.set_zero_linger();
+            let _ = self.transport.socket().set_zero_linger();
         }
     }
 }
