@@ -41,7 +41,6 @@ pub use reference::{ImageReference, InvalidReference};
 pub use volume::VolumeSummary;
 
 pub(crate) use container::{Inspected, InspectedState};
-pub(crate) use events::{Happening, Moment};
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -152,11 +151,7 @@ impl Engine {
     }
 
     /// Performs a call that changes nothing, again if the connection breaks.
-    async fn read<T, F>(
-        &self,
-        action: &'static str,
-        call: impl Fn() -> F,
-    ) -> Result<T, EngineError>
+    async fn read<T, F>(&self, action: &'static str, call: impl Fn() -> F) -> Result<T, EngineError>
     where
         F: Future<Output = Result<T, bollard::errors::Error>>,
     {

@@ -123,10 +123,8 @@ impl Environment {
         if settings.disable_user_config {
             set("JUPYTERHUB_DISABLE_USER_CONFIG", "1".to_owned());
         }
-        let bytes = [
-            ("MEM_LIMIT", settings.memory_limit),
-            ("MEM_GUARANTEE", settings.memory_guarantee),
-        ];
+        let bytes =
+            [("MEM_LIMIT", settings.memory_limit), ("MEM_GUARANTEE", settings.memory_guarantee)];
         for (name, bytes) in bytes {
             if let Some(bytes) = bytes {
                 set(name, bytes.to_string());

@@ -7,6 +7,11 @@ use crate::limits::MemoryLimit;
 /// What the kernel's out-of-memory killer and `kill -9` look like from outside.
 const KILLED: i64 = 137;
 
+/// What shells, and the init process in a container, say of a command that is
+/// not there, or that may not be executed.
+const NOT_FOUND: i64 = 127;
+const NOT_EXECUTABLE: i64 = 126;
+
 /// How a server ended, and the last it said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -45,6 +50,14 @@ impl Exit {
             ),
             (None, _) if self.code == KILLED => "Your server was killed.".to_owned(),
             (None, _) if self.code == 0 => "Your server stopped by itself.".to_owned(),
+            (None, _) if self.code == NOT_FOUND => {
+                "Your server could not run: the image has no such command (exit code 127)."
+                    .to_owned()
+            }
+            (None, _) if self.code == NOT_EXECUTABLE => {
+                "Your server could not run: its command may not be executed (exit code 126)."
+                    .to_owned()
+            }
             (None, _) => format!("Your server stopped with exit code {}.", self.code),
         }
     }
@@ -56,12 +69,8 @@ mod tests {
 
     #[test]
     fn spn_27_running_out_of_memory_is_said_with_the_limit() {
-        let exit = Exit {
-            code: 137,
-            oom_killed: true,
-            memory_limit: Some(1 << 30),
-            ..Exit::default()
-        };
+        let exit =
+            Exit { code: 137, oom_killed: true, memory_limit: Some(1 << 30), ..Exit::default() };
         assert!(exit.summary().contains("memory limit of 1 GiB was reached"), "{exit:?}");
         let killed = Exit { oom_killed: false, ..exit.clone() };
         assert!(killed.summary().contains("most likely"), "{}", killed.summary());

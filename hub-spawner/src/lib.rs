@@ -1,11 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "test-util")]
+pub mod conformance;
+#[cfg(feature = "docker")]
+pub mod docker;
 #[cfg(feature = "docker")]
 pub mod engine;
 
 mod environment;
 mod error;
 mod exit;
+#[cfg(feature = "test-util")]
+pub mod fake;
 mod invalid_config;
 mod limits;
 #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "used by the Docker spawner"))]

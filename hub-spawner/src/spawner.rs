@@ -27,11 +27,7 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`SpawnError::ImageUnavailable`], [`SpawnError::TimedOut`], or that the
     /// backend is in trouble.
-    async fn prepare(
-        &self,
-        request: &StartRequest,
-        progress: &Progress,
-    ) -> Result<(), SpawnError> {
+    async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
         let _ = (request, progress);
         Ok(())
     }

@@ -38,7 +38,10 @@ impl From<Value> for SavedState {
     fn from(value: Value) -> Self {
         match value {
             Value::Object(fields) => Self(fields),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
             | Value::Array(_) => Self::default(),
         }
     }

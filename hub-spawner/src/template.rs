@@ -42,7 +42,10 @@ impl Template {
                 .filter(|(name, _)| !name.contains('{'))
                 .ok_or(InvalidTemplate::Unbalanced)?;
             let field = fields.iter().find(|field| **field == name).ok_or_else(|| {
-                InvalidTemplate::UnknownField(name.to_owned(), format!("{{{}}}", fields.join("}, {")))
+                InvalidTemplate::UnknownField(
+                    name.to_owned(),
+                    format!("{{{}}}", fields.join("}, {")),
+                )
             })?;
             parts.push(Part::Text(std::mem::take(&mut plain)));
             parts.push(Part::Field(field));
@@ -51,6 +54,12 @@ impl Template {
         plain.push_str(rest);
         parts.push(Part::Text(plain));
         Ok(Self { parts })
+    }
+
+    /// Whether `field` occurs in it.
+    #[cfg(feature = "docker")]
+    pub(crate) fn uses(&self, field: &str) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Field(name) if *name == field))
     }
 
     /// The text with each field replaced by what `value` says.

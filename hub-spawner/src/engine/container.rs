@@ -127,11 +127,8 @@ impl Engine {
     /// The last `tail` lines a container printed; `None` if there is no such
     /// container.
     pub async fn logs(&self, id: &str, tail: usize) -> Result<Option<String>, EngineError> {
-        let options = LogsOptionsBuilder::new()
-            .stdout(true)
-            .stderr(true)
-            .tail(&tail.to_string())
-            .build();
+        let options =
+            LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail.to_string()).build();
         let lines = async {
             let mut text = Vec::new();
             let mut parts = std::pin::pin!(self.docker.logs(id, Some(options)));
@@ -180,7 +177,8 @@ impl Engine {
         body: ContainerCreateBody,
     ) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let call = self.docker.create_container(Some(options), body);
+        // Boxed: the body makes this future larger than all the others together.
+        let call = Box::pin(self.docker.create_container(Some(options), body));
         Ok(self.change("create a container", call).await?.id)
     }
 
@@ -226,9 +224,7 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
             .into_iter()
             .collect(),
         state: state(found.state.unwrap_or_default()),
-        addresses: addresses
-            .filter_map(|(network, end)| Some((network, address(end)?)))
-            .collect(),
+        addresses: addresses.filter_map(|(network, end)| Some((network, address(end)?))).collect(),
         published: published
             .filter_map(|(port, bindings)| {
                 // An IPv4 and an IPv6 binding of the same port may both be there.

@@ -28,7 +28,8 @@ impl Engine {
         labels: &Labels,
         since: Option<Moment>,
     ) -> impl Stream<Item = Result<Happening, EngineError>> + '_ {
-        let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let wanted: Vec<String> =
+            labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let filters: HashMap<&str, Vec<String>> = HashMap::from([
             ("type", vec!["container".to_owned()]),
             ("event", actions.iter().map(|&action| action.to_owned()).collect()),

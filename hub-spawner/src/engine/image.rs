@@ -93,10 +93,8 @@ impl Engine {
         image: &ImageReference,
         mut on_progress: impl FnMut(PullEvent),
     ) -> Result<(), EngineError> {
-        let options = CreateImageOptionsBuilder::new()
-            .from_image(image.name())
-            .tag(image.version())
-            .build();
+        let options =
+            CreateImageOptionsBuilder::new().from_image(image.name()).tag(image.version()).build();
         let mut lines = std::pin::pin!(self.docker.create_image(Some(options), None, None));
         while let Some(line) = lines.next().await {
             let line = line.map_err(|cause| self.failed("pull an image", cause))?;
@@ -130,8 +128,7 @@ impl Engine {
             options = options.pull("true");
         }
         let body = bollard::body_full(context);
-        let mut lines =
-            std::pin::pin!(self.docker.build_image(options.build(), None, Some(body)));
+        let mut lines = std::pin::pin!(self.docker.build_image(options.build(), None, Some(body)));
         while let Some(line) = lines.next().await {
             let line = line.map_err(|cause| self.failed("build an image", cause))?;
             let text = line.stream.or(line.status).unwrap_or_default();

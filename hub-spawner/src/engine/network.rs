@@ -34,9 +34,8 @@ impl Engine {
         // The daemon's filter also finds names that merely contain the text.
         let filters = HashMap::from([("name", vec![name])]);
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-        let all = self
-            .read("list networks", || self.docker.list_networks(Some(options.clone())))
-            .await?;
+        let all =
+            self.read("list networks", || self.docker.list_networks(Some(options.clone()))).await?;
         Ok(all.into_iter().map(network).filter(|network| network.name == name).collect())
     }
 

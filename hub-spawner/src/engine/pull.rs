@@ -91,8 +91,7 @@ impl PullMeter {
         let (mut done, mut all) = (0.0, 0.0);
         for layer in self.layers.values() {
             let weight = layer.total.map_or(mean, |total| total as f64);
-            let share =
-                DOWNLOAD_SHARE * layer.downloaded + (1.0 - DOWNLOAD_SHARE) * layer.unpacked;
+            let share = DOWNLOAD_SHARE * layer.downloaded + (1.0 - DOWNLOAD_SHARE) * layer.unpacked;
             done += weight * share;
             all += weight;
         }

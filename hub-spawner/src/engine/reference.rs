@@ -87,7 +87,8 @@ fn is_name(name: &str) -> bool {
     // As the daemon: the first part is a registry if it looks like a host.
     if name.contains('/') && (first.contains(['.', ':']) || first == "localhost") {
         parts.next();
-        let host = first.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
+        let host = first.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && first.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
         return host && parts.all(is_path_part);
     }
     parts.all(is_path_part)

@@ -20,9 +20,8 @@ impl Engine {
     /// All volumes that carry every one of `labels`.
     pub async fn volumes(&self, labels: &Labels) -> Result<Vec<VolumeSummary>, EngineError> {
         let options = ListVolumesOptionsBuilder::new().filters(&label_filters(labels)).build();
-        let found = self
-            .read("list volumes", || self.docker.list_volumes(Some(options.clone())))
-            .await?;
+        let found =
+            self.read("list volumes", || self.docker.list_volumes(Some(options.clone()))).await?;
         Ok(found.volumes.unwrap_or_default().into_iter().map(summary).collect())
     }
 

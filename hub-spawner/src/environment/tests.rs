@@ -29,10 +29,7 @@ fn request(server: &str) -> StartRequest {
 
 fn shown(request: &StartRequest, settings: &ServerSettings) -> String {
     let variables = Environment::variables(request, settings).unwrap();
-    variables
-        .iter()
-        .map(|(name, value)| format!("{name}={}\n", value.expose_secret()))
-        .collect()
+    variables.iter().map(|(name, value)| format!("{name}={}\n", value.expose_secret())).collect()
 }
 
 #[test]

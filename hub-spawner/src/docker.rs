@@ -1,0 +1,436 @@
+//! Servers as Docker containers on one host.
+//!
+//! [`DockerSpawner`] tells the story; the decisions are in the files below:
+//! what a container is called, what it is made of, how it is reached.
+
+mod address;
+mod blueprint;
+mod command;
+mod config;
+mod container;
+mod error;
+mod image;
+mod labels;
+mod object_name;
+mod volume;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use hub_names::ServerKey;
+use tokio::{sync::mpsc, time::Instant};
+use url::Url;
+
+pub use command::{CommandLine, InvalidCommand};
+pub use config::{DockerConfig, PullPolicy};
+
+use crate::{
+    Exit, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
+    engine::{Engine, EngineError, Inspected, InspectedState},
+    log_text,
+};
+use blueprint::{Blueprint, Reach};
+use error::{image_error, spawn_error};
+use image::Images;
+
+/// How long a container may be without an address after its start (SPN-19).
+const ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a removed container may still be there (SPN-23).
+const GONE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at a container that is about to change.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The events that end a server, or may have.
+const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill"];
+
+/// Runs each server in a container of its own.
+///
+/// A container that ends is kept until [`Spawner::stop`] removes it: the daemon's
+/// `AutoRemove` would take away its last words and the reason of its end
+/// (SPN-27, SPN-33).
+#[derive(Debug)]
+pub struct DockerSpawner {
+    engine: Engine,
+    blueprint: Blueprint,
+    images: Images,
+    /// The last event seen, in the daemon's time; the next watch begins there.
+    seen: AtomicI64,
+}
+
+impl DockerSpawner {
+    /// Connects to the daemon and makes sure that the servers' network is there.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Rejected`] if the configuration makes no sense or the
+    /// network's name is ambiguous (XT-7), [`SpawnError::Unreachable`] with
+    /// advice if there is no daemon.
+    pub async fn connect(config: DockerConfig) -> Result<Self, SpawnError> {
+        let blueprint = Blueprint::read(&config).map_err(|error| SpawnError::Rejected {
+            what: format!("the setting {}", error.key),
+            reason: error.reason,
+        })?;
+        let engine = Engine::connect(config.host.as_deref())
+            .await
+            .map_err(|error| spawn_error("connect", error))?;
+        if blueprint.has_own_network() {
+            let labels = labels::of_network(&blueprint.deployment);
+            engine
+                .ensure_network(&blueprint.network, &labels)
+                .await
+                .map_err(|error| spawn_error("find or make the network", error))?;
+        }
+        Ok(Self { engine, blueprint, images: Images::default(), seen: AtomicI64::new(0) })
+    }
+
+    /// The connection it works with.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Makes the container for `request` and returns its id, name and hash.
+    async fn create(&self, request: &StartRequest) -> Result<Created, SpawnError> {
+        let key = &request.key;
+        let binds = volume::ensure(&self.engine, &self.blueprint, key).await?;
+        let command = self.command().await?;
+        let (body, spec_hash) = container::create_body(&self.blueprint, request, binds, command)?;
+
+        let mut name = self.blueprint.names.container(key);
+        if let Some(there) = self.inspect(&name).await? {
+            if !labels::is_of_deployment(&there.labels, &self.blueprint.deployment) {
+                return Err(SpawnError::NameTaken { name });
+            }
+            if !labels::is_of_server(&there.labels, &self.blueprint.deployment, key) {
+                // Names of servers are lower-cased (SPN-6), so `Lab` and `lab`
+                // would meet here.
+                name = self.blueprint.names.unmistakable(key);
+            }
+        }
+        let made = match self.engine.create_container(&name, body.clone()).await {
+            // It may or may not exist now: look before another try (API-5).
+            Err(error) if error.is_uncertain() => match self.find(key).await?.into_iter().next() {
+                Some(id) => Ok(id),
+                None => self.engine.create_container(&name, body).await,
+            },
+            answer => answer,
+        };
+        match made {
+            Ok(id) => Ok(Created { id, name, spec_hash }),
+            Err(EngineError::Conflict { .. }) => Err(SpawnError::NameTaken { name }),
+            // Only the image can be missing here.
+            Err(error @ EngineError::NotFound { .. }) => {
+                Err(image_error(&self.blueprint.image.to_string(), error))
+            }
+            Err(error) => Err(spawn_error("create the container", error)),
+        }
+    }
+
+    /// What to run, where the image alone does not say it (SPN-16).
+    async fn command(&self) -> Result<Option<Vec<String>>, SpawnError> {
+        let blueprint = &self.blueprint;
+        let mut command = match (&blueprint.command, blueprint.args.as_slice()) {
+            (None, []) => return Ok(None),
+            (Some(command), _) => command.clone(),
+            (None, _) => {
+                let image = blueprint.image.to_string();
+                let command = self
+                    .engine
+                    .image_command(&image)
+                    .await
+                    .map_err(|error| spawn_error("look at the image", error))?;
+                if command.is_empty() {
+                    return Err(SpawnError::Rejected {
+                        what: "args without cmd".to_owned(),
+                        reason: format!("the image {image} has no command to add them to"),
+                    });
+                }
+                command
+            }
+        };
+        command.extend(blueprint.args.iter().cloned());
+        Ok(Some(command))
+    }
+
+    /// Starts a container and waits until it has an address.
+    async fn launch(&self, id: &str) -> Result<Url, SpawnError> {
+        self.engine
+            .start_container(id)
+            .await
+            .map_err(|error| spawn_error("start the container", error))?;
+        self.address(id).await
+    }
+
+    /// Where a running container is reached. The address may be missing for a
+    /// moment after the start (SPN-19).
+    async fn address(&self, id: &str) -> Result<Url, SpawnError> {
+        let deadline = Instant::now() + ADDRESS_DEADLINE;
+        loop {
+            let Some(found) = self.inspect(id).await? else {
+                return Err(SpawnError::Backend {
+                    action: "keep the container",
+                    hint: Some("the container was removed while it was starting"),
+                    source: "the container is gone".into(),
+                });
+            };
+            if let InspectedState::Exited { .. } = found.state {
+                return Err(SpawnError::Exited(self.exit(&found).await?));
+            }
+            match address::of(&found, &self.blueprint) {
+                Ok(url) => return Ok(url),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(SpawnError::Backend {
+                        action: "find the container's address",
+                        hint: Some(match self.blueprint.reach {
+                            Reach::Network => "the container got no address in its network",
+                            Reach::Published(_) | Reach::Host(_) => {
+                                "the container's port was not published"
+                            }
+                        }),
+                        source: error.into(),
+                    });
+                }
+                Err(_) => tokio::time::sleep(LOOK_PAUSE).await,
+            }
+        }
+    }
+
+    /// How a container ended, with its last words.
+    async fn exit(&self, found: &Inspected) -> Result<Exit, SpawnError> {
+        let (code, oom_killed, error) = match &found.state {
+            InspectedState::Exited { code, oom_killed, error } => {
+                (*code, *oom_killed, error.clone())
+            }
+            InspectedState::Created => (0, false, Some("it was never started".to_owned())),
+            InspectedState::Running | InspectedState::Removing => (0, false, None),
+        };
+        let log = self
+            .engine
+            .logs(&found.id, log_text::TAIL_LINES)
+            .await
+            .map_err(|error| spawn_error("read the log", error))?
+            .unwrap_or_default();
+        Ok(Exit {
+            code,
+            oom_killed,
+            error,
+            log_tail: log_text::tail(&log, log_text::TAIL_LINES, log_text::TAIL_BYTES),
+            memory_limit: found.memory_limit,
+        })
+    }
+
+    /// Ids of the containers of `key`. More than one only if a hub was killed at
+    /// a bad moment.
+    async fn find(&self, key: &ServerKey) -> Result<Vec<String>, SpawnError> {
+        let labels = labels::of_server(&self.blueprint.deployment, key);
+        let found = self
+            .engine
+            .containers(&labels)
+            .await
+            .map_err(|error| spawn_error("look for the server", error))?;
+        Ok(found.into_iter().map(|container| container.id).collect())
+    }
+
+    /// The container of `key`: the remembered one if it is still there and
+    /// theirs, else the one that carries their labels.
+    async fn current(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+    ) -> Result<Option<Inspected>, SpawnError> {
+        if let Some(id) = state.text(OBJECT_ID)
+            && let Some(found) = self.inspect(id).await?
+            && labels::is_of_server(&found.labels, &self.blueprint.deployment, key)
+        {
+            return Ok(Some(found));
+        }
+        match self.find(key).await?.first() {
+            Some(id) => self.inspect(id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<Inspected>, SpawnError> {
+        self.engine.inspect(id).await.map_err(|error| spawn_error("look at the server", error))
+    }
+
+    /// Removes a container and waits until its name is free (SPN-23).
+    async fn remove(&self, id: &str) -> Result<(), SpawnError> {
+        let failed = |error| spawn_error("remove the container", error);
+        let deadline = Instant::now() + GONE_DEADLINE;
+        self.engine.remove_container(id, true).await.map_err(failed)?;
+        while self.engine.inspect(id).await.map_err(failed)?.is_some() {
+            if Instant::now() >= deadline {
+                let what = "removing the container";
+                return Err(SpawnError::TimedOut { what, after: GONE_DEADLINE });
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+/// Names in the saved state that JupyterHub's Docker spawner uses as well.
+const OBJECT_ID: &str = "object_id";
+const OBJECT_NAME: &str = "object_name";
+const SPEC_HASH: &str = "spec_hash";
+
+struct Created {
+    id: String,
+    name: String,
+    spec_hash: String,
+}
+
+#[async_trait]
+impl Spawner for DockerSpawner {
+    async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
+        container::check_options(&request.options)?;
+        self.images.ensure(&self.engine, &self.blueprint, progress).await
+    }
+
+    async fn start(
+        &self,
+        request: &StartRequest,
+        progress: &Progress,
+    ) -> Result<Started, SpawnError> {
+        container::check_options(&request.options)?;
+        for leftover in self.find(&request.key).await? {
+            progress.report(55, "Removing a container that was left over");
+            self.remove(&leftover).await?;
+        }
+        progress.report(60, "Creating the container");
+        let created = self.create(request).await?;
+        progress.report(70, "Starting the container");
+        match self.launch(&created.id).await {
+            Ok(url) => {
+                progress.report(80, "The container runs; waiting for the server in it");
+                let state = SavedState::default()
+                    .with(OBJECT_ID, created.id)
+                    .with(OBJECT_NAME, created.name)
+                    .with(SPEC_HASH, created.spec_hash);
+                Ok(Started { url, state })
+            }
+            Err(error) => {
+                // The first error is the one to tell. What cannot be removed
+                // now is found by its labels and replaced by the next start.
+                let _ = self.remove(&created.id).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn probe(&self, key: &ServerKey, state: &SavedState) -> Result<Liveness, SpawnError> {
+        let Some(found) = self.current(key, state).await? else {
+            return Ok(Liveness::Missing);
+        };
+        match found.state {
+            InspectedState::Removing => Ok(Liveness::Missing),
+            InspectedState::Created | InspectedState::Exited { .. } => {
+                Ok(Liveness::Exited(self.exit(&found).await?))
+            }
+            InspectedState::Running => match self.address(&found.id).await {
+                Ok(url) => Ok(Liveness::Running { url }),
+                Err(SpawnError::Exited(exit)) => Ok(Liveness::Exited(exit)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    async fn stop(
+        &self,
+        key: &ServerKey,
+        _state: &SavedState,
+        mode: StopMode,
+    ) -> Result<(), SpawnError> {
+        // By labels alone: all containers of the server have to go, not only
+        // the remembered one.
+        for id in self.find(key).await? {
+            let ended = match mode {
+                StopMode::Graceful => {
+                    self.engine.stop_container(&id, self.blueprint.stop_timeout).await
+                }
+                StopMode::Now => self.engine.kill(&id).await,
+            };
+            ended.map_err(|error| spawn_error("stop the container", error))?;
+            if self.blueprint.remove {
+                self.remove(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn log(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        lines: usize,
+    ) -> Result<Option<String>, SpawnError> {
+        let Some(found) = self.current(key, state).await? else {
+            return Ok(None);
+        };
+        let raw = self
+            .engine
+            .logs(&found.id, lines)
+            .await
+            .map_err(|error| spawn_error("read the log", error))?;
+        Ok(raw.map(|raw| log_text::tail(&raw, lines, log_text::LOG_BYTES)))
+    }
+
+    async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
+        let labels = labels::of_servers(&self.blueprint.deployment);
+        // One nanosecond later, so that the last event is not told again.
+        let since = Some(self.seen.load(Ordering::Relaxed)).filter(|seen| *seen > 0);
+        let happenings = self.engine.happenings(NOTICED, &labels, since.map(|seen| seen + 1));
+        let mut happenings = std::pin::pin!(happenings);
+        loop {
+            let next = tokio::select! {
+                () = notices.closed() => return Ok(()),
+                next = happenings.next() => next,
+            };
+            let Some(happening) = next else { return Ok(()) };
+            let happening = happening.map_err(|error| spawn_error("report events", error))?;
+            if let Some(key) = labels::server_key(&happening.labels)
+                && notices.send(key).await.is_err()
+            {
+                return Ok(());
+            }
+            self.seen.fetch_max(happening.at, Ordering::Relaxed);
+        }
+    }
+
+    async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
+        if let Reach::Host(_) = self.blueprint.reach {
+            return Ok(Some(Ipv4Addr::LOCALHOST.into()));
+        }
+        let network = self
+            .engine
+            .network(&self.blueprint.network)
+            .await
+            .map_err(|error| spawn_error("look at the network", error))?;
+        Ok(network.and_then(|network| network.gateway))
+    }
+
+    async fn found(&self) -> Result<Vec<ServerKey>, SpawnError> {
+        let labels = labels::of_servers(&self.blueprint.deployment);
+        let found = self
+            .engine
+            .containers(&labels)
+            .await
+            .map_err(|error| spawn_error("look for servers", error))?;
+        let mut keys: Vec<ServerKey> =
+            found.iter().filter_map(|container| labels::server_key(&container.labels)).collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    fn kind(&self) -> &'static str {
+        "docker"
+    }
+}

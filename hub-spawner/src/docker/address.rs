@@ -1,0 +1,104 @@
+//! An inspected container -> where the hub reaches it. Pure (SPN-18).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use url::Url;
+
+use super::blueprint::{Blueprint, Reach};
+use crate::engine::Inspected;
+
+/// The base URL of a container's server, without a path.
+///
+/// # Errors
+///
+/// What is missing, as text; it may come a moment later (SPN-19).
+pub(super) fn of(found: &Inspected, blueprint: &Blueprint) -> Result<Url, String> {
+    let port = blueprint.settings.port;
+    let address = match blueprint.reach {
+        Reach::Host(ip) => SocketAddr::new(ip, port),
+        Reach::Network => {
+            let network = &blueprint.network;
+            let ip = found.addresses.get(network).ok_or_else(|| {
+                format!("container {} has no address in network {network}", found.name)
+            })?;
+            SocketAddr::new(*ip, port)
+        }
+        Reach::Published(_) => {
+            let published = found.published.get(&format!("{port}/tcp")).ok_or_else(|| {
+                format!("port {port} of container {} is not published", found.name)
+            })?;
+            let ip = if published.ip().is_unspecified() {
+                blueprint.daemon.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            } else {
+                published.ip()
+            };
+            SocketAddr::new(ip, published.port())
+        }
+    };
+    Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{
+        docker::DockerConfig,
+        engine::{InspectedState, Labels},
+    };
+
+    fn container(ip: &str, published: &str) -> Inspected {
+        let network = "jupyterhub-network".to_owned();
+        Inspected {
+            id: "0".to_owned(),
+            name: "jupyter-ada".to_owned(),
+            labels: Labels::new(),
+            state: InspectedState::Running,
+            addresses: ip.parse().map(|ip| HashMap::from([(network, ip)])).unwrap_or_default(),
+            published: published
+                .parse()
+                .map(|at| HashMap::from([("8888/tcp".to_owned(), at)]))
+                .unwrap_or_default(),
+            memory_limit: None,
+        }
+    }
+
+    fn blueprint(change: impl FnOnce(&mut DockerConfig)) -> Blueprint {
+        let mut config = DockerConfig::new("lab");
+        change(&mut config);
+        Blueprint::read(&config).unwrap()
+    }
+
+    #[test]
+    fn spn_18_in_a_network_the_containers_own_address_counts() {
+        let blueprint = blueprint(|_| {});
+        let url = of(&container("172.18.0.3", ""), &blueprint).unwrap();
+        assert_eq!(url.as_str(), "http://172.18.0.3:8888/");
+        let url = of(&container("fd00::3", ""), &blueprint).unwrap();
+        assert_eq!(url.as_str(), "http://[fd00::3]:8888/");
+        let error = of(&container("", "127.0.0.1:49153"), &blueprint).unwrap_err();
+        assert!(error.contains("jupyterhub-network"), "{error}");
+    }
+
+    #[test]
+    fn spn_18_a_published_port_is_reached_at_the_host() {
+        let local = blueprint(|config| config.network = "bridge".to_owned());
+        let url = of(&container("172.17.0.2", "127.0.0.1:49153"), &local).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:49153/");
+        let remote = blueprint(|config| {
+            config.use_internal_ip = Some(false);
+            config.host = Some("tcp://192.0.2.7:2375".to_owned());
+        });
+        let url = of(&container("", "0.0.0.0:49153"), &remote).unwrap();
+        assert_eq!(url.as_str(), "http://192.0.2.7:49153/");
+        assert!(of(&container("172.17.0.2", ""), &local).is_err());
+    }
+
+    #[test]
+    fn a_server_in_the_hosts_network_is_at_its_own_port() {
+        let host = blueprint(|config| config.network = "host".to_owned());
+        let url = of(&container("", ""), &host).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8888/");
+    }
+}

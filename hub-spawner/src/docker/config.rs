@@ -1,0 +1,267 @@
+//! How an operator sets up the Docker spawner.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{blueprint::Blueprint, command::CommandLine};
+use crate::{InvalidConfig, MemoryLimit};
+
+/// Capabilities of Docker's default set that a notebook server does without:
+/// raw sockets, device nodes, the audit log, changed roots, file capabilities
+/// and ports below 1024. The others stay, since images that change the owner of
+/// a home directory or the user they run as need them.
+const DROPPED_CAPABILITIES: &[&str] =
+    &["AUDIT_WRITE", "MKNOD", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"];
+
+/// How servers run as containers. Only `image` has to be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default = "DockerConfig::without_image", deny_unknown_fields)]
+pub struct DockerConfig {
+    /// Where the daemon listens: `unix://`, `tcp://` or `http://`. Default: the
+    /// local socket. The environment is not looked at.
+    pub host: Option<String>,
+    /// Tells what this hub made from what other hubs at the same daemon made.
+    /// Default `hub`. Changing it abandons all running servers.
+    pub deployment: String,
+    /// The image servers run from, `[host[:port]/]path[:tag][@digest]`.
+    pub image: String,
+    /// The command, as text or list. Default: the image's own. The entry point of
+    /// the image is never touched.
+    pub cmd: Option<CommandLine>,
+    /// Arguments added to `cmd`, or to the image's command.
+    pub args: CommandLine,
+    /// The network servers are in; made if it does not exist. Default
+    /// `jupyterhub-network`.
+    pub network: String,
+    /// What is mounted where: volume name or absolute host path to path in the
+    /// container. Both may use `{username}`, `{raw_username}`, `{servername}`,
+    /// `{raw_servername}`, `{prefix}` and `{imagename}`. Default: the volume
+    /// `jupyterhub-user-{username}` at `notebook_dir`.
+    pub volumes: Option<BTreeMap<String, String>>,
+    /// The server's root directory; may use `{username}` (not escaped). Default
+    /// `/home/jovyan/work`; empty: whatever the image does.
+    pub notebook_dir: String,
+    /// The page a server opens with, such as `/lab`.
+    pub default_url: Option<String>,
+    /// Begins the names of containers. Default `jupyter`.
+    pub prefix: String,
+    /// How containers are called; fields as in `volumes`. Default
+    /// `{prefix}-{username}`, for named servers `{prefix}-{username}--{servername}`.
+    pub name_template: Option<String>,
+    /// The port servers listen on inside their container. Default 8888.
+    pub port: u16,
+    /// Whether servers are reached at their address in the network, rather than
+    /// at a port of the host. Default: yes, unless `network` is `bridge` or `host`.
+    pub use_internal_ip: Option<bool>,
+    /// The host's address at which ports are published, if they are. Default
+    /// `127.0.0.1`.
+    pub host_ip: IpAddr,
+    /// When the image is pulled. Default `ifnotpresent`.
+    pub pull_policy: PullPolicy,
+    /// Memory of one server: bytes, or a number and `K`, `M`, `G` or `T`. Default
+    /// `1G`; `none` for no limit.
+    #[serde(deserialize_with = "memory_or_none")]
+    pub mem_limit: Option<MemoryLimit>,
+    /// Processors of one server, such as `1.5`. Default: no limit.
+    pub cpu_limit: Option<f64>,
+    /// Processes and threads of one server. Default 4096.
+    pub pids_limit: u32,
+    /// Variables for servers; they have the last word over all others.
+    pub environment: BTreeMap<String, SecretString>,
+    /// Whether a container is removed when its server is stopped. Default true.
+    /// The files in volumes stay in either case.
+    pub remove: bool,
+    /// Whether servers log in detail.
+    pub debug: bool,
+    /// Whether servers ignore the user's own Jupyter configuration.
+    pub disable_user_config: bool,
+    /// Capabilities taken from servers beyond those Docker never gives.
+    pub drop_capabilities: Vec<String>,
+    /// How long a pull may take. Default 1800.
+    pub pull_timeout_seconds: u64,
+    /// How long a server may take to end when asked. Default 10.
+    pub stop_timeout_seconds: u64,
+    /// Size at which a container's log file is rotated. Default 10 MiB.
+    pub log_max_bytes: u64,
+    /// How many log files are kept per container. Default 3.
+    pub log_max_files: u32,
+}
+
+/// When the image is pulled. Written in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Before each start.
+    Always,
+    /// When the daemon does not have it.
+    #[default]
+    IfNotPresent,
+    /// Never; a missing image is an error before anything is created.
+    Never,
+    /// Never, and nobody looks whether it is there.
+    Skip,
+}
+
+impl DockerConfig {
+    /// The defaults, with this image.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::without_image() }
+    }
+
+    /// Checks all settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, with its key.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        Blueprint::read(self).map(drop)
+    }
+
+    fn without_image() -> Self {
+        Self {
+            host: None,
+            deployment: "hub".to_owned(),
+            image: String::new(),
+            cmd: None,
+            args: CommandLine::default(),
+            network: "jupyterhub-network".to_owned(),
+            volumes: None,
+            notebook_dir: "/home/jovyan/work".to_owned(),
+            default_url: None,
+            prefix: "jupyter".to_owned(),
+            name_template: None,
+            port: 8888,
+            use_internal_ip: None,
+            host_ip: Ipv4Addr::LOCALHOST.into(),
+            pull_policy: PullPolicy::default(),
+            mem_limit: Some(MemoryLimit::from_bytes(1 << 30)),
+            cpu_limit: None,
+            pids_limit: 4096,
+            environment: BTreeMap::new(),
+            remove: true,
+            debug: false,
+            disable_user_config: false,
+            drop_capabilities: DROPPED_CAPABILITIES.iter().map(|&name| name.to_owned()).collect(),
+            pull_timeout_seconds: 30 * 60,
+            stop_timeout_seconds: 10,
+            log_max_bytes: 10 << 20,
+            log_max_files: 3,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PullPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.to_ascii_lowercase().as_str() {
+            "always" => Ok(Self::Always),
+            "ifnotpresent" => Ok(Self::IfNotPresent),
+            "never" => Ok(Self::Never),
+            "skip" => Ok(Self::Skip),
+            _ => {
+                Err(de::Error::unknown_variant(&text, &["always", "ifnotpresent", "never", "skip"]))
+            }
+        }
+    }
+}
+
+/// An amount of memory, or the word `none`: a file format without null needs a
+/// way to switch the default off.
+fn memory_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<MemoryLimit>, D::Error> {
+    struct Amount;
+
+    impl de::Visitor<'_> for Amount {
+        type Value = Option<MemoryLimit>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an amount of memory, such as \"1G\", or \"none\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.eq_ignore_ascii_case("none") {
+                return Ok(None);
+            }
+            text.parse().map(Some).map_err(E::custom)
+        }
+
+        fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Self::Value, E> {
+            self.visit_str(&bytes.to_string())
+        }
+
+        fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Self::Value, E> {
+            self.visit_str(&bytes.to_string())
+        }
+    }
+
+    deserializer.deserialize_any(Amount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<DockerConfig, String> {
+        let config: DockerConfig = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        config.validate().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_the_image_has_to_be_set() {
+        let config = read(r#"{"image": "lab"}"#).unwrap();
+        assert_eq!((config.network.as_str(), config.port), ("jupyterhub-network", 8888));
+        assert_eq!(config.mem_limit, Some(MemoryLimit::from_bytes(1 << 30)));
+        assert!(config.remove);
+        assert!(read("{}").unwrap_err().starts_with("image: "));
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_named() {
+        let rows = [
+            (r#"{"image": "lab", "iamge": "x"}"#, "unknown field `iamge`"),
+            (r#"{"image": "Lab Four"}"#, "image: "),
+            (r#"{"image": "lab", "deployment": "a b"}"#, "deployment: "),
+            (r#"{"image": "lab", "network": ""}"#, "network: "),
+            (r#"{"image": "lab", "network": "none"}"#, "network: "),
+            (r#"{"image": "lab", "name_template": "{user}"}"#, "name_template: "),
+            (r#"{"image": "lab", "volumes": {"{nope}": "/x"}}"#, "volumes: "),
+            (r#"{"image": "lab", "volumes": {"v": "x"}}"#, "volumes: "),
+            (r#"{"image": "lab", "volumes": {"../v": "/x"}}"#, "volumes: "),
+            (r#"{"image": "lab", "volumes": {"a:b": "/x"}}"#, "volumes: "),
+            (r#"{"image": "lab", "notebook_dir": "/{nope}"}"#, "notebook_dir: "),
+            (r#"{"image": "lab", "default_url": "{"}"#, "default_url: "),
+            (r#"{"image": "lab", "mem_limit": "1g"}"#, "amount of memory"),
+            (r#"{"image": "lab", "cpu_limit": 0}"#, "cpu_limit: "),
+            (r#"{"image": "lab", "pids_limit": 0}"#, "pids_limit: "),
+            (r#"{"image": "lab", "port": 0}"#, "port: "),
+            (r#"{"image": "lab", "pull_policy": "maybe"}"#, "unknown variant `maybe`"),
+            (r#"{"image": "lab", "cmd": "a 'b"}"#, "not closed"),
+            (r#"{"image": "lab", "environment": {"A=B": "c"}}"#, "environment: "),
+            (r#"{"image": "lab", "log_max_files": 0}"#, "log_max_files: "),
+        ];
+        for (json, complaint) in rows {
+            let said = read(json).unwrap_err();
+            assert!(said.contains(complaint), "{json}: {said}");
+        }
+    }
+
+    #[test]
+    fn words_are_read_in_any_case_and_limits_can_be_switched_off() {
+        let config =
+            read(r#"{"image": "lab", "pull_policy": "IfNotPresent", "mem_limit": "none"}"#);
+        let config = config.unwrap();
+        assert_eq!((config.pull_policy, config.mem_limit), (PullPolicy::IfNotPresent, None));
+    }
+
+    #[test]
+    fn values_of_variables_are_not_printed() {
+        let config = read(r#"{"image": "lab", "environment": {"KEY": "hush"}}"#).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Request and blueprint -> the body of a create-container call. Pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    blueprint::{Blueprint, Reach},
+    labels,
+};
+use crate::{Environment, SpawnError, StartRequest};
+
+/// The period that a processor limit is counted in, in microseconds: Docker's
+/// default.
+const CPU_PERIOD: i64 = 100_000;
+
+/// When the host runs out of memory, a server is a better victim than the hub
+/// or the daemon (SPN-27).
+const OOM_SCORE_ADJUSTMENT: i64 = 500;
+
+/// Variables that are new with each start and say nothing about the container.
+const FRESH_EACH_TIME: &[&str] = &["JUPYTERHUB_API_TOKEN=", "JPY_API_TOKEN="];
+
+/// Refuses options that only a later configuration could allow.
+///
+/// # Errors
+///
+/// [`SpawnError::Rejected`] if the user asks for an image: nobody may as long as
+/// there is no list of allowed ones.
+pub(super) fn check_options(options: &Value) -> Result<(), SpawnError> {
+    match options.get("image") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err(SpawnError::Rejected {
+            what: "choosing an image".to_owned(),
+            reason: "this hub runs one image for everybody".to_owned(),
+        }),
+    }
+}
+
+/// The body that creates the container, and the hash of what it asks for.
+///
+/// # Errors
+///
+/// [`SpawnError::Rejected`] if a template of the environment makes no sense.
+pub(super) fn create_body(
+    blueprint: &Blueprint,
+    request: &StartRequest,
+    binds: Vec<String>,
+    command: Option<Vec<String>>,
+) -> Result<(ContainerCreateBody, String), SpawnError> {
+    let variables = Environment::variables(request, &blueprint.settings).map_err(|error| {
+        SpawnError::Rejected { what: format!("the setting {}", error.key), reason: error.reason }
+    })?;
+    let env =
+        variables.iter().map(|(name, value)| format!("{name}={}", value.expose_secret())).collect();
+    let mut body = ContainerCreateBody {
+        image: Some(blueprint.image.to_string()),
+        cmd: command,
+        env: Some(env),
+        exposed_ports: Some(vec![port(blueprint)]),
+        host_config: Some(host_config(blueprint, binds)),
+        ..ContainerCreateBody::default()
+    };
+    let spec_hash = spec_hash(&body);
+    let labels = labels::for_container(&blueprint.deployment, &request.key, &spec_hash);
+    body.labels = Some(labels.into_iter().collect());
+    Ok((body, spec_hash))
+}
+
+/// What the container may use and do (SPN-17, SPN-37).
+fn host_config(blueprint: &Blueprint, binds: Vec<String>) -> HostConfig {
+    let memory = blueprint.settings.memory_limit.and_then(|bytes| i64::try_from(bytes).ok());
+    let quota = blueprint.settings.cpu_limit.map(|count| (count * CPU_PERIOD as f64) as i64);
+    HostConfig {
+        binds: Some(binds),
+        memory,
+        // Equal to memory: no swap on top, so that a limit is a limit (API-4).
+        memory_swap: memory,
+        cpu_period: quota.map(|_| CPU_PERIOD),
+        cpu_quota: quota,
+        pids_limit: Some(blueprint.pids_limit.into()),
+        network_mode: Some(blueprint.network.clone()),
+        port_bindings: match blueprint.reach {
+            Reach::Published(ip) => {
+                // Without a host port the daemon chooses one (SPN-20).
+                let binding = PortBinding { host_ip: Some(ip.to_string()), host_port: None };
+                Some(HashMap::from([(port(blueprint), Some(vec![binding]))]))
+            }
+            Reach::Network | Reach::Host(_) => None,
+        },
+        privileged: Some(false),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        cap_drop: Some(blueprint.drop_capabilities.clone()),
+        // Something has to reap what kernels leave behind.
+        init: Some(true),
+        oom_score_adj: Some(OOM_SCORE_ADJUSTMENT),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), blueprint.log_max_bytes.to_string()),
+                ("max-file".to_owned(), blueprint.log_max_files.to_string()),
+            ])),
+        }),
+        // Only the hub starts servers: one that it stopped must stay stopped.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        auto_remove: Some(false),
+        ..HostConfig::default()
+    }
+}
+
+fn port(blueprint: &Blueprint) -> String {
+    format!("{}/tcp", blueprint.settings.port)
+}
+
+/// A hash of what a container is made of, by which a later start tells whether
+/// an old container is what it wants (SPN-11).
+fn spec_hash(body: &ContainerCreateBody) -> String {
+    let mut body = body.clone();
+    if let Some(env) = &mut body.env {
+        env.retain(|line| !FRESH_EACH_TIME.iter().any(|name| line.starts_with(name)));
+    }
+    let value = serde_json::to_value(&body).expect("a body is always JSON");
+    let mut text = String::new();
+    write_sorted(&value, &mut text);
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// JSON with the fields of objects in order: the maps of the body have none.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            text.push('{');
+            for (name, value) in fields {
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                write_sorted(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_sorted(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            text.push_str(&value.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use hub_names::ServerKey;
+use secrecy::SecretString;
+
+use super::*;
+use crate::{HubLinks, docker::DockerConfig};
+
+fn request(token: &str) -> StartRequest {
+    StartRequest {
+        key: ServerKey::default_of("ada".parse().unwrap()),
+        api_token: SecretString::from(token),
+        links: HubLinks {
+            service_prefix: "/user/ada/".to_owned(),
+            client_id: "jupyterhub-user-ada".to_owned(),
+            ..HubLinks::default()
+        },
+        access_scopes: vec![],
+        admin_access: false,
+        options: Value::Null,
+    }
+}
+
+fn made(change: impl FnOnce(&mut DockerConfig), token: &str) -> (ContainerCreateBody, String) {
+    let mut config = DockerConfig::new("lab:4");
+    change(&mut config);
+    let blueprint = Blueprint::read(&config).unwrap();
+    let binds = vec!["jupyterhub-user-ada:/home/jovyan/work:rw".to_owned()];
+    create_body(&blueprint, &request(token), binds, None).unwrap()
+}
+
+#[test]
+fn spn_37_a_container_is_locked_down_and_bounded() {
+    let (mut body, _) = made(|config| config.cpu_limit = Some(1.5), "t");
+    body.env = None;
+    let mut labels: Vec<_> = body.labels.take().unwrap().into_keys().collect();
+    labels.sort();
+    assert_eq!(
+        labels,
+        ["hub.deployment", "hub.kind", "hub.server", "hub.spec-hash", "hub.user", "hub.version"]
+    );
+    // A value, not the body: its fields come in order.
+    let body = serde_json::to_value(body).unwrap();
+    insta::with_settings!({sort_maps => true}, {
+        insta::assert_json_snapshot!(body, @r#"
+        {
+          "ExposedPorts": {
+            "8888/tcp": {}
+          },
+          "HostConfig": {
+            "AutoRemove": false,
+            "Binds": [
+              "jupyterhub-user-ada:/home/jovyan/work:rw"
+            ],
+            "CapDrop": [
+              "AUDIT_WRITE",
+              "MKNOD",
+              "NET_BIND_SERVICE",
+              "NET_RAW",
+              "SETFCAP",
+              "SETPCAP",
+              "SYS_CHROOT"
+            ],
+            "CpuPeriod": 100000,
+            "CpuQuota": 150000,
+            "Init": true,
+            "LogConfig": {
+              "Config": {
+                "max-file": "3",
+                "max-size": "10485760"
+              },
+              "Type": "json-file"
+            },
+            "Memory": 1073741824,
+            "MemorySwap": 1073741824,
+            "NetworkMode": "jupyterhub-network",
+            "OomScoreAdj": 500,
+            "PidsLimit": 4096,
+            "Privileged": false,
+            "RestartPolicy": {
+              "Name": "no"
+            },
+            "SecurityOpt": [
+              "no-new-privileges"
+            ]
+          },
+          "Image": "lab:4"
+        }
+        "#);
+    });
+}
+
+#[test]
+fn spn_20_a_published_port_binds_the_hosts_address_only() {
+    let (body, _) = made(|config| config.network = "bridge".to_owned(), "t");
+    let ports = serde_json::to_value(body.host_config.unwrap().port_bindings).unwrap();
+    assert_eq!(ports, serde_json::json!({"8888/tcp": [{"HostIp": "127.0.0.1"}]}));
+}
+
+#[test]
+fn spn_11_the_hash_changes_with_the_specification_and_not_with_the_token() {
+    let (_, hash) = made(|_| {}, "one");
+    assert_eq!(hash, made(|_| {}, "two").1);
+    assert_ne!(hash, made(|config| config.image = "lab:5".to_owned(), "one").1);
+    assert_ne!(hash, made(|config| config.mem_limit = None, "one").1);
+    let with_variable = |config: &mut DockerConfig| {
+        config.environment.insert("A".to_owned(), SecretString::from("b"));
+    };
+    assert_ne!(hash, made(with_variable, "one").1);
+}
+
+#[test]
+fn c11_the_token_is_in_the_environment_and_nowhere_else() {
+    let (mut body, _) = made(|_| {}, "s3cr3t");
+    let env = body.env.take().unwrap();
+    assert!(env.contains(&"JUPYTERHUB_API_TOKEN=s3cr3t".to_owned()));
+    assert!(!serde_json::to_string(&body).unwrap().contains("s3cr3t"));
+}
+
+#[test]
+fn b4_users_may_not_choose_an_image_where_there_is_no_list() {
+    for options in ["{}", "null", r#"{"image": null}"#, r#"{"profile": "x"}"#] {
+        let options: Value = serde_json::from_str(options).unwrap();
+        assert!(check_options(&options).is_ok(), "{options}");
+    }
+    for options in [r#"{"image": "evil"}"#, r#"{"image": ["lab:4"]}"#, r#"{"image": ""}"#] {
+        let options: Value = serde_json::from_str(options).unwrap();
+        assert!(matches!(check_options(&options), Err(SpawnError::Rejected { .. })), "{options}");
+    }
+}

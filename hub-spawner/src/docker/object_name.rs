@@ -1,0 +1,256 @@
+//! Whose server it is -> what its container and volumes are called. Pure.
+
+use std::fmt::Write;
+
+use hub_names::ServerKey;
+use sha2::{Digest, Sha256};
+
+use crate::{InvalidConfig, engine::ImageReference, template::Template};
+
+/// Fields of the templates for names and volumes (deployment contract, 2.2).
+pub(super) const FIELDS: &[&str] =
+    &["username", "raw_username", "servername", "raw_servername", "prefix", "imagename"];
+
+/// As JupyterHub's Docker spawner.
+const DEFAULT_TEMPLATE: &str = "{prefix}-{username}";
+const NAMED_TEMPLATE: &str = "{prefix}-{username}--{servername}";
+
+/// A container's name is also a host name, whose labels end at 63 characters.
+const LONGEST_NAME: usize = 63;
+
+/// `---` and eight hexadecimal digits.
+const MARK_LENGTH: usize = 11;
+
+/// How containers are called, and what templates are filled with.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    default: Template,
+    named: Template,
+    prefix: String,
+    image: String,
+}
+
+impl Names {
+    /// Reads the templates and tries them on a few names.
+    ///
+    /// # Errors
+    ///
+    /// If a template is malformed, makes a name that Docker refuses, or gives
+    /// two servers the same name; the offending samples are named.
+    pub(super) fn new(
+        template: Option<&str>,
+        prefix: &str,
+        image: &ImageReference,
+    ) -> Result<Self, InvalidConfig> {
+        let read = |text| {
+            Template::parse(text, FIELDS)
+                .map_err(|error| InvalidConfig::new("name_template", error.to_string()))
+        };
+        let names = Self {
+            default: read(template.unwrap_or(DEFAULT_TEMPLATE))?,
+            named: read(template.unwrap_or(NAMED_TEMPLATE))?,
+            prefix: prefix.to_owned(),
+            image: image.to_string().replace(['/', ':'], "-"),
+        };
+        names.try_out()?;
+        Ok(names)
+    }
+
+    /// The name of a server's container.
+    pub(super) fn container(&self, key: &ServerKey) -> String {
+        cut(self.full(key))
+    }
+
+    /// A name for when [`Names::container`] is taken by another server of ours:
+    /// marked with a hash of the exact key.
+    pub(super) fn unmistakable(&self, key: &ServerKey) -> String {
+        let exact = format!("{}\0{}", key.user(), key.server());
+        marked(&self.full(key), &exact)
+    }
+
+    /// Fills in a template.
+    pub(super) fn render(&self, template: &Template, key: &ServerKey) -> String {
+        template.render(|field| match field {
+            "username" => escape(key.user().as_str()),
+            "raw_username" => key.user().to_string(),
+            "servername" => escape(&key.server().as_str().to_lowercase()),
+            "raw_servername" => key.server().to_string(),
+            "prefix" => self.prefix.clone(),
+            _ => self.image.clone(),
+        })
+    }
+
+    fn full(&self, key: &ServerKey) -> String {
+        let template = if key.server().is_default() { &self.default } else { &self.named };
+        self.render(template, key)
+    }
+
+    fn try_out(&self) -> Result<(), InvalidConfig> {
+        let samples = [("ada", ""), ("bob", ""), ("ada", "lab"), ("ad", "alab"), ("Ö @x.org", "")];
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for (user, server) in samples {
+            let key = ServerKey::new(
+                user.parse().expect("the samples are valid names"),
+                server.parse().expect("the samples are valid names"),
+            );
+            let name = self.container(&key);
+            if !is_object_name(&name) {
+                let reason = format!("makes {name:?} of {key}, which Docker refuses as a name");
+                return Err(InvalidConfig::new("name_template", reason));
+            }
+            if let Some((_, other)) = seen.iter().find(|(seen, _)| *seen == name) {
+                let reason = format!("gives {other} and {key} the same name, {name}");
+                return Err(InvalidConfig::new("name_template", reason));
+            }
+            seen.push((name, key.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether Docker takes this as the name of a container or volume.
+pub(super) fn is_object_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && name.len() >= 2
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// `text` with everything but small letters and digits written as `-` and the
+/// hexadecimal digits of its UTF-8 bytes, so that it fits into a host name.
+///
+/// Different texts stay different, if they have no control characters: those
+/// would give one digit (deployment contract, 2.3).
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "-{byte:x}").expect("writing to a String cannot fail");
+        }
+    }
+    escaped
+}
+
+/// The first eight hexadecimal digits of the SHA-256 of `text`.
+fn mark(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `name` as long as it may be: a long one is cut and marked with a hash of the
+/// whole, so that it stays different from others that begin alike (SPN-5).
+fn cut(name: String) -> String {
+    if name.len() <= LONGEST_NAME { name } else { marked(&name, &name) }
+}
+
+fn marked(name: &str, exact: &str) -> String {
+    let end = name.floor_char_boundary(LONGEST_NAME - MARK_LENGTH);
+    format!("{}---{}", &name[..end], mark(exact))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(user: &str, server: &str) -> ServerKey {
+        ServerKey::new(user.parse().unwrap(), server.parse().unwrap())
+    }
+
+    fn names() -> Names {
+        Names::new(None, "jupyter", &"r.example/lab:4".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn spn_6_names_are_escaped_as_dockerspawner_does() {
+        let rows = [
+            ("jtyberg", "jtyberg"),
+            ("user@email.com", "user-40email-2ecom"),
+            ("has-hyphen", "has-2dhyphen"),
+            ("a_b", "a-5fb"),
+            ("UPPER", "-55-50-50-45-52"),
+            ("üser", "-c3-bcser"),
+            ("x y", "x-20y"),
+            ("user--foo", "user-2d-2dfoo"),
+        ];
+        for (name, escaped) in rows {
+            assert_eq!(escape(name), escaped, "{name}");
+        }
+        assert_eq!(
+            names().container(&key("user@x.io", "my Server_2")),
+            "jupyter-user-40x-2eio--my-20server-5f2"
+        );
+        assert_eq!(names().container(&key("ada", "")), "jupyter-ada");
+    }
+
+    #[test]
+    fn spn_5_long_names_are_cut_and_marked() {
+        let first = names().container(&key(&"x".repeat(100), ""));
+        let second = names().container(&key(&format!("{}y", "x".repeat(99)), ""));
+        assert_eq!(first.len(), 63);
+        assert!(first.starts_with("jupyter-xxx") && first[52..].starts_with("---"), "{first}");
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn spn_2_templates_are_tried_before_they_are_used() {
+        let image = "lab".parse().unwrap();
+        let rows = [
+            ("{prefix}-{username}-{imagename}--{servername}", None),
+            ("{nope}", Some("not known")),
+            ("{username", Some("not closed")),
+            ("server", Some("same name")),
+            ("x-{username}", Some("gives ada/ and ada/lab the same name")),
+            ("x-{username}{servername}", Some("gives ada/lab and ad/alab the same name")),
+            ("x-{raw_username}-{servername}", Some("Docker refuses")),
+            ("-{username}-{servername}", Some("Docker refuses")),
+        ];
+        for (template, complaint) in rows {
+            let read = Names::new(Some(template), "jupyter", &image).err();
+            let said = read.map(|error| error.to_string());
+            match complaint {
+                None => assert_eq!(said, None, "{template}"),
+                Some(text) => assert!(
+                    said.as_ref().is_some_and(|said| said.contains(text)),
+                    "{template}: {said:?}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_can_be_told_apart() {
+        let (big, small) = (key("ada", "Lab"), key("ada", "lab"));
+        assert_eq!(names().container(&big), names().container(&small));
+        assert_ne!(names().unmistakable(&big), names().unmistakable(&small));
+    }
+
+    /// Names that are likely to collide: few letters, many separators.
+    fn tricky() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[ab2d][ab2dA@ü_-]{0,4}[ab2d-]").expect("a valid pattern")
+    }
+
+    proptest! {
+        #[test]
+        fn b6_distinct_servers_have_distinct_names(
+            (user, server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
+            (other_user, other_server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
+        ) {
+            let (one, other) = (key(&user, &server), key(&other_user, &other_server));
+            // Server names are compared without regard to case, see above.
+            let same = user == other_user && server.to_lowercase() == other_server.to_lowercase();
+            prop_assert_eq!(names().container(&one) == names().container(&other), same);
+            prop_assert_eq!(names().unmistakable(&one) == names().unmistakable(&other), one == other);
+        }
+
+        #[test]
+        fn spn_5_every_name_is_one_docker_takes(user in "\\PC{1,60}", server in "\\PC{0,60}") {
+            let (Ok(user), Ok(server)) = (user.parse(), server.parse()) else { return Ok(()) };
+            let name = names().container(&ServerKey::new(user, server));
+            prop_assert!(name.len() <= 63 && is_object_name(&name), "{}", name);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! A spawner in memory, told by a test how its servers behave.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use hub_names::ServerKey;
+use tokio::sync::{mpsc, watch};
+use url::Url;
+
+use crate::{
+    Exit, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
+};
+
+/// Nothing listens at the discard port of any machine in our decade.
+const SILENT_URL: &str = "http://127.0.0.1:9";
+
+/// Remembers which servers run, without running any.
+///
+/// Clones share everything, so that a second one is what a hub finds after its
+/// restart. Passes [`conformance`](crate::conformance) like the real ones.
+#[derive(Clone, Debug, Default)]
+pub struct FakeSpawner {
+    shared: Arc<Shared>,
+}
+
+/// How a server behaves when it is started.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// It runs, and is reached here.
+    Answers(Url),
+    /// It runs, and nothing listens at its address.
+    NeverAnswers,
+    /// Starting it takes for ever.
+    NeverStarts,
+    /// It cannot be started.
+    Fails(Arc<dyn Fn() -> SpawnError + Send + Sync>),
+    /// Preparing it, as by fetching its image, does not succeed.
+    FailsToPrepare(Arc<dyn Fn() -> SpawnError + Send + Sync>),
+    /// It ends while it is starting.
+    Exits(Exit),
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Whether starts are held back.
+    held: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    default: Behaviour,
+    special: HashMap<ServerKey, Behaviour>,
+    servers: BTreeMap<ServerKey, Server>,
+    requests: Vec<StartRequest>,
+    stops: Vec<(ServerKey, StopMode)>,
+    watchers: Vec<mpsc::Sender<ServerKey>>,
+    started: u64,
+    unreachable: bool,
+    host_address: Option<IpAddr>,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    url: Url,
+    ended: Option<Exit>,
+    log: String,
+}
+
+impl FakeSpawner {
+    /// A spawner whose servers run but never answer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on servers are reached at `url`.
+    #[must_use]
+    pub fn answers_with(self, url: Url) -> Self {
+        self.behaves(Behaviour::Answers(url))
+    }
+
+    /// From now on servers run and never answer.
+    #[must_use]
+    pub fn never_answers(self) -> Self {
+        self.behaves(Behaviour::NeverAnswers)
+    }
+
+    /// From now on starts fail with what `error` makes.
+    #[must_use]
+    pub fn fails_with(self, error: impl Fn() -> SpawnError + Send + Sync + 'static) -> Self {
+        self.behaves(Behaviour::Fails(Arc::new(error)))
+    }
+
+    /// From now on servers end while they start.
+    #[must_use]
+    pub fn exits(self, exit: Exit) -> Self {
+        self.behaves(Behaviour::Exits(exit))
+    }
+
+    /// From now on servers behave like this.
+    #[must_use]
+    pub fn behaves(self, behaviour: Behaviour) -> Self {
+        self.state().default = behaviour;
+        self
+    }
+
+    /// From now on this one server behaves like this.
+    #[must_use]
+    pub fn behaves_for(self, key: ServerKey, behaviour: Behaviour) -> Self {
+        self.state().special.insert(key, behaviour);
+        self
+    }
+
+    /// Holds all starts back until [`FakeSpawner::let_starts_go`].
+    pub fn hold_starts(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Lets held starts, and all later ones, go on.
+    pub fn let_starts_go(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// Whether the backend answers at all. While it does not, every call fails
+    /// with [`SpawnError::Unreachable`]; servers go on.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.state().unreachable = !reachable;
+    }
+
+    /// The address given as [`Spawner::host_address`]. Default `127.0.0.1`.
+    pub fn set_host_address(&self, address: Option<IpAddr>) {
+        self.state().host_address = address;
+    }
+
+    /// Ends a running server behind the hub's back and tells those who watch.
+    /// Does nothing if it does not run.
+    pub fn die(&self, key: &ServerKey, exit: Exit) {
+        let mut state = self.state();
+        if let Some(server) = state.servers.get_mut(key)
+            && server.ended.is_none()
+        {
+            server.ended = Some(exit);
+            state.tell(key);
+        }
+    }
+
+    /// Removes a server behind the hub's back and tells those who watch.
+    pub fn vanish(&self, key: &ServerKey) {
+        let mut state = self.state();
+        if state.servers.remove(key).is_some() {
+            state.tell(key);
+        }
+    }
+
+    /// Puts `text` into the log of a server that is there.
+    pub fn prints(&self, key: &ServerKey, text: &str) {
+        if let Some(server) = self.state().servers.get_mut(key) {
+            server.log.push_str(text);
+        }
+    }
+
+    /// The servers that run.
+    pub fn running(&self) -> Vec<ServerKey> {
+        let state = self.state();
+        let running = state.servers.iter().filter(|(_, server)| server.ended.is_none());
+        running.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// All requests to start a server so far, oldest first.
+    pub fn requests(&self) -> Vec<StartRequest> {
+        self.state().requests.clone()
+    }
+
+    /// All stops so far, oldest first.
+    pub fn stops(&self) -> Vec<(ServerKey, StopMode)> {
+        self.state().stops.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().expect("nothing panics while holding the lock")
+    }
+
+    /// The state, unless the backend is out of reach.
+    fn reached(&self) -> Result<MutexGuard<'_, State>, SpawnError> {
+        let state = self.state();
+        if state.unreachable { Err(unreachable()) } else { Ok(state) }
+    }
+
+    fn behaviour(&self, key: &ServerKey) -> Result<Behaviour, SpawnError> {
+        let state = self.reached()?;
+        Ok(state.special.get(key).unwrap_or(&state.default).clone())
+    }
+}
+
+#[async_trait]
+impl Spawner for FakeSpawner {
+    async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
+        progress.report(10, "Preparing");
+        match self.behaviour(&request.key)? {
+            Behaviour::FailsToPrepare(error) => Err(error()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start(
+        &self,
+        request: &StartRequest,
+        progress: &Progress,
+    ) -> Result<Started, SpawnError> {
+        let behaviour = self.behaviour(&request.key)?;
+        self.state().requests.push(request.clone());
+        progress.report(50, "Starting");
+        let mut held = self.shared.held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender lives as long as self");
+        let url = match behaviour {
+            Behaviour::Answers(url) => url,
+            Behaviour::NeverAnswers | Behaviour::FailsToPrepare(_) => silent_url(),
+            Behaviour::NeverStarts => std::future::pending().await,
+            Behaviour::Fails(error) => return Err(error()),
+            Behaviour::Exits(exit) => return Err(SpawnError::Exited(exit)),
+        };
+        let mut state = self.reached()?;
+        state.started += 1;
+        let saved = SavedState::default().with("start", state.started);
+        let server = Server { url: url.clone(), ended: None, log: String::new() };
+        state.servers.insert(request.key.clone(), server);
+        progress.report(80, "Started");
+        Ok(Started { url, state: saved })
+    }
+
+    async fn probe(&self, key: &ServerKey, _state: &SavedState) -> Result<Liveness, SpawnError> {
+        Ok(match self.reached()?.servers.get(key) {
+            None => Liveness::Missing,
+            Some(Server { ended: Some(exit), .. }) => Liveness::Exited(exit.clone()),
+            Some(Server { url, .. }) => Liveness::Running { url: url.clone() },
+        })
+    }
+
+    async fn stop(
+        &self,
+        key: &ServerKey,
+        _state: &SavedState,
+        mode: StopMode,
+    ) -> Result<(), SpawnError> {
+        let mut state = self.reached()?;
+        state.stops.push((key.clone(), mode));
+        if state.servers.remove(key).is_some() {
+            state.tell(key);
+        }
+        Ok(())
+    }
+
+    async fn log(
+        &self,
+        key: &ServerKey,
+        _state: &SavedState,
+        lines: usize,
+    ) -> Result<Option<String>, SpawnError> {
+        let state = self.reached()?;
+        Ok(state.servers.get(key).map(|server| {
+            let all: Vec<&str> = server.log.lines().collect();
+            let last = &all[all.len().saturating_sub(lines)..];
+            last.iter().map(|line| format!("{line}\n")).collect()
+        }))
+    }
+
+    async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
+        self.reached()?.watchers.push(notices.clone());
+        notices.closed().await;
+        Ok(())
+    }
+
+    async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
+        Ok(self.reached()?.host_address)
+    }
+
+    async fn found(&self) -> Result<Vec<ServerKey>, SpawnError> {
+        Ok(self.reached()?.servers.keys().cloned().collect())
+    }
+
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+}
+
+impl State {
+    fn tell(&mut self, key: &ServerKey) {
+        // A watcher that is slow misses a notice, as with real ones; polling
+        // makes up for it.
+        self.watchers.retain(|watcher| {
+            !matches!(watcher.try_send(key.clone()), Err(mpsc::error::TrySendError::Closed(_)))
+        });
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { state: Mutex::default(), held: watch::Sender::new(false) }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            default: Behaviour::NeverAnswers,
+            special: HashMap::new(),
+            servers: BTreeMap::new(),
+            requests: Vec::new(),
+            stops: Vec::new(),
+            watchers: Vec::new(),
+            started: 0,
+            unreachable: false,
+            host_address: Some(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers(url) => f.debug_tuple("Answers").field(&url.as_str()).finish(),
+            Self::NeverAnswers => f.write_str("NeverAnswers"),
+            Self::NeverStarts => f.write_str("NeverStarts"),
+            Self::Fails(error) => f.debug_tuple("Fails").field(&error()).finish(),
+            Self::FailsToPrepare(error) => f.debug_tuple("FailsToPrepare").field(&error()).finish(),
+            Self::Exits(exit) => f.debug_tuple("Exits").field(exit).finish(),
+        }
+    }
+}
+
+fn silent_url() -> Url {
+    Url::parse(SILENT_URL).expect("the address is well formed")
+}
+
+fn unreachable() -> SpawnError {
+    SpawnError::Unreachable {
+        endpoint: "memory".to_owned(),
+        advice: "the test wants it so".to_owned(),
+        source: "set_reachable(false)".into(),
+    }
+}

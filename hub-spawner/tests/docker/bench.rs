@@ -1,0 +1,163 @@
+//! What each test makes at the daemon, under a label of its own, and how it is
+//! taken away again.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use hub_spawner::{
+    ServerKey, Spawner,
+    conformance::Bench,
+    docker::{DockerConfig, DockerSpawner},
+    engine::{Engine, Labels},
+};
+
+/// What the servers run. Their user's name tells them how to behave.
+const SERVE: &str = r#"#!/bin/sh
+case "$JUPYTERHUB_USER" in
+    exits-at-once) echo "last words"; exit 3 ;;
+    eats-memory) exec awk 'BEGIN { s = "x"; while (1) s = s s }' ;;
+    stubborn) trap '' TERM; while :; do sleep 1; done ;;
+esac
+echo "serving"
+exec httpd -f -p 8888 -h /www
+"#;
+
+/// Applets of busybox that the tests use.
+const APPLETS: &[&str] =
+    &["awk", "cat", "chown", "httpd", "id", "mknod", "ping", "sh", "sleep", "wget"];
+
+/// One test's corner of the daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Corner {
+    pub(crate) engine: Engine,
+    /// The label, and the name of everything that has one.
+    pub(crate) name: String,
+}
+
+impl Corner {
+    /// The tag of the image that serves.
+    pub(crate) fn image(&self) -> String {
+        format!("{}:test", self.name)
+    }
+
+    /// A configuration that stays in this corner.
+    pub(crate) fn config(&self) -> DockerConfig {
+        let volume = format!("{}-{{username}}", self.name);
+        DockerConfig {
+            deployment: self.name.clone(),
+            network: self.name.clone(),
+            prefix: self.name.clone(),
+            volumes: Some([(volume, "/home".to_owned())].into()),
+            ..DockerConfig::new(self.image())
+        }
+    }
+
+    /// A spawner with this configuration.
+    pub(crate) async fn spawner(&self) -> DockerSpawner {
+        DockerSpawner::connect(self.config()).await.expect("connect")
+    }
+
+    pub(crate) fn labels(&self) -> Labels {
+        [("hub.deployment".to_owned(), self.name.clone())].into()
+    }
+
+    /// The id of a server's container.
+    pub(crate) async fn container(&self, key: &ServerKey) -> String {
+        let mut labels = self.labels();
+        labels.insert("hub.user".to_owned(), key.user().to_string());
+        labels.insert("hub.server".to_owned(), key.server().to_string());
+        let found = self.engine.containers(&labels).await.expect("list containers");
+        found.into_iter().next().expect("the server has a container").id
+    }
+
+    /// A deployment beside this one that is swept with it.
+    pub(crate) fn neighbour(&self) -> String {
+        format!("{}-x", self.name)
+    }
+
+    async fn sweep(&self) {
+        let neighbours = [("hub.deployment".to_owned(), self.neighbour())].into();
+        for container in self.engine.containers(&neighbours).await.expect("list containers") {
+            self.engine.remove_container(&container.id, true).await.expect("remove a container");
+        }
+        for container in self.engine.containers(&self.labels()).await.expect("list containers") {
+            self.engine.remove_container(&container.id, true).await.expect("remove a container");
+        }
+        for volume in self.engine.volumes(&self.labels()).await.expect("list volumes") {
+            self.engine.remove_volume(&volume.name).await.expect("remove a volume");
+        }
+        for network in self.engine.networks(&self.name).await.expect("list networks") {
+            self.engine.remove_network(&network.id).await.expect("remove a network");
+        }
+        for tag in ["test", "built"] {
+            let image = format!("{}:{tag}", self.name);
+            self.engine.remove_image(&image).await.expect("remove an image");
+        }
+    }
+}
+
+#[async_trait]
+impl Bench for Corner {
+    async fn open(&self) -> Box<dyn Spawner> {
+        Box::new(self.spawner().await)
+    }
+
+    async fn kill(&self, key: &ServerKey) {
+        let id = self.container(key).await;
+        self.engine.kill(&id).await.expect("kill");
+    }
+}
+
+/// Runs a test in corners of its own, and removes all it made, also when it
+/// fails.
+pub(crate) async fn in_a_corner<F: Future<Output = ()>>(test: impl FnOnce(Corner) -> F) {
+    let corner = new_corner().await;
+    let outcome = AssertUnwindSafe(test(corner.clone())).catch_unwind().await;
+    corner.sweep().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn new_corner() -> Corner {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let engine = Engine::connect(None).await.expect("a Docker daemon is needed");
+    let corner = Corner { engine, name: format!("hub-test-{}-{count}", std::process::id()) };
+    let changes = ["ENV PATH=/bin", r#"CMD ["/bin/serve"]"#];
+    corner.engine.import(root(), &corner.image(), &changes).await.expect("import the image");
+    corner
+}
+
+/// A root file system of one static program and one script.
+fn root() -> Bytes {
+    let busybox = std::fs::read("/bin/busybox").expect("install busybox-static");
+    let mut root = tar::Builder::new(Vec::new());
+    let mut file = |path: &str, mode, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        root.append_data(&mut header, path, content).expect("writing to memory");
+    };
+    file("bin/busybox", 0o755, &busybox);
+    file("bin/serve", 0o755, SERVE.as_bytes());
+    file("www/index.html", 0o644, b"hello\n");
+    file("etc/passwd", 0o644, b"root:x:0:0::/:/bin/sh\n");
+    for applet in APPLETS {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        root.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("to memory");
+    }
+    let mut tmp = tar::Header::new_gnu();
+    tmp.set_entry_type(tar::EntryType::Directory);
+    tmp.set_size(0);
+    tmp.set_mode(0o777);
+    root.append_data(&mut tmp, "tmp/", &[][..]).expect("writing to memory");
+    root.into_inner().expect("writing to memory").into()
+}

@@ -1,0 +1,10 @@
+//! The Docker spawner and its connection, against a real daemon.
+//!
+//! Needs a daemon at the default socket and a static busybox at `/bin/busybox`
+//! (Debian: `busybox-static`), from which the image of the servers is made.
+
+mod bench;
+mod engine;
+mod pull;
+mod registry;
+mod spawner;
