@@ -166,13 +166,17 @@ impl Servers {
         answer.await.map_err(|_| ServersError::ShuttingDown)?
     }
 
-    /// Begins a stop; nothing happens if the server is not up. Follow the
-    /// [`View`] to see it end.
-    pub(crate) fn stop(&self, key: &ServerKey) {
-        if let Some(handle) = self.shared.handles().get(key) {
+    /// Begins a stop; nothing happens if the server is not up. When this returns
+    /// the server is stopping; follow the [`View`] to see it end.
+    pub(crate) async fn stop(&self, key: &ServerKey) {
+        let (reply, begun) = oneshot::channel();
+        {
+            let handles = self.shared.handles();
+            let Some(handle) = handles.get(key) else { return };
             // A worker that is gone has nothing left to stop.
-            let _ = handle.commands.send(Command::Stop);
+            let _ = handle.commands.send(Command::Stop { reply });
         }
+        let _ = begun.await;
     }
 
     /// The server now. A stopped one's last outcome is read from the store.

@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// Begin a start.
     Start { options: Option<Value>, reply: oneshot::Sender<Result<(), ServersError>> },
     /// Begin a stop.
-    Stop,
+    Stop { reply: oneshot::Sender<()> },
     /// Something may have happened: look now.
     Look,
 }
@@ -82,7 +82,12 @@ impl Worker {
                         self.start(options, reply);
                         None
                     }
-                    Some(Command::Stop) => Some(Event::StopRequested),
+                    Some(Command::Stop { reply }) => {
+                        self.apply(Event::StopRequested);
+                        // Whoever asked may have gone away; the stop goes on.
+                        let _ = reply.send(());
+                        None
+                    }
                     Some(Command::Look) => {
                         self.next_look = Instant::now();
                         None

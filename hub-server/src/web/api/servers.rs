@@ -190,7 +190,7 @@ async fn end(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiRe
     if remove && key.server().is_default() {
         return Err(ApiError::bad_request("Cannot delete the default server"));
     }
-    hub.servers.stop(key);
+    hub.servers.stop(key).await;
     match timeout(hub.slow_stop_timeout(), hub.servers.settled(key)).await {
         Err(_) => Ok(accepted()),
         Ok(Some(view)) if view.phase.is_active() => Ok(accepted()),

@@ -284,7 +284,7 @@ pub(super) async fn delete(
 }
 
 async fn stop_and_wait(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
-    hub.servers.stop(key);
+    hub.servers.stop(key).await;
     // The worker keeps trying; what must not happen is an account that is gone
     // while its server runs.
     match hub.servers.settled(key).await {

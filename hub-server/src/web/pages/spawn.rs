@@ -125,7 +125,7 @@ pub(super) async fn stop_default(
     let fields = Fields::parse(&body);
     let query = Fields::of_query(&uri);
     visitor.require_xsrf(fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
-    hub.servers.stop(&key);
+    hub.servers.stop(&key).await;
     // Most stops are over before the page is back; else it shows "stopping".
     let _ = timeout(AT_ONCE, hub.servers.settled(&key)).await;
     Ok(redirect(&hub.paths.home()))

@@ -1,0 +1,55 @@
+//! A restart of the hub: the same store and spawner, another hub.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::harness::{TestHub, eventually, key};
+
+#[tokio::test]
+async fn rst_2_a_running_server_is_found_again() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let ada = hub.signed_in("ada").await;
+    let (spawner, store) = (hub.spawner.clone(), hub.store.clone());
+    // Killed: nothing of the first hub gets to say good-bye.
+    let second = TestHub::on(spawner, store).await;
+    eventually("the server is ready again", || async {
+        second.get("/users/ada").await.json()["servers"][""]["ready"] == true
+    })
+    .await;
+    assert!(second.assembled.routes().resolve("/user/ada/").is_some());
+    assert_eq!(second.spawner.requests().len(), 1, "it was not started anew");
+    let mut same_browser = second.browser();
+    same_browser.cookies = ada.cookies;
+    assert_eq!(same_browser.get("/hub/home").await.status, StatusCode::OK, "still signed in");
+}
+
+#[tokio::test]
+async fn rst_1_stopping_the_hub_leaves_servers_running() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let spawner = hub.spawner.clone();
+    hub.assembled.stop().await;
+    assert_eq!(spawner.running(), [key("ada")]);
+    assert!(spawner.stops().is_empty());
+}
+
+#[tokio::test]
+async fn rst_2_a_server_that_vanished_meanwhile_is_noticed() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let token =
+        secrecy::ExposeSecret::expose_secret(&hub.spawner.requests()[0].api_token).to_owned();
+    let (spawner, store) = (hub.spawner.clone(), hub.store.clone());
+    drop(hub);
+    spawner.vanish(&key("ada"));
+    let second = TestHub::on(spawner, store).await;
+    eventually("the server is known to be gone", || async {
+        second.get("/users/ada").await.json()["servers"] == json!({})
+    })
+    .await;
+    assert!(second.assembled.routes().resolve("/user/ada/").is_none());
+    let answer = second.api(&token, http::Method::GET, "/user", None).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "its token is revoked");
+    assert_eq!(second.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+}

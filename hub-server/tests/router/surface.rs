@@ -1,0 +1,77 @@
+//! What somebody without any credential gets.
+
+use http::{Method, StatusCode, header};
+
+use crate::harness::TestHub;
+
+#[tokio::test]
+async fn anonymous_surface() {
+    let hub = TestHub::new().await;
+    let rows: [(&str, u16); 22] = [
+        ("/hub/health", 200),
+        ("/hub/api", 200),
+        ("/hub/api/health", 200),
+        ("/hub/login", 200),
+        ("/hub/logout", 200),
+        ("/hub/logo", 200),
+        ("/hub/static/css/hub.css", 200),
+        ("/hub/static/../Cargo.toml", 404),
+        ("/hub/", 302),
+        ("/hub/home", 302),
+        ("/hub/spawn", 302),
+        ("/hub/spawn/ada", 302),
+        ("/hub/spawn-pending/ada", 302),
+        ("/hub/user/ada/", 302),
+        ("/hub/oauth_login", 404),
+        ("/hub/oauth_callback?code=x&state=y", 404),
+        ("/hub/api/oauth2/authorize", 302),
+        ("/hub/api/info", 403),
+        ("/hub/api/users", 403),
+        ("/hub/api/users/ada/server/log", 403),
+        ("/hub/api/nothing", 404),
+        ("/hub/nothing", 404),
+    ];
+    for (path, status) in rows {
+        let answer = hub.browser().get(path).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_its_headers() {
+    let hub = TestHub::new().await;
+    for (path, api) in
+        [("/hub/login", false), ("/hub/nothing", false), ("/hub/api", true), ("/", false)]
+    {
+        let headers = hub.browser().get(path).await.headers;
+        assert_eq!(headers["x-jupyterhub-version"], "6.1.1", "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["cache-control"], "no-store");
+        assert!(headers.get(header::SERVER).is_none());
+        let csp = headers["content-security-policy"].to_str().unwrap();
+        assert!(csp.contains("frame-ancestors 'none'"), "{csp}");
+        assert_eq!(csp.contains("default-src 'none'"), api, "{path}: {csp}");
+    }
+}
+
+#[tokio::test]
+async fn the_private_listener_serves_no_pages() {
+    let hub = TestHub::new().await;
+    for (path, status) in [("/hub/api", 200), ("/hub/login", 404), ("/hub/home", 404), ("/", 404)] {
+        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = crate::harness::send(&hub.private, request).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn options_and_unknown_methods_follow_the_api() {
+    let hub = TestHub::new().await;
+    let options = hub.browser().request(Method::OPTIONS, "/hub/api/users", &[], "").await;
+    assert_eq!((options.status, options.text.as_str()), (StatusCode::OK, ""));
+    let patch = hub.get("/users").await;
+    assert_eq!(patch.status, StatusCode::OK);
+    let wrong = hub.api(crate::harness::ADMIN, Method::PUT, "/users", None).await;
+    assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(wrong.json()["message"], "Method Not Allowed");
+}
