@@ -1,2 +1,74 @@
-//! Stub.
-fn main() {}
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod client;
+mod commands;
+mod output;
+mod token;
+
+use std::{io, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use self::{
+    args::{Args, Command, UsageError},
+    client::{CallError, Client},
+    output::Output,
+    token::Token,
+};
+
+/// The exit code of a command line that cannot work, as clap's.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `hub users list | head`: whoever read has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime could not be started")?;
+    let token = Token::find(args.connection.token_file.as_deref())?;
+    if token.is_none() && !matches!(args.command, Command::Info) {
+        return Err(token::missing(&args.connection.url).into());
+    }
+    let client = Client::new(&args.connection, token)?;
+    let output = Output::new(args.json, now());
+    runtime.block_on(commands::run(args.command, &client, &output))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tool's only look at the clock, for \"3 min ago\"")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Tells what went wrong and what can be done, on standard error.
+fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("hub: {}", output::printable(&format!("{error:#}")));
+    let usage = error.downcast_ref::<UsageError>();
+    let hint = match error.downcast_ref::<CallError>() {
+        Some(error) => error.hint(),
+        None => usage.map(|error| error.hint.clone()),
+    };
+    if let Some(hint) = hint {
+        eprintln!("hint: {}", output::printable(&hint));
+    }
+    match usage {
+        Some(_) => ExitCode::from(USAGE),
+        None => ExitCode::FAILURE,
+    }
+}

@@ -1,6 +1,8 @@
 //! The hub's routers, called in process over a fake spawner and a store in
 //! memory.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod harness;
 
 mod oauth;
