@@ -69,6 +69,13 @@ impl Default for ServerSettings {
 pub struct Environment;
 
 impl Environment {
+    /// Whether the line `NAME=value` sets a variable that is new with each start
+    /// and says nothing else about the server: its token.
+    #[cfg(feature = "docker")]
+    pub(crate) fn is_fresh_each_time(line: &str) -> bool {
+        line.starts_with("JUPYTERHUB_API_TOKEN=") || line.starts_with("JPY_API_TOKEN=")
+    }
+
     /// The variables for the server that `request` describes.
     ///
     /// # Errors

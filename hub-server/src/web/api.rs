@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
 use super::error::ApiError;
 use crate::hub::Hub;
@@ -54,21 +54,27 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("/{*rest}"), axum::routing::any(|| async { ApiError::not_found() }))
 }
 
-/// OPTIONS is answered without a look at who asks; a method that a path does not
-/// have is told in JSON like every other error.
+/// OPTIONS is answered without a look at who asks; what the framework refuses by
+/// itself (a method, a path, a body too large) is told in JSON like every other
+/// error.
 async fn conventions(request: Request, next: Next) -> Response {
     if *request.method() == Method::OPTIONS {
         return StatusCode::OK.into_response();
     }
     let response = next.run(request).await;
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let allow = response.headers().get(http::header::ALLOW).cloned();
-        let mut told =
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
-        if let Some(allow) = allow {
-            told.headers_mut().insert(http::header::ALLOW, allow);
-        }
-        return told;
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
     }
-    response
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let reason = status.canonical_reason().unwrap_or("Error");
+    let mut told = ApiError::new(status, reason).into_response();
+    if let Some(allow) = allow {
+        told.headers_mut().insert(header::ALLOW, allow);
+    }
+    told
 }

@@ -88,8 +88,12 @@ pub(crate) async fn error_pages(
     let uri = request.uri().clone();
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
-    let Some(error) = response.extensions_mut().remove::<PageError>() else {
-        return response;
+    let error = match response.extensions_mut().remove::<PageError>() {
+        Some(error) => error,
+        None => match refused_by_framework(&response) {
+            Some(error) => error,
+            None => return response,
+        },
     };
     let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
     let page = context! {
@@ -108,6 +112,23 @@ pub(crate) async fn error_pages(
         rendered.headers_mut().insert(header::RETRY_AFTER, value);
     }
     rendered
+}
+
+/// A method, path or body that no handler saw: the framework's bare answer made
+/// into a page.
+fn refused_by_framework(response: &Response) -> Option<PageError> {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind.is_some_and(|kind| !kind.starts_with(b"text/plain")) {
+        return None;
+    }
+    let message = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used like that.",
+        StatusCode::PAYLOAD_TOO_LARGE => "What was sent is too large.",
+        StatusCode::NOT_FOUND => "There is nothing here.",
+        status if status.is_client_error() => "The hub cannot make sense of this address.",
+        _ => return None,
+    };
+    Some(PageError::new(response.status(), message))
 }
 
 /// One line a request, with the path only: queries hold codes and tokens.

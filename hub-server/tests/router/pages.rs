@@ -272,7 +272,8 @@ async fn the_api_by_cookie_needs_the_xsrf_token() {
     let xsrf = ada.xsrf();
     let path = "/hub/api/user";
     let with_query = format!("{path}?_xsrf={xsrf}");
-    let rows: [(&str, Vec<(&str, &str)>, u16); 8] = [
+    type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16);
+    let rows: [Row<'_>; 8] = [
         (path, vec![("sec-fetch-mode", "navigate")], 200),
         (path, vec![], 200),
         (path, vec![("sec-fetch-mode", "no-cors"), ("sec-fetch-site", "same-origin")], 200),

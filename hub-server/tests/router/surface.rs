@@ -65,6 +65,26 @@ async fn the_private_listener_serves_no_pages() {
 }
 
 #[tokio::test]
+async fn what_the_framework_refuses_is_told_in_the_right_form() {
+    let hub = TestHub::new().await;
+    let large = "x".repeat(2 * 1024 * 1024);
+    let api =
+        hub.api(crate::harness::ADMIN, Method::POST, "/users", Some(large.clone().into())).await;
+    assert_eq!(api.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(api.json()["status"], 413);
+    let name = hub.api(crate::harness::ADMIN, Method::GET, "/users/%FF", None).await;
+    assert_eq!(name.status, StatusCode::BAD_REQUEST);
+    assert_eq!(name.json()["status"], 400);
+
+    let page = hub.browser().post("/hub/login", &large).await;
+    assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(page.text.contains("<html"));
+    let method = hub.browser().post("/hub/home", "").await;
+    assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(method.text.contains("<html"));
+}
+
+#[tokio::test]
 async fn options_and_unknown_methods_follow_the_api() {
     let hub = TestHub::new().await;
     let options = hub.browser().request(Method::OPTIONS, "/hub/api/users", &[], "").await;

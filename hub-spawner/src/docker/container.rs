@@ -24,9 +24,6 @@ const CPU_PERIOD: i64 = 100_000;
 /// or the daemon (SPN-27).
 const OOM_SCORE_ADJUSTMENT: i64 = 500;
 
-/// Variables that are new with each start and say nothing about the container.
-const FRESH_EACH_TIME: &[&str] = &["JUPYTERHUB_API_TOKEN=", "JPY_API_TOKEN="];
-
 /// Refuses options that only a later configuration could allow.
 ///
 /// # Errors
@@ -126,7 +123,7 @@ fn port(blueprint: &Blueprint) -> String {
 fn spec_hash(body: &ContainerCreateBody) -> String {
     let mut body = body.clone();
     if let Some(env) = &mut body.env {
-        env.retain(|line| !FRESH_EACH_TIME.iter().any(|name| line.starts_with(name)));
+        env.retain(|line| !Environment::is_fresh_each_time(line));
     }
     let value = serde_json::to_value(&body).expect("a body is always JSON");
     let mut text = String::new();
