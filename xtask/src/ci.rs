@@ -1,0 +1,207 @@
+//! `cargo xtask test`: every check and every test.
+//!
+//! Order: what is quick and needs nothing, then the tests that need a compiler
+//! only, then what the others need, then those. A step that fails does not stop
+//! the next one, so that one run tells everything.
+
+mod counts;
+mod postgres;
+mod report;
+mod sweep;
+
+use std::{ffi::OsStr, process::ExitCode};
+
+use anyhow::{Context, bail};
+use hub_spawner::engine::Engine;
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+};
+
+use self::{
+    counts::Counts,
+    postgres::Postgres,
+    report::{Done, Report},
+};
+use crate::{
+    docker_engine,
+    images::{self, Images},
+    packages, process, programs, tidy, workspace,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestArgs {
+    /// Leave out the tests that need Docker, a browser or PostgreSQL.
+    #[arg(long)]
+    no_e2e: bool,
+
+    /// Run only the tests whose name contains this text, and no other checks.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// What the tests that are otherwise ignored need.
+struct Stage {
+    engine: Engine,
+    images: Images,
+    postgres: Postgres,
+}
+
+pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Dropping the run ends its children and the database; a signal's default
+    // would leave them.
+    let report = tokio::select! {
+        report = all(args) => report,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to end"),
+    };
+    Ok(report.print())
+}
+
+async fn all(args: &TestArgs) -> Report {
+    let mut report = Report::default();
+    if args.filter.is_none() {
+        report.step("formatting", cargo(&["fmt", "--all", "--check"])).await;
+        report.step("tidy", async { no_findings() }).await;
+        let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        report.step("clippy", cargo(&clippy)).await;
+    }
+    let runner = Runner { filter: args.filter.as_deref(), nextest: has_nextest() };
+    // End-to-end tests run the shipped binaries, which a test build leaves out.
+    report.step("build", cargo(&["build", "--workspace", "--locked"])).await;
+    report.step("tests", runner.run(Choice::NeedingACompiler, None)).await;
+    if args.filter.is_none() {
+        let doc = ["test", "--doc", "--workspace", "--locked", "--no-fail-fast"];
+        report.step("doc tests", tests(command(&doc))).await;
+    }
+    if !args.no_e2e {
+        with_stage(&mut report, &runner).await;
+    }
+    report
+}
+
+async fn with_stage(report: &mut Report, runner: &Runner<'_>) {
+    let mut stage = None;
+    report
+        .step("preparation", async {
+            stage = Some(prepare().await?);
+            Ok(Done::default())
+        })
+        .await;
+    let Some(stage) = stage else {
+        report.step("tests with Docker", async { bail!("not run, the preparation failed") }).await;
+        return;
+    };
+    report.step("tests with Docker", runner.run(Choice::NeedingMore, Some(&stage))).await;
+    report.step("sweep", sweep::run(&stage.engine)).await;
+    stage.postgres.stop().await;
+}
+
+async fn prepare() -> anyhow::Result<Stage> {
+    packages::ensure(&packages::TESTS).await?;
+    let engine = docker_engine::find_or_start().await?;
+    let images = images::ensure_all(&engine).await?;
+    let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
+    Ok(Stage { engine, images, postgres })
+}
+
+fn no_findings() -> anyhow::Result<Done> {
+    if tidy::run()? != ExitCode::SUCCESS {
+        bail!("rules are broken");
+    }
+    Ok(Done::default())
+}
+
+/// Which tests are meant.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// Those that are not ignored.
+    NeedingACompiler,
+    /// Those that are.
+    NeedingMore,
+}
+
+struct Runner<'a> {
+    filter: Option<&'a str>,
+    nextest: bool,
+}
+
+impl Runner<'_> {
+    async fn run(&self, choice: Choice, stage: Option<&Stage>) -> anyhow::Result<Done> {
+        let mut command = command(&self.arguments(choice));
+        if let Some(stage) = stage {
+            command
+                .env("HUB_TEST_POSTGRES_URL", stage.postgres.url())
+                .env("HUB_TEST_IMAGE", &stage.images.notebook)
+                .env("HUB_TEST_IMAGE_EXITS", &stage.images.exits)
+                .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent);
+        }
+        tests(command).await
+    }
+
+    fn arguments(&self, choice: Choice) -> Vec<&str> {
+        let mut arguments = if self.nextest {
+            vec!["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--no-tests=pass"]
+        } else {
+            // Doc tests are a step of their own.
+            vec!["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"]
+        };
+        match (choice, self.nextest) {
+            (Choice::NeedingACompiler, _) => arguments.extend(self.filter),
+            (Choice::NeedingMore, true) => {
+                arguments.extend(["--run-ignored", "only"]);
+                arguments.extend(self.filter);
+            }
+            (Choice::NeedingMore, false) => {
+                arguments.extend(self.filter);
+                arguments.extend(["--", "--ignored"]);
+            }
+        }
+        arguments
+    }
+}
+
+fn has_nextest() -> bool {
+    programs::find("cargo-nextest").is_some()
+}
+
+fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(workspace::root()).args(arguments);
+    command
+}
+
+/// Runs cargo; what it prints is shown as it comes.
+async fn cargo(arguments: &[&str]) -> anyhow::Result<Done> {
+    tests(command(arguments)).await
+}
+
+/// Runs tests, shows what they print and counts them.
+async fn tests(mut command: Command) -> anyhow::Result<Done> {
+    eprintln!("$ {}", process::shown(&command));
+    let mut counts = Counts::default();
+    let status = process::stream(&mut command, |line| {
+        eprintln!("{line}");
+        counts.read(line);
+    })
+    .await?;
+    let failure = (!status.success()).then(|| format!("ended with {status}"));
+    Ok(Done { counts, failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ignored_tests_are_chosen_with_either_runner() {
+        let with = |nextest| {
+            let runner = Runner { filter: Some("spawn"), nextest };
+            runner.arguments(Choice::NeedingMore).join(" ")
+        };
+        assert!(with(true).ends_with("--run-ignored only spawn"), "{}", with(true));
+        assert!(with(false).ends_with("spawn -- --ignored"), "{}", with(false));
+    }
+}
