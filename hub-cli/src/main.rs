@@ -40,14 +40,17 @@ fn run(args: Args) -> anyhow::Result<()> {
         .context("the asynchronous runtime could not be started")?;
     let token = Token::find(args.connection.token_file.as_deref())?;
     if token.is_none() && !matches!(args.command, Command::Info) {
-        return Err(token::missing(&args.connection.url).into());
+        return Err(token::missing().into());
     }
     let client = Client::new(&args.connection, token)?;
     let output = Output::new(args.json, now());
     runtime.block_on(commands::run(args.command, &client, &output))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tool's only look at the clock, for \"3 min ago\"")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tool's only look at the clock, for \"3 min ago\""
+)]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

@@ -1,1 +1,13 @@
-//! Stub.
+//! Journeys through the shipped programs over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+mod acceptance;
+mod cli;
+mod failures;
+mod isolation;
+mod login;
+mod page;
+mod restart;
+mod spawn;
+mod startup;
+mod tls;

@@ -23,6 +23,10 @@ RUN command -v python3 >/dev/null \
 RUN useradd --create-home --uid 1000 --gid 100 --shell /bin/bash jovyan \
  && install -d -o jovyan -g 100 /home/jovyan/work
 COPY --from=wheels /opt/notebook /opt/notebook
+# No question about news at the first start: the server may not reach the internet.
+RUN install -d /opt/notebook/share/jupyter/lab/settings \
+ && printf '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}\n' \
+    > /opt/notebook/share/jupyter/lab/settings/overrides.json
 ENV PATH=/opt/notebook/bin:$PATH \
     LANG=C.UTF-8 \
     HOME=/home/jovyan \

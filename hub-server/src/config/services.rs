@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_auth::{ApiToken, Scope};
+use hub_auth::{ApiToken, Role, Scope};
 use serde::Deserialize;
 
 use super::ConfigError;
@@ -31,6 +31,8 @@ pub(super) struct RawService {
     api_token_file: Option<PathBuf>,
     #[serde(default)]
     scopes: Vec<String>,
+    #[serde(default)]
+    admin: bool,
 }
 
 impl RawService {
@@ -71,7 +73,7 @@ impl RawService {
         }
         let api_token = ApiToken::from_text(&token)
             .ok_or_else(|| ConfigError::value(at("api_token"), "is longer than 128 characters"))?;
-        let scopes = self
+        let mut scopes: Vec<Scope> = self
             .scopes
             .iter()
             .map(|text| {
@@ -80,6 +82,10 @@ impl RawService {
                 })
             })
             .collect::<Result<_, _>>()?;
+        // As in JupyterHub: `admin` is the role of that name.
+        if self.admin {
+            scopes.extend(Role::Admin.scopes());
+        }
         Ok(ServiceConfig { name: self.name, api_token, scopes })
     }
 }

@@ -229,7 +229,6 @@ async fn start(
         })?
         .map_err(|error| spawn_failure(key, &error))?;
 
-    progress.report(80, "Waiting for the server to answer");
     let version = answers(shared, key, &started.state, &started.url).await?;
     warn_about_version(key, version.as_deref(), progress);
     shared

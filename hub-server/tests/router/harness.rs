@@ -40,6 +40,10 @@ name = "admin"
 api_token = "admin-service-token"
 scopes = ["admin:users", "admin:servers", "access:servers", "list:users"]
 [[services]]
+name = "chief"
+api_token = "chief-service-token"
+admin = true
+[[services]]
 name = "weak"
 api_token = "weak-service-token"
 scopes = ["read:users!user=ada"]

@@ -135,6 +135,16 @@ async fn adv_admin_users_not_admin() {
 }
 
 #[tokio::test]
+async fn an_admin_service_makes_administrators() {
+    let hub = TestHub::new().await;
+    let chief = "chief-service-token";
+    let made = hub.api(chief, Method::PATCH, "/users/ada", Some(json!({ "admin": true }))).await;
+    assert_eq!((made.status, &made.json()["admin"]), (StatusCode::OK, &json!(true)));
+    let unmade = hub.api(chief, Method::PATCH, "/users/ada", Some(json!({ "admin": false }))).await;
+    assert_eq!((unmade.status, &unmade.json()["roles"]), (StatusCode::OK, &json!(["user"])));
+}
+
+#[tokio::test]
 async fn activity_moves_forward_only() {
     let hub = TestHub::new().await;
     let report = |at: &str| json!({ "last_activity": at });

@@ -75,7 +75,7 @@ fn hub_toml(settings: &Settings<'_>, database: &str) -> Value {
         "services": [{
             "name": "admin",
             "api_token": settings.admin_token,
-            "scopes": ["admin:users", "admin:servers", "access:servers", "tokens", "read:hub"],
+            "admin": true,
         }],
     })
 }

@@ -1,0 +1,59 @@
+//! `hub info`: is it there, what is it, and whom does it take us for?
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{CallError, Client},
+    output::Output,
+};
+
+pub(super) async fn run(client: &Client, output: &Output) -> anyhow::Result<()> {
+    // Needs no token: whether the hub can be reached is told apart from whether
+    // it likes the token.
+    let version = client.version().await?;
+    let (caller, info) = match client.has_token() {
+        true => (Some(client.caller().await?), optional(client.info().await)?),
+        false => (None, None),
+    };
+    if output.is_json() {
+        let told = json!({
+            "url": client.hub(),
+            "version": version["version"],
+            "info": info,
+            "user": caller.map(|caller| caller.json),
+        });
+        return Ok(output.json(&told)?);
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let mut facts = vec![
+        ["Hub".to_owned(), client.hub().to_string()],
+        ["API of".to_owned(), format!("JupyterHub {}", text(&version["version"]))],
+    ];
+    if let Some(info) = info {
+        for (label, part) in [("Spawner", &info["spawner"]), ("Sign-in", &info["authenticator"])] {
+            facts.push([
+                label.to_owned(),
+                format!("{} ({})", text(&part["class"]), text(&part["version"])),
+            ]);
+        }
+    }
+    match caller {
+        None => facts.push(["You are".to_owned(), "nobody: there is no token".to_owned()]),
+        Some(caller) => {
+            let caller = caller.body;
+            let admin = if caller.admin { ", an administrator" } else { "" };
+            facts.push(["You are".to_owned(), format!("{} {}{admin}", caller.kind, caller.name)]);
+            facts.push(["Scopes".to_owned(), caller.scopes.join(" ")]);
+        }
+    }
+    Ok(output.facts(&facts)?)
+}
+
+/// What a token may not see is left out.
+fn optional(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(CallError::MissingScope { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,55 @@
+//! What `--help` says. The command line is a contract: scripts are written
+//! against it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::Command;
+
+/// The help of `hub` or of one of its commands.
+fn help(command: &[&str]) -> String {
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("hub"))
+        .args(command)
+        .arg("--help")
+        .env_remove("COLUMNS")
+        .env("HUB_URL", "https://in-the-environment.example")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_of_hub() {
+    insta::assert_snapshot!(help(&[]));
+}
+
+#[test]
+fn help_of_info() {
+    insta::assert_snapshot!(help(&["info"]));
+}
+
+#[test]
+fn help_of_users() {
+    insta::assert_snapshot!("users", help(&["users"]));
+    insta::assert_snapshot!("users_list", help(&["users", "list"]));
+    insta::assert_snapshot!("users_show", help(&["users", "show"]));
+    insta::assert_snapshot!("users_add", help(&["users", "add"]));
+    insta::assert_snapshot!("users_admin", help(&["users", "admin"]));
+    insta::assert_snapshot!("users_delete", help(&["users", "delete"]));
+}
+
+#[test]
+fn help_of_servers() {
+    insta::assert_snapshot!("servers", help(&["servers"]));
+    insta::assert_snapshot!("servers_list", help(&["servers", "list"]));
+    insta::assert_snapshot!("servers_start", help(&["servers", "start"]));
+    insta::assert_snapshot!("servers_stop", help(&["servers", "stop"]));
+    insta::assert_snapshot!("servers_log", help(&["servers", "log"]));
+}
+
+#[test]
+fn help_of_tokens() {
+    insta::assert_snapshot!("tokens", help(&["tokens"]));
+    insta::assert_snapshot!("tokens_create", help(&["tokens", "create"]));
+    insta::assert_snapshot!("tokens_list", help(&["tokens", "list"]));
+    insta::assert_snapshot!("tokens_revoke", help(&["tokens", "revoke"]));
+}

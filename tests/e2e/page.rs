@@ -1,0 +1,73 @@
+//! The main job in a real browser.
+
+use hub_tests::{Chromium, GitHub, TestHub, eventually};
+use thirtyfour::prelude::*;
+
+#[tokio::test]
+#[ignore = "needs Docker and Chromium: cargo xtask test"]
+async fn a_person_signs_in_opens_lab_and_computes() {
+    let github = GitHub::start().await;
+    let hub =
+        TestHub::builder().github(&github).allowed("ada").password("grace").https().start().await;
+    github.register(&format!("{}/hub/oauth_callback", hub.url));
+    github.person("ada", 1815);
+    github.sign_in("ada");
+
+    let chromium = Chromium::start().await;
+    let page = &chromium.page;
+    page.goto(&hub.url).await.unwrap();
+    chromium.find("input[name=username]").await;
+    chromium.screenshot("login").await;
+
+    // By way of GitHub to the start of the server, without another click.
+    page.goto(format!("{}/hub/oauth_login", hub.url)).await.unwrap();
+    chromium
+        .arrives("the server is on its way", |url| {
+            url.contains("/hub/spawn-pending/ada") || url.contains("/user/ada/")
+        })
+        .await;
+    chromium.screenshot("pending").await;
+    chromium.arrives("JupyterLab opens by itself", |url| url.contains("/user/ada/lab")).await;
+
+    // A new notebook from the launcher, one cell, one result.
+    let card = chromium.find(".jp-LauncherCard[data-category=Notebook]").await;
+    card.click().await.unwrap();
+    let cell = chromium.find(".jp-Notebook .jp-CodeCell .cm-content").await;
+    eventually("the kernel is idle", || async {
+        let idle = page.find(By::Css(".jp-Notebook-ExecutionIndicator[data-status=idle]")).await;
+        idle.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+    cell.click().await.unwrap();
+    cell.send_keys("6*7").await.unwrap();
+    cell.send_keys(Key::Shift + Key::Enter).await.unwrap();
+    eventually("the page shows 42", || async {
+        let outputs = page
+            .find_all(By::Css(".jp-OutputArea-output"))
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut texts = Vec::new();
+        for output in outputs {
+            texts.push(output.text().await.map_err(|error| error.to_string())?);
+        }
+        if texts.iter().any(|text| text.trim() == "42") {
+            Ok(())
+        } else {
+            Err(format!("{texts:?}"))
+        }
+    })
+    .await;
+    chromium.screenshot("lab").await;
+
+    page.goto(format!("{}/hub/home", hub.url)).await.unwrap();
+    chromium.find("#stop").await;
+    chromium.screenshot("home").await;
+    chromium.find("#stop").await.click().await.unwrap();
+    eventually("the page offers to start again", || async {
+        let button = page.find(By::Css("#start")).await.map_err(|error| error.to_string())?;
+        if button.is_displayed().await.unwrap_or(false) { Ok(()) } else { Err("hidden".to_owned()) }
+    })
+    .await;
+    assert_eq!(hub.containers().await, []);
+    chromium.quit().await;
+}

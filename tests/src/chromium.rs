@@ -1,0 +1,102 @@
+//! A real browser, driven through its WebDriver.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use thirtyfour::prelude::*;
+
+use crate::{
+    hub::{free_port, variable},
+    wait::eventually,
+};
+
+/// A headless Chromium with a profile of its own. Call [`quit`](Self::quit) at
+/// the end; dropping it ends the driver, and the browser with it.
+#[derive(Debug)]
+pub struct Chromium {
+    /// The session.
+    pub page: WebDriver,
+    driver: Child,
+}
+
+impl Chromium {
+    /// Starts driver and browser.
+    pub async fn start() -> Self {
+        let port = free_port();
+        let driver = Command::new("/usr/bin/chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver; cargo xtask test installs it");
+        let mut wanted = DesiredCapabilities::chrome();
+        for argument in [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--ignore-certificate-errors",
+            "--window-size=1280,860",
+        ] {
+            wanted.add_arg(argument).unwrap();
+        }
+        wanted.set_binary("/usr/bin/chromium").unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let page = eventually("the browser starts", || {
+            let session = WebDriver::new(&url, wanted.clone());
+            async { session.await.map_err(|error| error.to_string()) }
+        })
+        .await;
+        Self { page, driver }
+    }
+
+    /// Waits for an element.
+    pub async fn find(&self, css: &str) -> WebElement {
+        eventually(css, || async {
+            match self.page.find(By::Css(css)).await {
+                Ok(element) => Ok(element),
+                Err(_) => Err(self.page.current_url().await.map(String::from).unwrap_or_default()),
+            }
+        })
+        .await
+    }
+
+    /// Waits until the address of the page satisfies `fits`.
+    pub async fn arrives(&self, what: &str, fits: impl Fn(&str) -> bool) {
+        eventually(what, || async {
+            let url = self.page.current_url().await.map(String::from).unwrap_or_default();
+            if fits(&url) { Ok(()) } else { Err(url) }
+        })
+        .await;
+    }
+
+    /// Keeps a picture of the page, if `HUB_SCREENSHOTS` names a directory.
+    pub async fn screenshot(&self, name: &str) {
+        if let Some(directory) = variable("HUB_SCREENSHOTS") {
+            let path = Path::new(&directory).join(format!("{name}.png"));
+            self.page.screenshot(&path).await.unwrap();
+        }
+    }
+
+    /// Closes the browser.
+    pub async fn quit(mut self) {
+        self.page.clone().quit().await.ok();
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
+}

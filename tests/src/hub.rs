@@ -1,0 +1,412 @@
+//! The shipped `hub-server` as a process, with everything it needs and nothing
+//! of anybody else.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+};
+
+use hub_spawner::engine::{Engine, Labels};
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    GitHub,
+    github::{CLIENT_ID, CLIENT_SECRET},
+    wait::eventually,
+};
+
+/// The password of every local account.
+pub const PASSWORD: &str = "correct horse battery";
+/// The token of the service `admin`.
+pub const ADMIN_TOKEN: &str = "end-to-end-admin-token";
+
+/// A hub in a temporary directory. Dropping it ends the process and removes its
+/// containers, volumes and network.
+#[derive(Debug)]
+pub struct TestHub {
+    /// Where browsers reach it, without a slash at the end.
+    pub url: String,
+    /// The label of everything it makes, and part of every name.
+    pub deployment: String,
+    dir: TempDir,
+    environment: BTreeMap<String, String>,
+    process: Option<Child>,
+    client: reqwest::Client,
+    /// The certificate browsers have to trust, PEM.
+    pub ca: Option<String>,
+}
+
+/// What a hub is to be like.
+#[derive(Debug, Default)]
+pub struct Builder {
+    accounts: Vec<String>,
+    allowed: Vec<String>,
+    github: Option<String>,
+    https: bool,
+    redirect: Option<u16>,
+    store: Option<String>,
+    image: Option<String>,
+    more: String,
+}
+
+impl Builder {
+    /// Adds a local account with the password [`PASSWORD`].
+    #[must_use]
+    pub fn password(mut self, name: &str) -> Self {
+        self.accounts.push(name.to_owned());
+        self.allowed(name)
+    }
+
+    /// Puts somebody on the list of those who may sign in.
+    #[must_use]
+    pub fn allowed(mut self, name: &str) -> Self {
+        self.allowed.push(name.to_owned());
+        self
+    }
+
+    /// Offers sign-in with this GitHub.
+    #[must_use]
+    pub fn github(mut self, github: &GitHub) -> Self {
+        self.github = Some(github.url.clone());
+        self
+    }
+
+    /// Speaks https, with a certificate of its own.
+    #[must_use]
+    pub fn https(mut self) -> Self {
+        self.https = true;
+        self
+    }
+
+    /// Listens on another port, too, and sends browsers to https from there.
+    #[must_use]
+    pub fn redirect_from(mut self, port: u16) -> Self {
+        self.redirect = Some(port);
+        self
+    }
+
+    /// Keeps its state in this database.
+    #[must_use]
+    pub fn store(mut self, url: &str) -> Self {
+        self.store = Some(url.to_owned());
+        self
+    }
+
+    /// Starts servers from this image.
+    #[must_use]
+    pub fn image(mut self, image: &str) -> Self {
+        self.image = Some(image.to_owned());
+        self
+    }
+
+    /// Adds lines to the end of the configuration.
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        self.more.push_str(toml);
+        self.more.push('\n');
+        self
+    }
+
+    /// Writes the configuration, starts the hub and waits until it serves.
+    pub async fn start(self) -> TestHub {
+        let deployment = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let dir = tempfile::Builder::new().prefix("hub-").tempdir().unwrap();
+        let port = free_port();
+        let scheme = if self.https { "https" } else { "http" };
+        let host = if self.https { "localhost" } else { "127.0.0.1" };
+        let url = format!("{scheme}://{host}:{port}");
+        let ca = self.https.then(|| certificate(dir.path()));
+        let config = self.toml(&deployment, port, &url);
+        fs::write(dir.path().join("hub.toml"), config).unwrap();
+        let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = &ca {
+            client = client
+                .add_root_certificate(reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
+        }
+        crypto_provider();
+        let mut hub = TestHub {
+            url,
+            deployment,
+            dir,
+            environment: BTreeMap::new(),
+            process: None,
+            client: client.build().unwrap(),
+            ca,
+        };
+        hub.launch().await;
+        hub
+    }
+
+    fn toml(&self, deployment: &str, port: u16, url: &str) -> String {
+        let mut text = format!(
+            "[http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\nshutdown_grace_seconds = 2\n"
+        );
+        if let Some(port) = self.redirect {
+            text += &format!("redirect_listen = \"127.0.0.1:{port}\"\n");
+        }
+        if self.https {
+            text += "[http.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+        }
+        let store = self.store.clone().unwrap_or_else(|| "sqlite://hub.sqlite".to_owned());
+        text += &format!(
+            "[store]\nurl = \"{store}\"\n[auth]\nallowed_users = {:?}\nadmin_users = [\"grace\"]\n",
+            self.allowed
+        );
+        if let Some(github) = &self.github {
+            text += &format!(
+                "[auth.github]\nclient_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\nurl = \"{github}\"\napi_url = \"{github}\"\n"
+            );
+        }
+        if !self.accounts.is_empty() {
+            text += "[auth.password.accounts]\n";
+            for name in &self.accounts {
+                text += &format!("{name:?} = {:?}\n", password_hash());
+            }
+        }
+        let image = self.image.clone().unwrap_or_else(notebook_image);
+        text += &format!(
+            "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"jupyterhub-{deployment}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
+             volumes = {{ \"{deployment}-{{username}}\" = \"/home/jovyan/work\" }}\n\
+             [[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
+             scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n"
+        );
+        text.push_str(&self.more);
+        text
+    }
+}
+
+impl TestHub {
+    /// A hub to be described.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts the process on the state that is there and waits until it serves.
+    pub async fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let child = Command::new(program("hub-server"))
+            .arg("--config")
+            .arg(self.dir.path().join("hub.toml"))
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+        let health = format!("{}/hub/health", self.url);
+        eventually("the hub serves", || {
+            let request = self.client.get(&health).send();
+            async move {
+                match request.await {
+                    Ok(response) if response.status() == 200 => Ok(()),
+                    Ok(response) => Err(response.status().to_string()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Asks the process to end, and waits for it.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the hub runs");
+        let status = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+        assert!(status.success());
+        process.wait().unwrap()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// Calls the REST API with the token of the service `admin`.
+    pub async fn api(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.api_with(ADMIN_TOKEN, method, path, body).await
+    }
+
+    /// Calls the REST API with a token.
+    pub async fn api_with(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let mut request = self
+            .client
+            .request(method, format!("{}/hub/api{path}", self.url))
+            .header("authorization", format!("token {token}"));
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Starts the server of `user`, which must not be running, and waits for it.
+    pub async fn start_server(&self, user: &str) {
+        let path = format!("/users/{user}/server");
+        let (status, body) = self.api(Method::POST, &path, None).await;
+        assert!(matches!(status, 201 | 202), "{status}: {body}");
+        eventually("the server is ready", || async {
+            let (_, body) = self.api(Method::GET, &format!("/users/{user}"), None).await;
+            if body["servers"][""]["ready"] == true { Ok(()) } else { Err(body) }
+        })
+        .await;
+    }
+
+    /// The client that trusts this hub and follows no redirect.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// The directory with configuration and state.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the hub has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The containers of this hub's servers: name and id.
+    pub async fn containers(&self) -> Vec<(String, String)> {
+        let engine = engine().await;
+        let found = engine.containers(&self.labels()).await.unwrap();
+        found.into_iter().map(|container| (container.name, container.id)).collect()
+    }
+
+    /// Removes the container of a server behind the hub's back.
+    pub async fn remove_container(&self, user: &str) {
+        let (_, id) = self
+            .containers()
+            .await
+            .into_iter()
+            .find(|(name, _)| name.trim_start_matches('/') == format!("{}-{user}", self.deployment))
+            .expect("the server has a container");
+        engine().await.remove_container(&id, true).await.unwrap();
+    }
+
+    fn labels(&self) -> Labels {
+        Labels::from([("hub.deployment".to_owned(), self.deployment.clone())])
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("hub.log")
+    }
+}
+
+impl Drop for TestHub {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("---- log of the hub ----\n{}", self.log());
+        }
+        let labels = self.labels();
+        let network = format!("jupyterhub-{}", self.deployment);
+        // A runtime of its own: the test's cannot be waited for in here.
+        let sweep = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(sweep(&labels, &network));
+        });
+        if sweep.join().is_err() {
+            eprintln!("the containers of {} could not be removed", self.deployment);
+        }
+    }
+}
+
+async fn sweep(labels: &Labels, network: &str) {
+    let Ok(engine) = Engine::connect(None).await else { return };
+    for container in engine.containers(labels).await.unwrap_or_default() {
+        engine.remove_container(&container.id, true).await.ok();
+    }
+    for volume in engine.volumes(labels).await.unwrap_or_default() {
+        engine.remove_volume(&volume.name).await.ok();
+    }
+    if let Ok(Some(network)) = engine.network(network).await {
+        engine.remove_network(&network.id).await.ok();
+    }
+}
+
+/// The Docker engine of this machine.
+pub async fn engine() -> Engine {
+    Engine::connect(None).await.expect("a Docker engine; cargo xtask test starts one")
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program of the workspace, built beside this test.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.ancestors().nth(2).unwrap().join(name);
+    assert!(path.exists(), "{} is not built; run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// The image of notebook servers.
+pub fn notebook_image() -> String {
+    variable("HUB_TEST_IMAGE").unwrap_or_else(|| "hub-notebook:latest".to_owned())
+}
+
+/// A variable that `cargo xtask test` sets.
+#[expect(clippy::disallowed_methods, reason = "tests are told by their runner what to use")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The one process-wide choice of a TLS implementation.
+pub fn crypto_provider() {
+    // Every test of the process comes by here; the first one installs it.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+}
+
+fn password_hash() -> &'static str {
+    static HASH: OnceLock<String> = OnceLock::new();
+    HASH.get_or_init(|| {
+        use std::io::Write;
+        let mut child = Command::new(program("hub-server"))
+            .arg("hash-password")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    })
+}
+
+/// Writes a certificate for localhost and its key; the certificate as PEM.
+fn certificate(dir: &Path) -> String {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .unwrap();
+    fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+    fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.pem()
+}
