@@ -19,7 +19,7 @@ async fn a_busy_kernel_survives(end: End) {
     let container = hub.containers().await;
     let mut kernel = Kernel::start(&mut ada, "ada").await;
     kernel.run("secret = 40").await;
-    kernel.send("import time\nfor step in range(30):\n    time.sleep(0.1)\n    secret = 41").await;
+    kernel.begin("import time\nfor step in range(30):\n    time.sleep(0.1)\n    secret = 41").await;
 
     match end {
         End::PowerCut => hub.kill(),

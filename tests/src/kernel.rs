@@ -43,7 +43,7 @@ impl Kernel {
     }
 
     /// Sends code and returns what it is known by.
-    pub async fn send(&mut self, code: &str) -> String {
+    async fn send(&mut self, code: &str) -> String {
         let id = Uuid::new_v4().simple().to_string();
         let message = json!({
             "header": {
@@ -58,6 +58,23 @@ impl Kernel {
         });
         self.socket.send(Message::text(message.to_string())).await.unwrap();
         id
+    }
+
+    /// Sends code and waits until the kernel is at it.
+    pub async fn begin(&mut self, code: &str) {
+        let id = self.send(code).await;
+        let begun = async {
+            loop {
+                let message = self.socket.next().await.expect("the socket stays open").unwrap();
+                let Message::Text(text) = message else { continue };
+                let message: Value = serde_json::from_str(&text).unwrap();
+                let ours = message["parent_header"]["msg_id"] == id;
+                if ours && message["content"]["execution_state"] == "busy" {
+                    return;
+                }
+            }
+        };
+        timeout(DEADLINE, begun).await.expect("the kernel begins");
     }
 
     /// Runs code and returns the text of its result or of what it printed.

@@ -37,7 +37,9 @@ fn nextest(line: &str) -> Option<Counts> {
 
 /// `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; ...`
 fn cargo_test(line: &str) -> Option<Counts> {
-    let results = line.trim().strip_prefix("test result: ")?;
+    // Indented, it is what nextest shows again of a test that failed, which its
+    // own summary counts.
+    let results = line.strip_prefix("test result: ")?;
     Some(Counts {
         passed: number_before(results, "passed")?,
         failed: number_before(results, "failed")?,
@@ -74,6 +76,7 @@ mod tests {
         let ok = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
         let bad = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured";
         assert_eq!(counts(&[ok, "running 3 tests", bad]), (6, 2));
+        assert_eq!(counts(&["    test result: FAILED. 0 passed; 1 failed; 0 ignored"]), (0, 0));
     }
 
     #[test]
