@@ -5,6 +5,7 @@ mod pending;
 use std::fmt;
 
 use async_trait::async_trait;
+use hub_names::UserName;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -25,6 +26,12 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 
     /// What the sign-in page offers.
     fn offer(&self) -> Offer;
+
+    /// Whether the account of this name is this provider's from the start, before
+    /// its owner has signed in: nobody may take it by another provider.
+    fn owns(&self, _account: &UserName) -> bool {
+        false
+    }
 
     /// Begins a sign-in: where to send the browser, and what to remember until it
     /// comes back. `None` if this provider asks with a form.

@@ -120,6 +120,10 @@ impl Authenticator for PasswordAuthenticator {
         Offer::Form
     }
 
+    fn owns(&self, account: &UserName) -> bool {
+        self.accounts.hashes.contains_key(account)
+    }
+
     fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
         Ok(None)
     }

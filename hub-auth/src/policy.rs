@@ -94,6 +94,21 @@ impl AccessPolicy {
         let name = self
             .normalise(&claims.login)
             .map_err(|source| AuthError::InvalidName { login: excerpt(&claims.login), source })?;
+        self.admit_account(name, claims, exists)
+    }
+
+    /// As [`admit`](Self::admit), for somebody whose account is known already by
+    /// the provider's id: the login name, and what it is mapped to, do not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NotAllowed`].
+    pub fn admit_account(
+        &self,
+        name: UserName,
+        claims: &Claims,
+        exists: bool,
+    ) -> Result<Identity, AuthError> {
         let refused = |reason: &str| AuthError::NotAllowed {
             user: name.to_string(),
             reason: reason.to_owned(),

@@ -1,5 +1,6 @@
 //! Who makes a request, and what they may do.
 
+pub(crate) mod attempts;
 pub(crate) mod bearer;
 pub(crate) mod browser;
 pub(crate) mod session;

@@ -8,6 +8,7 @@ use hub_store::{Store, User};
 use url::Url;
 
 use crate::{
+    access::attempts::Attempts,
     clock::Clock,
     keys::Keys,
     servers::Servers,
@@ -37,6 +38,8 @@ pub(crate) struct Hub {
     pub public_url: Option<Url>,
     /// Whether browsers speak https to us.
     pub https: bool,
+    /// Who has failed to sign in too often.
+    pub(crate) attempts: Attempts,
     /// Time limits of servers.
     pub limits: crate::config::ServersConfig,
     /// What each configured service may do.

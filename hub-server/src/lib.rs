@@ -10,6 +10,7 @@ pub mod logging;
 mod servers;
 mod sign_in;
 mod startup;
+mod sweeping;
 mod tasks;
 mod web;
 

@@ -63,6 +63,9 @@ fn load(args: &Args) -> Result<config::Config, StartupError> {
 fn serve(args: &Args) -> Result<(), StartupError> {
     let config = load(args)?;
     hub_server::logging::install(&config.log);
+    for warning in &config.auth.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -71,7 +74,10 @@ fn serve(args: &Args) -> Result<(), StartupError> {
         let stop = CancellationToken::new();
         let now = CancellationToken::new();
         let mut signals = Signals::install()?;
-        let running = hub_server::start(config).await?;
+        let running = tokio::select! {
+            running = hub_server::start(config) => running?,
+            () = signals.stopped() => return Ok(()),
+        };
         let reload = running.reloader();
         let serve = running.serve(stop.clone(), now.clone());
         tokio::pin!(serve);
@@ -91,6 +97,9 @@ fn serve(args: &Args) -> Result<(), StartupError> {
 
 fn check_config(args: &Args) -> Result<(), StartupError> {
     let config = load(args)?;
+    for warning in &config.auth.warnings {
+        eprintln!("{warning}");
+    }
     print(&format!(
         "The configuration is in order: listens on {}, spawns {}.",
         config.http.listen, config.spawner.image
@@ -133,6 +142,11 @@ impl Signals {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
         })
+    }
+
+    /// Waits until the process is asked to end.
+    async fn stopped(&mut self) {
+        while matches!(self.next().await, Received::Reload) {}
     }
 
     async fn next(&mut self) -> Received {

@@ -14,12 +14,14 @@ use hub_store::{NewToken, Store, StoreError, TokenOwner};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::attempts::Attempts,
     activity,
     clock::{Clock, SystemClock},
     config::{ApiListen, Config, ConfigError},
     hub::Hub,
     keys::Keys,
     servers::{Links, Servers},
+    sweeping,
     tasks::Tasks,
     web::{
         self,
@@ -39,7 +41,7 @@ pub enum StartupError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database.
-    #[error("the database cannot be used")]
+    #[error("store.url: the database cannot be used")]
     Store(#[from] StoreError),
     /// Docker.
     #[error("the spawner cannot be used")]
@@ -101,6 +103,8 @@ pub struct Running {
     proxy: ProxyConfig,
     tls: Option<TlsKeys>,
     assembled: Assembled,
+    /// The port that people have in the hub's https address.
+    https_port: u16,
     grace: Duration,
 }
 
@@ -159,9 +163,12 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
     let store = Store::open(&config.store).await?;
     let spawner: Arc<dyn Spawner> = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
     let private = bind("hub_api.listen", api_address(&config, &*spawner).await?, None).await?;
+    let paths = Paths::new(&config.http.base_url);
     let api_url = match &config.hub_api.url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{}{}hub/api", private.local_addr(), config.http.base_url),
+        None => {
+            format!("http://{}{}", reachable(private.local_addr(), &*spawner).await?, paths.api())
+        }
     };
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
@@ -175,7 +182,12 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
         proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
     }
     let grace = config.http.shutdown_grace;
-    Ok(Running { public, private, redirect, proxy, tls, assembled, grace })
+    // Behind a port mapping it is not the one that we listen on.
+    let https_port = match &config.http.public_url {
+        Some(url) => url.port_or_known_default().unwrap_or(443),
+        None => public.local_addr().port(),
+    };
+    Ok(Running { public, private, redirect, proxy, tls, assembled, https_port, grace })
 }
 
 /// Puts the hub together over leaves of any kind, and takes up the servers that
@@ -232,11 +244,13 @@ async fn assemble(
         paths,
         public_url: config.http.public_url.clone(),
         https: config.http.is_https(),
+        attempts: Attempts::default(),
         limits: config.servers.clone(),
     });
     hub.servers.resume().await?;
     hub.servers.keep_watching();
     activity::keep_recording(&tasks, &hub, routes.clone());
+    sweeping::keep_sweeping(&tasks, &hub);
     report_orphans(&tasks, &hub, &spawner);
     Ok(Assembled { hub, routes, tasks })
 }
@@ -287,7 +301,7 @@ impl Running {
         let private = assembled.private_router();
         let grace = self.grace;
         let api_stop = CancellationToken::new();
-        let redirect_port = self.public.local_addr().port();
+        let redirect_port = self.https_port;
         let fronts = async {
             let redirect = async {
                 if let Some(listener) = self.redirect {
@@ -340,6 +354,15 @@ async fn bind(
     Listener::bind(&config).await.map_err(|source| StartupError::Listen { key, source })
 }
 
+/// The address under which servers reach a listener that is bound to all.
+async fn reachable(bound: SocketAddr, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
+    if !bound.ip().is_unspecified() {
+        return Ok(bound);
+    }
+    let host = spawner.host_address().await?.ok_or(StartupError::NoApiAddress)?;
+    Ok(SocketAddr::new(host, bound.port()))
+}
+
 /// Where the private listener goes: the address that servers see us under.
 async fn api_address(config: &Config, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
     match config.hub_api.listen {
@@ -388,9 +411,11 @@ fn warn_about_admission(config: &Config, authenticators: &[Arc<dyn Authenticator
 /// (USR-4) and the services' tokens.
 async fn remember(config: &Config, store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
     let now = clock.now();
-    for (name, admin) in &config.auth.listed {
+    let policy = &config.auth.policy;
+    for name in policy.allowed().union(policy.admins()) {
+        let admin = policy.admins().contains(name);
         let (user, created) = store.users().ensure(name, now).await?;
-        if *admin && !user.admin {
+        if admin && !user.admin {
             store.users().set_admin(user.id, true).await?;
         }
         if created {
@@ -413,9 +438,6 @@ async fn remember(config: &Config, store: &Store, clock: &dyn Clock) -> Result<(
         };
         store.tokens().replace_service_tokens(&service.name, &[token]).await?;
     }
-    store.sessions().sweep(now).await?;
-    store.tokens().sweep(now).await?;
-    store.oauth().sweep_codes(now).await?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Signing in with GitHub, and out again.
 
-use hub_tests::{Browser, GitHub, Kernel, TestHub, hub::variable};
+use hub_tests::{Browser, GitHub, Kernel, TestHub, docker, hub::variable};
 use reqwest::Method;
+use serde_json::{Value, json};
 
 /// A hub that signs people in with a stand-in GitHub, where ada has an account.
 async fn with_github() -> (TestHub, GitHub) {
@@ -126,29 +127,62 @@ async fn signing_out_really_signs_out() {
     ada.sign_in("ada").await;
     ada.start_server("ada").await;
     assert_eq!(ada.get("/user/ada/api/kernels").await.status, 200);
+    let token = token_of_her_server(&hub, &mut ada).await;
+    let (status, known) = hub.api_with(&token, Method::GET, "/user", None).await;
+    assert_eq!((status, &known["name"]), (200, &json!("ada")), "{known}");
     let before = ada.clone();
-    let (_, tokens) = hub.api(Method::GET, "/users/ada/tokens", None).await;
-    let in_session = |tokens: &serde_json::Value| {
-        tokens["api_tokens"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|one| !one["session_id"].is_null())
-            .count()
-    };
-    assert_eq!(in_session(&tokens), 1, "{tokens}");
 
     let out = ada.get("/hub/logout").await;
     assert_eq!(out.status, 200);
-    // The server knows the person by the session's cookie, which is gone.
-    let server = ada.look("/user/ada/api/kernels").await;
-    assert_eq!(server.status, 403, "{}", server.text);
-    assert!(ada.look("/hub/home").await.location().unwrap().path().ends_with("/hub/login"));
-    let (_, tokens) = hub.api(Method::GET, "/users/ada/tokens", None).await;
-    assert_eq!(in_session(&tokens), 0, "{tokens}");
+    assert_eq!(ada.cookie("jupyterhub-hub-login", "/hub/"), None);
+    assert_eq!(ada.cookie("jupyterhub-session-id", "/user/ada/"), None);
+    // The server's own cookie is still there. The server knows a person by it and
+    // by the session's id, and asks the hub when the two do not belong together.
+    assert!(ada.cookie("jupyterhub-user-ada", "/user/ada/").is_some());
+    for path in ["/user/ada/api/kernels", "/user/ada/api/contents"] {
+        let answer = ada.look(path).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text);
+    }
+    assert_eq!(ada.get("/user/ada/lab").await.url.path(), "/hub/login");
+    assert_eq!(ada.get("/hub/home").await.url.path(), "/hub/login");
+    let (status, _) = hub.api_with(&token, Method::GET, "/user", None).await;
+    assert_eq!(status, 403, "the server's token ends with the session it was made in");
+
     let mut copied = before;
-    assert!(
-        copied.look("/hub/home").await.location().unwrap().path().ends_with("/hub/login"),
-        "a copy is worthless"
-    );
+    assert_eq!(copied.get("/hub/home").await.url.path(), "/hub/login", "a copy is worthless");
+    let api = copied.script(Method::GET, "/hub/api/user", None).await;
+    assert_eq!(api.status, 403, "{}", api.text);
+}
+
+/// What a single-user server does to learn who its visitor is: the visitor's
+/// browser carries a code to it, and it redeems the code with its own secret.
+async fn token_of_her_server(hub: &TestHub, ada: &mut Browser) -> String {
+    let env = docker::engine().await.exec(&hub.container("ada").await, &["env"]).await.unwrap();
+    let secret = env.output.lines().find_map(|line| line.strip_prefix("JUPYTERHUB_API_TOKEN="));
+    let client =
+        [("client_id", "jupyterhub-user-ada"), ("redirect_uri", "/user/ada/oauth_callback")];
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(client)
+        .append_pair("response_type", "code")
+        .finish();
+    let back = ada.look(&format!("/hub/api/oauth2/authorize?{query}")).await;
+    let location = back.location().expect("nobody is asked about one's own server");
+    let (_, code) = location.query_pairs().find(|(name, _)| name == "code").unwrap();
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(client)
+        .append_pair("grant_type", "authorization_code")
+        .append_pair("client_secret", secret.unwrap())
+        .append_pair("code", &code)
+        .finish();
+    let answer = hub
+        .client()
+        .post(format!("{}/hub/api/oauth2/token", hub.url))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.unwrap();
+    body["access_token"].as_str().unwrap().to_owned()
 }

@@ -1,7 +1,9 @@
 //! The main job in a real browser.
 
-use hub_tests::{Chromium, GitHub, TestHub, eventually};
+use hub_tests::{Chromium, GitHub, PASSWORD, TestHub, eventually};
 use thirtyfour::prelude::*;
+
+use crate::failures::image_that_exits;
 
 #[tokio::test]
 #[ignore = "needs Docker and Chromium: cargo xtask test"]
@@ -69,5 +71,27 @@ async fn a_person_signs_in_opens_lab_and_computes() {
     })
     .await;
     assert_eq!(hub.containers().await, []);
-    chromium.quit().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and Chromium: cargo xtask test"]
+async fn a_start_that_fails_is_explained_on_the_page_that_waits() {
+    let hub = TestHub::builder().password("ada").image(&image_that_exits()).start().await;
+    let chromium = Chromium::start().await;
+    let page = &chromium.page;
+    page.goto(format!("{}/hub/login?next=%2Fhub%2Fhome", hub.url)).await.unwrap();
+    chromium.find("input[name=username]").await.send_keys("ada").await.unwrap();
+    chromium.find("input[name=password]").await.send_keys(PASSWORD + Key::Enter).await.unwrap();
+    chromium.arrives("signed in", |url| url.ends_with("/hub/home")).await;
+
+    chromium.find("#start").await.click().await.unwrap();
+    eventually("the page explains itself", || async {
+        let main = page.find(By::Css("main")).await.map_err(|error| error.to_string())?;
+        let text = main.text().await.map_err(|error| error.to_string())?;
+        let told = ["did not start", "xit code 3", "the licence file is missing"];
+        if told.iter().all(|part| text.contains(part)) { Ok(()) } else { Err(text) }
+    })
+    .await;
+    chromium.screenshot("failed").await;
+    assert_eq!(hub.containers().await, []);
 }

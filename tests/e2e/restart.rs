@@ -1,6 +1,6 @@
 //! Servers outlive the hub.
 
-use hub_tests::{Browser, Kernel, TestHub, eventually};
+use hub_tests::{Browser, Kernel, TestHub, docker, eventually};
 use reqwest::Method;
 use serde_json::json;
 
@@ -81,6 +81,52 @@ async fn rst_8_a_container_removed_behind_the_hubs_back_is_noticed() {
     ada.start_server("ada").await;
     hub.remove_container("ada").await;
     is_told_and_started_again(&hub, &mut ada).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn rst_8_a_container_that_is_killed_is_noticed() {
+    let hub = TestHub::builder()
+        .password("ada")
+        .config("[servers]\npoll_interval_seconds = 3600")
+        .start()
+        .await;
+    let mut ada = Browser::new(&hub);
+    ada.sign_in("ada").await;
+    ada.start_server("ada").await;
+    docker::engine().await.kill(&hub.container("ada").await).await.unwrap();
+    is_told_and_started_again(&hub, &mut ada).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn rst_2_a_start_that_was_under_way_when_the_hub_was_killed_ends_well() {
+    let mut hub = TestHub::builder().password("ada").start().await;
+    let mut ada = Browser::new(&hub);
+    ada.sign_in("ada").await;
+    let (status, _) = hub.api(Method::POST, "/users/ada/server", None).await;
+    assert!(matches!(status, 201 | 202), "{status}");
+    eventually("the container is there", || async {
+        let containers = hub.containers().await;
+        if containers.len() == 1 { Ok(()) } else { Err(containers) }
+    })
+    .await;
+    hub.kill();
+    hub.launch().await;
+
+    // Whether it is taken up or cleared away: nothing hangs, and she gets in.
+    let settled = eventually("the start has come to an end", || async {
+        let (_, user) = hub.api(Method::GET, "/users/ada", None).await;
+        if user["pending"].is_null() { Ok(user) } else { Err(user) }
+    })
+    .await;
+    if settled["servers"] == json!({}) {
+        ada.start_server("ada").await;
+    } else {
+        ada.wait_for_server("ada").await;
+    }
+    assert_eq!(ada.get("/user/ada/api/status").await.status, 200);
+    assert_eq!(hub.containers().await.len(), 1, "and nothing is left of the first try");
 }
 
 async fn is_told_and_started_again(hub: &TestHub, ada: &mut Browser) {

@@ -1,6 +1,6 @@
 //! A server's life, as a script sees it.
 
-use hub_tests::{Browser, TestHub, eventually, hub::engine};
+use hub_tests::{Browser, TestHub, docker::engine, eventually};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ async fn a_container_is_what_the_contract_says() {
     let containers = hub.containers().await;
     assert_eq!(containers.len(), 1);
     let (name, id) = &containers[0];
-    assert_eq!(name.trim_start_matches('/'), format!("{}-ada", hub.deployment));
+    assert_eq!(*name, format!("{}-ada", hub.deployment));
     let engine = engine().await;
     let env = engine.exec(id, &["env"]).await.unwrap().output;
     for line in [
@@ -73,4 +73,21 @@ async fn progress_is_streamed_to_a_browser() {
     assert_eq!(last["url"], "/user/ada/");
     let percents: Vec<u64> = events.iter().filter_map(|event| event["progress"].as_u64()).collect();
     assert!(percents.is_sorted() && percents.len() >= 3, "{percents:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn two_starts_at_once_are_one_server() {
+    let hub = TestHub::builder().password("ada").start().await;
+    let start = || hub.api(Method::POST, "/users/ada/server", None);
+    let ((first, _), (second, body)) = tokio::join!(start(), start());
+    assert!(matches!(first, 201 | 202), "{first}");
+    // JupyterHub: accepted again while it starts, 400 once it runs.
+    assert!(matches!(second, 201 | 202 | 400), "{second}: {body}");
+    eventually("the server is ready", || async {
+        let (_, user) = hub.api(Method::GET, "/users/ada", None).await;
+        if user["servers"][""]["ready"] == true { Ok(()) } else { Err(user) }
+    })
+    .await;
+    assert_eq!(hub.containers().await.len(), 1);
 }

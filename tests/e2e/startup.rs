@@ -16,11 +16,17 @@ struct Refusal {
 
 /// Starts a hub that is expected to end by itself.
 fn refused(dir: &Path, config: &str) -> Refusal {
+    refused_with(dir, config, &[])
+}
+
+/// The same with variables, and none of ours.
+fn refused_with(dir: &Path, config: &str, variables: &[(&str, &str)]) -> Refusal {
     fs::write(dir.join("hub.toml"), config).unwrap();
     let output = Command::new(program("hub-server"))
         .args(["--config", "hub.toml"])
         .current_dir(dir)
         .env_clear()
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -103,6 +109,10 @@ fn an_unusable_database_is_exit_code_3() {
 fn no_docker_is_exit_code_4() {
     let dir = tempfile::tempdir().unwrap();
     assert_told(&refused(dir.path(), &config("")), 4, &["/nonexistent/docker.sock"]);
+    // The environment wins over the file (ENV-1), and says where nobody listens.
+    let dead = format!("tcp://127.0.0.1:{}", free_port());
+    let refusal = refused_with(dir.path(), &config(""), &[("DOCKER_HOST", &dead)]);
+    assert_told(&refusal, 4, &[&dead]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The same over https.
 
-use hub_tests::{Browser, TestHub, hub::free_port};
+use hub_tests::{Browser, Kernel, TestHub, hub::free_port, wire};
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
@@ -14,6 +14,11 @@ async fn tls_1_a_server_is_reached_over_https_and_tls_5_http_leads_there() {
     ada.sign_in("ada").await;
     ada.start_server("ada").await;
     assert_eq!(ada.get("/user/ada/api/status").await.status, 200);
+    // The WebSocket, too (`wss`).
+    let mut kernel = Kernel::start(&mut ada, "ada").await;
+    assert_eq!(kernel.run("6*7").await, "42");
+    let stranger = wire::connect(ada.hub(), None).await;
+    assert!(stranger.is_err(), "nobody else vouches for this certificate");
 
     let redirected = hub
         .client()

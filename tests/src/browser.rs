@@ -17,6 +17,7 @@ const MOST_REDIRECTS: usize = 20;
 pub struct Browser {
     client: Client,
     hub: Url,
+    ca: Option<String>,
     jar: BTreeMap<Key, String>,
 }
 
@@ -68,7 +69,12 @@ impl Answer {
 impl Browser {
     /// A browser in which nobody is signed in.
     pub fn new(hub: &TestHub) -> Self {
-        Self { client: hub.client().clone(), hub: hub.url.parse().unwrap(), jar: BTreeMap::new() }
+        Self {
+            client: hub.client().clone(),
+            hub: hub.url.parse().unwrap(),
+            ca: hub.ca.clone(),
+            jar: BTreeMap::new(),
+        }
     }
 
     /// Signs in with the form of the hub.
@@ -175,6 +181,11 @@ impl Browser {
     /// The hub's address.
     pub fn hub(&self) -> &Url {
         &self.hub
+    }
+
+    /// The authority whose certificates it trusts, PEM.
+    pub fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
     }
 
     async fn follow(&mut self, mut answer: Answer) -> Answer {

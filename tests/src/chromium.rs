@@ -1,10 +1,12 @@
 //! A real browser, driven through its WebDriver.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
+use tempfile::TempDir;
 use thirtyfour::prelude::*;
 
 use crate::{
@@ -12,13 +14,14 @@ use crate::{
     wait::eventually,
 };
 
-/// A headless Chromium with a profile of its own. Call [`quit`](Self::quit) at
-/// the end; dropping it ends the driver, and the browser with it.
+/// A headless Chromium with a profile of its own. Dropping it ends driver and
+/// browser.
 #[derive(Debug)]
 pub struct Chromium {
     /// The session.
     pub page: WebDriver,
     driver: Child,
+    profile: TempDir,
 }
 
 impl Chromium {
@@ -48,6 +51,8 @@ impl Chromium {
         ] {
             wanted.add_arg(argument).unwrap();
         }
+        let profile = tempfile::Builder::new().prefix("hub-chromium-").tempdir().unwrap();
+        wanted.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
         wanted.set_binary("/usr/bin/chromium").unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let page = eventually("the browser starts", || {
@@ -55,7 +60,7 @@ impl Chromium {
             async { session.await.map_err(|error| error.to_string()) }
         })
         .await;
-        Self { page, driver }
+        Self { page, driver, profile }
     }
 
     /// Waits for an element.
@@ -85,18 +90,22 @@ impl Chromium {
             self.page.screenshot(&path).await.unwrap();
         }
     }
-
-    /// Closes the browser.
-    pub async fn quit(mut self) {
-        self.page.clone().quit().await.ok();
-        self.driver.kill().ok();
-        self.driver.wait().ok();
-    }
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
+        // The library would otherwise wait for a driver that is gone.
+        self.page.clone().leak().ok();
         self.driver.kill().ok();
         self.driver.wait().ok();
+        // The browser does not end with its driver. All its processes, and no
+        // others, have our profile in their command line.
+        let profile = self.profile.path().display().to_string();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&profile) {
+                Command::new("kill").arg("-KILL").arg(entry.file_name()).stderr(Stdio::null()).status().ok();
+            }
+        }
     }
 }

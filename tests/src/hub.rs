@@ -10,14 +10,13 @@ use std::{
     sync::OnceLock,
 };
 
-use hub_spawner::engine::{Engine, Labels};
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    GitHub,
+    GitHub, certificate, docker,
     github::{CLIENT_ID, CLIENT_SECRET},
     wait::eventually,
 };
@@ -122,7 +121,7 @@ impl Builder {
         let scheme = if self.https { "https" } else { "http" };
         let host = if self.https { "localhost" } else { "127.0.0.1" };
         let url = format!("{scheme}://{host}:{port}");
-        let ca = self.https.then(|| certificate(dir.path()));
+        let ca = self.https.then(|| certificate::issue(dir.path()));
         let config = self.toml(&deployment, port, &url);
         fs::write(dir.path().join("hub.toml"), config).unwrap();
         let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
@@ -172,10 +171,11 @@ impl Builder {
         }
         let image = self.image.clone().unwrap_or_else(notebook_image);
         text += &format!(
-            "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"jupyterhub-{deployment}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
+            "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"{}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
              volumes = {{ \"{deployment}-{{username}}\" = \"/home/jovyan/work\" }}\n\
              [[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
-             scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n"
+             scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n",
+            docker::network(deployment)
         );
         text.push_str(&self.more);
         text
@@ -292,24 +292,20 @@ impl TestHub {
 
     /// The containers of this hub's servers: name and id.
     pub async fn containers(&self) -> Vec<(String, String)> {
-        let engine = engine().await;
-        let found = engine.containers(&self.labels()).await.unwrap();
-        found.into_iter().map(|container| (container.name, container.id)).collect()
+        docker::containers(&self.deployment).await
+    }
+
+    /// The id of the container of somebody's default server.
+    pub async fn container(&self, user: &str) -> String {
+        let name = format!("{}-{user}", self.deployment);
+        let found = self.containers().await.into_iter().find(|(one, _)| *one == name);
+        found.expect("the server has a container").1
     }
 
     /// Removes the container of a server behind the hub's back.
     pub async fn remove_container(&self, user: &str) {
-        let (_, id) = self
-            .containers()
-            .await
-            .into_iter()
-            .find(|(name, _)| name.trim_start_matches('/') == format!("{}-{user}", self.deployment))
-            .expect("the server has a container");
-        engine().await.remove_container(&id, true).await.unwrap();
-    }
-
-    fn labels(&self) -> Labels {
-        Labels::from([("hub.deployment".to_owned(), self.deployment.clone())])
+        let id = self.container(user).await;
+        docker::engine().await.remove_container(&id, true).await.unwrap();
     }
 
     fn log_path(&self) -> PathBuf {
@@ -323,36 +319,8 @@ impl Drop for TestHub {
         if std::thread::panicking() {
             eprintln!("---- log of the hub ----\n{}", self.log());
         }
-        let labels = self.labels();
-        let network = format!("jupyterhub-{}", self.deployment);
-        // A runtime of its own: the test's cannot be waited for in here.
-        let sweep = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(sweep(&labels, &network));
-        });
-        if sweep.join().is_err() {
-            eprintln!("the containers of {} could not be removed", self.deployment);
-        }
+        docker::sweep(&self.deployment);
     }
-}
-
-async fn sweep(labels: &Labels, network: &str) {
-    let Ok(engine) = Engine::connect(None).await else { return };
-    for container in engine.containers(labels).await.unwrap_or_default() {
-        engine.remove_container(&container.id, true).await.ok();
-    }
-    for volume in engine.volumes(labels).await.unwrap_or_default() {
-        engine.remove_volume(&volume.name).await.ok();
-    }
-    if let Ok(Some(network)) = engine.network(network).await {
-        engine.remove_network(&network.id).await.ok();
-    }
-}
-
-/// The Docker engine of this machine.
-pub async fn engine() -> Engine {
-    Engine::connect(None).await.expect("a Docker engine; cargo xtask test starts one")
 }
 
 /// A port that nobody listens on at this moment.
@@ -400,13 +368,4 @@ fn password_hash() -> &'static str {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     })
-}
-
-/// Writes a certificate for localhost and its key; the certificate as PEM.
-fn certificate(dir: &Path) -> String {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
-        .unwrap();
-    fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
-    fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    made.cert.pem()
 }

@@ -3,21 +3,28 @@
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
 use uuid::Uuid;
 
-use crate::{Browser, wait::DEADLINE};
+use crate::{
+    Browser,
+    wait::DEADLINE,
+    wire::{self, Wire},
+};
 
-/// A connection to a kernel of somebody's server, over plain http.
+/// A WebSocket, plain or with TLS.
+pub type Socket = WebSocketStream<Box<dyn Wire>>;
+
+/// A connection to a kernel of somebody's server.
 #[derive(Debug)]
 pub struct Kernel {
     /// The kernel's id.
     pub id: String,
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
     session: String,
 }
 
@@ -95,7 +102,11 @@ impl Kernel {
                     }
                     Some("stream") => said += message["content"]["text"].as_str().unwrap(),
                     Some("error") => panic!("{code}: {}", message["content"]),
-                    Some("execute_reply") => return said.trim().to_owned(),
+                    // Results come on the same channel before it; the reply comes on
+                    // another one, and may be early.
+                    Some("status") if message["content"]["execution_state"] == "idle" => {
+                        return said.trim().to_owned();
+                    }
                     _ => {}
                 }
             }
@@ -114,7 +125,7 @@ pub async fn open(
     user: &str,
     id: &str,
     token: Option<&str>,
-) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
+) -> Result<Socket, tungstenite::Error> {
     let url = browser.hub().join(&format!("/user/{user}/api/kernels/{id}/channels")).unwrap();
     let mut request = url.as_str().replacen("http", "ws", 1).into_client_request()?;
     let headers = request.headers_mut();
@@ -128,7 +139,6 @@ pub async fn open(
     }
     let origin = browser.hub().origin().ascii_serialization();
     headers.insert("origin", HeaderValue::from_str(&origin)?);
-    let address = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-    let stream = TcpStream::connect(address).await?;
+    let stream = wire::connect(&url, browser.ca()).await?;
     Ok(client_async(request, stream).await?.0)
 }

@@ -22,11 +22,14 @@
 )]
 
 pub mod browser;
+pub mod certificate;
 pub mod chromium;
+pub mod docker;
 pub mod github;
 pub mod hub;
 pub mod kernel;
 pub mod wait;
+pub mod wire;
 
 pub use browser::{Answer, Browser};
 pub use chromium::Chromium;

@@ -31,8 +31,8 @@ function show(card, server) {
   setTime(card, "started", server?.started);
   setTime(card, "last_activity", server?.last_activity);
   if (state === before) return;
-  // Only the page knows why a start came to nothing.
-  if (before === "starting" && state === "stopped") {
+  // Only the page knows why a server ended.
+  if (state === "stopped") {
     window.location.reload();
     return;
   }

@@ -24,25 +24,43 @@ const IDLE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const RESOLUTION: SignedDuration = SignedDuration::from_mins(5);
 
 /// The session of this browser. Of several cookies of the name the one that
-/// verifies counts, so that a planted one locks nobody out.
+/// verifies counts, so that a planted one locks nobody out. Two that verify for
+/// two people are the work of somebody who wants this browser to act as another
+/// person; then neither counts.
 pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
-    let now = hub.clock.now();
+    let mut found: Option<Session> = None;
     for secret in candidates(headers) {
-        let hash = secret.hash();
-        let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else {
-            continue;
-        };
-        if now.duration_since(session.last_seen) > IDLE {
-            hub.store.sessions().delete(hash.as_bytes()).await?;
-            continue;
+        let Some(session) = verify(hub, &secret).await? else { continue };
+        match &found {
+            None => found = Some(session),
+            Some(first) if first.user.id == session.user.id => {}
+            Some(first) => {
+                tracing::warn!(
+                    one = %first.user.name, other = %session.user.name,
+                    "a browser sent the sessions of two people; it is taken for signed out"
+                );
+                return Ok(None);
+            }
         }
-        if now.duration_since(session.last_seen) > RESOLUTION {
-            hub.store.sessions().touch(hash.as_bytes(), now).await?;
-            hub.store.users().touch(session.user.id, now).await?;
-        }
-        return Ok(Some(session));
     }
-    Ok(None)
+    Ok(found)
+}
+
+async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreError> {
+    let now = hub.clock.now();
+    let hash = secret.hash();
+    let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else {
+        return Ok(None);
+    };
+    if now.duration_since(session.last_seen) > IDLE {
+        hub.store.sessions().delete(hash.as_bytes()).await?;
+        return Ok(None);
+    }
+    if now.duration_since(session.last_seen) > RESOLUTION {
+        hub.store.sessions().touch(hash.as_bytes(), now).await?;
+        hub.store.users().touch(session.user.id, now).await?;
+    }
+    Ok(Some(session))
 }
 
 /// Begins a session: its id, and the cookies to set, which replace those of an

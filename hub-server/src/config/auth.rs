@@ -12,19 +12,17 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{ConfigError, HttpConfig, http::http_url, services::read_secret};
+use crate::web::paths::Paths;
 
-/// Path below the hub prefix to which GitHub sends the browser back.
-const CALLBACK_PATH: &str = "hub/oauth_callback";
+use super::{ConfigError, HttpConfig, http::http_url, services::read_secret};
 
 /// Who may sign in, and how.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
     /// The rules of admission.
     pub policy: AccessPolicy,
-    /// Names that the user list and `allowed_users` add to the database at start
-    /// (USR-4), with whether they are administrators.
-    pub listed: BTreeMap<UserName, bool>,
+    /// What was left out of the user list, for the log.
+    pub warnings: Vec<String>,
     /// Sign-in with GitHub.
     pub github: Option<GithubConfig>,
     /// Sign-in with a name and a password.
@@ -84,9 +82,9 @@ impl RawAuth {
         http: &HttpConfig,
         lenient: bool,
     ) -> Result<AuthConfig, ConfigError> {
-        let userlist = match &self.userlist {
+        let (userlist, warnings) = match &self.userlist {
             Some(path) => read_userlist(&dir.join(path), lenient)?,
-            None => Userlist::default(),
+            None => (Userlist::default(), Vec::new()),
         };
         let allowed = names("auth.allowed_users", &self.allowed_users)?;
         let admins = names("auth.admin_users", &self.admin_users)?;
@@ -117,7 +115,7 @@ impl RawAuth {
         rules.check().map_err(|error| ConfigError::value("auth", error.to_string()))?;
         Ok(AuthConfig {
             policy: AccessPolicy::new(rules),
-            listed,
+            warnings,
             github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
             password: self.password.map(RawPassword::check).transpose()?,
         })
@@ -165,7 +163,7 @@ impl RawGithub {
 /// Its path must be the one we serve, or every sign-in would end on a 404.
 fn callback_url(configured: Option<&str>, http: &HttpConfig) -> Result<Url, ConfigError> {
     const KEY: &str = "auth.github.callback_url";
-    let path = format!("{}{CALLBACK_PATH}", http.base_url);
+    let path = Paths::new(&http.base_url).oauth_callback();
     let Some(text) = configured.filter(|text| !text.is_empty()) else {
         let public = http.public_url.as_ref().ok_or_else(|| {
             ConfigError::value(
@@ -219,7 +217,12 @@ impl RawPassword {
                     "is not an argon2id hash; make one with `hub-server hash-password`",
                 ));
             }
-            accounts.insert(name, hash);
+            if accounts.insert(name, hash).is_some() {
+                return Err(ConfigError::value(
+                    key,
+                    "is there twice; upper and lower case are the same account",
+                ));
+            }
         }
         Ok(PasswordConfig { accounts })
     }
@@ -236,7 +239,7 @@ fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError>
         .collect()
 }
 
-fn read_userlist(path: &Path, lenient: bool) -> Result<Userlist, ConfigError> {
+fn read_userlist(path: &Path, lenient: bool) -> Result<(Userlist, Vec<String>), ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -254,10 +257,13 @@ fn read_userlist(path: &Path, lenient: bool) -> Result<Userlist, ConfigError> {
     if !errors.is_empty() && !lenient {
         return Err(userlist_errors(path, &errors));
     }
-    for error in &errors {
-        tracing::warn!(file = %path.display(), "user list: {error}; the line is left out");
-    }
-    Ok(list)
+    let warnings = errors
+        .iter()
+        .map(|error| {
+            format!("{}:{}: {}; the line is left out", path.display(), error.line, error.problem)
+        })
+        .collect();
+    Ok((list, warnings))
 }
 
 fn userlist_errors(path: &Path, errors: &[hub_auth::UserlistError]) -> ConfigError {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::ConfigError;
+use crate::web::paths::Paths;
 
 /// Where browsers reach the hub.
 #[derive(Clone, Debug)]
@@ -147,7 +148,7 @@ impl RawHttp {
 }
 
 impl RawHubApi {
-    pub(super) fn check(self) -> Result<HubApiConfig, ConfigError> {
+    pub(super) fn check(self, base_url: &str) -> Result<HubApiConfig, ConfigError> {
         const KEY: &str = "hub_api.listen";
         let listen = match self.listen.as_deref().unwrap_or("auto:8081") {
             "auto" => ApiListen::Auto { port: 8081 },
@@ -162,7 +163,17 @@ impl RawHubApi {
         };
         let url = match self.url {
             None => None,
-            Some(text) => Some(http_url("hub_api.url", &text)?),
+            Some(text) => {
+                let url = http_url("hub_api.url", &text)?;
+                let api = Paths::new(base_url).api();
+                if url.path().trim_end_matches('/') != api {
+                    return Err(ConfigError::value(
+                        "hub_api.url",
+                        format!("{text:?} is not the hub's API; its path must be {api}"),
+                    ));
+                }
+                Some(url)
+            }
         };
         Ok(HubApiConfig { listen, url })
     }
@@ -243,7 +254,7 @@ mod tests {
     #[test]
     fn listeners_are_addresses_or_auto() {
         let check = |text: &str| {
-            RawHubApi { listen: Some(text.to_owned()), url: None }.check().map(|c| c.listen).ok()
+            RawHubApi { listen: Some(text.to_owned()), url: None }.check("/").map(|c| c.listen).ok()
         };
         assert_eq!(check("auto"), Some(ApiListen::Auto { port: 8081 }));
         assert_eq!(check("auto:0"), Some(ApiListen::Auto { port: 0 }));

@@ -9,13 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_auth::GithubConfig;
 use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    Config, ConfigError, CookieSecretSource, LogConfig,
+    Config, ConfigError, CookieSecretSource, LogConfig, ServiceConfig,
     auth::RawAuth,
     http::{RawHttp, RawHubApi},
     servers::RawServers,
@@ -24,7 +25,7 @@ use super::{
 };
 
 /// Environment variable to configuration key.
-const VARIABLES: [(&str, &[&str]); 15] = [
+const VARIABLES: [(&str, &[&str]); 14] = [
     ("DOCKER_NOTEBOOK_IMAGE", &["spawner", "docker", "image"]),
     ("DOCKER_NETWORK_NAME", &["spawner", "docker", "network"]),
     ("DOCKER_NOTEBOOK_DIR", &["spawner", "docker", "notebook_dir"]),
@@ -34,7 +35,6 @@ const VARIABLES: [(&str, &[&str]); 15] = [
     ("GITHUB_CLIENT_SECRET", &["auth", "github", "client_secret"]),
     ("GITHUB_CLIENT_SECRET_FILE", &["auth", "github", "client_secret_file"]),
     ("OAUTH_CALLBACK_URL", &["auth", "github", "callback_url"]),
-    ("GITHUB_URL", &["auth", "github", "url"]),
     ("SSL_CERT", &["http", "tls", "certificate"]),
     ("SSL_KEY", &["http", "tls", "key"]),
     ("HUB_LISTEN", &["http", "listen"]),
@@ -58,6 +58,7 @@ impl Environment {
     pub fn of_process() -> Self {
         let names = VARIABLES.iter().map(|(name, _)| *name).chain([
             "JPY_COOKIE_SECRET",
+            "GITHUB_URL",
             "GITHUB_HOST",
             "GITHUB_HTTP",
             "JUPYTERHUB_ADMIN",
@@ -179,19 +180,27 @@ fn overlay(table: &mut Table, environment: &Environment) -> Result<(), ConfigErr
             })?;
         }
     }
-    // GitHub Enterprise by host name, as the reference deployment spells it.
-    if environment.get("GITHUB_URL").is_none()
-        && let Some(host) = environment.get("GITHUB_HOST")
-    {
-        let scheme = if environment.get("GITHUB_HTTP").is_some() { "http" } else { "https" };
-        insert(
-            table,
-            &["auth", "github", "url"],
-            &format!("{scheme}://{}", host.trim_end_matches('/')),
-        )
-        .map_err(|key| {
-            ConfigError::value(key, "is not a table, so GITHUB_HOST cannot be applied")
+    let site = ["GITHUB_URL", "GITHUB_HOST", "GITHUB_HTTP"].map(|name| environment.get(name));
+    if site[0].or(site[1]).is_some() {
+        let url = GithubConfig::site_url(site[0], site[1], site[2])
+            .map_err(|error| ConfigError::value("GITHUB_URL or GITHUB_HOST", error.to_string()))?;
+        insert(table, &["auth", "github", "url"], url.as_str()).map_err(|key| {
+            ConfigError::value(key, "is not a table, so GITHUB_URL cannot be applied")
         })?;
+    }
+    // Either form in the environment beats both in the file (ENV-1).
+    let secret =
+        ["GITHUB_CLIENT_SECRET", "GITHUB_CLIENT_SECRET_FILE"].map(|name| environment.get(name));
+    let keys = ["client_secret", "client_secret_file"];
+    if let Some(github) =
+        table.get_mut("auth").and_then(|auth| auth.get_mut("github")).and_then(Value::as_table_mut)
+        && secret.iter().any(Option::is_some)
+    {
+        for (key, given) in keys.iter().zip(secret) {
+            if given.is_none() {
+                github.remove(*key);
+            }
+        }
     }
     Ok(())
 }
@@ -231,7 +240,8 @@ fn check(
         Some(http) => auth.check(dir, http, lenient).map_err(&mut keep).ok(),
         None => None,
     };
-    let hub_api = raw.hub_api.check().map_err(&mut keep).ok();
+    let hub_api =
+        raw.hub_api.check(http.as_ref().map_or("/", |http| &http.base_url)).map_err(&mut keep).ok();
     let servers = raw.servers.check().map_err(&mut keep).ok();
     let spawner = match raw.spawner.docker {
         Some(docker) => docker
@@ -247,12 +257,18 @@ fn check(
             None
         }
     };
-    let mut services = Vec::new();
+    let mut services: Vec<ServiceConfig> = Vec::new();
     for service in raw.services {
-        match service.check(dir) {
+        match service
+            .check(dir)
+            .and_then(|service| service.is_new_among(&services).map(|()| service))
+        {
             Ok(service) => services.push(service),
             Err(error) => keep(error),
         }
+    }
+    if let Err(error) = raw.log.check() {
+        keep(error);
     }
 
     match (http, auth, hub_api, servers, spawner) {
@@ -391,7 +407,7 @@ mod tests {
         assert!(parsed(MINIMAL, &[]).unwrap().auth.policy.admits_nobody());
         let named = parsed(&format!("{MINIMAL}[auth]\nallowed_users = [\"Ada\"]\n"), &[]).unwrap();
         assert!(!named.auth.policy.admits_nobody());
-        assert!(named.auth.listed.contains_key(&"ada".parse().unwrap()));
+        assert!(named.auth.policy.allowed().contains(&"ada".parse().unwrap()));
     }
 
     #[test]

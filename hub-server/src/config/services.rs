@@ -21,6 +21,30 @@ pub struct ServiceConfig {
     pub scopes: Vec<Scope>,
 }
 
+impl ServiceConfig {
+    /// Refuses a name or a token that another service has.
+    pub(super) fn is_new_among(&self, others: &[Self]) -> Result<(), ConfigError> {
+        for other in others {
+            if other.name == self.name {
+                return Err(ConfigError::value(
+                    format!("services.{}", self.name),
+                    "is there twice; give the services different names",
+                ));
+            }
+            if other.api_token.hash() == self.api_token.hash() {
+                return Err(ConfigError::value(
+                    format!("services.{}.api_token", self.name),
+                    format!(
+                        "is also the token of the service {}; each needs one of its own",
+                        other.name
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawService {

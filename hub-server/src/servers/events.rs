@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use super::Shared;
 
@@ -35,8 +38,14 @@ pub(super) fn keep_watching(shared: &Arc<Shared>) {
         let listen = async {
             let mut pause = MIN_PAUSE;
             loop {
-                match shared_here.spawner.watch(sender.clone()).await {
-                    Ok(()) => pause = MIN_PAUSE,
+                let opened = Instant::now();
+                let ended = shared_here.spawner.watch(sender.clone()).await;
+                // One that held for a while was a good one.
+                if opened.elapsed() > MAX_PAUSE {
+                    pause = MIN_PAUSE;
+                }
+                match ended {
+                    Ok(()) => {}
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &(dyn std::error::Error + 'static),

@@ -24,7 +24,7 @@ use super::{
     readiness::Answer,
     view::View,
 };
-use crate::web::paths::{Paths, client_id};
+use crate::web::paths::{self, Paths, client_id};
 
 /// First pause between two tries at a backend that does not answer.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
@@ -53,11 +53,7 @@ impl Links {
         let prefix = self.paths.server(key);
         HubLinks {
             api_url: self.api_url.clone(),
-            activity_url: format!(
-                "{}/users/{}/activity",
-                self.api_url,
-                crate::web::paths::segment(key.user().as_str())
-            ),
+            activity_url: paths::activity(&self.api_url, key.user()),
             base_url: self.paths.base().to_owned(),
             host: String::new(),
             public_url: public(&prefix),
@@ -119,13 +115,24 @@ pub(super) fn check(
                 }
             }
         };
-        match answers(&shared, &key, &state, &url).await {
-            Ok(_) => match shared.store.servers().record_running(&key, url.as_str(), &state.clone().into()).await {
-                Ok(()) => Event::Answering { url, state },
-                Err(error) => Event::StartFailed(store_failure(&error)),
-            },
-            Err(failure) => Event::StartFailed(failure),
+        // A server that is there is never ended for being slow: a busy one may take
+        // longer than this to say a word, and its kernels are somebody's work.
+        let prefix = shared.links.paths.server(&key);
+        let waiting = shared.readiness.wait(&*shared.spawner, &key, &state, &url, &prefix);
+        match timeout(shared.config.http_timeout, waiting).await {
+            Ok(Answer::Up { .. }) => {}
+            Ok(Answer::Exited(exit)) => return Event::Probed(Liveness::Exited(exit)),
+            Ok(Answer::Missing) => return Event::Probed(Liveness::Missing),
+            Err(_) => tracing::warn!(server = %key, "the server runs but does not answer yet"),
         }
+        let mut pause = MIN_PAUSE;
+        let saved = state.clone().into();
+        while let Err(error) = shared.store.servers().record_running(&key, url.as_str(), &saved).await {
+            tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "the server could not be written down; trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+        Event::Answering { url, state }
     }
     .boxed()
 }
@@ -183,9 +190,9 @@ async fn end(
     then: &Outcome,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     shared.spawner.stop(key, state, StopMode::Graceful).await?;
-    if *then == Outcome::Cancelled {
-        // A create request that was under way when the start was cancelled may
-        // take effect after the first look found nothing.
+    if matches!(then, Outcome::Cancelled | Outcome::Failed(_)) {
+        // A create request that was under way when the start was given up may take
+        // effect after the first look found nothing.
         sleep(MIN_PAUSE).await;
         shared.spawner.stop(key, state, StopMode::Now).await?;
     }

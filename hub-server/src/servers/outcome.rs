@@ -3,6 +3,9 @@
 use hub_spawner::{Exit, SpawnError};
 use serde::{Deserialize, Serialize};
 
+/// The exit code of a process that was killed: 128 and the signal's number.
+const KILLED: i64 = 137;
+
 /// Why a server is stopped. Stored with the server, so that the reason outlives
 /// a restart of the hub.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ impl Outcome {
             Self::Requested | Self::Cancelled => None,
             Self::Failed(failure) => Some(failure.clone()),
             Self::Exited(exit) => Some(Failure {
-                message: exit_message(exit),
+                message: exit.summary(),
                 hint: Some(exit_hint(exit)),
                 exit: Some(exit.clone()),
                 log: None,
@@ -88,35 +91,13 @@ impl Outcome {
     }
 }
 
-fn exit_message(exit: &Exit) -> String {
-    match (exit.oom_killed, exit.memory_limit) {
-        (true, Some(bytes)) => {
-            format!("Your server stopped: it reached its memory limit of {}.", binary_size(bytes))
-        }
-        (true, None) => "Your server stopped: the machine ran out of memory.".to_owned(),
-        (false, _) => format!("Your server stopped with exit code {}.", exit.code),
-    }
-}
-
 fn exit_hint(exit: &Exit) -> String {
-    if exit.oom_killed {
+    let out_of_memory = exit.oom_killed || (exit.code == KILLED && exit.memory_limit.is_some());
+    if out_of_memory {
         "Close notebooks that you do not need, or work on less data at a time.".to_owned()
     } else {
         "The last lines of its log tell more.".to_owned()
     }
-}
-
-fn binary_size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    UNITS.iter().find(|(_, unit)| bytes >= *unit).map_or_else(
-        || format!("{bytes} bytes"),
-        |(name, unit)| {
-            #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-            let value = bytes as f64 / *unit as f64;
-            let text = format!("{value:.1}");
-            format!("{} {name}", text.trim_end_matches(".0"))
-        },
-    )
 }
 
 #[cfg(test)]
@@ -133,7 +114,8 @@ mod tests {
             memory_limit: Some(1 << 30),
         };
         let failure = Outcome::Exited(exit).as_failure().unwrap();
-        assert_eq!(failure.message, "Your server stopped: it reached its memory limit of 1 GiB.");
+        assert!(failure.message.contains("1 GiB"), "{}", failure.message);
+        assert!(failure.hint.unwrap().contains("less data"));
     }
 
     #[test]

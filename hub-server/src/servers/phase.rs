@@ -69,7 +69,7 @@ pub(crate) enum Event {
         /// What the spawner needs to find it again.
         state: SavedState,
     },
-    /// It could not be started, or a found one does not answer.
+    /// It could not be started.
     StartFailed(Failure),
     /// The spawner looked at it.
     Probed(Liveness),
@@ -128,9 +128,6 @@ impl Phase {
                 Self::Stopping { then: Outcome::Failed(failure), since },
                 Effect::Stop { state: SavedState::default() },
             ),
-            (Self::Checking { since, state }, Event::StartFailed(failure)) => {
-                (Self::Stopping { then: Outcome::Failed(failure), since }, Effect::Stop { state })
-            }
             // The spawner may have made something it has not told us about yet;
             // `Spawner::stop` finds it by key, so an empty state is enough.
             (Self::Starting { since }, Event::StopRequested) => (

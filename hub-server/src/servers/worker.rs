@@ -43,6 +43,8 @@ pub(super) struct Worker {
     view: watch::Sender<View>,
     job: Option<BoxFuture<'static, Event>>,
     next_look: Instant,
+    /// Something may have happened since the last look began.
+    look_again: bool,
     /// The options of the start under way.
     options: Option<Value>,
 }
@@ -63,6 +65,7 @@ impl Worker {
             view,
             job: None,
             next_look: Instant::now(),
+            look_again: false,
             options: None,
         }
     }
@@ -89,7 +92,7 @@ impl Worker {
                         None
                     }
                     Some(Command::Look) => {
-                        self.next_look = Instant::now();
+                        self.look_again = true;
                         None
                     }
                     None => return,
@@ -98,7 +101,7 @@ impl Worker {
                     self.job = None;
                     Some(event)
                 }
-                () = sleep_until(self.next_look), if self.may_look() => {
+                () = due(self.next_look, self.look_again), if self.may_look() => {
                     self.look();
                     None
                 }
@@ -211,6 +214,7 @@ impl Worker {
     }
 
     fn look(&mut self) {
+        self.look_again = false;
         if let Phase::Ready { state, .. } = &self.phase {
             self.job =
                 Some(launch::look(Arc::clone(&self.shared), self.key.clone(), state.clone()));
@@ -227,6 +231,13 @@ impl Worker {
             Ok(()) => interval.mul_f64(0.9 + 0.2 * f64::from(byte[0]) / 255.0),
             Err(_) => interval,
         }
+    }
+}
+
+/// The time of the next look, which is now if something may have happened.
+async fn due(next_look: Instant, look_again: bool) {
+    if !look_again {
+        sleep_until(next_look).await;
     }
 }
 

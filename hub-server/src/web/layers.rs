@@ -21,6 +21,8 @@ use crate::hub::Hub;
 
 /// Longest user-controlled text in a log line.
 const PRINTABLE_LEN: usize = 64;
+/// Longest path in a log line.
+const PATH_LEN: usize = 256;
 
 /// Headers that every answer of the hub has (hub-contract 1.1; security 5).
 pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
@@ -135,7 +137,7 @@ fn refused_by_framework(response: &Response) -> Option<PageError> {
 pub(crate) async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let path = redacted(request.uri().path());
+    let path = cut(&redacted(request.uri().path()), PATH_LEN);
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed: Duration = started.elapsed();
@@ -160,12 +162,22 @@ pub(crate) fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 
 /// `text` fit for a log line: no control characters, at most 64 characters.
 pub(crate) fn printable(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(PRINTABLE_LEN).flat_map(char::escape_default).collect();
-    if text.chars().nth(PRINTABLE_LEN).is_some() {
+    cut(text, PRINTABLE_LEN)
+}
+
+fn cut(text: &str, len: usize) -> String {
+    let mut shown: String = text.chars().take(len).flat_map(shown).collect();
+    if text.chars().nth(len).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// A character as it may stand in a log.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let plain = !character.is_control();
+    let escaped = (!plain).then(|| character.escape_default());
+    plain.then_some(character).into_iter().chain(escaped.into_iter().flatten())
 }
 
 /// Old clients put a token into the last segment of this path.

@@ -3,6 +3,12 @@
 //! One function decides, for every page, so that there is one place to get it
 //! right (security A4; hub-contract 1.4). The result is a path on this hub.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+/// What a `Location` cannot hold as it is. A file name in somebody's own language
+/// arrives decoded; escapes that are there already stay as they are.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
 /// `next` as a path on our own origin, or `None` when it leads elsewhere or is
 /// not a clean path. `own` is our origin as the browser sees it,
 /// `https://hub.example.org`.
@@ -18,7 +24,7 @@ pub(crate) fn sanitise(next: &str, own: &str) -> Option<String> {
         None => next,
     };
     let local = path.starts_with('/') && !path.starts_with("//");
-    local.then_some(path)
+    local.then(|| utf8_percent_encode(&path, NOT_IN_A_HEADER).to_string())
 }
 
 /// What follows our own origin, with or without the scheme.
@@ -46,6 +52,7 @@ mod tests {
             ("/hub/home", Some("/hub/home")),
             ("/user/ada/lab/tree/a%20b?x=1#y", Some("/user/ada/lab/tree/a%20b?x=1#y")),
             ("/a//b", Some("/a//b")),
+            ("/user/ada/lab/tree/Übung 1.ipynb", Some("/user/ada/lab/tree/%C3%9Cbung%201.ipynb")),
             ("/hub/spawn?next=https://evil.example", Some("/hub/spawn?next=https://evil.example")),
             ("https://hub.example.org/hub/home", Some("/hub/home")),
             ("https://hub.example.org", Some("/")),

@@ -100,11 +100,7 @@ async fn confirm(
     // The form may grant less than was asked for, never more; what the client
     // cannot do without stays.
     let chosen: Vec<&str> = fields.all("scopes").collect();
-    if !chosen.is_empty() {
-        consent
-            .scopes
-            .retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
-    }
+    consent.scopes.retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
     grant(&hub, &consent).await
 }
 

@@ -3,6 +3,7 @@
 mod home;
 mod login;
 mod oauth_callback;
+mod refused;
 mod server;
 mod spawn;
 

@@ -83,6 +83,16 @@ impl Paths {
         format!("{}user/{}/", self.base, key_path(key))
     }
 
+    /// The REST API, without a slash at the end.
+    pub(crate) fn api(&self) -> String {
+        self.in_hub("api")
+    }
+
+    /// Where a sign-in service sends the browser back to.
+    pub(crate) fn oauth_callback(&self) -> String {
+        self.in_hub("oauth_callback")
+    }
+
     /// The user model in the REST API.
     pub(crate) fn api_user(&self, user: &UserName) -> String {
         format!("{}hub/api/users/{}", self.base, segment(user.as_str()))
@@ -122,6 +132,11 @@ pub(crate) fn client_id(key: &ServerKey) -> String {
             format!("jupyterhub-user-{user}-{}", utf8_percent_encode(key.server().as_str(), CLIENT))
         }
     }
+}
+
+/// Where a server reports its user's activity, below the API as servers see it.
+pub(crate) fn activity(api_url: &str, user: &UserName) -> String {
+    format!("{api_url}/users/{}/activity", segment(user.as_str()))
 }
 
 /// One path segment, escaped as JupyterHub does.

@@ -11,10 +11,11 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use hub_auth::{Access, Role, ScopeName, Target};
-use hub_names::{ServerKey, UserName};
+use hub_names::UserName;
 use hub_store::{User, UserFilter};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::model;
 use crate::{
@@ -275,24 +276,29 @@ pub(super) async fn delete(
     if user.admin && !holds_every_admin_scope(&caller) {
         return Err(ApiError::forbidden("Only an administrator may delete an administrator"));
     }
-    for key in hub.servers.active_of(&name) {
-        stop_and_wait(&hub, &key).await?;
-    }
+    stop_servers(&hub, &name).await?;
     hub.store.users().delete(user.id).await?;
+    // A start that slipped in between belongs to nobody now.
+    for key in hub.servers.active_of(&name) {
+        hub.servers.stop(&key).await;
+    }
     tracing::info!(user = %name, by = %caller.describe(), "user deleted");
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn stop_and_wait(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
-    hub.servers.stop(key).await;
-    // The worker keeps trying; what must not happen is an account that is gone
-    // while its server runs.
-    match hub.servers.settled(key).await {
-        Some(view) if view.phase.is_active() => {
-            Err(ApiError::bad_request(format!("{key} could not be stopped")))
+/// Stops the user's servers and waits for it: what must not happen is an account
+/// that is gone while its server runs.
+async fn stop_servers(hub: &Hub, name: &UserName) -> Result<(), ApiError> {
+    for key in hub.servers.active_of(name) {
+        hub.servers.stop(&key).await;
+        let settled = timeout(hub.slow_stop_timeout(), hub.servers.settled(&key)).await;
+        if settled.is_err() || hub.servers.live(&key).is_some_and(|view| view.phase.is_active()) {
+            return Err(ApiError::bad_request(format!(
+                "{name}'s server is still stopping; the user was not deleted. Try again in a moment"
+            )));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn slice(

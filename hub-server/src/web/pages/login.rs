@@ -1,6 +1,6 @@
 //! Sign-in with a form, and sign-out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Bytes, extract::State, http::Uri, response::Response};
 use cookie::Cookie;
@@ -8,8 +8,9 @@ use http::{HeaderValue, StatusCode, header};
 use hub_auth::{Answer, AuthError, Offer};
 use minijinja::{Value, context};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
-use super::default_target;
+use super::{default_target, refused};
 use crate::{
     access::{session, xsrf},
     hub::Hub,
@@ -69,6 +70,19 @@ pub(super) async fn submit(
         return Err(PageError::new(StatusCode::NOT_FOUND, "This hub has no sign-in by password.")
             .action("Sign in", hub.paths.login(next.as_deref())));
     };
+    let too_many = |wait: Duration| {
+        let minutes = wait.as_secs().div_ceil(60).max(1);
+        let text = format!("Too many failed tries. Wait {minutes} min and try again.");
+        let mut response = again(StatusCode::TOO_MANY_REQUESTS, &text);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        response
+    };
+    let remote = &visitor.browser.remote;
+    if let Some(wait) = hub.attempts.wait(remote, Instant::now()) {
+        return Ok(too_many(wait));
+    }
     let password = SecretString::from(fields.get("password").unwrap_or_default().to_owned());
     let answer = Answer::Form { username: username.clone(), password };
     match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
@@ -77,19 +91,15 @@ pub(super) async fn submit(
             signed_in(&hub, &visitor, &user, &target).await
         }
         Err(SignInError::Auth(AuthError::BadCredentials)) => {
-            tracing::warn!(user = %printable(&username), "sign-in failed");
+            hub.attempts.failed(remote, Instant::now());
+            tracing::warn!(user = %printable(&username), remote, "sign-in failed");
             Ok(again(StatusCode::FORBIDDEN, "Invalid username or password"))
         }
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
-            let minutes = retry_after.as_secs().div_ceil(60).max(1);
-            let text = format!("Too many failed tries. Wait {minutes} min and try again.");
-            let mut response = again(StatusCode::TOO_MANY_REQUESTS, &text);
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
-            Ok(response)
+            hub.attempts.failed(remote, Instant::now());
+            Ok(too_many(retry_after))
         }
-        Err(error) => Err(sign_in::page(&hub, error)),
+        Err(error) => Err(refused::page(&hub, error)),
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     default_target,
     login::{gone, signed_in},
+    refused,
 };
 use crate::{
     access::browser::{cookie_names, cookies},
@@ -59,7 +60,7 @@ pub(super) async fn begin(
 
     let start = authenticator
         .begin()
-        .map_err(|error| sign_in::page(&hub, error.into()))?
+        .map_err(|error| refused::page(&hub, error.into()))?
         .ok_or_else(PageError::not_found)?;
     let name = cookie_name(start.pending.state_id());
     let pending = Pending {
@@ -104,7 +105,7 @@ pub(super) async fn finish(
         error_description: query.get("error_description").map(str::to_owned),
     };
     let state_id = callback.state_id().ok_or_else(|| {
-        sign_in::page(
+        refused::page(
             &hub,
             AuthError::Stale { reason: "the address has no state of a sign-in" }.into(),
         )
@@ -120,7 +121,7 @@ pub(super) async fn finish(
     let answer = Answer::Callback { pending: pending.login, callback };
     let user = sign_in::finish(&hub, authenticator.as_ref(), answer)
         .await
-        .map_err(|error| sign_in::page(&hub, error))?;
+        .map_err(|error| refused::page(&hub, error))?;
     let target = pending.next.unwrap_or_else(|| default_target(&hub, &user.name));
     let mut response = signed_in(&hub, &visitor, &user, &target).await?;
     // One use: the same callback again finds no cookie.

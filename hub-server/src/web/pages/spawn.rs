@@ -191,7 +191,11 @@ async fn pending(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> Pa
     let query = Fields::of_query(uri);
     let next = visitor.next(query.get("next"));
     let view = hub.servers.view(key).await?;
-    let server = context! { name => key.server().as_str(), url => hub.paths.server(key) };
+    let server = context! {
+        name => key.server().as_str(),
+        url => hub.paths.server(key),
+        since => view.started().map(|at| at.to_string()),
+    };
     match &view.phase {
         Phase::Ready { .. } => Ok(redirect(&next.unwrap_or_else(|| hub.paths.server(key)))),
         Phase::Stopping { then, .. } if !matches!(then, Outcome::Failed(_)) => {

@@ -1,0 +1,71 @@
+//! Docker as the tests use it: what a hub made carries its label, and is removed
+//! by that label.
+
+use hub_spawner::engine::{Engine, Labels};
+
+/// The label that carries the name of a hub's installation. `cargo xtask test`
+/// sweeps by it what a killed test could not.
+const DEPLOYMENT: &str = "hub.deployment";
+
+/// The Docker engine of this machine.
+pub async fn engine() -> Engine {
+    Engine::connect(None).await.expect("a Docker engine; cargo xtask test starts one")
+}
+
+/// The containers of a deployment: name and id.
+pub async fn containers(deployment: &str) -> Vec<(String, String)> {
+    let found = engine().await.containers(&labels(deployment)).await.unwrap();
+    found
+        .into_iter()
+        .map(|container| (container.name.trim_start_matches('/').to_owned(), container.id))
+        .collect()
+}
+
+/// The network of a deployment.
+pub fn network(deployment: &str) -> String {
+    format!("jupyterhub-{deployment}")
+}
+
+/// Removes the containers, volumes and the network of a deployment. For
+/// destructors.
+pub fn sweep(deployment: &str) {
+    let name = deployment.to_owned();
+    wait_for(async move { remove_all(&name).await });
+}
+
+/// Takes a name away from an image. For destructors.
+pub fn forget_image(name: &str) {
+    let name = name.to_owned();
+    wait_for(async move {
+        engine().await.remove_image(&name).await.ok();
+    });
+}
+
+/// Waits for `work` on a runtime of its own: the test's cannot be waited for in a
+/// destructor.
+fn wait_for(work: impl Future<Output = ()> + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work);
+    });
+    if thread.join().is_err() {
+        eprintln!("what the test made in Docker could not be removed");
+    }
+}
+
+async fn remove_all(deployment: &str) {
+    let Ok(engine) = Engine::connect(None).await else { return };
+    for container in engine.containers(&labels(deployment)).await.unwrap_or_default() {
+        engine.remove_container(&container.id, true).await.ok();
+    }
+    for volume in engine.volumes(&labels(deployment)).await.unwrap_or_default() {
+        engine.remove_volume(&volume.name).await.ok();
+    }
+    if let Ok(Some(network)) = engine.network(&network(deployment)).await {
+        engine.remove_network(&network.id).await.ok();
+    }
+}
+
+fn labels(deployment: &str) -> Labels {
+    Labels::from([(DEPLOYMENT.to_owned(), deployment.to_owned())])
+}
