@@ -34,14 +34,29 @@ async fn a_person_signs_in_opens_lab_and_computes() {
     // A new notebook from the launcher, one cell, one result.
     let card = chromium.find(".jp-LauncherCard[data-category=Notebook]").await;
     card.click().await.unwrap();
-    let cell = chromium.find(".jp-Notebook .jp-CodeCell .cm-content").await;
-    eventually("the kernel is idle", || async {
-        let idle = page.find(By::Css(".jp-Notebook-ExecutionIndicator[data-status=idle]")).await;
-        idle.map(|_| ()).map_err(|error| error.to_string())
+    // Lab drops what is run before there is a kernel, without a word.
+    eventually("the status bar says that the kernel is idle", || async {
+        let bar =
+            page.find(By::Css("#jp-main-statusbar")).await.map_err(|error| error.to_string())?;
+        let text = bar.text().await.map_err(|error| error.to_string())?;
+        if text.contains("| Idle") { Ok(()) } else { Err(text) }
     })
     .await;
-    cell.click().await.unwrap();
-    cell.send_keys("6*7").await.unwrap();
+    // It also draws the cell anew while it loads, so typing is tried until it holds.
+    let cell = eventually("the cell takes what is typed", || async {
+        let cell = page
+            .find(By::Css(".jp-Notebook .jp-CodeCell .cm-content"))
+            .await
+            .map_err(|error| error.to_string())?;
+        let text = cell.text().await.map_err(|error| error.to_string())?;
+        if text.trim() == "6*7" {
+            return Ok(cell);
+        }
+        cell.click().await.map_err(|error| error.to_string())?;
+        cell.send_keys("6*7").await.map_err(|error| error.to_string())?;
+        Err(text)
+    })
+    .await;
     cell.send_keys(Key::Shift + Key::Enter).await.unwrap();
     eventually("the page shows 42", || async {
         let outputs = page

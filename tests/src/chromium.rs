@@ -104,7 +104,12 @@ impl Drop for Chromium {
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             if String::from_utf8_lossy(&line).contains(&profile) {
-                Command::new("kill").arg("-KILL").arg(entry.file_name()).stderr(Stdio::null()).status().ok();
+                Command::new("kill")
+                    .arg("-KILL")
+                    .arg(entry.file_name())
+                    .stderr(Stdio::null())
+                    .status()
+                    .ok();
             }
         }
     }
