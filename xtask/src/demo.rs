@@ -130,10 +130,10 @@ fn explain(ready: &Ready<'_>, state: &State) {
     eprintln!("  user name        {}", ready.username);
     eprintln!("  password         {}", ready.password);
     if let Some(file) = ready.ca_file {
-        eprintln!("  certificate      {file}");
+        eprintln!("  certificate      {}", workspace::shown(file.as_ref()));
         eprintln!("                   (its own, so a browser warns once)");
     }
-    eprintln!("  log              {}", state.log().display());
+    eprintln!("  log              {}", workspace::shown(&state.log()));
     eprintln!();
     eprintln!("Ctrl-C stops the hub; notebook servers go on and are found again by the next");
     eprintln!("`cargo xtask demo`. `cargo xtask demo --stop` removes everything, files included.");

@@ -72,7 +72,7 @@ async fn start() -> anyhow::Result<Engine> {
     start_daemon(&log)?;
     match reach(START_DEADLINE).await {
         Ok(engine) => {
-            step.done(&format!("its log is {}", log.display()));
+            step.done(&format!("its log is {}", workspace::shown(&log)));
             Ok(engine)
         }
         Err(error) => {

@@ -10,6 +10,13 @@ pub(crate) fn root() -> &'static Path {
         .expect("the package lies in a directory of the workspace")
 }
 
+/// A path as a person in this checkout would write it.
+pub(crate) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
+    relative.as_deref().unwrap_or(path).display().to_string()
+}
+
 /// Files that commands keep between runs; ignored by git.
 pub(crate) fn state_dir() -> PathBuf {
     root().join(".hub")

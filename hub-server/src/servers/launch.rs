@@ -103,17 +103,9 @@ pub(super) fn check(
     state: SavedState,
 ) -> BoxFuture<'static, Event> {
     async move {
-        let mut pause = MIN_PAUSE;
-        let url = loop {
-            match shared.spawner.probe(&key, &state).await {
-                Ok(Liveness::Running { url }) => break url,
-                Ok(gone) => return Event::Probed(gone),
-                Err(error) => {
-                    tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "cannot look at the server; trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-            }
+        let url = match probe(&shared, &key, &state).await {
+            Liveness::Running { url } => url,
+            gone => return Event::Probed(gone),
         };
         // A server that is there is never ended for being slow: a busy one may take
         // longer than this to say a word, and its kernels are somebody's work.
@@ -137,26 +129,29 @@ pub(super) fn check(
     .boxed()
 }
 
-/// One look at a ready server. A backend that cannot be asked proves nothing.
+/// One look at a ready server.
 pub(super) fn look(
     shared: Arc<Shared>,
     key: ServerKey,
     state: SavedState,
 ) -> BoxFuture<'static, Event> {
-    async move {
-        let mut pause = MIN_PAUSE;
-        loop {
-            match shared.spawner.probe(&key, &state).await {
-                Ok(liveness) => return Event::Probed(liveness),
-                Err(error) => {
-                    tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "cannot look at the server; trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
+    async move { Event::Probed(probe(&shared, &key, &state).await) }.boxed()
+}
+
+/// What the server is doing. A backend that cannot be asked proves nothing, so it
+/// is asked until it answers.
+async fn probe(shared: &Shared, key: &ServerKey, state: &SavedState) -> Liveness {
+    let mut pause = MIN_PAUSE;
+    loop {
+        match shared.spawner.probe(key, state).await {
+            Ok(liveness) => return liveness,
+            Err(error) => {
+                tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "cannot look at the server; trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
             }
         }
     }
-    .boxed()
 }
 
 /// Ends whatever runs under the key, then forgets its secrets and says how it

@@ -25,6 +25,7 @@ use crate::hub::Hub;
 
 pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     let at = |path: &str| hub.paths.in_hub(&format!("api{path}"));
+    let server = || get(servers::show).post(servers::start).delete(servers::stop);
     Router::new()
         .route(&at(""), get(info::version))
         .route(&at("/"), get(info::version))
@@ -36,17 +37,11 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
             get(users::show).post(users::create).patch(users::change).delete(users::delete),
         )
         .route(&at("/users/{user}/activity"), axum::routing::post(activity::report))
-        .route(
-            &at("/users/{user}/server"),
-            get(servers::show_default).post(servers::start_default).delete(servers::stop_default),
-        )
-        .route(&at("/users/{user}/server/progress"), get(progress::of_default))
-        .route(&at("/users/{user}/server/log"), get(servers::log_of_default))
-        .route(
-            &at("/users/{user}/servers/{server}"),
-            get(servers::show).post(servers::start).delete(servers::stop),
-        )
-        .route(&at("/users/{user}/servers/{server}/progress"), get(progress::of_server))
+        .route(&at("/users/{user}/server"), server())
+        .route(&at("/users/{user}/server/progress"), get(progress::stream_of))
+        .route(&at("/users/{user}/server/log"), get(servers::log))
+        .route(&at("/users/{user}/servers/{server}"), server())
+        .route(&at("/users/{user}/servers/{server}/progress"), get(progress::stream_of))
         .route(&at("/users/{user}/tokens"), get(tokens::list).post(tokens::create))
         .route(&at("/users/{user}/tokens/{id}"), get(tokens::show).delete(tokens::revoke))
         .route(&at("/authorizations/token/{token}"), get(authorizations::of_token))

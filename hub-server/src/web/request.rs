@@ -1,7 +1,12 @@
 //! Reading what came with a request: forms, queries, JSON bodies, names.
 
-use axum::body::Bytes;
-use http::StatusCode;
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, Path},
+};
+use http::{StatusCode, request::Parts};
 use hub_names::{ServerKey, ServerName, UserName};
 use serde::de::DeserializeOwned;
 
@@ -9,6 +14,9 @@ use super::error::{ApiError, PageError};
 
 /// Most fields of a form or query.
 const MOST_FIELDS: usize = 100;
+
+/// The answer to a named server.
+const NO_NAMED_SERVERS: &str = "Named servers are not enabled.";
 
 /// The fields of a form or query, in order.
 #[derive(Clone, Debug, Default)]
@@ -64,21 +72,52 @@ pub(crate) fn user_name(text: &str) -> Result<UserName, ApiError> {
     text.parse().map_err(|_| ApiError::not_found())
 }
 
-/// The key of a server from a URL of the API.
-pub(crate) fn server_key(user: &str, server: &str) -> Result<ServerKey, ApiError> {
-    let server: ServerName = server.parse().map_err(|_| ApiError::not_found())?;
-    if !server.is_default() {
-        return Err(ApiError::bad_request("Named servers are not enabled."));
-    }
-    Ok(ServerKey::new(user_name(user)?, server))
+/// The server that a URL of the API names: `{user}`, and `{server}` if the route
+/// has it.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiKey(pub(crate) ServerKey);
+
+/// The server that a page's URL names.
+#[derive(Clone, Debug)]
+pub(crate) struct PageKey(pub(crate) ServerKey);
+
+/// What is wrong with the names in a path.
+enum BadKey {
+    NoName,
+    NamedServer,
 }
 
-/// The key of a server from a page's URL.
-pub(crate) fn page_key(user: &str, server: &str) -> Result<ServerKey, PageError> {
-    let user: UserName = user.parse().map_err(|_| PageError::not_found())?;
-    let server: ServerName = server.parse().map_err(|_| PageError::not_found())?;
-    if !server.is_default() {
-        return Err(PageError::new(StatusCode::BAD_REQUEST, "Named servers are not enabled."));
+impl<S: Send + Sync> FromRequestParts<S> for ApiKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        key_of(parts, state).await.map(Self).map_err(|bad| match bad {
+            BadKey::NoName => ApiError::not_found(),
+            BadKey::NamedServer => ApiError::bad_request(NO_NAMED_SERVERS),
+        })
     }
-    Ok(ServerKey::new(user, server))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageKey {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        key_of(parts, state).await.map(Self).map_err(|bad| match bad {
+            BadKey::NoName => PageError::not_found(),
+            BadKey::NamedServer => PageError::new(StatusCode::BAD_REQUEST, NO_NAMED_SERVERS),
+        })
+    }
+}
+
+async fn key_of<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<ServerKey, BadKey> {
+    let Path(names) = Path::<BTreeMap<String, String>>::from_request_parts(parts, state)
+        .await
+        .map_err(|_| BadKey::NoName)?;
+    let name = |key: &str| names.get(key).map(String::as_str).unwrap_or_default();
+    let user: UserName = name("user").parse().map_err(|_| BadKey::NoName)?;
+    let server: ServerName = name("server").parse().map_err(|_| BadKey::NoName)?;
+    match server.is_default() {
+        true => Ok(ServerKey::new(user, server)),
+        false => Err(BadKey::NamedServer),
+    }
 }

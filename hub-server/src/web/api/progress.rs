@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -21,7 +21,7 @@ use crate::{
     servers::{Outcome, Phase, View},
     web::{
         error::{ApiError, label},
-        request::server_key,
+        request::ApiKey,
     },
 };
 
@@ -29,24 +29,11 @@ use crate::{
 const KEEPALIVE: Duration = Duration::from_secs(8);
 
 /// `GET /hub/api/users/{user}/server/progress`
-pub(super) async fn of_default(
-    hub: State<Arc<Hub>>,
+pub(super) async fn stream_of(
+    State(hub): State<Arc<Hub>>,
     caller: Caller,
-    Path(user): Path<String>,
+    ApiKey(key): ApiKey,
 ) -> Result<Response, ApiError> {
-    stream_of(hub.0, caller, server_key(&user, "")?).await
-}
-
-/// `GET /hub/api/users/{user}/servers/{server}/progress`
-pub(super) async fn of_server(
-    hub: State<Arc<Hub>>,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
-    stream_of(hub.0, caller, server_key(&user, &server)?).await
-}
-
-async fn stream_of(hub: Arc<Hub>, caller: Caller, key: ServerKey) -> Result<Response, ApiError> {
     caller.require(ScopeName::ReadServers, &Target::server(&key))?;
     if hub.store.users().by_name(key.user()).await?.is_none() {
         return Err(ApiError::not_found());

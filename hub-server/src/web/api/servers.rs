@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::State,
     http::Uri,
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,7 @@ use crate::{
     servers::{Outcome, Phase},
     web::{
         error::{ApiError, label},
-        request::{self, Fields, server_key},
+        request::{self, ApiKey, Fields},
     },
 };
 
@@ -35,73 +35,14 @@ const MAX_LINES: usize = 5000;
 type ApiResult = Result<Response, ApiError>;
 type HubState = State<Arc<Hub>>;
 
-/// `GET /hub/api/users/{user}/server`
-pub(super) async fn show_default(
-    hub: HubState,
-    caller: Caller,
-    Path(user): Path<String>,
-) -> ApiResult {
-    look(&hub.0, &caller, &server_key(&user, "")?).await
-}
-
-/// `GET /hub/api/users/{user}/servers/{server}`
-pub(super) async fn show(
-    hub: HubState,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-) -> ApiResult {
-    look(&hub.0, &caller, &server_key(&user, &server)?).await
-}
-
-/// `POST /hub/api/users/{user}/server`
-pub(super) async fn start_default(
-    hub: HubState,
-    caller: Caller,
-    Path(user): Path<String>,
-    body: Bytes,
-) -> ApiResult {
-    begin(&hub.0, &caller, &server_key(&user, "")?, &body).await
-}
-
-/// `POST /hub/api/users/{user}/servers/{server}`
-pub(super) async fn start(
-    hub: HubState,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-    body: Bytes,
-) -> ApiResult {
-    begin(&hub.0, &caller, &server_key(&user, &server)?, &body).await
-}
-
-/// `DELETE /hub/api/users/{user}/server`
-pub(super) async fn stop_default(
-    hub: HubState,
-    caller: Caller,
-    Path(user): Path<String>,
-    body: Bytes,
-) -> ApiResult {
-    end(&hub.0, &caller, &server_key(&user, "")?, &body).await
-}
-
-/// `DELETE /hub/api/users/{user}/servers/{server}`
-pub(super) async fn stop(
-    hub: HubState,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-    body: Bytes,
-) -> ApiResult {
-    end(&hub.0, &caller, &server_key(&user, &server)?, &body).await
-}
-
 /// `GET /hub/api/users/{user}/server/log?lines=N`: what the server wrote last.
 /// An extension of ours; whoever may see a server's state may see it.
-pub(super) async fn log_of_default(
+pub(super) async fn log(
     State(hub): HubState,
     caller: Caller,
-    Path(user): Path<String>,
+    ApiKey(key): ApiKey,
     uri: Uri,
 ) -> Result<Json<Value>, ApiError> {
-    let key = server_key(&user, "")?;
     let target = Target::server(&key);
     // One's own server's log holds nothing that its owner could not read there.
     let own = caller.user().is_some_and(|own| own.name == *key.user());
@@ -144,7 +85,9 @@ async fn last_words(hub: &Hub, key: &ServerKey) -> Result<Option<String>, ApiErr
     Ok(failure.and_then(|failure| failure.exit.map(|exit| exit.log_tail).or(failure.log)))
 }
 
-async fn look(hub: &Hub, caller: &Caller, key: &ServerKey) -> ApiResult {
+/// `GET /hub/api/users/{user}/server`
+pub(super) async fn show(State(hub): HubState, caller: Caller, ApiKey(key): ApiKey) -> ApiResult {
+    let (hub, caller, key) = (&*hub, &caller, &key);
     caller.require(ScopeName::ReadServers, &Target::server(key))?;
     require_account(hub, key).await?;
     let record = hub.store.servers().get(key).await?;
@@ -152,10 +95,17 @@ async fn look(hub: &Hub, caller: &Caller, key: &ServerKey) -> ApiResult {
     Ok(Json(model::server(hub, key, &view, record.as_ref(), caller)).into_response())
 }
 
-async fn begin(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiResult {
+/// `POST /hub/api/users/{user}/server`
+pub(super) async fn start(
+    State(hub): HubState,
+    caller: Caller,
+    ApiKey(key): ApiKey,
+    body: Bytes,
+) -> ApiResult {
+    let (hub, key) = (&*hub, &key);
     caller.require(ScopeName::StartServers, &Target::server(key))?;
     require_account(hub, key).await?;
-    let options = options(body)?;
+    let options = options(&body)?;
     let pending = hub.servers.live(key).and_then(|view| view.phase.pending());
     if pending == Some("spawn") {
         return Ok(accepted());
@@ -178,7 +128,14 @@ async fn begin(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> Api
     }
 }
 
-async fn end(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiResult {
+/// `DELETE /hub/api/users/{user}/server`
+pub(super) async fn stop(
+    State(hub): HubState,
+    caller: Caller,
+    ApiKey(key): ApiKey,
+    body: Bytes,
+) -> ApiResult {
+    let (hub, key) = (&*hub, &key);
     #[derive(Default, Deserialize)]
     struct Stop {
         #[serde(default)]
@@ -186,7 +143,7 @@ async fn end(hub: &Hub, caller: &Caller, key: &ServerKey, body: &Bytes) -> ApiRe
     }
     caller.require(ScopeName::DeleteServers, &Target::server(key))?;
     require_account(hub, key).await?;
-    let Stop { remove } = request::json(body)?.unwrap_or_default();
+    let Stop { remove } = request::json(&body)?.unwrap_or_default();
     if remove && key.server().is_default() {
         return Err(ApiError::bad_request("Cannot delete the default server"));
     }

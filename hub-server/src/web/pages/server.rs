@@ -17,8 +17,8 @@ use crate::{
     hub::Hub,
     servers::{Outcome, Phase},
     web::{
-        error::{PageError, redirect, redirect_with},
-        request::{Fields, page_key},
+        error::{ApiError, PageError, redirect, redirect_with},
+        request::{Fields, PageKey},
         visitor::Visitor,
     },
 };
@@ -26,64 +26,27 @@ use crate::{
 /// How often a browser may be sent to a server whose route is not there yet.
 const MOST_REDIRECTS: u32 = 4;
 
-/// Any request to `/hub/user/{user}/`.
+/// Any request to `/hub/user/{user}/` or below.
 pub(super) async fn not_running(
-    hub: State<Arc<Hub>>,
-    Path(user): Path<String>,
-    method: Method,
-    uri: Uri,
-    visitor: Visitor,
-    caller: Result<MaybeCaller, crate::web::error::ApiError>,
-) -> Result<Response, PageError> {
-    answer(&hub.0, &user, "", &method, &uri, &visitor, caller).await
-}
-
-/// Any request below it.
-pub(super) async fn not_running_below(
-    hub: State<Arc<Hub>>,
-    Path((user, rest)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    visitor: Visitor,
-    caller: Result<MaybeCaller, crate::web::error::ApiError>,
-) -> Result<Response, PageError> {
-    answer(&hub.0, &user, &rest, &method, &uri, &visitor, caller).await
-}
-
-/// `/hub/user-redirect/{path}`: a link that opens everybody's own server.
-pub(super) async fn user_redirect(
     State(hub): State<Arc<Hub>>,
-    Path(path): Path<String>,
+    PageKey(key): PageKey,
+    method: Method,
     uri: Uri,
     visitor: Visitor,
+    caller: Result<MaybeCaller, ApiError>,
 ) -> Result<Response, PageError> {
-    let user = visitor.require_user()?;
-    let key = ServerKey::default_of(user.name.clone());
-    // The path as it was sent, since decoding it would change what it means.
-    let prefix = hub.paths.in_hub("user-redirect/");
-    let rest = uri.path().strip_prefix(&prefix).unwrap_or(&path);
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let target = format!("{}{rest}{query}", hub.paths.server(&key));
-    Ok(redirect(&hub.paths.spawn(&key, Some(&target))))
-}
-
-async fn answer(
-    hub: &Hub,
-    user: &str,
-    rest: &str,
-    method: &Method,
-    uri: &Uri,
-    visitor: &Visitor,
-    caller: Result<MaybeCaller, crate::web::error::ApiError>,
-) -> Result<Response, PageError> {
-    let key = page_key(user, "")?;
+    let (hub, visitor) = (&*hub, &visitor);
     let by_token = match caller {
         Ok(MaybeCaller(caller)) => caller.filter(|caller| caller.token.is_some()),
         // A browser's script without our XSRF token: its server is gone anyway.
         Err(_) => None,
     };
-    let wants_json = *method != Method::GET
-        || rest.split('/').any(|segment| segment == "api")
+    let wants_json = method != Method::GET
+        || uri
+            .path()
+            .strip_prefix(&hub.paths.hub())
+            // After `user` and the name.
+            .is_some_and(|path| path.split('/').skip(2).any(|segment| segment == "api"))
         || prefers_json(visitor);
     match &by_token {
         Some(caller) => {
@@ -106,10 +69,10 @@ async fn answer(
         return Ok(stopped_json(hub, visitor, &key));
     }
     let view = hub.servers.view(&key).await?;
-    let requested = inside(hub, uri);
+    let requested = inside(hub, &uri);
     match &view.phase {
         // The route is about to be there.
-        Phase::Ready { .. } => back_to_server(uri, &requested).await,
+        Phase::Ready { .. } => back_to_server(&uri, &requested).await,
         Phase::Starting { .. } | Phase::Checking { .. } | Phase::Stopping { .. } => Ok(
             redirect_with(StatusCode::SEE_OTHER, &hub.paths.spawn_pending(&key, Some(&requested))),
         ),
@@ -126,6 +89,23 @@ async fn answer(
             StatusCode::FAILED_DEPENDENCY,
         )),
     }
+}
+
+/// `/hub/user-redirect/{path}`: a link that opens everybody's own server.
+pub(super) async fn user_redirect(
+    State(hub): State<Arc<Hub>>,
+    Path(path): Path<String>,
+    uri: Uri,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    let user = visitor.require_user()?;
+    let key = ServerKey::default_of(user.name.clone());
+    // The path as it was sent, since decoding it would change what it means.
+    let prefix = hub.paths.in_hub("user-redirect/");
+    let rest = uri.path().strip_prefix(&prefix).unwrap_or(&path);
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = format!("{}{rest}{query}", hub.paths.server(&key));
+    Ok(redirect(&hub.paths.spawn(&key, Some(&target))))
 }
 
 /// Sends the browser to the server again, and counts how often.

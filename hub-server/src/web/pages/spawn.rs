@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Bytes,
-    extract::{Path, State},
-    http::Uri,
-    response::Response,
-};
+use axum::{body::Bytes, extract::State, http::Uri, response::Response};
 use http::StatusCode;
 use hub_auth::ScopeName;
 use hub_names::ServerKey;
@@ -21,7 +16,7 @@ use crate::{
     servers::{Failure, Outcome, Phase, ServersError, View},
     web::{
         error::{PageError, redirect},
-        request::{Fields, page_key},
+        request::{Fields, PageKey},
         visitor::Visitor,
     },
 };
@@ -39,23 +34,13 @@ pub(super) async fn own(hub: HubState, visitor: Visitor, uri: Uri) -> PageResult
 }
 
 /// `GET /hub/spawn/{user}`
-pub(super) async fn default_server(
+pub(super) async fn of_key(
     hub: HubState,
     visitor: Visitor,
-    Path(user): Path<String>,
+    PageKey(key): PageKey,
     uri: Uri,
 ) -> PageResult {
-    show(&hub.0, &visitor, &page_key(&user, "")?, &uri).await
-}
-
-/// `GET /hub/spawn/{user}/{server}`
-pub(super) async fn named(
-    hub: HubState,
-    visitor: Visitor,
-    Path((user, server)): Path<(String, String)>,
-    uri: Uri,
-) -> PageResult {
-    show(&hub.0, &visitor, &page_key(&user, &server)?, &uri).await
+    show(&hub.0, &visitor, &key, &uri).await
 }
 
 /// `POST /hub/spawn`
@@ -70,57 +55,24 @@ pub(super) async fn own_submit(
 }
 
 /// `POST /hub/spawn/{user}`
-pub(super) async fn default_server_submit(
+pub(super) async fn of_key_submit(
     hub: HubState,
     visitor: Visitor,
-    Path(user): Path<String>,
+    PageKey(key): PageKey,
     uri: Uri,
     body: Bytes,
 ) -> PageResult {
-    submit(&hub.0, &visitor, &page_key(&user, "")?, &uri, &body).await
-}
-
-/// `POST /hub/spawn/{user}/{server}`
-pub(super) async fn named_submit(
-    hub: HubState,
-    visitor: Visitor,
-    Path((user, server)): Path<(String, String)>,
-    uri: Uri,
-    body: Bytes,
-) -> PageResult {
-    submit(&hub.0, &visitor, &page_key(&user, &server)?, &uri, &body).await
-}
-
-/// `GET /hub/spawn-pending/{user}`
-pub(super) async fn pending_default(
-    hub: HubState,
-    visitor: Visitor,
-    Path(user): Path<String>,
-    uri: Uri,
-) -> PageResult {
-    pending(&hub.0, &visitor, &page_key(&user, "")?, &uri).await
-}
-
-/// `GET /hub/spawn-pending/{user}/{server}`
-pub(super) async fn pending_named(
-    hub: HubState,
-    visitor: Visitor,
-    Path((user, server)): Path<(String, String)>,
-    uri: Uri,
-) -> PageResult {
-    pending(&hub.0, &visitor, &page_key(&user, &server)?, &uri).await
+    submit(&hub.0, &visitor, &key, &uri, &body).await
 }
 
 /// `POST /hub/stop/{user}`: what the stop button does without script.
-pub(super) async fn stop_default(
-    hub: HubState,
+pub(super) async fn stop(
+    State(hub): HubState,
     visitor: Visitor,
-    Path(user): Path<String>,
+    PageKey(key): PageKey,
     uri: Uri,
     body: Bytes,
 ) -> PageResult {
-    let hub = hub.0;
-    let key = page_key(&user, "")?;
     visitor.require_server(ScopeName::DeleteServers, &key)?;
     let fields = Fields::parse(&body);
     let query = Fields::of_query(&uri);
@@ -185,10 +137,17 @@ async fn start(hub: &Hub, key: &ServerKey, next: Option<&str>) -> PageResult {
     Ok(redirect(&hub.paths.spawn_pending(key, next)))
 }
 
-async fn pending(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageResult {
+/// `GET /hub/spawn-pending/{user}`
+pub(super) async fn pending(
+    State(hub): HubState,
+    visitor: Visitor,
+    PageKey(key): PageKey,
+    uri: Uri,
+) -> PageResult {
+    let (hub, visitor, key) = (&*hub, &visitor, &key);
     visitor.require_server(ScopeName::ReadServers, key)?;
     require_account(hub, key).await?;
-    let query = Fields::of_query(uri);
+    let query = Fields::of_query(&uri);
     let next = visitor.next(query.get("next"));
     let view = hub.servers.view(key).await?;
     let server = context! {
