@@ -4,15 +4,21 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Mutex,
 };
 
 use tempfile::TempDir;
-use thirtyfour::prelude::*;
+use thirtyfour::{LoggingPrefsLogLevel, prelude::*};
 
 use crate::{
     hub::{free_port, variable},
     wait::eventually,
 };
+
+/// How Chromium gives up requests when an interface of the machine comes or goes
+/// or gets an address, as with each container: also those to loopback. There is no
+/// switch against it.
+const INTERRUPTED: &str = "ERR_NETWORK_CHANGED";
 
 /// A headless Chromium with a profile of its own. Dropping it ends driver and
 /// browser.
@@ -22,6 +28,17 @@ pub struct Chromium {
     pub page: WebDriver,
     driver: Child,
     profile: TempDir,
+    complaints: Mutex<Vec<String>>,
+}
+
+/// A page that is not yet what it is to be.
+#[derive(Debug)]
+#[expect(dead_code, reason = "printed when a test gives up")]
+struct Seen {
+    url: String,
+    text: String,
+    /// Everything the browser has complained about so far.
+    complaints: Vec<String>,
 }
 
 impl Chromium {
@@ -53,6 +70,7 @@ impl Chromium {
         }
         let profile = tempfile::Builder::new().prefix("hub-chromium-").tempdir().unwrap();
         wanted.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
+        wanted.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
         wanted.set_binary("/usr/bin/chromium").unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let page = eventually("the browser starts", || {
@@ -60,7 +78,7 @@ impl Chromium {
             async { session.await.map_err(|error| error.to_string()) }
         })
         .await;
-        Self { page, driver, profile }
+        Self { page, driver, profile, complaints: Mutex::default() }
     }
 
     /// Waits for an element.
@@ -68,7 +86,7 @@ impl Chromium {
         eventually(css, || async {
             match self.page.find(By::Css(css)).await {
                 Ok(element) => Ok(element),
-                Err(_) => Err(self.page.current_url().await.map(String::from).unwrap_or_default()),
+                Err(_) => Err(self.look().await),
             }
         })
         .await
@@ -78,9 +96,27 @@ impl Chromium {
     pub async fn arrives(&self, what: &str, fits: impl Fn(&str) -> bool) {
         eventually(what, || async {
             let url = self.page.current_url().await.map(String::from).unwrap_or_default();
-            if fits(&url) { Ok(()) } else { Err(url) }
+            if fits(&url) { Ok(()) } else { Err(self.look().await) }
         })
         .await;
+    }
+
+    /// What a person would see who is still waiting. One whom the browser tells
+    /// that the network has changed loads the page again, and so do we.
+    async fn look(&self) -> Seen {
+        let url = self.page.current_url().await.map(String::from).unwrap_or_default();
+        let text = match self.page.find(By::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        let log = self.page.browser_log().await.unwrap_or_default();
+        let fresh: Vec<String> = log.into_iter().map(|entry| entry.message).collect();
+        if text.contains(INTERRUPTED) || fresh.iter().any(|line| line.contains(INTERRUPTED)) {
+            self.page.refresh().await.ok();
+        }
+        let mut complaints = self.complaints.lock().unwrap();
+        complaints.extend(fresh);
+        Seen { url, text, complaints: complaints.clone() }
     }
 
     /// Keeps a picture of the page, if `HUB_SCREENSHOTS` names a directory.
