@@ -1,13 +1,25 @@
 //! Where things are in the checkout.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use crate::surroundings;
 
 /// The workspace's root directory.
 pub(crate) fn root() -> &'static Path {
-    // Set when xtask is built, which `cargo xtask` does in the same checkout.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the package lies in a directory of the workspace")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        // Cargo names the package it runs. What was set when xtask was built may be
+        // another checkout that shares the target directory.
+        let package = surroundings::variable("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned());
+        Path::new(&package)
+            .parent()
+            .expect("the package lies in a directory of the workspace")
+            .to_path_buf()
+    })
 }
 
 /// A path as a person in this checkout would write it.
