@@ -4,6 +4,7 @@
 //! only chooses between them.
 
 use crate::{
+    StoreError,
     error::Failure,
     postgres::{self, Postgres},
     row::Row,
@@ -95,6 +96,15 @@ impl Engine {
         match self {
             Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin(action).await?)),
             Self::Postgres(postgres) => Ok(Tx::Postgres(postgres.begin(action).await?)),
+        }
+    }
+
+    /// Makes sure that no other hub has the database. The lock on a SQLite file
+    /// cannot be lost.
+    pub(crate) async fn hold(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(postgres) => postgres.hold().await,
         }
     }
 

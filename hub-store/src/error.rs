@@ -40,7 +40,7 @@ pub enum StoreError {
 
     /// The file is not a database, or the database contradicts itself. Only a
     /// backup helps.
-    #[error("the database {} is damaged", path.display())]
+    #[error("the database {} is damaged; restore it from a backup", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -48,13 +48,17 @@ pub enum StoreError {
         source: BoxError,
     },
 
-    /// Another process has this SQLite file open as its store.
-    #[error("another hub ({}) uses the database {}", pid_text(*pid), path.display())]
+    /// Another process has this database open as its store.
+    #[error(
+        "another hub ({}) uses the database {database}; stop that one, or give this one a \
+         database of its own",
+        pid_text(*pid)
+    )]
     InUse {
-        /// The database file.
-        path: PathBuf,
-        /// The process, if it has said so. A process in another container counts
-        /// its ids from 1 as well.
+        /// The SQLite file, or the PostgreSQL URL without password and parameters.
+        database: String,
+        /// The process, if it has said so; only one with a SQLite file does. A
+        /// process in another container counts its ids from 1 as well.
         pid: Option<u32>,
     },
 
@@ -242,7 +246,17 @@ mod tests {
             newer.to_string(),
             "database schema 17 is newer than this program (15); upgrade the program"
         );
-        let in_use = StoreError::InUse { path: "/data/hub.sqlite".into(), pid: Some(7) };
-        assert_eq!(in_use.to_string(), "another hub (pid 7) uses the database /data/hub.sqlite");
+        let in_use = StoreError::InUse { database: "/data/hub.sqlite".into(), pid: Some(7) };
+        assert_eq!(
+            in_use.to_string(),
+            "another hub (pid 7) uses the database /data/hub.sqlite; stop that one, or give this \
+             one a database of its own"
+        );
+        let damaged =
+            StoreError::Damaged { path: "/data/hub.sqlite".into(), source: "torn page".into() };
+        assert_eq!(
+            damaged.to_string(),
+            "the database /data/hub.sqlite is damaged; restore it from a backup"
+        );
     }
 }

@@ -1,4 +1,7 @@
-//! What is particular to PostgreSQL: sessions with limits, ties between writers.
+//! What is particular to PostgreSQL: sessions with limits, ties between writers,
+//! one hub per schema.
+
+mod lock;
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -9,6 +12,7 @@ use sqlx::{
 };
 use url::Url;
 
+use self::lock::Lock;
 use crate::{
     StoreConfig, StoreError,
     error::{Failure, cause},
@@ -39,6 +43,8 @@ const SESSION: &str = "
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pool: PgPool,
+    /// Held until the store is closed.
+    lock: Lock,
 }
 
 impl Postgres {
@@ -47,7 +53,12 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url.as_str())
             .map_err(|error| config.invalid(cause(error).to_string()))?
             .disable_statement_logging();
-        migrate(&options, config).await?;
+        let mut connection = connect(&options, config).await?;
+        // Before migrating: it may be the schema of a hub that runs.
+        let lock = Lock::new(options.clone(), config.redacted());
+        lock.hold().await?;
+        migrations::apply(&mut connection, migrations::POSTGRES).await?;
+        connection.close().await.map_err(|error| Failure::new(migrations::ACTION, error))?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(QUEUE_TIMEOUT)
@@ -55,7 +66,7 @@ impl Postgres {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self { pool, lock })
     }
 
     pub(crate) async fn connection(
@@ -72,8 +83,14 @@ impl Postgres {
         self.pool.begin().await.map_err(|error| Failure::new(action, error))
     }
 
+    /// As [`Lock::hold`].
+    pub(crate) async fn hold(&self) -> Result<(), StoreError> {
+        self.lock.hold().await
+    }
+
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.lock.release().await;
     }
 }
 
@@ -118,10 +135,13 @@ pub(crate) async fn rows(
         .map_err(|error| Failure::new(statement.action, error))
 }
 
-/// Brings the schema up to date, on a connection without the limits above: a
+/// A connection for bringing the schema up to date, without the limits above: a
 /// migration may take its time, and one that fails leaves a lock behind that
 /// only ends with the connection.
-async fn migrate(options: &PgConnectOptions, config: &StoreConfig) -> Result<(), StoreError> {
+async fn connect(
+    options: &PgConnectOptions,
+    config: &StoreConfig,
+) -> Result<PgConnection, StoreError> {
     const ACTION: &str = "connect to the database";
     let failed = |error| Failure::new(ACTION, error);
     let mut connection = PgConnection::connect_with(options).await.map_err(failed)?;
@@ -134,7 +154,5 @@ async fn migrate(options: &PgConnectOptions, config: &StoreConfig) -> Result<(),
         let reason = format!("the database's encoding is {encoding}, it must be UTF8");
         return Err(config.invalid(reason));
     }
-    migrations::apply(&mut connection, migrations::POSTGRES).await?;
-    connection.close().await.map_err(failed)?;
-    Ok(())
+    Ok(connection)
 }

@@ -26,14 +26,16 @@ impl Store {
     /// Opens the database that `config` names and brings its schema up to date.
     ///
     /// A SQLite file is created if it is missing, its directory is not. Only one
-    /// `Store` at a time has it, in this process or any other, until
-    /// [`close`](Self::close) or until the last clone is dropped.
+    /// `Store` at a time has the file, or the schema of a PostgreSQL database, in
+    /// this process or any other, until [`close`](Self::close) or until the last
+    /// clone is dropped. PostgreSQL may learn of the end of a process a moment
+    /// late, so it is given a few seconds before the database counts as in use.
     ///
     /// # Errors
     ///
     /// [`StoreError::InvalidUrl`] if the URL is none, its directory is missing or its
     /// file is another program's database,
-    /// [`StoreError::InUse`] if another hub has the file, [`StoreError::Newer`] if
+    /// [`StoreError::InUse`] if another hub has the database, [`StoreError::Newer`] if
     /// a later version has migrated the database, [`StoreError::Damaged`] if the
     /// file is no sound database, else [`StoreError::Unavailable`].
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
@@ -55,14 +57,18 @@ impl Store {
         Ok(Self { engine: Arc::new(Engine::Sqlite(Sqlite::in_memory().await?)) })
     }
 
-    /// Asks the database whether it is there.
+    /// Asks the database whether it is there, and is still this hub's alone.
+    ///
+    /// A PostgreSQL server that restarts forgets whose its databases are; the
+    /// first call after that tells it again.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if it is not.
+    /// [`StoreError::Unavailable`] if it is not there, [`StoreError::InUse`] if
+    /// another hub has come in between.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.engine.read(&PING, &[]).await?;
-        Ok(())
+        self.engine.hold().await
     }
 
     /// Waits for what is running and gives the database back, for all clones.

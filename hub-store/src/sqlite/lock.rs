@@ -27,7 +27,8 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse { path: database.to_owned(), pid: read_pid(&file) });
+                let database = database.display().to_string();
+                return Err(StoreError::InUse { database, pid: read_pid(&file) });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

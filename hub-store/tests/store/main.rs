@@ -7,6 +7,7 @@ mod engines;
 mod engine_settings;
 mod file;
 mod oauth;
+mod postgres_lock;
 mod scratch;
 mod servers;
 mod sessions;
