@@ -24,6 +24,15 @@ pub struct ProxyConfig {
     pub pool_idle_per_target: usize,
     /// Whose `X-Forwarded-*` fields are believed; nobody's.
     pub trusted_proxies: TrustForwarded,
+    /// Cookies that only the fallback may set, by name, or by the beginning of
+    /// the name when the entry ends in `*`; none. Targets are on the fallback's
+    /// origin, so they could set its cookies, too. If there is any entry, a
+    /// target's cookies with a `Domain` are dropped as well (C4,
+    /// [`strip_tossed_cookies`](crate::headers::strip_tossed_cookies)).
+    pub reserved_cookies: Vec<String>,
+    /// Whether to drop what targets say to browsers about the whole origin; false
+    /// (C5, [`strip_origin_rules`](crate::headers::strip_origin_rules)).
+    pub guard_origin: bool,
 }
 
 /// Where and how a [`Listener`](crate::Listener) accepts connections.
@@ -60,6 +69,8 @@ impl Default for ProxyConfig {
             pool_idle_timeout: Duration::from_secs(60),
             pool_idle_per_target: 32,
             trusted_proxies: TrustForwarded::Nobody,
+            reserved_cookies: Vec::new(),
+            guard_origin: false,
         }
     }
 }

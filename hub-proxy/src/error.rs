@@ -56,13 +56,19 @@ pub struct GatewayFailure {
 #[non_exhaustive]
 pub enum ListenError {
     /// Somebody else listens there.
-    #[error("address {addr} is already in use")]
+    #[error(
+        "address {addr} is already in use; stop the program that listens there (`ss -ltnp` shows \
+         it) or choose another address"
+    )]
     InUse {
         /// The address asked for.
         addr: SocketAddr,
     },
     /// The port needs a privilege this process does not have.
-    #[error("no permission to listen on {addr}")]
+    #[error(
+        "no permission to listen on {addr}; ports below 1024 need root or the capability \
+         CAP_NET_BIND_SERVICE"
+    )]
     Permission {
         /// The address asked for.
         addr: SocketAddr,

@@ -1,11 +1,16 @@
 //! What happens to header fields on their way through: pure functions.
 //!
 //! Fields that concern one hop are removed, those that tell the target about
-//! the client are set, all others pass untouched and in their order.
+//! the client are set, those with which a target would reach beyond its route
+//! are removed if that is wanted, all others pass untouched and in their order.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Peer;
+
+mod origin;
+
+pub use origin::{strip_origin_rules, strip_tossed_cookies};
 
 /// The first proxy's view of the client's address.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -49,6 +49,12 @@ impl RoutePrefix {
     /// mistake, and the limit bounds how deep the table can become.
     pub const MAX_LEN: usize = 4096;
 
+    /// Whether a decoded path is that of the prefix, with its last slash, or below.
+    pub(crate) fn holds(&self, decoded: &str) -> bool {
+        let Some(path) = decoded.strip_prefix('/') else { return false };
+        self.0.is_empty() || path.strip_prefix(&*self.0).is_some_and(|below| below.starts_with('/'))
+    }
+
     /// The decoded segments between the slashes, none for the root.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
         // Splitting an empty text yields one empty segment; the root has none.

@@ -26,7 +26,10 @@ use crate::{
     error::chain,
     forward::Upstreams,
     head,
-    headers::{add_forwarded, strip_aliases, strip_claims, strip_hop_by_hop},
+    headers::{
+        add_forwarded, strip_aliases, strip_claims, strip_hop_by_hop, strip_origin_rules,
+        strip_tossed_cookies,
+    },
     path,
     table::Route,
     upgrade,
@@ -150,7 +153,7 @@ where
     if websocket {
         let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
         return match upgrade::exchange(&shared.config, &route, &tunnels, request).await {
-            Ok(response) => response.map(ProxyBody::upstream),
+            Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
             // A script waits for this answer, not a person: no page (E-05).
             Err(error) => {
                 report(&route, &error);
@@ -160,7 +163,7 @@ where
     }
     let page = PageRequest::of(&request);
     match shared.upstreams.exchange(&shared.config, &route, request).await {
-        Ok(response) => response.map(ProxyBody::upstream),
+        Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
         Err(error) => {
             report(&route, &error);
             error_page(fallback, page, &error).await
@@ -186,6 +189,16 @@ fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
         strip_claims(headers);
     }
     add_forwarded(headers, peer.as_ref(), websocket);
+}
+
+/// A target's answer without what it may not say on an origin it shares.
+fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    strip_tossed_cookies(headers, &shared.config.reserved_cookies);
+    if shared.config.guard_origin {
+        strip_origin_rules(headers, route.prefix());
+    }
+    response
 }
 
 async fn error_page<F, B>(

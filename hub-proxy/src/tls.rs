@@ -55,7 +55,7 @@ struct Pair {
 #[non_exhaustive]
 pub enum TlsError {
     /// There is no such file.
-    #[error("{path}: no such file")]
+    #[error("{path}: no such file; correct the path or put the file there")]
     Missing {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,10 @@ pub enum TlsError {
     },
     /// The key is not that of the first certificate in the file. The server's
     /// own certificate must come first, those of its issuers after it.
-    #[error("{key}: the private key does not belong to the first certificate in {cert}")]
+    #[error(
+        "{key}: the private key does not belong to the first certificate in {cert}; use the key \
+         it was requested with, and put the server's own certificate first"
+    )]
     KeyMismatch {
         /// The certificate file.
         cert: PathBuf,
@@ -121,7 +124,7 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// No browser would accept it any more.
-    #[error("{path}: the certificate expired on {not_after}")]
+    #[error("{path}: the certificate expired on {not_after}; renew it and replace the file")]
     Expired {
         /// The certificate file.
         path: PathBuf,

@@ -108,6 +108,42 @@ async fn p_050_redirects_and_several_cookies_arrive_untouched() {
 }
 
 #[tokio::test]
+async fn c4_c5_a_target_cannot_touch_the_origin_it_shares() {
+    let fields = "Set-Cookie: login=evil; Path=/\r\nSet-Cookie: own=1; Path=/user/ada/\r\n\
+                  Set-Cookie: wide=1; Domain=example\r\nClear-Site-Data: \"*\"\r\n\
+                  Service-Worker-Allowed: /\r\nX-Own: yes\r\n";
+    let target = target(move |mut client| async move {
+        let head = client.head().await;
+        let rest = match head.contains("upgrade: websocket") {
+            true => "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            false => "200 OK\r\nContent-Length: 0\r\n",
+        };
+        client.send(format!("HTTP/1.1 {rest}{fields}\r\n")).await;
+        client.gone().await;
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.reserved_cookies = vec!["login".to_owned()];
+    config.guard_origin = true;
+    let proxy = Running::with(target, config).await;
+
+    let upgrade = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\n\r\n";
+    for (request, status) in [(get("/user/ada/"), "200"), (upgrade.to_owned(), "101")] {
+        let mut client = proxy.connect().await;
+        client.send(request).await;
+        let head = client.head().await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        for kept in ["set-cookie: own=1; path=/user/ada/", "x-own: yes"] {
+            assert!(head.contains(&format!("\r\n{kept}\r\n")), "{kept} in {head}");
+        }
+        for dropped in ["login=", "wide=", "clear-site-data", "service-worker-allowed"] {
+            assert!(!head.contains(dropped), "{dropped} in {head}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn b_03_answers_keep_their_framing() {
     for (sent, expected) in [
         ("HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),

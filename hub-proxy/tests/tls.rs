@@ -125,9 +125,15 @@ fn s_01_each_problem_names_its_file() {
         (
             &good.cert,
             &other.key,
-            "key.pem: the private key does not belong to the first certificate in cert.pem",
+            "key.pem: the private key does not belong to the first certificate in cert.pem; use \
+             the key it was requested with, and put the server's own certificate first",
         ),
-        (&old.cert, &old.key, "cert.pem: the certificate expired on 2002-01-01T00:00:00Z"),
+        (
+            &old.cert,
+            &old.key,
+            "cert.pem: the certificate expired on 2002-01-01T00:00:00Z; renew it and replace the \
+             file",
+        ),
         (
             &late.cert,
             &late.key,
@@ -142,7 +148,7 @@ fn s_01_each_problem_names_its_file() {
 fn s_01_missing_and_unreadable_files_are_told_apart() {
     let files = Files::with(&fresh().cert, &fresh().key);
     fs::remove_file(files.key()).unwrap();
-    assert_eq!(problem(&files), "key.pem: no such file");
+    assert_eq!(problem(&files), "key.pem: no such file; correct the path or put the file there");
     fs::create_dir(files.key()).unwrap();
     assert_eq!(problem(&files), "key.pem: cannot be read");
     assert!(matches!(

@@ -178,6 +178,9 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
         "the hub listens"
     );
     let mut proxy = ProxyConfig::default();
+    // A notebook shares our origin; it may not speak for it (security C4, C5).
+    proxy.reserved_cookies = web::own_cookies();
+    proxy.guard_origin = true;
     if !config.http.trusted_proxies.is_empty() {
         proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
     }

@@ -20,7 +20,7 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 use http::HeaderName;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::hub::Hub;
+use crate::{access::session, hub::Hub};
 
 /// Largest request body of the hub's own endpoints, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -54,6 +54,16 @@ pub(crate) fn private(hub: Arc<Hub>) -> Router {
             request
         },
     ))
+}
+
+/// The cookies that only the hub may set; a `*` stands for any ending.
+pub(crate) fn own_cookies() -> Vec<String> {
+    vec![
+        session::LOGIN_COOKIE.to_owned(),
+        session::SESSION_ID_COOKIE.to_owned(),
+        pages::FRESH_COOKIE.to_owned(),
+        format!("{}*", pages::PENDING_COOKIE_PREFIX),
+    ]
 }
 
 /// The layers of both routers; the first named here is the innermost.

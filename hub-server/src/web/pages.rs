@@ -18,6 +18,9 @@ use axum::{
 use http::StatusCode;
 use hub_names::ServerKey;
 
+pub(super) use self::{
+    login::FRESH_COOKIE, oauth_callback::COOKIE_PREFIX as PENDING_COOKIE_PREFIX,
+};
 use super::{
     error::{PageError, redirect},
     visitor::Visitor,

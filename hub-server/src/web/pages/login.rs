@@ -25,7 +25,7 @@ use crate::{
 
 /// Cookie that lets the start page start a server at once although the browser
 /// came from GitHub.
-pub(super) const FRESH_COOKIE: &str = "hub-signed-in";
+pub(in crate::web) const FRESH_COOKIE: &str = "hub-signed-in";
 /// How long that is, in seconds.
 const FRESH_SECONDS: i64 = 60;
 /// Largest sign-in form, in bytes.

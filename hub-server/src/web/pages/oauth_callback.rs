@@ -27,7 +27,7 @@ use crate::{
 
 /// Start of the cookies' names; each sign-in under way has one of its own, so
 /// that two tabs do not overwrite each other.
-const COOKIE_PREFIX: &str = "oauthenticator-state-";
+pub(in crate::web) const COOKIE_PREFIX: &str = "oauthenticator-state-";
 /// How many sign-ins one browser may have under way.
 const MOST_PENDING: usize = 5;
 /// How long a sign-in may take, in seconds.
