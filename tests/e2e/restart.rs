@@ -70,15 +70,7 @@ async fn rst_2_a_container_removed_while_the_hub_was_down_is_noticed() {
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
 async fn rst_8_a_container_removed_behind_the_hubs_back_is_noticed() {
-    // With an hour between two polls only the event can tell.
-    let hub = TestHub::builder()
-        .password("ada")
-        .config("[servers]\npoll_interval_seconds = 3600")
-        .start()
-        .await;
-    let mut ada = Browser::new(&hub);
-    ada.sign_in("ada").await;
-    ada.start_server("ada").await;
+    let (hub, mut ada) = running_without_polls().await;
     hub.remove_container("ada").await;
     is_told_and_started_again(&hub, &mut ada).await;
 }
@@ -86,14 +78,7 @@ async fn rst_8_a_container_removed_behind_the_hubs_back_is_noticed() {
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
 async fn rst_8_a_container_that_is_killed_is_noticed() {
-    let hub = TestHub::builder()
-        .password("ada")
-        .config("[servers]\npoll_interval_seconds = 3600")
-        .start()
-        .await;
-    let mut ada = Browser::new(&hub);
-    ada.sign_in("ada").await;
-    ada.start_server("ada").await;
+    let (hub, mut ada) = running_without_polls().await;
     docker::engine().await.kill(&hub.container("ada").await).await.unwrap();
     is_told_and_started_again(&hub, &mut ada).await;
 }
@@ -127,6 +112,20 @@ async fn rst_2_a_start_that_was_under_way_when_the_hub_was_killed_ends_well() {
     }
     assert_eq!(ada.get("/user/ada/api/status").await.status, 200);
     assert_eq!(hub.containers().await.len(), 1, "and nothing is left of the first try");
+}
+
+/// A hub on which ada's server runs. With an hour between two polls only an event
+/// can tell that it ended.
+async fn running_without_polls() -> (TestHub, Browser) {
+    let hub = TestHub::builder()
+        .password("ada")
+        .config("[servers]\npoll_interval_seconds = 3600")
+        .start()
+        .await;
+    let mut ada = Browser::new(&hub);
+    ada.sign_in("ada").await;
+    ada.start_server("ada").await;
+    (hub, ada)
 }
 
 async fn is_told_and_started_again(hub: &TestHub, ada: &mut Browser) {

@@ -154,14 +154,14 @@ pub(super) fn classify(
     }
 }
 
-const NO_SOCKET: &str = "there is no socket; install and start Docker, or set docker.host to \
+const NO_SOCKET: &str = "there is no socket; install and start Docker, or set DOCKER_HOST to \
                          where it listens";
 const NO_PERMISSION: &str = "permission denied; add the user this process runs as to the group \
-                             docker, or set docker.host";
+                             docker, or set DOCKER_HOST";
 const NOBODY: &str = "nothing listens there; start Docker (systemctl start docker), or set \
-                      docker.host to where it listens";
-const BAD_SCHEME: &str = "addresses begin with unix://, tcp:// or http://; correct docker.host";
-const ELSEWHERE: &str = "the connection failed; check that Docker runs and that docker.host is \
+                      DOCKER_HOST to where it listens";
+const BAD_SCHEME: &str = "addresses begin with unix://, tcp:// or http://; correct DOCKER_HOST";
+const ELSEWHERE: &str = "the connection failed; check that Docker runs and that DOCKER_HOST is \
                          right";
 
 /// The operating system's reason, if `error` means that no connection was made.
