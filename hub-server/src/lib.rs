@@ -7,6 +7,7 @@ pub mod config;
 mod hub;
 mod keys;
 pub mod logging;
+pub mod prepare;
 mod servers;
 mod sign_in;
 mod startup;

@@ -2,12 +2,15 @@
 
 use std::{
     io::{IsTerminal, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use hub_server::{StartupError, config};
+use hub_server::{
+    StartupError, config,
+    prepare::{Owner, prepare},
+};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +31,7 @@ struct Args {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Run the hub (what happens without a command).
     Serve,
@@ -37,14 +40,30 @@ enum Command {
     /// Read a password from standard input and print its hash for
     /// [auth.password.accounts].
     HashPassword,
+    /// Give a data volume to the user that the hub runs as, and tell which group
+    /// may use Docker's socket. For deployments; needs root.
+    Prepare {
+        /// The directory where the volume is mounted.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+
+        /// The new owner.
+        #[arg(long, value_name = "UID:GID", value_parser = owner)]
+        owner: Owner,
+
+        /// The socket to look at.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = match args.command.unwrap_or(Command::Serve) {
+    let result = match args.command.as_ref().unwrap_or(&Command::Serve) {
         Command::HashPassword => hash_password(),
         Command::CheckConfig => check_config(&args),
         Command::Serve => serve(&args),
+        Command::Prepare { data, owner, socket } => prepare_volume(data, *owner, socket.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,6 +135,22 @@ fn hash_password() -> Result<(), StartupError> {
     let password = SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned());
     print(&hub_auth::hash_password(&password).map_err(StartupError::Password)?);
     Ok(())
+}
+
+fn prepare_volume(data: &Path, owner: Owner, socket: Option<&Path>) -> Result<(), StartupError> {
+    let prepared = prepare(data, owner, socket)
+        .map_err(|error| StartupError::Runtime(std::io::Error::other(error)))?;
+    let line = serde_json::to_string(&prepared)
+        .map_err(|error| StartupError::Runtime(std::io::Error::other(error)))?;
+    print(&line);
+    Ok(())
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    let ids =
+        text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+    let (uid, gid) = ids.ok_or_else(|| "write UID:GID, for example 1000:1000".to_owned())?;
+    Ok(Owner { uid, gid })
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

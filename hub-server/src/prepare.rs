@@ -1,0 +1,121 @@
+//! What has to be right about a volume and a socket before a hub that is not
+//! root can use them.
+//!
+//! A deployment runs this once as root, in a container that ends with it: a data
+//! volume of an older deployment belongs to root, and only the engine's host
+//! knows which group may use its socket.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, lchown},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+/// A user and a group, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// What was found and done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Prepared {
+    /// How many files and directories got the owner.
+    pub changed: u64,
+    /// The group of the socket, and whether that group may use it.
+    pub socket: Option<Socket>,
+}
+
+/// Who may use a socket besides root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Socket {
+    /// Its group.
+    pub group: u32,
+    /// Whether the group may read and write.
+    pub group_may_use: bool,
+}
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", path.display())]
+pub struct PrepareError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Gives everything below `data` to `owner` and looks at `socket`. Links are
+/// not followed.
+///
+/// # Errors
+///
+/// When a file cannot be looked at or given away; the error names it.
+pub fn prepare(data: &Path, owner: Owner, socket: Option<&Path>) -> Result<Prepared, PrepareError> {
+    let socket = socket.map(look_at_socket).transpose()?;
+    let mut changed = 0;
+    let mut waiting = vec![data.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let failed = |source| PrepareError { path: path.clone(), source };
+        let found = fs::symlink_metadata(&path).map_err(failed)?;
+        if (found.uid(), found.gid()) != (owner.uid, owner.gid) {
+            lchown(&path, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
+            changed += 1;
+        }
+        if found.is_dir() {
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                waiting.push(entry.map_err(failed)?.path());
+            }
+        }
+    }
+    Ok(Prepared { changed, socket })
+}
+
+fn look_at_socket(path: &Path) -> Result<Socket, PrepareError> {
+    let found =
+        fs::metadata(path).map_err(|source| PrepareError { path: path.to_owned(), source })?;
+    Ok(Socket { group: found.gid(), group_may_use: found.mode() & 0o060 == 0o060 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_get_the_owner_once_and_links_are_left_where_they_point() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir_all(data.join("below")).unwrap();
+        fs::write(data.join("below/file"), "").unwrap();
+        std::os::unix::fs::symlink("/", data.join("root")).unwrap();
+        let found = fs::metadata(&data).unwrap();
+        let mine = Owner { uid: found.uid(), gid: found.gid() };
+        assert_eq!(prepare(&data, mine, None).unwrap(), Prepared { changed: 0, socket: None });
+    }
+
+    #[test]
+    fn a_socket_tells_who_may_use_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mode = |bits| {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            look_at_socket(&path).unwrap().group_may_use
+        };
+        assert!(mode(0o660));
+        assert!(!mode(0o600));
+        assert!(!mode(0o640));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error =
+            prepare(Path::new("/nowhere/data"), Owner { uid: 1, gid: 1 }, None).unwrap_err();
+        assert_eq!(error.to_string(), "/nowhere/data");
+    }
+}
