@@ -31,7 +31,7 @@ pub use config::{DockerConfig, PullPolicy};
 
 use crate::{
     Exit, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
-    engine::{Engine, EngineError, Inspected, InspectedState},
+    engine::{ContainerDetails, ContainerState, Engine, EngineError},
     log_text,
 };
 use blueprint::{Blueprint, Reach};
@@ -179,7 +179,7 @@ impl DockerSpawner {
                     source: "the container is gone".into(),
                 });
             };
-            if let InspectedState::Exited { .. } = found.state {
+            if let ContainerState::Exited { .. } = found.state {
                 return Err(SpawnError::Exited(self.exit(&found).await?));
             }
             match address::of(&found, &self.blueprint) {
@@ -202,13 +202,13 @@ impl DockerSpawner {
     }
 
     /// How a container ended, with its last words.
-    async fn exit(&self, found: &Inspected) -> Result<Exit, SpawnError> {
+    async fn exit(&self, found: &ContainerDetails) -> Result<Exit, SpawnError> {
         let (code, oom_killed, error) = match &found.state {
-            InspectedState::Exited { code, oom_killed, error } => {
+            ContainerState::Exited { code, oom_killed, error } => {
                 (*code, *oom_killed, error.clone())
             }
-            InspectedState::Created => (0, false, Some("it was never started".to_owned())),
-            InspectedState::Running | InspectedState::Removing => (0, false, None),
+            ContainerState::Created => (0, false, Some("it was never started".to_owned())),
+            ContainerState::Running | ContainerState::Removing => (0, false, None),
         };
         let log = self
             .engine
@@ -243,7 +243,7 @@ impl DockerSpawner {
         &self,
         key: &ServerKey,
         state: &SavedState,
-    ) -> Result<Option<Inspected>, SpawnError> {
+    ) -> Result<Option<ContainerDetails>, SpawnError> {
         if let Some(id) = state.text(OBJECT_ID)
             && let Some(found) = self.inspect(id).await?
             && labels::is_of_server(&found.labels, &self.blueprint.deployment, key)
@@ -256,7 +256,7 @@ impl DockerSpawner {
         }
     }
 
-    async fn inspect(&self, id: &str) -> Result<Option<Inspected>, SpawnError> {
+    async fn inspect(&self, id: &str) -> Result<Option<ContainerDetails>, SpawnError> {
         self.engine.inspect(id).await.map_err(|error| spawn_error("look at the server", error))
     }
 
@@ -330,11 +330,11 @@ impl Spawner for DockerSpawner {
             return Ok(Liveness::Missing);
         };
         match found.state {
-            InspectedState::Removing => Ok(Liveness::Missing),
-            InspectedState::Created | InspectedState::Exited { .. } => {
+            ContainerState::Removing => Ok(Liveness::Missing),
+            ContainerState::Created | ContainerState::Exited { .. } => {
                 Ok(Liveness::Exited(self.exit(&found).await?))
             }
-            InspectedState::Running => match self.address(&found.id).await {
+            ContainerState::Running => match self.address(&found.id).await {
                 Ok(url) => Ok(Liveness::Running { url }),
                 Err(SpawnError::Exited(exit)) => Ok(Liveness::Exited(exit)),
                 Err(error) => Err(error),

@@ -13,10 +13,13 @@
 //! newest one: version 29 refuses a client that asks for less than 1.44, and
 //! 20.10 one that asks for more than 1.41 (API-1).
 
+mod archive;
 mod container;
 mod error;
 mod events;
 mod image;
+mod info;
+mod log;
 mod network;
 mod pull;
 mod reference;
@@ -32,15 +35,18 @@ use std::{
 use bollard::Docker;
 use tokio::sync::Semaphore;
 
-pub use container::{ContainerSummary, ExecOutput};
+pub use container::{
+    ContainerDetails, ContainerMount, ContainerSpec, ContainerState, ContainerSummary, ExecOutput,
+    Health, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort, RestartPolicy,
+    RunOutput,
+};
 pub use error::EngineError;
-pub use image::Build;
-pub use network::Network;
+pub use image::{Build, ImageDetails};
+pub use info::EngineInfo;
+pub use network::{Network, NetworkSpec};
 pub use pull::{PullEvent, PullMeter};
 pub use reference::{ImageReference, InvalidReference};
-pub use volume::VolumeSummary;
-
-pub(crate) use container::{Inspected, InspectedState};
+pub use volume::{VolumeArchive, VolumeSummary};
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -54,8 +60,10 @@ const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long creating or starting may take: a busy disk makes these slow.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Upper bound inside the client library; our own deadlines are shorter.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
+/// Upper bound inside the client library; our own deadlines are shorter. It
+/// also bounds the sending of an archive, which may be a large volume on a slow
+/// line.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Calls under way at once (SPN-32).
 const CALLS_IN_FLIGHT: usize = 16;

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::Url;
 
 use super::blueprint::{Blueprint, Reach};
-use crate::engine::Inspected;
+use crate::engine::ContainerDetails;
 
 /// The base URL of a container's server, without a path.
 ///
 /// # Errors
 ///
 /// What is missing, as text; it may come a moment later (SPN-19).
-pub(super) fn of(found: &Inspected, blueprint: &Blueprint) -> Result<Url, String> {
+pub(super) fn of(found: &ContainerDetails, blueprint: &Blueprint) -> Result<Url, String> {
     let port = blueprint.settings.port;
     let address = match blueprint.reach {
         Reach::Host(ip) => SocketAddr::new(ip, port),
@@ -40,27 +40,19 @@ pub(super) fn of(found: &Inspected, blueprint: &Blueprint) -> Result<Url, String
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
-    use crate::{
-        docker::DockerConfig,
-        engine::{InspectedState, Labels},
-    };
+    use crate::docker::DockerConfig;
 
-    fn container(ip: &str, published: &str) -> Inspected {
+    fn container(ip: &str, published: &str) -> ContainerDetails {
         let network = "jupyterhub-network".to_owned();
-        Inspected {
-            id: "0".to_owned(),
+        ContainerDetails {
             name: "jupyter-ada".to_owned(),
-            labels: Labels::new(),
-            state: InspectedState::Running,
-            addresses: ip.parse().map(|ip| HashMap::from([(network, ip)])).unwrap_or_default(),
+            addresses: ip.parse().map(|ip| [(network, ip)].into()).unwrap_or_default(),
             published: published
                 .parse()
-                .map(|at| HashMap::from([("8888/tcp".to_owned(), at)]))
+                .map(|at| [("8888/tcp".to_owned(), at)].into())
                 .unwrap_or_default(),
-            memory_limit: None,
+            ..ContainerDetails::default()
         }
     }
 

@@ -1,22 +1,29 @@
-//! Containers: find, make, start, stop, look, listen, run something inside.
+//! Containers: find, make, start, stop, look, run something inside.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+mod details;
+mod run;
+mod spec;
+
+use std::time::Duration;
 
 use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
-    models::{ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum},
+    models::ContainerCreateBody,
     query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptions,
-        ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
         StartContainerOptions, StopContainerOptionsBuilder,
     },
 };
 use futures_util::StreamExt;
+
+pub use details::{ContainerDetails, ContainerMount, ContainerState, Health};
+pub use run::RunOutput;
+pub use spec::{
+    ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,
+    RestartPolicy,
+};
 
 use super::{CALL_DEADLINE, Engine, EngineError, Labels, label_filters};
 
@@ -37,6 +44,8 @@ pub struct ContainerSummary {
     pub state: String,
     /// What it was labelled with.
     pub labels: Labels,
+    /// When it was made, in seconds since 1970 by the daemon's clock.
+    pub created: i64,
 }
 
 /// What a command inside a container left behind.
@@ -46,33 +55,6 @@ pub struct ExecOutput {
     pub code: i64,
     /// What it printed to either stream.
     pub output: String,
-}
-
-/// What an inspection told, cut down to what we use (API-2, API-3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inspected {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) labels: Labels,
-    pub(crate) state: InspectedState,
-    /// Address in each network; absent while there is none.
-    pub(crate) addresses: HashMap<String, IpAddr>,
-    /// Where each published container port is reached on the host.
-    pub(crate) published: HashMap<String, SocketAddr>,
-    pub(crate) memory_limit: Option<u64>,
-}
-
-/// The state part of [`Inspected`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum InspectedState {
-    /// Made, but never started.
-    Created,
-    /// Also paused and restarting: it is there and may go on (SPN-26).
-    Running,
-    /// Its process ended.
-    Exited { code: i64, oom_killed: bool, error: Option<String> },
-    /// About to be gone.
-    Removing,
 }
 
 impl Engine {
@@ -103,11 +85,22 @@ impl Engine {
 
     /// Ends a container's process at once. Succeeds if it does not run.
     pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
-        let call = self.docker.kill_container(id, None::<KillContainerOptions>);
-        match self.once("kill a container", CALL_DEADLINE, call).await {
+        match self.signal(id, "SIGKILL").await {
             Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Sends a container's process a signal, such as `SIGHUP`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFound`] if there is no such container,
+    /// [`EngineError::Conflict`] if it does not run.
+    pub async fn signal(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        let call = self.docker.kill_container(id, Some(options));
+        self.once("signal a container", CALL_DEADLINE, call).await
     }
 
     /// Asks a container's process to end, and ends it after `grace`. Succeeds if
@@ -120,26 +113,6 @@ impl Engine {
         // stops would hold up everybody's start.
         match self.within("stop a container", grace + STOP_SLACK, call).await {
             Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The last `tail` lines a container printed; `None` if there is no such
-    /// container.
-    pub async fn logs(&self, id: &str, tail: usize) -> Result<Option<String>, EngineError> {
-        let options =
-            LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail.to_string()).build();
-        let lines = async {
-            let mut text = Vec::new();
-            let mut parts = std::pin::pin!(self.docker.logs(id, Some(options)));
-            while let Some(part) = parts.next().await {
-                text.extend_from_slice(&part?.into_bytes());
-            }
-            Ok(String::from_utf8_lossy(&text).into_owned())
-        };
-        match self.once("read a container's log", CALL_DEADLINE, lines).await {
-            Ok(text) => Ok(Some(text)),
-            Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -170,6 +143,26 @@ impl Engine {
         self.within("run a command in a container", EXEC_DEADLINE, run).await
     }
 
+    /// Makes a container as `spec` wants it, in all its networks, and returns its
+    /// id. It is not started.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFound`] if the image or a network is missing,
+    /// [`EngineError::Conflict`] if the name is taken. Nothing is left behind,
+    /// except after [`EngineError::TimedOut`]: look for the name then.
+    pub async fn create_container_from(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let id = self.create_container(&spec.name, spec.body()).await?;
+        // Before API 1.44 a container is created in one network at most.
+        for end in spec.networks.iter().skip(1) {
+            if let Err(error) = self.connect_network(&end.network, &id, &end.aliases).await {
+                let _ = self.remove_container(&id, true).await;
+                return Err(error);
+            }
+        }
+        Ok(id)
+    }
+
     /// Makes a container and returns its id.
     pub(crate) async fn create_container(
         &self,
@@ -183,16 +176,26 @@ impl Engine {
     }
 
     /// Starts a container. Succeeds if it runs.
-    pub(crate) async fn start_container(&self, id: &str) -> Result<(), EngineError> {
+    pub async fn start_container(&self, id: &str) -> Result<(), EngineError> {
         let call = self.docker.start_container(id, None::<StartContainerOptions>);
         self.change("start a container", call).await
     }
 
+    /// Gives a container another name; it may run.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Conflict`] if the name is taken.
+    pub async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let options = RenameContainerOptionsBuilder::new().name(name).build();
+        self.change("rename a container", self.docker.rename_container(id, options)).await
+    }
+
     /// Looks at a container by id or name; `None` if there is none.
-    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Inspected>, EngineError> {
+    pub async fn inspect(&self, id: &str) -> Result<Option<ContainerDetails>, EngineError> {
         let call = || self.docker.inspect_container(id, None::<InspectContainerOptions>);
         match self.read("look at a container", call).await {
-            Ok(found) => Ok(Some(inspected(found))),
+            Ok(found) => Ok(Some(details::details(found))),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -206,60 +209,6 @@ fn summary(found: bollard::models::ContainerSummary) -> ContainerSummary {
         name: name.trim_start_matches('/').to_owned(),
         state: found.state.map(|state| state.to_string()).unwrap_or_default(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
+        created: found.created.unwrap_or_default(),
     }
-}
-
-fn inspected(found: ContainerInspectResponse) -> Inspected {
-    let settings = found.network_settings.unwrap_or_default();
-    let addresses = settings.networks.unwrap_or_default().into_iter();
-    let published = settings.ports.unwrap_or_default().into_iter();
-    let memory = found.host_config.and_then(|host| host.memory).filter(|bytes| *bytes > 0);
-    Inspected {
-        id: found.id.unwrap_or_default(),
-        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
-        labels: found
-            .config
-            .and_then(|config| config.labels)
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
-        state: state(found.state.unwrap_or_default()),
-        addresses: addresses.filter_map(|(network, end)| Some((network, address(end)?))).collect(),
-        published: published
-            .filter_map(|(port, bindings)| {
-                // An IPv4 and an IPv6 binding of the same port may both be there.
-                let mut bound: Vec<SocketAddr> =
-                    bindings?.into_iter().filter_map(binding).collect();
-                bound.sort_by_key(SocketAddr::is_ipv6);
-                Some((port, *bound.first()?))
-            })
-            .collect(),
-        memory_limit: memory.and_then(|bytes| u64::try_from(bytes).ok()),
-    }
-}
-
-fn state(found: bollard::models::ContainerState) -> InspectedState {
-    use ContainerStateStatusEnum as Status;
-    match found.status {
-        Some(Status::CREATED) => InspectedState::Created,
-        Some(Status::REMOVING) => InspectedState::Removing,
-        Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => {
-            InspectedState::Running
-        }
-        None | Some(Status::EMPTY) if found.running == Some(true) => InspectedState::Running,
-        None | Some(Status::EMPTY | Status::EXITED | Status::DEAD) => InspectedState::Exited {
-            code: found.exit_code.unwrap_or_default(),
-            oom_killed: found.oom_killed.unwrap_or_default(),
-            error: found.error.filter(|text| !text.is_empty()),
-        },
-    }
-}
-
-fn address(end: bollard::models::EndpointSettings) -> Option<IpAddr> {
-    [end.ip_address, end.global_ipv6_address].into_iter().flatten().find_map(|ip| ip.parse().ok())
-}
-
-fn binding(found: bollard::models::PortBinding) -> Option<SocketAddr> {
-    let ip: IpAddr = found.host_ip?.parse().ok()?;
-    Some(SocketAddr::new(ip, found.host_port?.parse().ok()?))
 }

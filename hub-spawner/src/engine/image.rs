@@ -1,5 +1,7 @@
 //! Images: look, pull, build, import, name.
 
+mod details;
+
 use std::{collections::BTreeMap, collections::HashMap, path::Path};
 
 use bollard::{
@@ -12,6 +14,8 @@ use bollard::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::io::AsyncReadExt;
+
+pub use details::ImageDetails;
 
 use super::{Engine, EngineError, ImageReference, PullEvent};
 
@@ -58,21 +62,18 @@ impl Engine {
 
     /// The id of the image called `name`, if the daemon has it.
     pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
-        Ok(self.inspect_image(name).await?.map(|image| image.id.unwrap_or_default()))
+        Ok(self.image(name).await?.map(|image| image.id))
     }
 
     /// The command an image runs when no other is given, if it has one.
     pub(crate) async fn image_command(&self, name: &str) -> Result<Vec<String>, EngineError> {
-        let image = self.inspect_image(name).await?;
-        Ok(image.and_then(|image| image.config?.cmd).unwrap_or_default())
+        Ok(self.image(name).await?.map(|image| image.command).unwrap_or_default())
     }
 
-    async fn inspect_image(
-        &self,
-        name: &str,
-    ) -> Result<Option<bollard::models::ImageInspect>, EngineError> {
+    /// Looks at the image called `name`; `None` if the daemon does not have it.
+    pub async fn image(&self, name: &str) -> Result<Option<ImageDetails>, EngineError> {
         match self.read("look at an image", || self.docker.inspect_image(name)).await {
-            Ok(image) => Ok(Some(image)),
+            Ok(image) => Ok(Some(details::details(image))),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,8 +1,14 @@
-//! Networks: find, make, remove.
+//! Networks: find, make, join, leave, remove.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
-use bollard::{models::NetworkCreateRequest, query_parameters::ListNetworksOptionsBuilder};
+use bollard::{
+    models::{
+        EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
+        NetworkDisconnectRequest,
+    },
+    query_parameters::ListNetworksOptionsBuilder,
+};
 
 use super::{Engine, EngineError, Labels};
 
@@ -23,9 +29,26 @@ pub struct Network {
     pub driver: String,
     /// The host's address in it, if it has one.
     pub gateway: Option<IpAddr>,
+    /// Its ranges of addresses, such as `172.18.0.0/16`.
+    pub subnets: Vec<String>,
+    /// Whether nothing outside can be reached from it.
+    pub internal: bool,
     /// What it was labelled with.
     pub labels: Labels,
     created: String,
+}
+
+/// A bridge network to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// What it is labelled with.
+    pub labels: Labels,
+    /// Whether nothing outside can be reached from it.
+    pub internal: bool,
+    /// Its range of addresses, such as `10.9.0.0/24`; `None`: the daemon chooses.
+    pub subnet: Option<String>,
 }
 
 impl Engine {
@@ -66,6 +89,14 @@ impl Engine {
         name: &str,
         labels: &Labels,
     ) -> Result<Network, EngineError> {
+        let (name, labels) = (name.to_owned(), labels.clone());
+        self.ensure_network_from(&NetworkSpec { name, labels, ..NetworkSpec::default() }).await
+    }
+
+    /// As [`Engine::ensure_network`], but a new network is made as `spec` wants
+    /// it. An existing one is not compared with it.
+    pub async fn ensure_network_from(&self, spec: &NetworkSpec) -> Result<Network, EngineError> {
+        let name = spec.name.as_str();
         let _alone = self.shared.networks.lock().await;
         let mut made = None;
         let mut tries = 0;
@@ -73,7 +104,7 @@ impl Engine {
             tries += 1;
             let mut found = self.networks(name).await?;
             match found.len() {
-                0 => made = Some(self.create_network(name, labels).await?),
+                0 => made = Some(self.create_network(spec).await?),
                 1 => return Ok(found.remove(0)),
                 _ if tries >= SETTLE_TRIES => return Err(ambiguous(name, found)),
                 _ => {
@@ -95,11 +126,60 @@ impl Engine {
         }
     }
 
-    async fn create_network(&self, name: &str, labels: &Labels) -> Result<String, EngineError> {
+    /// Takes a container into a network, where others also find it by `aliases`.
+    /// Succeeds if it is in it, with the aliases it has.
+    pub async fn connect_network(
+        &self,
+        network: &str,
+        container: &str,
+        aliases: &[String],
+    ) -> Result<(), EngineError> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(EndpointSettings {
+                aliases: (!aliases.is_empty()).then(|| aliases.to_vec()),
+                ..EndpointSettings::default()
+            }),
+        };
+        let call = self.docker.connect_network(network, request);
+        match self.change("connect a container to a network", call).await {
+            Err(error) if error.text().is_some_and(|text| text.contains("already exists in")) => {
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
+    /// Takes a container out of a network. Succeeds if it is not in it, or if
+    /// there is no such container or network.
+    pub async fn disconnect_network(
+        &self,
+        network: &str,
+        container: &str,
+    ) -> Result<(), EngineError> {
+        let request =
+            NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        let call = self.docker.disconnect_network(network, request);
+        match self.change("disconnect a container from a network", call).await {
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) if error.text().is_some_and(|text| text.contains("is not connected")) => {
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<String, EngineError> {
+        let range = spec.subnet.clone().map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet), ..IpamConfig::default() }]),
+            ..Ipam::default()
+        });
         let request = NetworkCreateRequest {
-            name: name.to_owned(),
+            name: spec.name.clone(),
             driver: Some("bridge".to_owned()),
-            labels: Some(labels.clone().into_iter().collect()),
+            internal: Some(spec.internal),
+            ipam: range,
+            labels: Some(spec.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
         match self.change("create a network", self.docker.create_network(request)).await {
@@ -134,6 +214,7 @@ fn age(network: &Network) -> (String, String, &str) {
 
 fn network(found: bollard::models::Network) -> Network {
     let pools = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let subnets = pools.iter().filter_map(|pool| pool.subnet.clone()).collect();
     let mut gateways: Vec<IpAddr> =
         pools.into_iter().filter_map(|pool| pool.gateway?.parse().ok()).collect();
     // An IPv4 gateway is reachable from every container, an IPv6 one is not.
@@ -143,6 +224,8 @@ fn network(found: bollard::models::Network) -> Network {
         name: found.name.unwrap_or_default(),
         driver: found.driver.unwrap_or_default(),
         gateway: gateways.into_iter().next(),
+        subnets,
+        internal: found.internal.unwrap_or_default(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
         created: found.created.unwrap_or_default(),
     }
@@ -158,6 +241,8 @@ mod tests {
             name: "n".to_owned(),
             driver: "bridge".to_owned(),
             gateway: None,
+            subnets: Vec::new(),
+            internal: false,
             labels: Labels::new(),
             created: created.to_owned(),
         }

@@ -1,9 +1,13 @@
-//! Named volumes: find, make, remove.
+//! Named volumes: find, make, fill, remove.
+
+mod transfer;
 
 use bollard::{
     models::VolumeCreateRequest,
     query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
+
+pub use transfer::VolumeArchive;
 
 use super::{Engine, EngineError, Labels, label_filters};
 

@@ -4,6 +4,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -28,8 +29,13 @@ exec httpd -f -p 8888 -h /www
 "#;
 
 /// Applets of busybox that the tests use.
-const APPLETS: &[&str] =
-    &["awk", "cat", "chown", "httpd", "id", "mknod", "ping", "sh", "sleep", "wget"];
+const APPLETS: &[&str] = &[
+    "awk", "cat", "chmod", "chown", "dd", "find", "httpd", "id", "ln", "md5sum", "mkdir", "mkfifo",
+    "mknod", "ping", "readlink", "sh", "sleep", "sort", "stat", "touch", "wget",
+];
+
+/// How long a machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One test's corner of the daemon.
 #[derive(Clone, Debug)]
@@ -89,7 +95,12 @@ impl Corner {
             self.engine.remove_container(&container.id, true).await.expect("remove a container");
         }
         for volume in self.engine.volumes(&self.labels()).await.expect("list volumes") {
+            self.engine.remove_volume_helpers(&volume.name).await.expect("remove helpers");
             self.engine.remove_volume(&volume.name).await.expect("remove a volume");
+        }
+        for network in self.engine.networks(&format!("{}-back", self.name)).await.expect("networks")
+        {
+            self.engine.remove_network(&network.id).await.expect("remove a network");
         }
         for network in self.engine.networks(&self.name).await.expect("list networks") {
             self.engine.remove_network(&network.id).await.expect("remove a network");
@@ -111,6 +122,19 @@ impl Bench for Corner {
         let id = self.container(key).await;
         self.engine.kill(&id).await.expect("kill");
     }
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            match look().await {
+                Some(found) => return found,
+                None => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{what}"))
 }
 
 /// Runs a test in corners of its own, and removes all it made, also when it

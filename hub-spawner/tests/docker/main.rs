@@ -4,7 +4,9 @@
 //! (Debian: `busybox-static`), from which the image of the servers is made.
 
 mod bench;
+mod containers;
 mod engine;
 mod pull;
 mod registry;
 mod spawner;
+mod volumes;
