@@ -14,7 +14,7 @@ use std::{
 use serde::Serialize;
 
 /// A user and a group, as numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Owner {
     /// The user.
     pub uid: u32,
@@ -25,19 +25,12 @@ pub struct Owner {
 /// What was found and done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Prepared {
-    /// How many files and directories got the owner.
+    /// How many files and directories got another owner.
     pub changed: u64,
-    /// The group of the socket, and whether that group may use it.
-    pub socket: Option<Socket>,
-}
-
-/// Who may use a socket besides root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Socket {
-    /// Its group.
-    pub group: u32,
-    /// Whether the group may read and write.
-    pub group_may_use: bool,
+    /// Whom the hub has to run as, and whose the data is now.
+    pub run_as: Owner,
+    /// The further group that lets this user use the socket.
+    pub socket_group: Option<u32>,
 }
 
 /// Why it could not be done.
@@ -49,14 +42,24 @@ pub struct PrepareError {
     source: io::Error,
 }
 
-/// Gives everything below `data` to `owner` and looks at `socket`. Links are
-/// not followed.
+/// Gives everything below `data` to `owner`; to root, if the group of `socket`
+/// may not use it and only root can. Links are not followed.
 ///
 /// # Errors
 ///
 /// When a file cannot be looked at or given away; the error names it.
 pub fn prepare(data: &Path, owner: Owner, socket: Option<&Path>) -> Result<Prepared, PrepareError> {
-    let socket = socket.map(look_at_socket).transpose()?;
+    let access = socket.map(look_at_socket).transpose()?;
+    let run_as = match access {
+        Some(Access { group_may_use: false, .. }) => Owner { uid: 0, gid: 0 },
+        Some(Access { group_may_use: true, .. }) | None => owner,
+    };
+    let changed = give(data, run_as)?;
+    let socket_group = access.filter(|access| access.group_may_use).map(|access| access.group);
+    Ok(Prepared { changed, run_as, socket_group })
+}
+
+fn give(data: &Path, owner: Owner) -> Result<u64, PrepareError> {
     let mut changed = 0;
     let mut waiting = vec![data.to_owned()];
     while let Some(path) = waiting.pop() {
@@ -72,13 +75,20 @@ pub fn prepare(data: &Path, owner: Owner, socket: Option<&Path>) -> Result<Prepa
             }
         }
     }
-    Ok(Prepared { changed, socket })
+    Ok(changed)
 }
 
-fn look_at_socket(path: &Path) -> Result<Socket, PrepareError> {
+/// Who may use a socket besides root.
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    group: u32,
+    group_may_use: bool,
+}
+
+fn look_at_socket(path: &Path) -> Result<Access, PrepareError> {
     let found =
         fs::metadata(path).map_err(|source| PrepareError { path: path.to_owned(), source })?;
-    Ok(Socket { group: found.gid(), group_may_use: found.mode() & 0o060 == 0o060 })
+    Ok(Access { group: found.gid(), group_may_use: found.mode() & 0o060 == 0o060 })
 }
 
 #[cfg(test)]
@@ -94,7 +104,8 @@ mod tests {
         std::os::unix::fs::symlink("/", data.join("root")).unwrap();
         let found = fs::metadata(&data).unwrap();
         let mine = Owner { uid: found.uid(), gid: found.gid() };
-        assert_eq!(prepare(&data, mine, None).unwrap(), Prepared { changed: 0, socket: None });
+        let prepared = prepare(&data, mine, None).unwrap();
+        assert_eq!(prepared, Prepared { changed: 0, run_as: mine, socket_group: None });
     }
 
     #[test]

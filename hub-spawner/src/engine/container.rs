@@ -1,6 +1,7 @@
 //! Containers: find, make, start, stop, look, run something inside.
 
 mod details;
+mod fingerprint;
 mod run;
 mod spec;
 
