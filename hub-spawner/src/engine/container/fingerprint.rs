@@ -1,5 +1,6 @@
 //! A short text that differs when a container would.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::ContainerSpec;
@@ -10,9 +11,7 @@ impl ContainerSpec {
     /// one (SPN-11). Values of variables count, but cannot be read from it.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        // Maps of the wire model have no order; those of a JSON value do.
-        let body = serde_json::to_value(self.body()).map(|body| body.to_string());
-        hash.update(body.unwrap_or_default());
+        add(&mut hash, &serde_json::to_value(self.body()).unwrap_or_default());
         for end in &self.networks {
             hash.update([0]);
             hash.update(&end.network);
@@ -22,6 +21,29 @@ impl ContainerSpec {
             }
         }
         hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Adds a value with the keys of its maps in order: those of the wire model have
+/// none, and each process would see another.
+fn add(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            hash.update("{");
+            for (key, value) in entries {
+                hash.update(format!("{key:?}:"));
+                add(hash, value);
+            }
+            hash.update("}");
+        }
+        Value::Array(values) => {
+            hash.update("[");
+            values.iter().for_each(|value| add(hash, value));
+            hash.update("]");
+        }
+        plain => hash.update(format!("{plain},")),
     }
 }
 
@@ -43,8 +65,10 @@ mod tests {
 
     #[test]
     fn spn_11_equal_wishes_have_equal_fingerprints_whatever_the_name() {
-        let renamed = ContainerSpec { name: "two".to_owned(), ..spec() };
-        assert_eq!(spec().fingerprint(), renamed.fingerprint());
+        let labels = || ["a", "b", "c", "d"].map(|key| (key.to_owned(), key.to_owned())).into();
+        let first = ContainerSpec { labels: labels(), ..spec() };
+        let renamed = ContainerSpec { name: "two".to_owned(), labels: labels(), ..spec() };
+        assert_eq!(first.fingerprint(), renamed.fingerprint());
     }
 
     #[test]
