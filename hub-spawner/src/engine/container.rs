@@ -153,6 +153,11 @@ impl Engine {
     /// [`EngineError::Conflict`] if the name is taken. Nothing is left behind,
     /// except after [`EngineError::TimedOut`]: look for the name then.
     pub async fn create_container_from(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        // Boxed: the wire model's body would make callers' futures large.
+        Box::pin(self.create_and_connect(spec)).await
+    }
+
+    async fn create_and_connect(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let id = self.create_container(&spec.name, spec.body()).await?;
         // Before API 1.44 a container is created in one network at most.
         for end in spec.networks.iter().skip(1) {

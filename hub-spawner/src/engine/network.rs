@@ -96,6 +96,11 @@ impl Engine {
     /// As [`Engine::ensure_network`], but a new network is made as `spec` wants
     /// it. An existing one is not compared with it.
     pub async fn ensure_network_from(&self, spec: &NetworkSpec) -> Result<Network, EngineError> {
+        // Boxed: the wire model's body would make callers' futures large.
+        Box::pin(self.find_or_create_network(spec)).await
+    }
+
+    async fn find_or_create_network(&self, spec: &NetworkSpec) -> Result<Network, EngineError> {
         let name = spec.name.as_str();
         let _alone = self.shared.networks.lock().await;
         let mut made = None;
