@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod cli;
+mod deploy;
 mod failures;
 mod isolation;
 mod login;

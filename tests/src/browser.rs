@@ -69,12 +69,12 @@ impl Answer {
 impl Browser {
     /// A browser in which nobody is signed in.
     pub fn new(hub: &TestHub) -> Self {
-        Self {
-            client: hub.client().clone(),
-            hub: hub.url.parse().unwrap(),
-            ca: hub.ca.clone(),
-            jar: BTreeMap::new(),
-        }
+        Self::at(&hub.url, hub.client().clone(), hub.ca.clone())
+    }
+
+    /// The same for a hub that is not a [`TestHub`]. `client` follows no redirect.
+    pub fn at(hub: &str, client: Client, ca: Option<String>) -> Self {
+        Self { client, hub: hub.parse().unwrap(), ca, jar: BTreeMap::new() }
     }
 
     /// Signs in with the form of the hub.

@@ -13,6 +13,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -70,9 +71,15 @@ type Shared = State<Arc<Mutex<Site>>>;
 
 impl GitHub {
     /// A GitHub where nobody has an account yet.
-    #[expect(clippy::disallowed_methods, reason = "the task is kept and ended with the stand-in")]
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// The same at another address of this machine, such as one that containers
+    /// reach.
+    #[expect(clippy::disallowed_methods, reason = "the task is kept and ended with the stand-in")]
+    pub async fn start_at(address: IpAddr) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(Site::default()));
         let router = Router::new()

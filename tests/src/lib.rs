@@ -24,6 +24,7 @@
 pub mod browser;
 pub mod certificate;
 pub mod chromium;
+pub mod deployment;
 pub mod docker;
 pub mod github;
 pub mod hub;
@@ -33,6 +34,7 @@ pub mod wire;
 
 pub use browser::{Answer, Browser};
 pub use chromium::Chromium;
+pub use deployment::Deployment;
 pub use github::GitHub;
 pub use hub::{ADMIN_TOKEN, PASSWORD, TestHub};
 pub use kernel::Kernel;

@@ -1,0 +1,183 @@
+//! What `cargo xtask deploy` makes, under names of a test's own.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    Browser, GitHub, certificate, docker,
+    github::{CLIENT_ID, CLIENT_SECRET},
+    hub::{crypto_provider, free_port, notebook_image, program},
+};
+
+/// A directory as an operator keeps it, and what was deployed from it. Dropping
+/// it removes containers, volumes and networks.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The name of the deployment and of the hub's container.
+    pub name: String,
+    /// Where browsers reach it, without a slash at the end.
+    pub url: String,
+    /// The certificate browsers have to trust, PEM.
+    pub ca: String,
+    /// The published port of https.
+    pub port: u16,
+    dir: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Deployment {
+    /// The directory of somebody who has read the instructions: `.env`,
+    /// `userlist` and a certificate. Nothing is deployed yet.
+    pub fn prepare() -> Self {
+        crypto_provider();
+        let name = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let dir = tempfile::Builder::new().prefix("deploy-").tempdir().unwrap();
+        let secrets = dir.path().join("secrets");
+        fs::create_dir(&secrets).unwrap();
+        let ca = certificate::issue(&secrets);
+        fs::rename(secrets.join("cert.pem"), secrets.join("jupyterhub.crt")).unwrap();
+        fs::rename(secrets.join("key.pem"), secrets.join("jupyterhub.key")).unwrap();
+        private(&secrets.join("jupyterhub.key"));
+        fs::write(dir.path().join("userlist"), "grace admin\nada\n").unwrap();
+        let (port, http_port) = (free_port(), free_port());
+        let url = format!("https://localhost:{port}");
+        let variables = [
+            ("HUB_DEPLOY_NAME", name.clone()),
+            // The sweep after tests finds networks by this name.
+            ("DOCKER_NETWORK_NAME", docker::network(&name)),
+            ("DOCKER_NOTEBOOK_IMAGE", notebook_image()),
+            ("HUB_HTTPS_PORT", port.to_string()),
+            ("HUB_HTTP_PORT", http_port.to_string()),
+            ("HUB_BIND_IP", "127.0.0.1".to_owned()),
+            ("GITHUB_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("GITHUB_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
+            ("OAUTH_CALLBACK_URL", format!("{url}/hub/oauth_callback")),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let deployment = Self { name, url, ca, port, dir, variables };
+        deployment.write_env();
+        deployment
+    }
+
+    /// Sets a line of `.env`; an empty value takes it away.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            self.variables.push((name.to_owned(), value.to_owned()));
+        }
+        self.write_env();
+    }
+
+    /// Starts a GitHub where the hub's container reaches it. The network has to
+    /// be there.
+    pub async fn github(&mut self) -> GitHub {
+        let network = docker::engine().await.network(&docker::network(&self.name)).await.unwrap();
+        let gateway = network.and_then(|network| network.gateway).expect("the network is there");
+        let github = GitHub::start_at(gateway).await;
+        github.register(&format!("{}/hub/oauth_callback", self.url));
+        self.set("GITHUB_URL", &github.url);
+        github
+    }
+
+    /// Runs `cargo xtask deploy ARGUMENTS` and expects it to succeed; what it
+    /// printed on standard output.
+    pub async fn run(&self, arguments: &[&str]) -> String {
+        let output = self.try_run(arguments).await;
+        assert!(output.status.success(), "deploy {arguments:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same, and expects it to fail; what it said.
+    pub async fn fail(&self, arguments: &[&str]) -> String {
+        let output = self.try_run(arguments).await;
+        assert_eq!(output.status.code(), Some(1), "deploy {arguments:?}: {}", said(&output));
+        said(&output)
+    }
+
+    /// Runs it, whatever comes of it.
+    pub async fn try_run(&self, arguments: &[&str]) -> Output {
+        tokio::process::Command::from(self.command(arguments)).output().await.unwrap()
+    }
+
+    /// The command, to be run in a way of the test's own.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("xtask"));
+        let built = program("hub-server");
+        command
+            .args(["deploy", "--dir"])
+            .arg(self.dir.path())
+            .arg("--binaries")
+            .arg(built.parent().unwrap())
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What `status --json` says, whether or not all is up.
+    pub async fn status(&self) -> Value {
+        let output = self.try_run(&["status", "--json"]).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)))
+    }
+
+    /// A browser in which nobody is signed in.
+    pub fn browser(&self) -> Browser {
+        let root = reqwest::Certificate::from_pem(self.ca.as_bytes()).unwrap();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .add_root_certificate(root)
+            .build()
+            .unwrap();
+        Browser::at(&self.url, client, Some(self.ca.clone()))
+    }
+
+    /// The operator's directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The name of the proxy's container.
+    pub fn proxy(&self) -> String {
+        format!("{}-proxy", self.name)
+    }
+
+    fn env_file(&self) -> PathBuf {
+        self.dir.path().join(".env")
+    }
+
+    fn write_env(&self) {
+        let lines = self.variables.iter().map(|(name, value)| format!("{name}={value}\n"));
+        fs::write(self.env_file(), lines.collect::<String>()).unwrap();
+        private(&self.env_file());
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        docker::sweep(&self.name);
+    }
+}
+
+/// What a command printed, both outputs.
+pub fn said(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn private(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
