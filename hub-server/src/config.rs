@@ -1,30 +1,51 @@
 //! The hub's configuration, in the order an operator meets it.
 //!
 //! [`Config`] is what the rest of the hub sees: every value checked, every
-//! path absolute. How text becomes a `Config` is in [`load`]. The libraries own
-//! their sections: `[spawner.docker]` is `hub-spawner`'s, for example.
+//! path absolute. It is read from [`Sources`], and read again while the hub runs.
+//! The libraries own their sections: `[spawner.docker]` is `hub-spawner`'s, for
+//! example. What can be said about a key without reading anything is in [`key`],
+//! the environment variables are in [`variables`].
 
 mod auth;
+pub mod env_file;
 mod error;
 mod http;
+pub mod key;
+mod lines;
 mod load;
+mod log;
+mod origin;
+mod overlay;
+mod pages;
+mod read;
+mod secret;
 mod servers;
 mod services;
+mod settings;
+mod sources;
+mod spawner;
+mod store;
 mod suggest;
+pub mod variables;
 
 use std::path::PathBuf;
 
 use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
-use serde::Deserialize;
 
 pub use self::{
     auth::{AuthConfig, PasswordConfig},
+    env_file::EnvFile,
     error::ConfigError,
     http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles},
-    load::{Environment, load, parse},
+    load::{Loaded, parse},
+    log::{LogConfig, LogFormat},
+    origin::Origin,
+    secret::fingerprint,
     servers::ServersConfig,
     services::ServiceConfig,
+    settings::{Setting, Settings},
+    sources::{Environment, Sources},
 };
 
 /// Everything an operator decides.
@@ -68,49 +89,4 @@ impl std::fmt::Debug for CookieSecretSource {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
-}
-
-/// The `[log]` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
-    /// `info,hub_proxy=debug`.
-    pub level: String,
-    /// Lines for people or for programs.
-    pub format: LogFormat,
-}
-
-impl LogConfig {
-    /// Finds a level that would silently switch the log off.
-    fn check(&self) -> Result<(), ConfigError> {
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        for part in self.level.split(',').map(str::trim) {
-            let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-            if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
-                return Err(ConfigError::value(
-                    "log.level",
-                    format!("{level:?} is not a level; use one of {}", LEVELS.join(", ")),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
-/// What a log line looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One readable line.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }

@@ -8,7 +8,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use hub_server::{
-    StartupError, config,
+    StartupError,
+    config::{self, Environment, Sources},
     prepare::{Owner, prepare},
 };
 use secrecy::SecretString;
@@ -19,9 +20,17 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Configuration file; without it, the environment has to say everything.
+    /// Configuration file; without it, hub.toml in the working directory if it is there.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// File of variables, NAME=value; without it, .env beside the configuration file.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
+    /// Set a key of the configuration over everything else: section.key=value.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 
     /// Leave out bad lines of the user list instead of refusing to start.
     #[arg(long)]
@@ -35,8 +44,6 @@ struct Args {
 enum Command {
     /// Run the hub (what happens without a command).
     Serve,
-    /// Read the configuration, say what is wrong with it, and end.
-    CheckConfig,
     /// Read a password from standard input and print its hash for
     /// [auth.password.accounts].
     HashPassword,
@@ -61,7 +68,6 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command.as_ref().unwrap_or(&Command::Serve) {
         Command::HashPassword => hash_password(),
-        Command::CheckConfig => check_config(&args),
         Command::Serve => serve(&args),
         Command::Prepare { data, owner, socket } => prepare_volume(data, *owner, socket.as_deref()),
     };
@@ -74,15 +80,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(args: &Args) -> Result<config::Config, StartupError> {
-    let environment = config::Environment::of_process();
-    Ok(config::load(args.config.as_deref(), &environment, args.lenient)?)
+fn sources(args: &Args) -> Sources {
+    Sources::new(Environment::of_process())
+        .config_file(args.config.clone())
+        .env_file(args.env_file.clone())
+        .flags(args.set.iter().cloned())
+        .lenient(args.lenient)
 }
 
 fn serve(args: &Args) -> Result<(), StartupError> {
-    let config = load(args)?;
+    let config::Loaded { config, warnings, config_file, env_file, .. } = sources(args).load()?;
     hub_server::logging::install(&config.log);
-    for warning in &config.auth.warnings {
+    for file in config_file.iter().chain(&env_file) {
+        tracing::info!(file = %file.display(), "configuration read");
+    }
+    for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -112,18 +124,6 @@ fn serve(args: &Args) -> Result<(), StartupError> {
             }
         }
     })
-}
-
-fn check_config(args: &Args) -> Result<(), StartupError> {
-    let config = load(args)?;
-    for warning in &config.auth.warnings {
-        eprintln!("{warning}");
-    }
-    print(&format!(
-        "The configuration is in order: listens on {}, spawns {}.",
-        config.http.listen, config.spawner.image
-    ));
-    Ok(())
 }
 
 fn hash_password() -> Result<(), StartupError> {

@@ -114,7 +114,7 @@ impl StoreConfig {
 
     /// The URL for people to read: no password, and no parameters, among which
     /// there may be another one.
-    pub(crate) fn redacted(&self) -> String {
+    pub fn redacted(&self) -> String {
         match split_scheme(&self.url) {
             None | Some(("sqlite", _)) => self.url.clone(),
             Some((scheme, _)) => match Url::parse(&self.url) {

@@ -14,7 +14,103 @@ use url::Url;
 
 use crate::web::paths::Paths;
 
-use super::{ConfigError, HttpConfig, http::http_url, services::read_secret};
+use super::{
+    ConfigError, HttpConfig,
+    http::http_url,
+    key::{Key, Kind, Section},
+    read,
+    secret::read_secret,
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "auth",
+    about: "Who is let in. Nobody named means nobody admitted.",
+    keys: &[
+        Key::new(
+            "auth.userlist",
+            Kind::File,
+            "File with one user a line; see below.",
+        )
+        .example("\"userlist\""),
+        Key::new("auth.allowed_users", Kind::List, "People who are let in.")
+            .default("[]")
+            .example("[\"ada\"]"),
+        Key::new("auth.admin_users", Kind::List, "People who are let in and made administrators.")
+            .default("[]")
+            .example("[\"grace\"]"),
+        Key::new("auth.blocked_users", Kind::List, "People who are kept out, whatever else is said of them.")
+            .default("[]"),
+        Key::new(
+            "auth.allow_all",
+            Kind::Boolean,
+            "Whether everybody is let in whom the provider knows.",
+        )
+        .default("false"),
+        Key::new(
+            "auth.allow_existing_users",
+            Kind::Boolean,
+            "Whether everybody is let in who has an account already. Default: yes, as soon as anybody is named.",
+        )
+        .example("true"),
+        Key::new("auth.username_map", Kind::Table, "Login name to account name.")
+            .default("{}")
+            .example("{ \"login\" = \"account\" }"),
+    ],
+};
+
+pub(super) const GITHUB_SECTION: Section = Section {
+    name: "auth.github",
+    about: "Sign-in with GitHub, or GitHub Enterprise. GitHub shows id and secret under Settings, Developer settings, OAuth Apps.",
+    keys: &[
+        Key::new("auth.github.client_id", Kind::Text, "Client id of the OAuth application.")
+            .example("\"Iv1.0123456789abcdef\""),
+        Key::new(
+            "auth.github.client_secret",
+            Kind::Secret,
+            "Client secret of the OAuth application.",
+        ),
+        Key::new(
+            "auth.github.client_secret_file",
+            Kind::File,
+            "File that holds the client secret, instead of `client_secret`.",
+        )
+        .example("\"secrets/github\""),
+        Key::new(
+            "auth.github.callback_url",
+            Kind::Url,
+            "The URL registered with GitHub. Default: made from `http.public_url`.",
+        )
+        .example("\"https://hub.example.org/hub/oauth_callback\""),
+        Key::new("auth.github.url", Kind::Url, "Address of a GitHub Enterprise server.")
+            .example("\"https://github.example.org\""),
+        Key::new(
+            "auth.github.api_url",
+            Kind::Url,
+            "Address of its API, if it is not where GitHub has it.",
+        )
+        .example("\"https://github.example.org/api/v3\""),
+        Key::new("auth.github.scope", Kind::List, "What the hub asks GitHub to be allowed.")
+            .default("[]"),
+        Key::new(
+            "auth.github.timeout_seconds",
+            Kind::Integer("seconds"),
+            "How long a call to GitHub may take, 1 to 120.",
+        )
+        .example("20"),
+    ],
+};
+
+pub(super) const PASSWORD_SECTION: Section = Section {
+    name: "auth.password",
+    about: "Sign-in with a name and a password, for accounts in this file.",
+    keys: &[Key::new(
+        "auth.password.accounts",
+        Kind::Secrets,
+        "Name to password hash; `hub-server hash-password` makes one.",
+    )
+    .default("{}")
+    .example("{ demo = \"$argon2id$...\" }")],
+};
 
 /// Who may sign in, and how.
 #[derive(Clone, Debug)]
@@ -45,26 +141,26 @@ impl std::fmt::Debug for PasswordConfig {
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAuth {
-    pub(super) userlist: Option<PathBuf>,
+    userlist: Option<PathBuf>,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
-    pub(super) admin_users: Vec<String>,
+    admin_users: Vec<String>,
     blocked_users: Vec<String>,
     username_map: BTreeMap<String, String>,
-    pub(super) github: Option<RawGithub>,
+    github: Option<RawGithub>,
     password: Option<RawPassword>,
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawGithub {
-    pub(super) client_id: Option<String>,
-    pub(super) client_secret: Option<String>,
-    pub(super) client_secret_file: Option<PathBuf>,
-    pub(super) callback_url: Option<String>,
-    pub(super) url: Option<String>,
-    pub(super) api_url: Option<String>,
+struct RawGithub {
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_secret_file: Option<PathBuf>,
+    callback_url: Option<String>,
+    url: Option<String>,
+    api_url: Option<String>,
     scope: Vec<String>,
     timeout_seconds: Option<u64>,
 }
@@ -136,7 +232,13 @@ impl RawGithub {
             (None, Some(file)) => {
                 Some(read_secret("auth.github.client_secret_file", &dir.join(file))?)
             }
-            (secret, _) => secret,
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::value(
+                    "auth.github.client_secret",
+                    "is set twice, here and by client_secret_file; remove one",
+                ));
+            }
+            (secret, None) => secret,
         };
         let client_id = required(self.client_id, "client_id", "GITHUB_CLIENT_ID")?;
         let client_secret = required(secret, "client_secret", "GITHUB_CLIENT_SECRET")?;
@@ -240,9 +342,11 @@ fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError>
 }
 
 fn read_userlist(path: &Path, lenient: bool) -> Result<(Userlist, Vec<String>), ConfigError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read::text(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(ConfigError::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
             return Err(ConfigError::value(
                 "auth.userlist",
                 format!(
@@ -251,7 +355,7 @@ fn read_userlist(path: &Path, lenient: bool) -> Result<(Userlist, Vec<String>), 
                 ),
             ));
         }
-        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        Err(error) => return Err(error),
     };
     let (list, errors) = Userlist::parse_lenient(&text);
     if !errors.is_empty() && !lenient {

@@ -10,8 +10,95 @@ use hub_proxy::Network;
 use serde::Deserialize;
 use url::Url;
 
-use super::ConfigError;
+use super::{
+    ConfigError,
+    key::{Key, Kind, Section},
+};
 use crate::web::paths::Paths;
+
+pub(super) const SECTION: Section = Section {
+    name: "http",
+    about: "Where browsers reach the hub.",
+    keys: &[
+        Key::new(
+            "http.listen",
+            Kind::Address,
+            "Address of the public listener.",
+        )
+        .default("\"127.0.0.1:8000\"")
+        .restart(),
+        Key::new(
+            "http.redirect_listen",
+            Kind::Address,
+            "Address of a plain listener that sends browsers to https.",
+        )
+        .example("\"0.0.0.0:80\"")
+        .restart(),
+        Key::new(
+            "http.public_url",
+            Kind::Url,
+            "How people write the hub's address, without a path. Without it the `Host` header has to do.",
+        )
+        .example("\"https://hub.example.org\"")
+        .restart(),
+        Key::new("http.base_url", Kind::Text, "Path below which everything is.")
+            .default("\"/\"")
+            .restart(),
+        Key::new(
+            "http.trusted_proxies",
+            Kind::List,
+            "Networks whose `X-Forwarded-*` headers are believed.",
+        )
+        .default("[]")
+        .example("[\"10.0.0.0/8\"]")
+        .restart(),
+        Key::new(
+            "http.shutdown_grace_seconds",
+            Kind::Integer("seconds"),
+            "How long open requests may go on after the hub was told to stop.",
+        )
+        .default("30")
+        .restart(),
+    ],
+};
+
+pub(super) const TLS_SECTION: Section = Section {
+    name: "http.tls",
+    about: "Certificate and key of the public listener; plain HTTP without. The files are read again when they change.",
+    keys: &[
+        Key::new(
+            "http.tls.certificate",
+            Kind::File,
+            "Certificate chain, PEM, the server's own first.",
+        )
+        .example("\"secrets/hub.crt\"")
+        .restart(),
+        Key::new("http.tls.key", Kind::File, "Private key, PEM.")
+            .example("\"secrets/hub.key\"")
+            .restart(),
+    ],
+};
+
+pub(super) const API_SECTION: Section = Section {
+    name: "hub_api",
+    about: "Where notebook servers reach the hub's API: a listener of its own, that nothing outside the host needs.",
+    keys: &[
+        Key::new(
+            "hub_api.listen",
+            Kind::Text,
+            "`auto:PORT` is the gateway address of the servers' network; or `IP:PORT`.",
+        )
+        .default("\"auto:8081\"")
+        .restart(),
+        Key::new(
+            "hub_api.url",
+            Kind::Url,
+            "The URL given to servers, if it is not made from the address; for a hub that is itself a container.",
+        )
+        .example("\"http://jupyterhub:8081/hub/api\"")
+        .restart(),
+    ],
+};
 
 /// Where browsers reach the hub.
 #[derive(Clone, Debug)]

@@ -4,7 +4,56 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{
+    ConfigError,
+    key::{Key, Kind, Section},
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "servers",
+    about: "Time limits of single-user servers.",
+    keys: &[
+        Key::new(
+            "servers.start_timeout_seconds",
+            Kind::Integer("seconds"),
+            "From the request until the spawner says the server was started; pulling an image does not count.",
+        )
+        .default("60")
+        .next_start(),
+        Key::new(
+            "servers.http_timeout_seconds",
+            Kind::Integer("seconds"),
+            "From there until the server answers HTTP.",
+        )
+        .default("30")
+        .next_start(),
+        Key::new(
+            "servers.poll_interval_seconds",
+            Kind::Integer("seconds"),
+            "How often a running server is looked at, besides the backend's events.",
+        )
+        .default("30"),
+        Key::new(
+            "servers.slow_spawn_timeout_seconds",
+            Kind::Integer("seconds"),
+            "How long an API call waits for a start before it answers 202.",
+        )
+        .default("10"),
+        Key::new(
+            "servers.slow_stop_timeout_seconds",
+            Kind::Integer("seconds"),
+            "How long an API call waits for a stop before it answers 202.",
+        )
+        .default("10"),
+        Key::new(
+            "servers.admin_access",
+            Kind::Boolean,
+            "Whether servers are told that administrators may enter.",
+        )
+        .default("false")
+        .next_start(),
+    ],
+};
 
 /// How long things may take, and how often we look.
 #[derive(Clone, Debug)]

@@ -5,7 +5,23 @@ use std::path::{Path, PathBuf};
 use hub_auth::{ApiToken, Role, Scope};
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{
+    ConfigError,
+    key::{Key, Kind, Section},
+    secret::read_secret,
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "services",
+    about: "Programs with a token of their own. The section repeats, once for each.",
+    keys: &[Key::new(
+        "services",
+        Kind::Sections,
+        "`name`; `api_token` or `api_token_file`; `scopes`, or `admin = true` for everything an administrator may do.",
+    )
+    .default("[]")
+    .example("[{ name = \"culler\", api_token_file = \"secrets/culler\", scopes = [\"list:users\", \"read:users:activity\", \"read:servers\", \"delete:servers\"] }]")],
+};
 
 /// Shortest token accepted from a configuration, as in JupyterHub.
 const MIN_TOKEN_LEN: usize = 8;
@@ -112,15 +128,4 @@ impl RawService {
         }
         Ok(ServiceConfig { name: self.name, api_token, scopes })
     }
-}
-
-/// Reads a secret from a file, without the newline at its end (ENV-5).
-pub(super) fn read_secret(key: &str, path: &Path) -> Result<String, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::value(key, format!("{}: {error}", path.display())))?;
-    let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() {
-        return Err(ConfigError::value(key, format!("{}: the file is empty", path.display())));
-    }
-    Ok(secret.to_owned())
 }

@@ -76,7 +76,7 @@ impl TestHub {
         let environment =
             [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
         let config =
-            config::parse(CONFIG, "hub.toml", Path::new("."), &environment, false).unwrap();
+            config::parse(CONFIG, "hub.toml", Path::new("."), &environment, false).unwrap().config;
         let leaves = Leaves {
             store: store.clone(),
             spawner: Arc::new(spawner.clone()),

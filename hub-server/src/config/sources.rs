@@ -1,0 +1,143 @@
+//! Where a configuration is read from: file, `.env`, environment, command line.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{ConfigError, EnvFile, Loaded, load, read, variables};
+
+/// The file that is read if none is named and it is there.
+const CONFIG_FILE: &str = "hub.toml";
+/// The same for variables; it is looked for beside the configuration file.
+const ENV_FILE: &str = ".env";
+
+/// The places a configuration is read from. They can be read again at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    config_file: Option<PathBuf>,
+    env_file: Option<PathBuf>,
+    environment: Environment,
+    flags: Vec<String>,
+    lenient: bool,
+}
+
+/// The variables of a process that concern the hub.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// Reads the process environment. Variables that are not ours, and values that
+    /// are not UTF-8, are left out.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, value)| !value.is_empty() && variables::is_known(name))
+            .collect()
+    }
+
+    /// Name and value of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, String)> for Environment {
+    /// Empty variables count as not set (ENV-3).
+    fn from_iter<I: IntoIterator<Item = (N, String)>>(variables: I) -> Self {
+        Self(
+            variables
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
+    }
+}
+
+impl Sources {
+    /// These variables, and the files that are found beside them.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, ..Self::default() }
+    }
+
+    /// Reads this configuration file. Without one, `hub.toml` in the working
+    /// directory is read if it is there.
+    #[must_use]
+    pub fn config_file(mut self, path: Option<PathBuf>) -> Self {
+        self.config_file = path;
+        self
+    }
+
+    /// Reads this file of variables. Without one, `.env` beside the configuration
+    /// file is read if it is there.
+    #[must_use]
+    pub fn env_file(mut self, path: Option<PathBuf>) -> Self {
+        self.env_file = path;
+        self
+    }
+
+    /// Sets keys over everything else, each written `section.key=value`.
+    #[must_use]
+    pub fn flags(mut self, flags: impl IntoIterator<Item = String>) -> Self {
+        self.flags.extend(flags);
+        self
+    }
+
+    /// Whether bad lines of the user list are left out and told, instead of being
+    /// an error.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+
+    /// Reads everything and checks the sum.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] with all that is wrong, each with its place and what to do.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let config_file = existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
+        let dir = config_file
+            .as_deref()
+            .and_then(Path::parent)
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+            .to_owned();
+        // As people write it: no `./` in front of what is right here.
+        let beside = if dir == Path::new(".") { ENV_FILE.into() } else { dir.join(ENV_FILE) };
+        let env_file = existing(self.env_file.as_deref(), &beside);
+        let text = match &config_file {
+            Some(path) => read::text(path)?,
+            None => String::new(),
+        };
+        let env = match &env_file {
+            Some(path) => Some(EnvFile::read(path)?),
+            None => None,
+        };
+        load::parse_all(load::Texts {
+            config: (config_file, &text),
+            env: env.as_ref(),
+            env_looked_for: beside,
+            dir: &dir,
+            environment: &self.environment,
+            flags: &self.flags,
+            lenient: self.lenient,
+        })
+    }
+}
+
+/// The file that was named, or else the usual one if it is there.
+fn existing(named: Option<&Path>, usual: &Path) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => usual.is_file().then(|| usual.to_owned()),
+    }
+}

@@ -1,0 +1,289 @@
+//! The environment variables that mean something, and to whom.
+//!
+//! They are those of the reference deployment (deployment-contract 1.2), with a
+//! few of our own. Whatever has no name of its own can be set as
+//! `HUB__SECTION__KEY`; every secret also as `NAME_FILE`, the path of a file that
+//! holds it (ENV-5).
+
+use super::suggest::closest;
+
+/// An environment variable, or line of a `.env` file, that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub effect: Effect,
+    /// Whether the value must not be shown; then `NAME_FILE` works too.
+    pub secret: bool,
+    /// Who reads it.
+    pub readers: &'static [Reader],
+    /// What it is for, in a sentence.
+    pub meaning: &'static str,
+}
+
+/// What a variable does in the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Sets this key.
+    Sets(&'static str),
+    /// Together with others, makes the value of this key.
+    PartOf(&'static str),
+    /// Adds to this list.
+    AddsTo(&'static str),
+    /// Nothing in the hub's configuration.
+    Nothing,
+}
+
+/// A program that reads a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The hub itself.
+    Hub,
+    /// The commands that set up a deployment.
+    Deploy,
+    /// The operator's tool `hub`.
+    Tool,
+}
+
+const HUB: &[Reader] = &[Reader::Hub];
+const DEPLOY: &[Reader] = &[Reader::Deploy];
+const BOTH: &[Reader] = &[Reader::Hub, Reader::Deploy];
+const TOOL: &[Reader] = &[Reader::Tool];
+
+impl Variable {
+    const fn sets(
+        name: &'static str,
+        key: &'static str,
+        readers: &'static [Reader],
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, effect: Effect::Sets(key), secret: false, readers, meaning }
+    }
+
+    const fn other(
+        name: &'static str,
+        effect: Effect,
+        readers: &'static [Reader],
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, effect, secret: false, readers, meaning }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+}
+
+/// All of them, in the order of the reference.
+pub const VARIABLES: &[Variable] = &[
+    Variable::sets(
+        "DOCKER_NOTEBOOK_IMAGE",
+        "spawner.docker.image",
+        BOTH,
+        "Image of the notebook servers.",
+    ),
+    Variable::other(
+        "LOCAL_NOTEBOOK_IMAGE",
+        Effect::Nothing,
+        DEPLOY,
+        "Name of the notebook image that a deployment derives; it gives it to the hub as `DOCKER_NOTEBOOK_IMAGE`.",
+    ),
+    Variable::sets(
+        "DOCKER_NETWORK_NAME",
+        "spawner.docker.network",
+        BOTH,
+        "Network of the hub and the notebook servers.",
+    ),
+    Variable::sets(
+        "DOCKER_NOTEBOOK_DIR",
+        "spawner.docker.notebook_dir",
+        HUB,
+        "Where a user's volume is mounted, and the root directory of the server.",
+    ),
+    Variable::sets(
+        "DOCKER_SPAWN_CMD",
+        "spawner.docker.cmd",
+        HUB,
+        "Command of the notebook servers, split as a shell would.",
+    ),
+    Variable::sets("DOCKER_HOST", "spawner.docker.host", BOTH, "Where the Docker daemon is."),
+    Variable::other(
+        "DOCKER_TLS_VERIFY",
+        Effect::Nothing,
+        BOTH,
+        "Any text: the daemon is asked over TLS.",
+    ),
+    Variable::other(
+        "DOCKER_CERT_PATH",
+        Effect::Nothing,
+        BOTH,
+        "Directory of `ca.pem`, `cert.pem` and `key.pem` for the daemon.",
+    ),
+    Variable::other(
+        "DOCKER_MACHINE_NAME",
+        Effect::Nothing,
+        &[],
+        "Accepted and ignored, as ever.",
+    ),
+    Variable::other(
+        "DATA_VOLUME_HOST",
+        Effect::Nothing,
+        DEPLOY,
+        "Name of the volume for the hub's state.",
+    ),
+    Variable::sets(
+        "DATA_VOLUME_CONTAINER",
+        "store.data_dir",
+        BOTH,
+        "Where that volume is mounted: directory of the database and the cookie secret.",
+    ),
+    Variable::other(
+        "SECRETS_VOLUME",
+        Effect::Nothing,
+        DEPLOY,
+        "Volume with certificates, instead of files.",
+    ),
+    Variable::sets(
+        "SSL_CERT",
+        "http.tls.certificate",
+        BOTH,
+        "Certificate chain, PEM, the server's own first.",
+    ),
+    Variable::sets("SSL_KEY", "http.tls.key", BOTH, "Private key, PEM."),
+    Variable::sets("OAUTH_CALLBACK_URL", "auth.github.callback_url", BOTH, "`https://HOST/hub/oauth_callback`."),
+    Variable::sets("GITHUB_CLIENT_ID", "auth.github.client_id", HUB, "Client id of the OAuth application."),
+    Variable::sets(
+        "GITHUB_CLIENT_SECRET",
+        "auth.github.client_secret",
+        HUB,
+        "Client secret of the OAuth application.",
+    )
+    .secret(),
+    Variable::other(
+        "GITHUB_URL",
+        Effect::PartOf("auth.github.url"),
+        HUB,
+        "Address of a GitHub Enterprise server.",
+    ),
+    Variable::other(
+        "GITHUB_HOST",
+        Effect::PartOf("auth.github.url"),
+        HUB,
+        "Host of a GitHub Enterprise server, instead of `GITHUB_URL`.",
+    ),
+    Variable::other(
+        "GITHUB_HTTP",
+        Effect::PartOf("auth.github.url"),
+        HUB,
+        "Any text: `GITHUB_HOST` is asked without TLS.",
+    ),
+    Variable::other(
+        "JUPYTERHUB_ADMIN",
+        Effect::AddsTo("auth.admin_users"),
+        HUB,
+        "One more administrator.",
+    ),
+    Variable::sets(
+        "JPY_COOKIE_SECRET",
+        "store.cookie_secret",
+        HUB,
+        "The cookie secret itself: 64 hexadecimal digits.",
+    )
+    .secret(),
+    Variable::other(
+        "JUPYTERHUB_CRYPT_KEY",
+        Effect::Nothing,
+        HUB,
+        "Keys that encrypt what sign-in providers hand over; accepted, and not used by this version.",
+    )
+    .secret(),
+    Variable::other(
+        "POSTGRES_HOST",
+        Effect::PartOf("store.url"),
+        HUB,
+        "Host of a PostgreSQL server, `HOST` or `HOST:PORT`. If it is set, it holds the hub's state.",
+    ),
+    Variable::other(
+        "POSTGRES_DB",
+        Effect::PartOf("store.url"),
+        HUB,
+        "Database at `POSTGRES_HOST`; default `jupyterhub`.",
+    ),
+    Variable::other(
+        "POSTGRES_USER",
+        Effect::PartOf("store.url"),
+        HUB,
+        "User at `POSTGRES_HOST`; default `postgres`.",
+    ),
+    Variable::other(
+        "POSTGRES_PASSWORD",
+        Effect::PartOf("store.url"),
+        HUB,
+        "Password at `POSTGRES_HOST`.",
+    )
+    .secret(),
+    Variable::other(
+        "DB_VOLUME_HOST",
+        Effect::Nothing,
+        DEPLOY,
+        "Volume of a PostgreSQL container; known to older deployments.",
+    ),
+    Variable::other(
+        "DB_VOLUME_CONTAINER",
+        Effect::Nothing,
+        DEPLOY,
+        "Where that volume is mounted; known to older deployments.",
+    ),
+    Variable::other(
+        "JUPYTERHUB_VERSION",
+        Effect::Nothing,
+        DEPLOY,
+        "Version of the `jupyterhub` package in the notebook image that a deployment derives.",
+    ),
+    Variable::sets("HUB_LISTEN", "http.listen", HUB, "Address of the public listener."),
+    Variable::sets("HUB_DATABASE_URL", "store.url", HUB, "URL of the database.").secret(),
+    Variable::sets("HUB_LOG", "log.level", HUB, "Log level or filter."),
+    Variable::other("HUB_URL", Effect::Nothing, TOOL, "Address of the hub."),
+    Variable::other("HUB_TOKEN", Effect::Nothing, TOOL, "API token.").secret(),
+    Variable::other("HUB_CA_FILE", Effect::Nothing, TOOL, "Certificates to trust, PEM."),
+];
+
+/// The ending of a variable that names a file with the secret.
+pub(super) const FILE_ENDING: &str = "_FILE";
+
+/// What every key can be set with: `HUB__SECTION__KEY`.
+pub(super) const KEY_PREFIX: &str = "HUB__";
+
+/// The variable called `name`.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// The secret variable for which `name` names a file.
+pub(super) fn secret_of_file(name: &str) -> Option<&'static Variable> {
+    variable(name.strip_suffix(FILE_ENDING)?).filter(|variable| variable.secret)
+}
+
+/// Whether a value under this name must not be shown.
+pub(super) fn is_secret(name: &str) -> bool {
+    match name.strip_prefix(KEY_PREFIX) {
+        Some(key) => super::key::of_variable(key).is_none_or(|key| key.kind.is_secret()),
+        None => variable(name).is_some_and(|variable| variable.secret),
+    }
+}
+
+/// Whether the name means something to the hub.
+pub(super) fn is_known(name: &str) -> bool {
+    name.starts_with(KEY_PREFIX) || variable(name).is_some() || secret_of_file(name).is_some()
+}
+
+/// The known variable that `name` is a slip of.
+pub(super) fn nearly(name: &str) -> Option<&'static str> {
+    // Short names, and those that belong to others, are no slips.
+    let ours = ["DOCKER_", "GITHUB_", "JUPYTERHUB_", "POSTGRES_", "HUB_", "SSL_", "OAUTH_"];
+    if is_known(name) || !ours.iter().any(|prefix| name.starts_with(prefix)) {
+        return None;
+    }
+    closest(name, VARIABLES.iter().map(|variable| variable.name))
+}
