@@ -1,17 +1,23 @@
 //! The bodies that pass through: never collected, never boxed.
 
 use std::{
+    io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 
-use crate::{BoxError, table::Route};
+use crate::{BoxError, ProxyConfig, table::Route};
 
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
@@ -44,6 +50,9 @@ pub(crate) struct UpstreamBody {
     inner: Incoming,
     /// `None` when this answer is no sign of use (status 300 and above).
     route: Option<Arc<Route>>,
+    idle_limit: Option<Duration>,
+    /// Runs while the target is waited for.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 /// A client's body on its way to a target; marks the route as used.
@@ -51,7 +60,12 @@ pub(crate) struct UpstreamBody {
 pub(crate) struct ClientBody {
     inner: Incoming,
     route: Arc<Route>,
+    taken: Taken,
 }
+
+/// How many pieces of a request its target has taken. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken(Arc<AtomicU64>);
 
 impl FallbackBody {
     pub(crate) fn client(body: Incoming) -> Self {
@@ -78,20 +92,32 @@ impl<B> ProxyBody<B> {
 }
 
 impl UpstreamBody {
-    pub(crate) fn new(inner: Incoming, route: Option<Arc<Route>>) -> Self {
+    pub(crate) fn new(inner: Incoming, route: Option<Arc<Route>>, config: &ProxyConfig) -> Self {
         // An answer without a body is never polled, so its end is now.
         if let Some(route) = &route
             && inner.is_end_stream()
         {
             route.touch();
         }
-        Self { inner, route }
+        Self { inner, route, idle_limit: config.response_idle_timeout, idle: None }
+    }
+
+    /// Ready once the target has been silent for too long.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(limit) = self.idle_limit else { return Poll::Pending };
+        self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
     }
 }
 
 impl ClientBody {
-    pub(crate) fn new(inner: Incoming, route: Arc<Route>) -> Self {
-        Self { inner, route }
+    pub(crate) fn new(inner: Incoming, route: Arc<Route>, taken: Taken) -> Self {
+        Self { inner, route, taken }
+    }
+}
+
+impl Taken {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -131,7 +157,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            KindProjection::Upstream { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProjection::Upstream { body } => body.poll_frame(cx),
             KindProjection::Fallback { body } => body.poll_frame(cx).map_err(Into::into),
             KindProjection::Empty => Poll::Ready(None),
         }
@@ -156,19 +182,24 @@ where
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            ready!(self.poll_idle(cx));
+            let silent = io::Error::new(io::ErrorKind::TimedOut, "the target fell silent");
+            return Poll::Ready(Some(Err(silent.into())));
+        };
+        self.idle = None;
         if let Some(route) = &self.route
             && !matches!(frame, Some(Err(_)))
         {
             route.touch();
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -191,6 +222,7 @@ impl Body for ClientBody {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if matches!(frame, Some(Ok(_))) {
             self.route.touch();
+            self.taken.0.fetch_add(1, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

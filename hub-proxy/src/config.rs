@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::{HeaderName, HeaderValue};
+
 use crate::TrustForwarded;
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
@@ -10,10 +12,13 @@ use crate::TrustForwarded;
 pub struct ProxyConfig {
     /// How long a connection to a target may take; 5 s (T-04).
     pub connect_timeout: Duration,
-    /// How long a target may take from the request to the head of its answer.
-    /// None by default: a notebook may compute for hours before it says a word
-    /// (T-05).
+    /// How long a target may take from the last byte of the request that it
+    /// took to the head of its answer. None by default: a notebook may compute
+    /// for hours before it says a word (T-05).
     pub response_header_timeout: Option<Duration>,
+    /// How long a target may pause within its answer before it is broken off.
+    /// None by default (T-06).
+    pub response_idle_timeout: Option<Duration>,
     /// How long a target may take to answer a WebSocket handshake; 10 s.
     pub upgrade_timeout: Duration,
     /// How long a tunnel stays once one side has finished sending; 30 s (WS-06).
@@ -33,6 +38,23 @@ pub struct ProxyConfig {
     /// Whether to drop what targets say to browsers about the whole origin; false
     /// (C5, [`strip_origin_rules`](crate::headers::strip_origin_rules)).
     pub guard_origin: bool,
+    /// Whether `X-Forwarded-*` are written at all; true. If not, those of the
+    /// client pass as they are, whoever it is (H-06).
+    pub x_forward: bool,
+    /// Whether the base path of a target is put before the path of a request;
+    /// true.
+    pub prepend_path: bool,
+    /// Whether a target sees the prefix of its route in the path; true.
+    pub include_prefix: bool,
+    /// Whether targets see their own host in `Host`; false: they see the one
+    /// the client asked for (H-01).
+    pub change_origin: bool,
+    /// Fields that each request to a target carries, in place of what the
+    /// client may have said under these names; none.
+    pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether the first segment of every prefix is the host a client asked
+    /// for, in lower case and without port; false. The root stays everybody's.
+    pub host_routing: bool,
 }
 
 /// Where and how a [`Listener`](crate::Listener) accepts connections.
@@ -51,6 +73,9 @@ pub struct ListenConfig {
     /// How long a connection may wait for its next request; 75 s, longer than
     /// usual load balancers, so that they never use one we are closing (K-08).
     pub keep_alive_timeout: Duration,
+    /// How long a connection may be silent in both directions while a request
+    /// or a WebSocket is in progress; no limit by default (T-03).
+    pub busy_idle_timeout: Option<Duration>,
     /// Connections at once, tunnels included; more get a 503 and are closed.
     pub max_connections: usize,
     /// Size of a request's line and fields in bytes; 64 KiB, beyond it 431.
@@ -64,6 +89,7 @@ impl Default for ProxyConfig {
         Self {
             connect_timeout: Duration::from_secs(5),
             response_header_timeout: None,
+            response_idle_timeout: None,
             upgrade_timeout: Duration::from_secs(10),
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),
@@ -71,6 +97,12 @@ impl Default for ProxyConfig {
             trusted_proxies: TrustForwarded::Nobody,
             reserved_cookies: Vec::new(),
             guard_origin: false,
+            x_forward: true,
+            prepend_path: true,
+            include_prefix: true,
+            change_origin: false,
+            custom_headers: Vec::new(),
+            host_routing: false,
         }
     }
 }
@@ -85,6 +117,7 @@ impl ListenConfig {
             header_read_timeout: Duration::from_secs(15),
             tls_handshake_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
+            busy_idle_timeout: None,
             max_connections: 10_000,
             max_header_bytes: 64 * 1024,
             max_header_fields: 256,

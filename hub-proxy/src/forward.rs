@@ -1,6 +1,6 @@
 //! One ordinary HTTP exchange with a target.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     ProxyConfig, ProxyError,
-    body::{ClientBody, UpstreamBody},
+    body::{ClientBody, Taken, UpstreamBody},
     headers::strip_hop_by_hop,
     table::Route,
     upgrade::TCP_KEEPALIVE,
@@ -71,24 +71,46 @@ impl Upstreams {
         route: &Arc<Route>,
         request: Request<Incoming>,
     ) -> Result<Response<UpstreamBody>, ProxyError> {
-        let answer = self.client.request(upstream_request(route, request));
+        let taken = Taken::default();
+        let answer = self.client.request(upstream_request(config, route, request, taken.clone()));
         let answer = match config.response_header_timeout {
             None => answer.await,
-            Some(limit) => {
-                tokio::time::timeout(limit, answer).await.map_err(|_| ProxyError::TimedOut)?
-            }
+            Some(limit) => within(limit, &taken, answer).await?,
         };
         let response = answer.map_err(|error| match error.is_connect() {
             true => ProxyError::from_connect(error.into()),
             false => ProxyError::from_exchange(error.into()),
         })?;
-        client_response(route, response)
+        client_response(config, route, response)
     }
 }
 
-fn upstream_request(route: &Arc<Route>, request: Request<Incoming>) -> Request<ClientBody> {
+/// Waits for an answer as long as the target takes of the request, and `limit`
+/// after that.
+async fn within<T>(
+    limit: Duration,
+    taken: &Taken,
+    answer: impl Future<Output = T>,
+) -> Result<T, ProxyError> {
+    let mut answer = pin!(answer);
+    loop {
+        let before = taken.count();
+        match tokio::time::timeout(limit, answer.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if taken.count() != before => {}
+            Err(_) => return Err(ProxyError::TimedOut),
+        }
+    }
+}
+
+fn upstream_request(
+    config: &ProxyConfig,
+    route: &Arc<Route>,
+    request: Request<Incoming>,
+    taken: Taken,
+) -> Request<ClientBody> {
     let (mut head, body) = request.into_parts();
-    head.uri = route.target().uri_for(head.uri.path_and_query());
+    head.uri = route.target().uri_for(head.uri.path_and_query(), config.prepend_path);
     head.version = Version::HTTP_11;
     strip_hop_by_hop(&mut head.headers);
     // The listener has answered an expectation itself by the time bytes come.
@@ -107,10 +129,11 @@ fn upstream_request(route: &Arc<Route>, request: Request<Incoming>) -> Request<C
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     head.extensions.clear();
-    Request::from_parts(head, ClientBody::new(body, Arc::clone(route)))
+    Request::from_parts(head, ClientBody::new(body, Arc::clone(route), taken))
 }
 
 fn client_response(
+    config: &ProxyConfig,
     route: &Arc<Route>,
     response: Response<Incoming>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
@@ -129,6 +152,6 @@ fn client_response(
     head.version = Version::HTTP_11;
     head.extensions.clear();
     let used = head.status.as_u16() < 300;
-    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)));
+    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)), config);
     Ok(Response::from_parts(head, body))
 }

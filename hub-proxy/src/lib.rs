@@ -25,7 +25,7 @@ pub mod upgrade;
 pub use body::{FallbackBody, ProxyBody};
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
-pub use listener::{Drained, Listener};
+pub use listener::{Drained, Listener, Traffic};
 pub use path::BadPath;
 pub use peer::Peer;
 pub use prefix::{InvalidPrefix, RoutePrefix};

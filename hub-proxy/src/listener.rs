@@ -1,6 +1,13 @@
 //! Bind, accept, serve, drain.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Buf;
 use http::{Request, Response};
@@ -31,6 +38,14 @@ pub struct Listener {
     socket: TcpListener,
     local: SocketAddr,
     config: ListenConfig,
+    traffic: Traffic,
+}
+
+/// What a [`Listener`] is serving. Clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    connections: TaskTracker,
+    tunnels: Tunnels,
 }
 
 /// How a [`Listener::serve`] ended.
@@ -50,8 +65,20 @@ struct Context {
     tunnels: Tunnels,
     /// No new requests; finish those in progress.
     stop: CancellationToken,
-    /// The grace period is over.
+    /// No more waiting for them.
     cut: CancellationToken,
+}
+
+impl Traffic {
+    /// Connections that are open, idle ones included and tunnels not.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// WebSockets that are open.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.open()
+    }
 }
 
 impl Listener {
@@ -74,7 +101,41 @@ impl Listener {
             Ok((socket, local))
         };
         let (socket, local) = bound().map_err(|error| ListenError::new(config.addr, error))?;
-        Ok(Self { socket, local, config: config.clone() })
+        Ok(Self { socket, local, config: config.clone(), traffic: Traffic::default() })
+    }
+
+    /// Takes a socket that listens already, another process's for instance. Its
+    /// address counts, not that of `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::Other`] if it is no listening TCP socket.
+    pub async fn adopt(
+        socket: std::net::TcpListener,
+        config: &ListenConfig,
+    ) -> Result<Self, ListenError> {
+        let adopted = || {
+            socket.set_nonblocking(true)?;
+            let socket = TcpListener::from_std(socket)?;
+            let local = socket.local_addr()?;
+            Ok((socket, local))
+        };
+        let (socket, local) = adopted().map_err(|error| ListenError::new(config.addr, error))?;
+        Ok(Self { socket, local, config: config.clone(), traffic: Traffic::default() })
+    }
+
+    /// Another handle of the listening socket, to hand over.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no file descriptors left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
+    /// What will be served from here, also while [`serve`](Self::serve) runs.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.clone()
     }
 
     /// The address that was bound, with the port the system chose for port 0.
@@ -107,13 +168,39 @@ impl Listener {
         B::Data: Buf + Send,
         B::Error: Into<BoxError>,
     {
-        let context = Context {
-            config: Arc::new(self.config),
-            tunnels: Tunnels::default(),
-            stop,
-            cut: CancellationToken::new(),
+        let cut = CancellationToken::new();
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+            cut.cancel();
+            std::future::pending::<Infallible>().await
         };
-        let connections = TaskTracker::new();
+        tokio::select! {
+            drained = self.serve_until(service, stop.clone(), cut.clone()) => drained,
+            never = deadline => match never {},
+        }
+    }
+
+    /// As [`serve`](Self::serve), but draining may take until `cut` is cancelled,
+    /// which says nothing before `stop` is.
+    pub async fn serve_until<S, B>(
+        self,
+        service: S,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) -> Drained
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Buf + Send,
+        B::Error: Into<BoxError>,
+    {
+        let Traffic { connections, tunnels } = self.traffic;
+        let context = Context { config: Arc::new(self.config), tunnels, stop, cut };
         let slots = Arc::new(Semaphore::new(context.config.max_connections));
         while let Some((stream, addr)) = accept(&self.socket, &context.stop).await {
             match Arc::clone(&slots).try_acquire_owned() {
@@ -128,7 +215,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        drain(connections, context, grace).await
+        drain(connections, context).await
     }
 }
 
@@ -165,15 +252,15 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-async fn drain(connections: TaskTracker, context: Context, grace: Duration) -> Drained {
-    let deadline = tokio::time::Instant::now() + grace;
+async fn drain(connections: TaskTracker, context: Context) -> Drained {
     connections.close();
     // Connections first: one of them may still become a tunnel.
-    let _ = tokio::time::timeout_at(deadline, connections.wait()).await;
+    tokio::select! {
+        () = connections.wait() => {}
+        () = context.cut.cancelled() => {}
+    }
     let connections_cut = connections.len();
-    context.cut.cancel();
     connections.wait().await;
-    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-    let tunnels_cut = context.tunnels.stop(left).await;
+    let tunnels_cut = context.tunnels.stop_when(context.cut.cancelled()).await;
     Drained { connections_cut, tunnels_cut }
 }

@@ -37,6 +37,12 @@ pub(crate) fn decode(path: &str) -> Result<Cow<'_, str>, BadPath> {
     }
     let decoded =
         if path.contains('%') { Cow::Owned(unescape(path)?) } else { Cow::Borrowed(path) };
+    check(&decoded)?;
+    Ok(decoded)
+}
+
+/// Refuses a decoded path that could be understood in two ways.
+pub(crate) fn check(decoded: &str) -> Result<(), BadPath> {
     if decoded.contains('\0') {
         return Err(BadPath::Nul);
     }
@@ -44,7 +50,34 @@ pub(crate) fn decode(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if decoded.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
         return Err(BadPath::DotSegment);
     }
-    Ok(decoded)
+    Ok(())
+}
+
+/// The escaped path behind its first `len` decoded bytes, not counting slashes
+/// at the beginning; always with one at its own.
+///
+/// For a path that [`decode`] accepts and a prefix that it begins with.
+pub(crate) fn behind(path: &str, len: usize) -> String {
+    if len == 0 {
+        return path.to_owned();
+    }
+    let mut rest = path;
+    while let Some(behind) = strip_slash(rest) {
+        rest = behind;
+    }
+    for _ in 0..len {
+        rest = match rest.as_bytes() {
+            [b'%', ..] => rest.get(3..),
+            _ => rest.get(1..),
+        }
+        .unwrap_or_default();
+    }
+    format!("/{}", strip_slash(rest).unwrap_or(rest))
+}
+
+/// What follows a slash, plain or escaped.
+fn strip_slash(path: &str) -> Option<&str> {
+    path.strip_prefix('/').or_else(|| path.strip_prefix("%2F")).or_else(|| path.strip_prefix("%2f"))
 }
 
 /// Undoes percent-encoding, strictly: the `percent-encoding` crate lets a lone
@@ -97,6 +130,24 @@ mod tests {
         assert_eq!(decode("/a%2Fb/c").as_deref(), Ok("/a/b/c"));
         assert_eq!(decode("/user/a.b/..c/...").as_deref(), Ok("/user/a.b/..c/..."));
         assert_eq!(decode("/f/a%5Cb.txt").as_deref(), Ok("/f/a\\b.txt"));
+    }
+
+    #[test]
+    fn p_038_a_prefix_is_taken_off_however_it_is_escaped() {
+        for (path, len, expected) in [
+            ("/p/rest", 1, "/rest"),
+            ("/p", 1, "/"),
+            ("/p/", 1, "/"),
+            ("//p/q", 1, "/q"),
+            ("/%70/%71", 1, "/%71"),
+            ("/b%40r/b%20r/x", "b@r/b r".len(), "/x"),
+            ("/a%2Fb%2Fc", "a/b".len(), "/c"),
+            ("/%e7%a7%80/x", "秀".len(), "/x"),
+            ("/x//y", 0, "/x//y"),
+            ("/p//q", 1, "//q"),
+        ] {
+            assert_eq!(behind(path, len), expected, "{path}");
+        }
     }
 
     proptest! {

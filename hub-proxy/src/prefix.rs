@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+#[cfg(feature = "admin")]
+use crate::path::check;
 use crate::path::{BadPath, decode};
 
 /// What stays as it is when a prefix is written: RFC 3986's unreserved
@@ -55,6 +57,40 @@ impl RoutePrefix {
         self.0.is_empty() || path.strip_prefix(&*self.0).is_some_and(|below| below.starts_with('/'))
     }
 
+    /// A prefix that [`decoded`](Self::decoded) wrote.
+    #[cfg(feature = "admin")]
+    pub(crate) fn from_decoded(decoded: &str) -> Result<Self, InvalidPrefix> {
+        check_len(decoded)?;
+        check(decoded).map_err(InvalidPrefix::Path)?;
+        Ok(Self(decoded.trim_matches('/').into()))
+    }
+
+    /// The path as configurable-http-proxy lists it: decoded, a slash at its
+    /// beginning and none at its end.
+    #[cfg(feature = "admin")]
+    pub(crate) fn decoded(&self) -> String {
+        format!("/{}", self.0)
+    }
+
+    /// How many bytes the decoded path has between its outer slashes.
+    pub(crate) fn decoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// With host routing, the first segment: a host, which has no case (P-072).
+    #[cfg(feature = "admin")]
+    pub(crate) fn with_lower_case_host(&self) -> Self {
+        match self.0.split_once('/') {
+            Some((host, path)) => Self(format!("{}/{path}", host.to_lowercase()).into()),
+            None => Self(self.0.to_lowercase().into()),
+        }
+    }
+
+    /// The prefix without its first segment; the root has none to lose.
+    pub(crate) fn below_host(&self) -> Self {
+        Self(self.0.split_once('/').map_or("", |(_, path)| path).into())
+    }
+
     /// The decoded segments between the slashes, none for the root.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
         // Splitting an empty text yields one empty segment; the root has none.
@@ -66,12 +102,15 @@ impl FromStr for RoutePrefix {
     type Err = InvalidPrefix;
 
     fn from_str(raw: &str) -> Result<Self, InvalidPrefix> {
-        if raw.len() > Self::MAX_LEN {
-            return Err(InvalidPrefix::TooLong { len: raw.len(), max: Self::MAX_LEN });
-        }
+        check_len(raw)?;
         let decoded = decode(raw).map_err(InvalidPrefix::Path)?;
         Ok(Self(decoded.trim_matches('/').into()))
     }
+}
+
+fn check_len(text: &str) -> Result<(), InvalidPrefix> {
+    let (len, max) = (text.len(), RoutePrefix::MAX_LEN);
+    if len > max { Err(InvalidPrefix::TooLong { len, max }) } else { Ok(()) }
 }
 
 impl fmt::Display for RoutePrefix {

@@ -7,6 +7,7 @@
 //! and then the fallback is asked for a page.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     fmt,
     pin::Pin,
@@ -21,8 +22,8 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RouteTable,
-    Tunnels,
+    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RoutePrefix,
+    RouteTable, Tunnels,
     error::chain,
     forward::Upstreams,
     head,
@@ -139,6 +140,9 @@ where
     prepare(shared, &mut request, websocket);
 
     let route = match path::decode(request.uri().path()) {
+        Ok(decoded) if shared.config.host_routing => {
+            shared.routes.lookup(&behind_host(request.headers(), &decoded))
+        }
         Ok(decoded) => shared.routes.lookup(&decoded),
         Err(_) if websocket => return bare(StatusCode::BAD_REQUEST),
         Err(bad) => {
@@ -150,6 +154,9 @@ where
         let response = ask(fallback, request.map(FallbackBody::client)).await;
         return response.map(ProxyBody::fallback);
     };
+    // Before anything is changed: the page is about what the client asked.
+    let page = PageRequest::of(&request);
+    readdress(&shared.config, &route, &mut request);
     if websocket {
         let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
         return match upgrade::exchange(&shared.config, &route, &tunnels, request).await {
@@ -161,7 +168,6 @@ where
             }
         };
     }
-    let page = PageRequest::of(&request);
     match shared.upstreams.exchange(&shared.config, &route, request).await {
         Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
         Err(error) => {
@@ -185,10 +191,59 @@ fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
     let trusted = peer.is_some_and(|peer| trust.trusts(peer.addr.ip()));
     let headers = request.headers_mut();
     strip_aliases(headers);
+    if !shared.config.x_forward {
+        return;
+    }
     if !trusted {
         strip_claims(headers);
     }
     add_forwarded(headers, peer.as_ref(), websocket);
+}
+
+/// Makes the head one for this target, as far as the configuration wants it.
+fn readdress(config: &ProxyConfig, route: &Route, request: &mut Request<Incoming>) {
+    if !config.include_prefix {
+        let prefix = local_prefix(config, route);
+        let uri = request.uri();
+        let mut path = path::behind(uri.path(), prefix.decoded_len());
+        if let Some(query) = uri.query() {
+            path.push('?');
+            path.push_str(query);
+        }
+        *request.uri_mut() = path.parse().expect("the end of a valid path is one");
+    }
+    let headers = request.headers_mut();
+    if config.change_origin {
+        let host = HeaderValue::from_str(route.target().authority().as_str())
+            .expect("an authority holds only visible ASCII");
+        headers.insert(header::HOST, host);
+    }
+    for (name, value) in &config.custom_headers {
+        headers.insert(name, value.clone());
+    }
+}
+
+/// The part of a route's prefix that is in the path of its requests.
+fn local_prefix<'a>(config: &ProxyConfig, route: &'a Route) -> Cow<'a, RoutePrefix> {
+    match config.host_routing {
+        true => Cow::Owned(route.prefix().below_host()),
+        false => Cow::Borrowed(route.prefix()),
+    }
+}
+
+/// What host routing looks up: the host in lower case and without port, then
+/// the path. Without a `Host` there is only everybody's route.
+fn behind_host(headers: &HeaderMap, decoded: &str) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        // The last colon of an IPv6 literal is inside its brackets.
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    match name {
+        "" => "/".to_owned(),
+        name => format!("/{}/{}", name.to_lowercase(), decoded.trim_start_matches('/')),
+    }
 }
 
 /// A target's answer without what it may not say on an origin it shares.
@@ -196,7 +251,7 @@ fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Resp
     let headers = response.headers_mut();
     strip_tossed_cookies(headers, &shared.config.reserved_cookies);
     if shared.config.guard_origin {
-        strip_origin_rules(headers, route.prefix());
+        strip_origin_rules(headers, &local_prefix(&shared.config, route));
     }
     response
 }

@@ -93,6 +93,54 @@ impl RouteTable {
         before.exact(prefix).map(|route| route.target.clone())
     }
 
+    /// Makes `routes` the whole table, in one step: no request sees a table
+    /// between the old one and the new one.
+    ///
+    /// Routes that were there with the same target keep their time of last use.
+    pub fn replace(&self, routes: impl IntoIterator<Item = (RoutePrefix, Target)>) {
+        let added = clock::now();
+        let wanted: Vec<Arc<Route>> = routes
+            .into_iter()
+            .map(|(prefix, target)| {
+                let last_used = AtomicI64::new(NEVER);
+                Arc::new(Route { prefix, target, added, last_used })
+            })
+            .collect();
+        self.root.rcu(|before| {
+            let mut root = Node::default();
+            for route in &wanted {
+                let kept = before.exact(&route.prefix).filter(|old| old.target == route.target);
+                root.plant(kept.unwrap_or(route));
+            }
+            root
+        });
+    }
+
+    /// Makes `routes` the whole table, times included.
+    #[cfg(feature = "cli")]
+    pub(crate) fn restore(&self, routes: impl IntoIterator<Item = RouteStatus>) {
+        let mut root = Node::default();
+        for RouteStatus { prefix, target, added, last_used } in routes {
+            let last_used = AtomicI64::new(last_used.map_or(NEVER, Timestamp::as_millisecond));
+            root.plant(&Arc::new(Route { prefix, target, added, last_used }));
+        }
+        self.root.store(Arc::new(root));
+    }
+
+    /// Records a use that another process saw, unless there was a later one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn used(&self, prefix: &RoutePrefix, at: Timestamp) {
+        if let Some(route) = self.root.load().exact(prefix) {
+            route.last_used.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+        }
+    }
+
+    /// The route with exactly this prefix.
+    #[cfg(feature = "admin")]
+    pub(crate) fn get(&self, prefix: &RoutePrefix) -> Option<RouteStatus> {
+        self.root.load().exact(prefix).map(|route| route.status())
+    }
+
     /// The route with the longest prefix of `path`, in whole segments.
     ///
     /// `path` is the escaped path of a request, without query. A path that a
@@ -152,6 +200,15 @@ impl Route {
         self.last_used.store(clock::now().as_millisecond(), Ordering::Relaxed);
     }
 
+    fn status(&self) -> RouteStatus {
+        RouteStatus {
+            prefix: self.prefix.clone(),
+            target: self.target.clone(),
+            added: self.added,
+            last_used: self.last_used(),
+        }
+    }
+
     fn last_used(&self) -> Option<Timestamp> {
         match self.last_used.load(Ordering::Relaxed) {
             NEVER => None,
@@ -180,6 +237,15 @@ impl Node {
             found = node.route.as_ref().or(found);
         }
         found
+    }
+
+    /// Puts a route into a tree that nobody else sees yet.
+    fn plant(&mut self, route: &Arc<Route>) {
+        let mut node = self;
+        for segment in route.prefix.segments() {
+            node = Arc::make_mut(node.children.entry(segment.into()).or_default());
+        }
+        node.route = Some(Arc::clone(route));
     }
 
     /// A copy in which the node at the end of `segments` has `route`.
@@ -218,12 +284,7 @@ impl Node {
     }
 
     fn collect(&self, into: &mut Vec<RouteStatus>) {
-        into.extend(self.route.as_ref().map(|route| RouteStatus {
-            prefix: route.prefix.clone(),
-            target: route.target.clone(),
-            added: route.added,
-            last_used: route.last_used(),
-        }));
+        into.extend(self.route.as_ref().map(|route| route.status()));
         for child in self.children.values() {
             child.collect(into);
         }

@@ -7,7 +7,7 @@ use url::Url;
 
 /// The base URL of an upstream: `http://host[:port][/base]`.
 ///
-/// A base path is put before the path of each request (P-034). Clones share.
+/// `ws` says the same as `http`. A base path is put before the path of each request (P-034). Clones share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target(Arc<Parsed>);
 
@@ -51,16 +51,25 @@ impl Target {
         (&self.0.host, self.0.port)
     }
 
-    /// The path and query to ask the target for: the base, then `original` as
-    /// the client wrote it, byte for byte.
-    pub(crate) fn path_for(&self, original: Option<&PathAndQuery>) -> PathAndQuery {
+    /// What the target calls itself in `Host`.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    /// The path and query to ask the target for: the base if it is wanted, then
+    /// `original` as the client wrote it, byte for byte.
+    pub(crate) fn path_for(
+        &self,
+        original: Option<&PathAndQuery>,
+        prepend_base: bool,
+    ) -> PathAndQuery {
         let original = match original {
             None => return PathAndQuery::from_static("/"),
             // `OPTIONS *` has no path of its own.
             Some(original) if original.as_str() == "*" => PathAndQuery::from_static("/*"),
             Some(original) => original.clone(),
         };
-        if self.0.base.is_empty() {
+        if self.0.base.is_empty() || !prepend_base {
             return original;
         }
         PathAndQuery::try_from(format!("{}{original}", self.0.base))
@@ -69,11 +78,11 @@ impl Target {
 
     /// The absolute form of [`path_for`](Self::path_for), as the pooled client
     /// wants it to find the connection.
-    pub(crate) fn uri_for(&self, original: Option<&PathAndQuery>) -> Uri {
+    pub(crate) fn uri_for(&self, original: Option<&PathAndQuery>, prepend_base: bool) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(self.0.authority.clone());
-        parts.path_and_query = Some(self.path_for(original));
+        parts.path_and_query = Some(self.path_for(original, prepend_base));
         Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
 }
@@ -81,7 +90,11 @@ impl Target {
 impl TryFrom<Url> for Target {
     type Error = InvalidTarget;
 
-    fn try_from(url: Url) -> Result<Self, InvalidTarget> {
+    fn try_from(mut url: Url) -> Result<Self, InvalidTarget> {
+        if url.scheme() == "ws" {
+            // Cannot fail: both are special schemes with the same default port.
+            let _ = url.set_scheme("http");
+        }
         if url.scheme() != "http" {
             return Err(InvalidTarget::Scheme(url.scheme().to_owned()));
         }
@@ -132,7 +145,7 @@ mod tests {
 
     fn asked(target: &str, path: &str) -> String {
         let path: PathAndQuery = path.parse().unwrap();
-        target.parse::<Target>().unwrap().uri_for(Some(&path)).to_string()
+        target.parse::<Target>().unwrap().uri_for(Some(&path), true).to_string()
     }
 
     #[test]
@@ -148,6 +161,13 @@ mod tests {
         ] {
             assert_eq!(asked(target, path), expected);
         }
+    }
+
+    #[test]
+    fn p_037_the_base_can_be_left_out() {
+        let target: Target = "ws://h:1/base".parse().unwrap();
+        let path: PathAndQuery = "/p/rest?q".parse().unwrap();
+        assert_eq!(target.uri_for(Some(&path), false).to_string(), "http://h:1/p/rest?q");
     }
 
     #[test]

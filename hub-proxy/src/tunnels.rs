@@ -36,8 +36,16 @@ impl Tunnels {
     /// Waits at most `grace` for the tunnels to end by themselves, then closes
     /// the rest, and returns how many that were.
     pub async fn stop(self, grace: Duration) -> usize {
+        self.stop_when(tokio::time::sleep(grace)).await
+    }
+
+    /// As [`stop`](Self::stop); waits until `cut` is ready.
+    pub(crate) async fn stop_when(self, cut: impl Future<Output = ()>) -> usize {
         self.tasks.close();
-        let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = cut => {}
+        }
         let left = self.open();
         self.cut.cancel();
         self.tasks.wait().await;

@@ -65,7 +65,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     // First of all: the handle is gone once the request has been taken apart.
     let client = hyper::upgrade::on(&mut request);
-    let upstream_request = upstream_request(route, request);
+    let upstream_request = upstream_request(config, route, request);
     let stream = connect(config, route).await?;
     let handshake = async {
         let (mut sender, connection) = http1::Builder::new()
@@ -88,7 +88,8 @@ pub(crate) async fn exchange(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         *response.version_mut() = Version::HTTP_11;
         let used = response.status().as_u16() < 300;
-        return Ok(response.map(|body| UpstreamBody::new(body, used.then(|| Arc::clone(route)))));
+        let route = used.then(|| Arc::clone(route));
+        return Ok(response.map(|body| UpstreamBody::new(body, route, config)));
     }
     if !offers_websocket(response.headers()) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));
@@ -103,7 +104,7 @@ pub(crate) async fn exchange(
     });
     strip_hop_by_hop(response.headers_mut());
     renew(response.headers_mut());
-    Ok(response.map(|body| UpstreamBody::new(body, None)))
+    Ok(response.map(|body| UpstreamBody::new(body, None, config)))
 }
 
 async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route: &Route) {
@@ -133,10 +134,14 @@ pub(crate) fn tune(stream: &TcpStream) {
     }
 }
 
-fn upstream_request(route: &Route, request: Request<Incoming>) -> Request<Empty<Bytes>> {
+fn upstream_request(
+    config: &ProxyConfig,
+    route: &Route,
+    request: Request<Incoming>,
+) -> Request<Empty<Bytes>> {
     let (mut head, _empty) = request.into_parts();
     // Origin form: this connection leads to one place only.
-    head.uri = route.target().path_for(head.uri.path_and_query()).into();
+    head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
     strip_hop_by_hop(&mut head.headers);
     renew(&mut head.headers);
     head.extensions.clear();

@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt};
 
 use super::{
     Context,
-    stream::{ClientStream, Phase, Transport},
+    stream::{ClientStream, Limits, Phase, Transport},
 };
 use crate::{BoxError, Peer, error::chain, upgrade::tune};
 
@@ -62,8 +62,11 @@ pub(super) async fn serve<S, B>(
     let Some(transport) = handshake(&context, stream).await else { return };
     let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };
     let phase = Arc::new(Phase::default());
-    let stream =
-        ClientStream::new(transport, Arc::clone(&phase), context.config.header_read_timeout, slot);
+    let limits = Limits {
+        head: context.config.header_read_timeout,
+        busy_idle: context.config.busy_idle_timeout,
+    };
+    let stream = ClientStream::new(transport, Arc::clone(&phase), limits, slot);
 
     let (tunnels, shared_phase) = (context.tunnels.clone(), Arc::clone(&phase));
     let service = service_fn(move |mut request: Request<Incoming>| {

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,17 +19,33 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
     transport: Transport,
     phase: Arc<Phase>,
-    head_limit: Duration,
+    limits: Limits,
     head_deadline: Option<Pin<Box<Sleep>>>,
+    silence: Option<Silence>,
     /// Given back when the socket is closed, also after an upgrade.
     _slot: OwnedSemaphorePermit,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the first byte of a request's head to its last.
+    pub(crate) head: Duration,
+    /// Without a byte in either direction while a request is in progress.
+    pub(crate) busy_idle: Option<Duration>,
+}
+
+/// Runs while a request is in progress, if that is limited (T-03).
+struct Silence {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// The bytes of a client, encrypted or not.
@@ -84,10 +100,44 @@ impl ClientStream {
     pub(crate) fn new(
         transport: Transport,
         phase: Arc<Phase>,
-        head_limit: Duration,
+        limits: Limits,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        Self { transport, phase, head_limit, head_deadline: None, _slot: slot }
+        Self { transport, phase, limits, head_deadline: None, silence: None, _slot: slot }
+    }
+
+    /// Ready once the client took too long for what it is doing.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_head_deadline(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.poll_silence(cx),
+        }
+    }
+
+    /// Ready once nothing was read or written for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(limit) = self.limits.busy_idle.filter(|_| self.phase.is_busy()) else {
+            self.silence = None;
+            return Poll::Pending;
+        };
+        let silence = self.silence.get_or_insert_with(|| {
+            let since = Instant::now();
+            Silence { since, timer: Box::pin(tokio::time::sleep_until(since + limit)) }
+        });
+        loop {
+            ready!(silence.timer.as_mut().poll(cx));
+            let deadline = silence.since + limit;
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            silence.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn bytes_passed(&mut self) {
+        if let Some(silence) = &mut self.silence {
+            silence.since = Instant::now();
+        }
     }
 
     /// Ready once a request head takes too long.
@@ -96,7 +146,7 @@ impl ClientStream {
             self.head_deadline = None;
             return Poll::Pending;
         }
-        let limit = self.head_limit;
+        let limit = self.limits.head;
         self.head_deadline
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
             .as_mut()
@@ -139,12 +189,11 @@ impl AsyncRead for ClientStream {
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
                     self.phase.bytes_arrived();
+                    self.bytes_passed();
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => {
-                self.poll_head_deadline(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-            }
+            Poll::Pending => self.poll_deadlines(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
     }
 }
@@ -155,6 +204,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.bytes_passed();
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(feature = "tls")]
@@ -183,6 +233,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.bytes_passed();
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(feature = "tls")]
