@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod body;
 mod clock;
 mod config;

@@ -1,0 +1,249 @@
+//! The REST API by which another process keeps the routes, as
+//! configurable-http-proxy has it, with a few additions.
+//!
+//! [`Registry`] holds what a route carries beyond its target, [`AdminApi`] is
+//! the service over it. Additions are below `/api/v2/`, where
+//! configurable-http-proxy has nothing: the whole table at once, and how the
+//! proxy fares. Rule ids: proxy contract, section 2.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use tower::Service;
+
+use crate::BoxError;
+
+mod endpoint;
+mod record;
+mod registry;
+mod token;
+mod vitals;
+
+pub use registry::Registry;
+#[cfg(feature = "cli")]
+pub(crate) use registry::{Frozen, HandedRoute, HandedTable};
+pub use token::AdminToken;
+pub use vitals::Vitals;
+
+use endpoint::Action;
+use record::{BadTable, RouteRecord};
+use registry::ChangeError;
+
+/// The header with which every answer says which start of the process it comes
+/// from: another value than before means that the routes are gone.
+pub const START_HEADER: HeaderName = HeaderName::from_static("hub-proxy-start");
+
+/// Most a request about one route may have as a body.
+const MAX_ROUTE_BYTES: usize = 1024 * 1024;
+
+/// Most a request with the whole table may have as a body: 10,000 routes have
+/// about 2 MiB.
+const MAX_TABLE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Serves the API. A [`tower::Service`] that never fails; clones share all.
+#[derive(Clone, Debug)]
+pub struct AdminApi(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    token: Option<AdminToken>,
+    vitals: Vitals,
+}
+
+/// An answer before it is written.
+struct Answer {
+    status: StatusCode,
+    content: Content,
+}
+
+enum Content {
+    Nothing,
+    Text(Cow<'static, str>),
+    Json(Value),
+}
+
+impl AdminApi {
+    /// An API that asks for `token`; without one, everybody who reaches it may
+    /// change routes.
+    pub fn new(registry: Registry, token: Option<AdminToken>, vitals: Vitals) -> Self {
+        Self(Arc::new(Inner { registry, token, vitals }))
+    }
+}
+
+impl<B> Service<Request<B>> for AdminApi
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let api = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let answer = api.answer(request).await;
+            log(&method, &path, &answer);
+            let mut response = answer.written();
+            response.headers_mut().insert(START_HEADER, api.vitals.start_header());
+            Ok(response)
+        })
+    }
+}
+
+impl Inner {
+    async fn answer<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let action = endpoint::action(&head.method, head.uri.path(), head.uri.query());
+        // Who is not known learns which paths there are, and no more.
+        match action {
+            Err(answer) if is_public(answer.status) => answer,
+            _ if !self.admits(&head.headers) => Answer::empty(StatusCode::FORBIDDEN),
+            Err(answer) => answer,
+            Ok(action) => match self.act(action, body).await {
+                Ok(answer) | Err(answer) => answer,
+            },
+        }
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        self.token.as_ref().is_none_or(|token| token.is_in(headers))
+    }
+
+    async fn act<B>(&self, action: Action, body: B) -> Result<Answer, Answer>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let registry = &self.registry;
+        Ok(match action {
+            Action::List { inactive_since } => Answer::json(registry.list(inactive_since)),
+            Action::Get(prefix) => match registry.get(&prefix) {
+                Some(record) => Answer::json(record),
+                None => Answer::empty(StatusCode::NOT_FOUND),
+            },
+            Action::Add(prefix) => {
+                let record = RouteRecord::parse(&read_json(body, MAX_ROUTE_BYTES).await?)
+                    .map_err(|bad| Answer::bad(bad.to_string()))?;
+                registry.add(prefix, record).await?;
+                Answer::empty(StatusCode::CREATED)
+            }
+            Action::Delete(prefix) => match registry.remove(&prefix).await? {
+                true => Answer::empty(StatusCode::NO_CONTENT),
+                false => Answer::empty(StatusCode::NOT_FOUND),
+            },
+            Action::ReadTable => Answer::json(registry.table()),
+            Action::ReplaceTable => {
+                let table = record::parse_table(&read_json(body, MAX_TABLE_BYTES).await?)
+                    .map_err(|bad: BadTable| Answer::bad(bad.to_string()))?;
+                Answer::json(registry.replace(table).await?)
+            }
+            Action::Status => Answer::json(self.vitals.report(registry)),
+        })
+    }
+}
+
+impl Answer {
+    fn empty(status: StatusCode) -> Self {
+        Self { status, content: Content::Nothing }
+    }
+
+    fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, content: Content::Text(text.into()) }
+    }
+
+    fn bad(text: String) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, text)
+    }
+
+    fn json(value: Value) -> Self {
+        Self { status: StatusCode::OK, content: Content::Json(value) }
+    }
+
+    fn written(self) -> Response<String> {
+        let (content_type, body) = match self.content {
+            Content::Nothing => (None, String::new()),
+            Content::Text(text) => (Some("text/plain; charset=utf-8"), text.into_owned()),
+            Content::Json(value) => (Some("application/json"), value.to_string()),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        if let Some(content_type) = content_type {
+            let content_type = HeaderValue::from_static(content_type);
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        }
+        response
+    }
+}
+
+impl From<ChangeError> for Answer {
+    fn from(error: ChangeError) -> Self {
+        let status = match error {
+            ChangeError::HandedOver => StatusCode::SERVICE_UNAVAILABLE,
+            ChangeError::OtherVersion { .. } => StatusCode::CONFLICT,
+        };
+        Self::text(status, error.to_string())
+    }
+}
+
+/// Whether anybody may have this refusal.
+fn is_public(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// The body as JSON, or what is wrong with it.
+async fn read_json<B>(body: B, limit: usize) -> Result<Value, Answer>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let bytes: Bytes = match Limited::new(body, limit).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let text = format!("The body has more than {limit} bytes");
+            return Err(Answer::text(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        Err(error) => return Err(Answer::bad(format!("The body broke off: {error}"))),
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Answer::bad(format!("Body not valid JSON: {error}")))
+}
+
+/// The line per request that configurable-http-proxy writes (G-03). Without the
+/// query, which may carry anything (G-05).
+fn log(method: &Method, path: &str, answer: &Answer) {
+    let status = answer.status.as_u16();
+    let text = match &answer.content {
+        Content::Text(text) => text.as_ref(),
+        Content::Nothing | Content::Json(_) => "",
+    };
+    match status {
+        ..400 => tracing::info!("{status} {method} {path} {text}"),
+        400..500 => tracing::warn!("{status} {method} {path} {text}"),
+        _ => tracing::error!("{status} {method} {path} {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
