@@ -31,7 +31,7 @@ mod vitals;
 
 pub use registry::Registry;
 #[cfg(feature = "cli")]
-pub(crate) use registry::{Frozen, HandedRoute, HandedTable};
+pub(crate) use registry::{ForeignRoute, HandedTable};
 pub use token::AdminToken;
 pub use vitals::Vitals;
 

@@ -29,8 +29,8 @@ pub(crate) struct Upstreams {
 
 /// Runs the tasks of pooled connections. They end when the pool drops their
 /// connections, at the latest together with the proxy.
-#[derive(Clone)]
-struct PoolTasks(TaskTracker);
+#[derive(Clone, Default)]
+pub(crate) struct PoolTasks(TaskTracker);
 
 impl<F> hyper::rt::Executor<F> for PoolTasks
 where
@@ -50,7 +50,7 @@ impl Upstreams {
         // A request that never left because its pooled connection had just
         // been closed is sent again on a fresh one (K-01): the default of
         // `retry_canceled_requests`. Anything that may have arrived is not.
-        let client = Client::builder(PoolTasks(TaskTracker::new()))
+        let client = Client::builder(PoolTasks::default())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
             .pool_max_idle_per_host(config.pool_idle_per_target)

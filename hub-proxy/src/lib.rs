@@ -6,9 +6,13 @@ mod body;
 mod clock;
 mod config;
 mod error;
+#[cfg(feature = "admin")]
+mod error_pages;
 mod forward;
 mod head;
 pub mod headers;
+#[cfg(feature = "admin")]
+mod health;
 mod listener;
 mod path;
 mod peer;
@@ -27,6 +31,10 @@ pub mod upgrade;
 pub use body::{FallbackBody, ProxyBody};
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
+#[cfg(feature = "admin")]
+pub use error_pages::ErrorPages;
+#[cfg(feature = "admin")]
+pub use health::HealthCheck;
 pub use listener::{Drained, Listener, Traffic};
 pub use path::BadPath;
 pub use peer::Peer;

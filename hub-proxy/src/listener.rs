@@ -200,7 +200,13 @@ impl Listener {
         B::Error: Into<BoxError>,
     {
         let Traffic { connections, tunnels } = self.traffic;
-        let context = Context { config: Arc::new(self.config), tunnels, stop, cut };
+        let context = Context {
+            config: Arc::new(self.config),
+            tunnels,
+            stop,
+            // Not the caller's: what is cut must be counted before it ends.
+            cut: CancellationToken::new(),
+        };
         let slots = Arc::new(Semaphore::new(context.config.max_connections));
         while let Some((stream, addr)) = accept(&self.socket, &context.stop).await {
             match Arc::clone(&slots).try_acquire_owned() {
@@ -215,7 +221,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        drain(connections, context).await
+        drain(connections, context, cut).await
     }
 }
 
@@ -252,15 +258,16 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-async fn drain(connections: TaskTracker, context: Context) -> Drained {
+async fn drain(connections: TaskTracker, context: Context, cut: CancellationToken) -> Drained {
     connections.close();
     // Connections first: one of them may still become a tunnel.
     tokio::select! {
         () = connections.wait() => {}
-        () = context.cut.cancelled() => {}
+        () = cut.cancelled() => {}
     }
     let connections_cut = connections.len();
+    context.cut.cancel();
     connections.wait().await;
-    let tunnels_cut = context.tunnels.stop_when(context.cut.cancelled()).await;
+    let tunnels_cut = context.tunnels.stop_when(cut.cancelled()).await;
     Drained { connections_cut, tunnels_cut }
 }

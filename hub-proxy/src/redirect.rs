@@ -11,18 +11,26 @@ use tower::Service;
 
 /// Sends every request to the same path over HTTPS.
 ///
-/// 308, so that a form posted to the wrong scheme stays a form. Without a
+/// 308, so that a form posted to the wrong scheme stays a form, or 301 if that
+/// is [wanted](Self::moved_permanently). Without a
 /// `Host`, or with an odd one, there is nowhere to send the client: 400 with a
 /// text (S-14).
 #[derive(Clone, Debug)]
 pub struct RedirectToHttps {
     port: u16,
+    status: StatusCode,
 }
 
 impl RedirectToHttps {
     /// Redirects to `port`, which is left out of the URL when it is 443.
     pub fn new(port: u16) -> Self {
-        Self { port }
+        Self { port, status: StatusCode::PERMANENT_REDIRECT }
+    }
+
+    /// Answers 301, which clients of before 2015 know too.
+    #[must_use]
+    pub fn moved_permanently(self) -> Self {
+        Self { status: StatusCode::MOVED_PERMANENTLY, ..self }
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<String> {
@@ -32,7 +40,7 @@ impl RedirectToHttps {
         match self.location(request) {
             Some(location) => {
                 headers.insert(header::LOCATION, location);
-                *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+                *response.status_mut() = self.status;
             }
             None => {
                 headers.insert(
@@ -122,6 +130,13 @@ mod tests {
         ] {
             assert_eq!(led_to(port, host, uri), (308, expected.to_owned()), "{host} {uri}");
         }
+    }
+
+    #[test]
+    fn p_015_the_redirect_can_be_a_301() {
+        let request = Request::builder().uri("/x").header("host", "h").body(()).unwrap();
+        let response = RedirectToHttps::new(443).moved_permanently().answer(&request);
+        assert_eq!(response.status().as_u16(), 301);
     }
 
     #[test]

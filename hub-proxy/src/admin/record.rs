@@ -133,7 +133,7 @@ mod tests {
     fn r_14_a_target_must_be_one_we_can_reach() {
         assert_eq!(
             refused(json!({"target": "x"})),
-            concat!("'target' is not usable: not a URL: relative URL without a base")
+            "'target' is not usable: not a URL: relative URL without a base"
         );
         let scheme = refused(json!({"target": "ftp://h"}));
         assert!(scheme.contains("the scheme `ftp` is not supported"), "{scheme}");

@@ -218,4 +218,4 @@ impl fmt::Debug for Registry {
 mod handing;
 
 #[cfg(feature = "cli")]
-pub(crate) use handing::{Frozen, HandedRoute, HandedTable};
+pub(crate) use handing::{ForeignRoute, HandedTable};

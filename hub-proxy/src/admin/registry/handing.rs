@@ -83,6 +83,12 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether changes are made at once.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self) -> bool {
+        *self.0.access.borrow() == Access::Open
+    }
+
     /// When each route was last used, for those that were.
     pub(crate) fn uses(&self) -> Vec<(RoutePrefix, Timestamp)> {
         let used = |status: RouteStatus| Some((status.prefix, status.last_used?));

@@ -1,0 +1,96 @@
+//! Error pages from another server, such as a hub.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{StatusCode, header, uri::PathAndQuery};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Page;
+use crate::{BoxError, Target, forward::PoolTasks};
+
+/// How long a client waits at most for a nicer page than ours.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Larger pages are not shown.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// What JavaScript's `encodeURIComponent` leaves alone.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// A server that renders pages.
+#[derive(Debug)]
+pub(super) struct PageTarget {
+    target: Target,
+    client: Client<HttpConnector, Empty<Bytes>>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoPage {
+    #[error("it does not answer")]
+    Failed(#[source] BoxError),
+    #[error("it takes longer than {} s", DEADLINE.as_secs())]
+    TimedOut,
+}
+
+impl PageTarget {
+    pub(super) fn new(target: Target) -> Self {
+        let client = Client::builder(PoolTasks::default()).build_http();
+        Self { target, client }
+    }
+
+    /// The page for a status and the path that was asked for. Nothing else
+    /// about the request is told: no cookie, no address.
+    pub(super) async fn ask(&self, status: StatusCode, path: &str) -> Result<Page, NoPage> {
+        let failed = |error: BoxError| NoPage::Failed(error);
+        let question: PathAndQuery = question(status, path)
+            .try_into()
+            .map_err(|error: http::uri::InvalidUri| failed(error.into()))?;
+        let exchange = async {
+            let answer = self.client.get(self.target.uri_for(Some(&question), true)).await;
+            let (head, body) = answer.map_err(|error| failed(error.into()))?.into_parts();
+            let body = Limited::new(body, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
+            Ok(Page {
+                body: body.to_bytes(),
+                content_type: head.headers.get(header::CONTENT_TYPE).cloned(),
+                content_encoding: head.headers.get(header::CONTENT_ENCODING).cloned(),
+            })
+        };
+        tokio::time::timeout(DEADLINE, exchange).await.unwrap_or(Err(NoPage::TimedOut))
+    }
+}
+
+impl fmt::Display for PageTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
+}
+
+fn question(status: StatusCode, path: &str) -> String {
+    format!("/{}?url={}", status.as_u16(), utf8_percent_encode(path, COMPONENT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e_01_sm_30_the_path_is_escaped_as_one_value() {
+        assert_eq!(
+            question(StatusCode::NOT_FOUND, "/a b?x=1&y=(2)%0d%0aX:1"),
+            "/404?url=%2Fa%20b%3Fx%3D1%26y%3D(2)%250d%250aX%3A1",
+        );
+    }
+}
