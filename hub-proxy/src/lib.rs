@@ -9,6 +9,8 @@ mod error;
 #[cfg(feature = "admin")]
 mod error_pages;
 mod forward;
+#[cfg(feature = "cli")]
+mod handover;
 mod head;
 pub mod headers;
 #[cfg(feature = "admin")]
@@ -17,6 +19,8 @@ mod listener;
 mod path;
 mod peer;
 mod prefix;
+#[cfg(feature = "cli")]
+pub mod program;
 mod redirect;
 mod service;
 mod table;

@@ -21,6 +21,8 @@ use rustls_pki_types::{
 
 use crate::{BoxError, clock};
 
+mod watch;
+
 /// A certificate chain with its key, as a listener uses it. Clones share one
 /// pair, so [`reload`](Self::reload) reaches every listener.
 ///

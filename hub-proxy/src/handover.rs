@@ -1,0 +1,91 @@
+//! One process takes over from another without a client noticing (Z-1).
+//!
+//! Both talk over a Unix stream socket. The successor says hello; its
+//! predecessor offers the listening sockets themselves, so that no connection
+//! in their queues is lost; the successor prepares, is told the routes, serves,
+//! and says so. Only then does the predecessor stop accepting. Whatever goes
+//! wrong before that leaves it serving as if nobody had asked (Z-04).
+//!
+//! ```text
+//! successor                     predecessor
+//!    | ---- Hello ----------------> |
+//!    | <--- Offer + sockets ------- |
+//!    | ---- Prepared -------------> |  routes cannot change from here on
+//!    | <--- Routes ---------------- |
+//!    | ---- Serving --------------> |  drains from here on
+//!    | <--- Used, Used, ... ------- |  while it has open connections
+//! ```
+//!
+//! The predecessor's open WebSockets live on in it. What they do is activity of
+//! routes that the successor owns now, so the link stays and reports it.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::admin::HandedTable;
+
+mod giving;
+mod link;
+mod taking;
+
+pub(crate) use giving::{Given, give};
+pub(crate) use link::{Link, LinkError};
+pub(crate) use taking::{OfferedSocket, Predecessor, TakeError};
+
+/// The way of talking, not the version of the program.
+const PROTOCOL: u32 = 1;
+
+/// What a listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    Public,
+    Api,
+    Redirect,
+}
+
+/// What the two say to each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    Hello {
+        protocol: u32,
+        version: String,
+    },
+    /// Comes with as many descriptors, in the same order.
+    Offer {
+        sockets: Vec<SocketLabel>,
+    },
+    Prepared,
+    Routes(HandedTable),
+    Serving {
+        pid: u32,
+    },
+    /// Decoded paths of routes and when data last passed.
+    Used(Vec<(String, Timestamp)>),
+}
+
+/// What is known about an offered socket.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct SocketLabel {
+    pub(crate) role: Role,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Message {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Offer { .. } => "offer",
+            Self::Prepared => "prepared",
+            Self::Routes(_) => "routes",
+            Self::Serving { .. } => "serving",
+            Self::Used(_) => "used",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

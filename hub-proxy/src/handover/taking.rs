@@ -1,0 +1,107 @@
+//! The successor's side.
+
+use std::{
+    io,
+    net::TcpListener,
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::Path,
+};
+
+use super::{Link, LinkError, Message, PROTOCOL, SocketLabel};
+use crate::admin::{HandedTable, Registry};
+
+/// The process to take over from.
+#[derive(Debug)]
+pub(crate) struct Predecessor(Link);
+
+/// A listening socket that may be taken.
+#[derive(Debug)]
+pub(crate) struct OfferedSocket {
+    pub(crate) label: SocketLabel,
+    pub(crate) socket: TcpListener,
+}
+
+/// Why nothing can be taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TakeError {
+    #[error(
+        "--upgrade-from {from}: nobody to take over from; is the old process running with this --upgrade-socket?"
+    )]
+    Connect {
+        from: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the hand-over broke off")]
+    Link(#[from] LinkError),
+    #[error("{labels} sockets were announced and {sockets} came")]
+    Sockets { labels: usize, sockets: usize },
+}
+
+impl Predecessor {
+    /// Turns to the process that listens at `path`, or, for `-`, to the one at
+    /// the other end of standard input.
+    pub(crate) fn find(path: &Path) -> Result<Self, TakeError> {
+        let connect = || {
+            let stream = match path.to_str() {
+                Some("-") => UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?),
+                _ => UnixStream::connect(path)?,
+            };
+            stream.set_nonblocking(true)?;
+            tokio::net::UnixStream::from_std(stream)
+        };
+        connect()
+            .map(|stream| Self(Link::new(stream)))
+            .map_err(|source| TakeError::Connect { from: path.display().to_string(), source })
+    }
+
+    #[cfg(test)]
+    pub(super) fn over(link: Link) -> Self {
+        Self(link)
+    }
+
+    /// Its listening sockets.
+    pub(crate) async fn sockets(&mut self, version: &str) -> Result<Vec<OfferedSocket>, TakeError> {
+        let hello = Message::Hello { protocol: PROTOCOL, version: version.to_owned() };
+        self.0.send(&hello).await?;
+        let (message, descriptors) = self.0.receive().await?;
+        let Message::Offer { sockets } = message else {
+            return Err(unexpected("offer", &message));
+        };
+        if sockets.len() != descriptors.len() {
+            let (labels, sockets) = (sockets.len(), descriptors.len());
+            return Err(TakeError::Sockets { labels, sockets });
+        }
+        let offered = sockets.into_iter().zip(descriptors);
+        let offered = offered.map(|(label, socket)| OfferedSocket { label, socket: socket.into() });
+        Ok(offered.collect())
+    }
+
+    /// Its routes. From here on it changes none, so what follows must be quick.
+    pub(crate) async fn routes(&mut self) -> Result<HandedTable, TakeError> {
+        self.0.send(&Message::Prepared).await?;
+        match self.0.receive().await?.0 {
+            Message::Routes(table) => Ok(table),
+            other => Err(unexpected("routes", &other)),
+        }
+    }
+
+    /// Lets it go: we serve.
+    pub(crate) async fn release(&mut self) -> Result<(), TakeError> {
+        let pid = std::process::id();
+        Ok(self.0.send(&Message::Serving { pid }).await?)
+    }
+
+    /// Listens to what it reports about its open connections, until it ends.
+    pub(crate) async fn follow(mut self, registry: Registry) {
+        while let Ok((Message::Used(uses), _)) = self.0.receive().await {
+            for (path, at) in uses {
+                registry.used(&path, at);
+            }
+        }
+    }
+}
+
+fn unexpected(wanted: &'static str, got: &Message) -> TakeError {
+    TakeError::Link(LinkError::Unexpected { wanted, got: got.name() })
+}

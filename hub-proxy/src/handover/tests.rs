@@ -1,0 +1,91 @@
+//! Both sides in one process.
+
+use std::{net::TcpListener, os::fd::OwnedFd};
+
+use tokio::net::UnixStream;
+
+use super::{giving::GiveError, *};
+use crate::{RouteTable, admin::Registry};
+
+fn links() -> (Link, Link) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (Link::new(ours), Link::new(theirs))
+}
+
+fn registry() -> Registry {
+    let registry = Registry::new(RouteTable::default(), false);
+    registry.preset("/user/ada".parse().unwrap(), "http://h:1".parse().unwrap());
+    registry
+}
+
+fn listening() -> (SocketLabel, OwnedFd) {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    (SocketLabel { role: Role::Public, addr: socket.local_addr().unwrap() }, socket.into())
+}
+
+#[tokio::test]
+async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
+    let (old, new) = (registry(), Registry::new(RouteTable::default(), false));
+    let (label, socket) = listening();
+    let sockets = [(label, socket)];
+    let (ours, theirs) = links();
+    let mut predecessor = taking::Predecessor::over(theirs);
+
+    let taken = async {
+        let mut offered = predecessor.sockets("2.0").await.unwrap();
+        let offered = offered.remove(0);
+        assert_eq!((offered.label.role, offered.label.addr), (Role::Public, label.addr));
+        assert_eq!(offered.socket.local_addr().unwrap(), label.addr, "the socket itself");
+        new.take_over(predecessor.routes().await.unwrap()).unwrap();
+        predecessor.release().await.unwrap();
+    };
+    let (given, ()) = tokio::join!(give(ours, &sockets, &old), taken);
+    let mut given = given.unwrap();
+    assert_eq!(given.pid, std::process::id());
+    assert_eq!(new.version(), old.version());
+
+    let at = "2099-01-01T00:00:00Z".parse().unwrap();
+    old.used("/user/ada", at);
+    let told = async {
+        while new.uses().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = given.report(&old) => panic!("the successor is still there"),
+        () = predecessor.follow(new.clone()) => panic!("the predecessor is still there"),
+        () = told => {}
+    }
+    assert_eq!(new.uses(), [("/user/ada".parse().unwrap(), at)]);
+}
+
+#[tokio::test]
+async fn z_04_a_successor_that_gives_up_changes_nothing() {
+    let old = registry();
+    for steps in 0..3 {
+        let (ours, theirs) = links();
+        let mut predecessor = taking::Predecessor::over(theirs);
+        let sockets = [listening()];
+        let gives_up = async {
+            if steps > 0 {
+                predecessor.sockets("2.0").await.unwrap();
+            }
+            if steps > 1 {
+                predecessor.routes().await.unwrap();
+            }
+            drop(predecessor);
+        };
+        let (given, ()) = tokio::join!(give(ours, &sockets, &old), gives_up);
+        assert!(matches!(given, Err(GiveError::Link(_))), "{steps}: {given:?}");
+        assert!(old.is_open(), "{steps}");
+    }
+}
+
+#[tokio::test]
+async fn z_04_a_successor_of_another_kind_is_refused() {
+    let (ours, mut theirs) = links();
+    let hello = Message::Hello { protocol: PROTOCOL + 1, version: "9.0".to_owned() };
+    theirs.send(&hello).await.unwrap();
+    let given = give(ours, &[listening()], &registry()).await;
+    assert!(matches!(given, Err(GiveError::Protocol { theirs: 2 })), "{given:?}");
+}

@@ -1,0 +1,137 @@
+//! The program `hub-proxy`: configurable-http-proxy's command line over this
+//! library.
+//!
+//! Arguments and environment become settings (pure), settings become sockets
+//! and services, and one loop waits for signals. Exit codes: 0 after a full
+//! drain, 2 after connections were cut or when the TLS files cannot be used, 1
+//! for everything else that prevents a start.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
+
+mod args;
+mod environment;
+mod healthcheck;
+mod log;
+mod open_files;
+mod pid_file;
+mod replacement;
+mod running;
+mod serving;
+mod settings;
+mod signals;
+mod sockets;
+mod successor;
+
+use args::{Command, CommandLine, HealthcheckArgs, RunArgs};
+use environment::Environment;
+use running::Running;
+use settings::{BadSetting, Settings};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The exit code of anything that prevents a start (section 1).
+const FAILED: u8 = 1;
+
+/// The exit code after a cut, and without usable TLS files.
+const CUT: u8 = 2;
+
+/// How a process that served has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Drained,
+    Cut,
+    /// As the process did that took over from us.
+    Code(i32),
+}
+
+/// Why a process does not get to serving.
+#[derive(Debug, thiserror::Error)]
+enum ProgramError {
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+    #[error("--ssl-cert, --ssl-key")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Socket(#[from] sockets::SocketError),
+    #[error("cannot take over")]
+    Take(#[from] TakeError),
+    #[error("cannot take over")]
+    Route(#[from] ForeignRoute),
+    #[error("{flag} {path}: cannot be written")]
+    File {
+        flag: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the process cannot be set up")]
+    Runtime(#[source] io::Error),
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let raw: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if let Some(refusal) = args::unbuilt(&raw) {
+        eprintln!("hub-proxy: {refusal}");
+        return ExitCode::from(FAILED);
+    }
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Nobody reads it, then; the code says the same.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { FAILED } else { 0 });
+        }
+    };
+    let ended = match line.command {
+        Some(Command::Healthcheck(args)) => return check_health(&args),
+        None => serve(line.run),
+    };
+    match ended {
+        Ok(Exit::Drained) => ExitCode::SUCCESS,
+        Ok(Exit::Cut) => ExitCode::from(CUT),
+        Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
+        Err(error) => {
+            eprintln!("hub-proxy: {}", chain(&error));
+            ExitCode::from(if matches!(error, ProgramError::Tls(_)) { CUT } else { FAILED })
+        }
+    }
+}
+
+fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
+    let environment = Environment::read();
+    let mut warning = None;
+    if let Some(path) = args.ours.upgrade_binary.as_deref().filter(|_| !environment.is_chosen) {
+        warning = replacement::run_instead(path);
+    }
+    log::install(settings::log_level(&args.log_level)?);
+    let settings = Settings::new(args, environment)?;
+    for warning in warning.iter().chain(&settings.warnings) {
+        tracing::warn!("{warning}");
+    }
+    runtime()?.block_on(async { Ok(Running::start(settings, VERSION).await?.run().await) })
+}
+
+fn check_health(args: &HealthcheckArgs) -> ExitCode {
+    let asked = runtime().map(|runtime| runtime.block_on(healthcheck::ask(&args.url)));
+    match asked {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("hub-proxy: {}: {}", args.url, chain(&*error));
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            eprintln!("hub-proxy: {}", chain(&error));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ProgramError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ProgramError::Runtime)
+}

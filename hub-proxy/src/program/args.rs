@@ -1,0 +1,283 @@
+//! The command line: configurable-http-proxy's flags, and ours.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Flags of configurable-http-proxy that ask for what we do not do.
+const UNBUILT: [&str; 23] = [
+    "--socket",
+    "--api-socket",
+    "--ssl-ca",
+    "--ssl-request-cert",
+    "--ssl-reject-unauthorized",
+    "--ssl-protocol",
+    "--ssl-ciphers",
+    "--api-ssl-key",
+    "--api-ssl-cert",
+    "--api-ssl-ca",
+    "--api-ssl-request-cert",
+    "--api-ssl-reject-unauthorized",
+    "--client-ssl-key",
+    "--client-ssl-cert",
+    "--client-ssl-ca",
+    "--client-ssl-request-cert",
+    "--client-ssl-reject-unauthorized",
+    "--auto-rewrite",
+    "--protocol-rewrite",
+    "--insecure",
+    "--metrics-ip",
+    "--metrics-port",
+    "--metrics-socket",
+];
+
+/// A proxy whose routes change while it runs.
+///
+/// Takes the place of configurable-http-proxy: the same flags, environment and
+/// REST API.
+#[derive(Debug, Parser)]
+#[command(name = "hub-proxy", version, args_conflicts_with_subcommands = true)]
+pub(super) struct CommandLine {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What to do instead of running a proxy.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Ask a running proxy whether it is well: exit code 0 if so, else 1.
+    Healthcheck(HealthcheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HealthcheckArgs {
+    /// What to ask. The certificate is not checked: this is for the proxy on
+    /// the same host.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000/_chp_healthz")]
+    pub(super) url: String,
+}
+
+/// How to run a proxy.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Address or host name to serve on; all interfaces without it, or with *.
+    #[arg(long, value_name = "HOST")]
+    pub(super) ip: Option<String>,
+
+    /// Port to serve on.
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
+    pub(super) port: u16,
+
+    /// Address or host name of the REST API.
+    #[arg(long, value_name = "HOST", default_value = "localhost")]
+    pub(super) api_ip: String,
+
+    /// Port of the REST API; the one above --port without it.
+    #[arg(long, value_name = "PORT")]
+    pub(super) api_port: Option<u16>,
+
+    /// Private key of the certificate, PEM; with it, HTTPS is served.
+    #[arg(long, value_name = "FILE", requires = "ssl_cert")]
+    pub(super) ssl_key: Option<PathBuf>,
+
+    /// Certificate chain, PEM, the server's own first. Read again when the
+    /// files change, and on SIGHUP.
+    #[arg(long, value_name = "FILE", requires = "ssl_key")]
+    pub(super) ssl_cert: Option<PathBuf>,
+
+    /// Has no effect: there are no such parameters in TLS as we speak it.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(super) ssl_dhparam: Option<PathBuf>,
+
+    /// Has no effect: RC4 is never allowed.
+    #[arg(long, hide = true)]
+    pub(super) ssl_allow_rc4: bool,
+
+    /// Where requests go that no other route takes.
+    #[arg(long, value_name = "URL")]
+    pub(super) default_target: Option<String>,
+
+    /// Server that renders error pages: GET URL/404?url=/what/was/asked.
+    #[arg(long, value_name = "URL", conflicts_with = "error_path")]
+    pub(super) error_target: Option<String>,
+
+    /// Directory with error pages: 404.html and so on, or error.html.
+    #[arg(long, value_name = "DIR")]
+    pub(super) error_path: Option<PathBuf>,
+
+    /// Port on which plain HTTP is sent to HTTPS.
+    #[arg(long, value_name = "PORT", requires = "ssl_key")]
+    pub(super) redirect_port: Option<u16>,
+
+    /// Port that redirects name; that of --port without it.
+    #[arg(long, value_name = "PORT", requires = "redirect_port")]
+    pub(super) redirect_to: Option<u16>,
+
+    /// File for the id of the process that serves.
+    #[arg(long, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+
+    /// Leave X-Forwarded-* as clients send them.
+    #[arg(long)]
+    pub(super) no_x_forward: bool,
+
+    /// Leave out the base path of targets.
+    #[arg(long)]
+    pub(super) no_prepend_path: bool,
+
+    /// Take the prefix of the route out of the path.
+    #[arg(long)]
+    pub(super) no_include_prefix: bool,
+
+    /// Show targets their own host in Host.
+    #[arg(long)]
+    pub(super) change_origin: bool,
+
+    /// Field for each request to a target; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub(super) custom_header: Vec<String>,
+
+    /// The first segment of a route's path is the host clients ask for.
+    #[arg(long)]
+    pub(super) host_routing: bool,
+
+    /// How much to log: debug, info, warn or error.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(super) log_level: String,
+
+    /// Cut clients that are silent for so long while a request is in progress.
+    #[arg(long, value_name = "MS")]
+    pub(super) timeout: Option<u64>,
+
+    /// Give up targets that are silent for so long before or in an answer.
+    #[arg(long, value_name = "MS")]
+    pub(super) proxy_timeout: Option<u64>,
+
+    /// Close connections that wait for a request for so long.
+    #[arg(long, value_name = "MS", default_value_t = 75_000)]
+    pub(super) keep_alive_timeout: u64,
+
+    /// Where routes are kept: memory.
+    #[arg(long, value_name = "NAME", default_value = "memory")]
+    pub(super) storage_backend: String,
+
+    #[command(flatten)]
+    pub(super) ours: OurArgs,
+}
+
+/// What configurable-http-proxy does not have.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Beyond configurable-http-proxy")]
+pub(super) struct OurArgs {
+    /// Drop what targets tell browsers about the whole origin.
+    #[arg(long)]
+    pub(super) guard_origin: bool,
+
+    /// Cookie that only the default target's pages may set, or the beginning
+    /// of names with a * behind it; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(super) reserved_cookie: Vec<String>,
+
+    /// Networks of proxies whose X-Forwarded-* are believed: CIDR,CIDR, or all
+    /// (as configurable-http-proxy does), or none.
+    #[arg(long, value_name = "NETWORKS", default_value = "all")]
+    pub(super) trusted_proxies: String,
+
+    /// How long open requests and WebSockets may go on after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(super) drain_timeout: u64,
+
+    /// How long to accept connections after SIGTERM while the health check
+    /// says that this process ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(super) drain_delay: u64,
+
+    /// End with code 2 after a signal, as configurable-http-proxy does.
+    #[arg(long)]
+    pub(super) compat_exit: bool,
+
+    /// How long open requests and WebSockets may go on in this process after
+    /// another one took over; until they end without it.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) upgrade_drain_timeout: Option<u64>,
+
+    /// Unix socket at which a new process can ask to take over.
+    #[arg(long, value_name = "PATH")]
+    pub(super) upgrade_socket: Option<PathBuf>,
+
+    /// Program that takes over on SIGUSR2, and that is run instead of this one
+    /// from the start if it is there and another.
+    #[arg(long, value_name = "PATH")]
+    pub(super) upgrade_binary: Option<PathBuf>,
+
+    /// Take over from the process with this --upgrade-socket.
+    #[arg(long, value_name = "PATH")]
+    pub(super) upgrade_from: Option<PathBuf>,
+
+    /// After another process took over, stay as long as it runs and pass
+    /// signals on to it. Always so for process 1.
+    #[arg(long)]
+    pub(super) stay_as_init: bool,
+}
+
+/// What to say about the first flag of configurable-http-proxy that we do not
+/// have: ignoring it would be worse than not starting.
+pub(super) fn unbuilt(args: &[String]) -> Option<String> {
+    let flag = args.iter().find_map(|arg| {
+        let name = arg.split('=').next().unwrap_or(arg);
+        UNBUILT.into_iter().find(|unbuilt| *unbuilt == name)
+    })?;
+    let instead = match flag {
+        "--socket" | "--api-socket" => "listen on an address with --ip or --api-ip",
+        "--insecure" => "targets are reached over http only",
+        flag if flag.starts_with("--api-ssl") || flag.starts_with("--client-ssl") => {
+            "set c.JupyterHub.internal_ssl = False"
+        }
+        flag if flag.starts_with("--ssl") => {
+            "TLS 1.2 and 1.3 are served with rustls' choice of ciphers, without client certificates"
+        }
+        flag if flag.starts_with("--metrics") => "GET /api/v2/status of the REST API has numbers",
+        _ => "leave it out",
+    };
+    Some(format!(
+        "{flag} is a flag of configurable-http-proxy that hub-proxy does not have: {instead}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_is_either_built_or_refused() {
+        let command = CommandLine::command();
+        for flag in UNBUILT {
+            let name = flag.trim_start_matches('-');
+            let is_built = command.get_arguments().any(|arg| arg.get_long() == Some(name));
+            assert!(!is_built, "{flag}");
+            assert!(unbuilt(&[format!("{flag}=x")]).unwrap().starts_with(flag));
+        }
+        assert_eq!(unbuilt(&["--ip".to_owned(), "--port=1".to_owned()]), None);
+    }
+
+    #[test]
+    fn flags_are_taken_with_and_without_an_equals_sign() {
+        let parse = |args: &[&str]| CommandLine::try_parse_from([&["hub-proxy"], args].concat());
+        let line = parse(&["--ip", "", "--port=9000", "--api-port", "9001"]).unwrap();
+        assert_eq!((line.run.ip.as_deref(), line.run.port), (Some(""), 9000));
+        assert!(parse(&["--nonsense"]).is_err());
+        assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
+        assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");
+        assert!(parse(&["--ssl-key", "k"]).is_err(), "without certificate");
+    }
+}

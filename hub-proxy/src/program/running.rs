@@ -1,0 +1,407 @@
+//! One process from its first socket to its end.
+//!
+//! It serves until it is asked to stop or until another process has taken over.
+//! Each of the two ends it in its own way, and there is no way back.
+
+use std::{
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::process::{Signal, geteuid};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Exit, ProgramError, open_files,
+    pid_file::PidFile,
+    serving::Serving,
+    settings::{Host, Settings},
+    signals::{Signals, Wish},
+    sockets::Sockets,
+    successor::{Recipe, Successor, reap},
+};
+use crate::{
+    HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
+    admin::{AdminApi, Registry, Vitals},
+    error::chain,
+    handover::{Given, Link, Predecessor, SocketLabel, give},
+};
+
+/// How often to look whether the TLS files have changed.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// A process that serves.
+#[derive(Debug)]
+pub(super) struct Running {
+    settings: Settings,
+    registry: Registry,
+    keys: Option<TlsKeys>,
+    serving: Serving,
+    /// To be handed over.
+    sockets: Vec<(SocketLabel, OwnedFd)>,
+    signals: Signals,
+    draining: CancellationToken,
+    recipe: Recipe,
+    upgrades: Option<UnixListener>,
+    /// Tasks that end by themselves when what they follow is gone.
+    followers: TaskTracker,
+    _pid_file: Option<PidFile>,
+}
+
+/// Why a process ceases to serve.
+enum End {
+    Stop(&'static str),
+    TakenOver { given: Given, successor: Option<Successor> },
+}
+
+impl Running {
+    /// Listens, takes over if there is somebody to take over from, and serves.
+    pub(super) async fn start(
+        settings: Settings,
+        version: &'static str,
+    ) -> Result<Self, ProgramError> {
+        let signals = Signals::install().map_err(ProgramError::Runtime)?;
+        let stays = settings.upgrade.stay_as_init;
+        let recipe = Recipe::of_this_process(settings.upgrade.binary.clone(), stays)
+            .map_err(ProgramError::Runtime)?;
+        let keys = match &settings.tls {
+            Some(files) => Some(TlsKeys::load(&files.cert, &files.key)?),
+            None => None,
+        };
+        let mut predecessor = match &settings.upgrade.from {
+            Some(path) => Some(Predecessor::find(path)?),
+            None => None,
+        };
+        let offered = match &mut predecessor {
+            Some(predecessor) => predecessor.sockets(version).await?,
+            None => Vec::new(),
+        };
+        let sockets = Sockets::open(&settings, open_files::raise(), keys.clone(), offered).await?;
+        let duplicates = sockets.duplicate().map_err(ProgramError::Runtime)?;
+
+        let table = RouteTable::default();
+        let registry = Registry::new(table.clone(), settings.proxy.host_routing);
+        match (&mut predecessor, &settings.default_target) {
+            (Some(predecessor), _) => registry.take_over(predecessor.routes().await?)?,
+            (None, Some(target)) => {
+                registry.preset("/".parse().expect("the root is a prefix"), target.clone());
+            }
+            (None, None) => {}
+        }
+        let draining = CancellationToken::new();
+        let vitals = Vitals::new(version, draining.clone(), sockets.traffic());
+        let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals);
+        let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
+        announce(&settings, &sockets);
+        let mut serving = Serving::default();
+        serving.public(sockets.public, &HealthCheck::new(proxy, draining.clone()));
+        serving.api(sockets.api, &api);
+        if let Some(redirect) = &settings.redirect {
+            let service = RedirectToHttps::new(redirect.to).moved_permanently();
+            serving.public(sockets.redirect, &service);
+        }
+
+        let followers = TaskTracker::new();
+        if let Some(mut predecessor) = predecessor {
+            predecessor.release().await?;
+            followers.spawn(predecessor.follow(registry.clone()));
+        }
+        // Only who serves is who others should turn to.
+        let _pid_file = match &settings.pid_file {
+            Some(path) => Some(PidFile::write(path).map_err(|source| ProgramError::File {
+                flag: "--pid-file",
+                path: path.clone(),
+                source,
+            })?),
+            None => None,
+        };
+        let upgrades =
+            match &settings.upgrade.socket {
+                Some(path) => Some(listen_for_upgrades(path).map_err(|source| {
+                    ProgramError::File { flag: "--upgrade-socket", path: path.clone(), source }
+                })?),
+                None => None,
+            };
+        Ok(Self {
+            settings,
+            registry,
+            keys,
+            serving,
+            sockets: duplicates,
+            signals,
+            draining,
+            recipe,
+            upgrades,
+            followers,
+            _pid_file,
+        })
+    }
+
+    /// Serves to the end of the process.
+    pub(super) async fn run(mut self) -> Exit {
+        match self.serve().await {
+            End::Stop(signal) => self.stop(signal).await,
+            End::TakenOver { given, successor } => self.leave(given, successor).await,
+        }
+    }
+
+    async fn serve(&mut self) -> End {
+        let keys = self.keys.clone();
+        let mut watched = std::pin::pin!(async {
+            match &keys {
+                Some(keys) => keys.watch(WATCH_EVERY, log_reload).await,
+                None => std::future::pending().await,
+            }
+        });
+        loop {
+            tokio::select! {
+                () = &mut watched => {}
+                wish = self.signals.next() => match wish {
+                    Wish::Stop(signal) => return End::Stop(signal),
+                    Wish::Reload => reload(self.keys.as_ref()),
+                    Wish::Reap => { reap(None); }
+                    Wish::Upgrade => if let Some(end) = self.upgrade().await {
+                        return end;
+                    }
+                },
+                stream = accept(self.upgrades.as_ref()) => {
+                    if let Some(end) = self.give(Link::new(stream), None).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts a successor; `None` if it did not take over.
+    async fn upgrade(&mut self) -> Option<End> {
+        tracing::info!("Handing over to {}", self.recipe.program().display());
+        let started =
+            Link::pair().and_then(|(ours, theirs)| Ok((ours, self.recipe.start(theirs)?)));
+        match started {
+            Ok((link, successor)) => self.give(link, Some(successor)).await,
+            Err(error) => {
+                tracing::error!(%error, "no new process could be started; this one goes on");
+                None
+            }
+        }
+    }
+
+    async fn give(&mut self, link: Link, successor: Option<Successor>) -> Option<End> {
+        let given = tokio::select! {
+            given = give(link, &self.sockets, &self.registry) => given,
+            signal = self.signals.stop() => {
+                successor.inspect(|successor| successor.kill());
+                return Some(End::Stop(signal));
+            }
+        };
+        match given {
+            Ok(given) => Some(End::TakenOver { given, successor }),
+            Err(error) => {
+                successor.inspect(|successor| successor.kill());
+                tracing::error!(error = %chain(&error), "nobody took over; this process goes on");
+                None
+            }
+        }
+    }
+
+    /// Ends because somebody wants it (D-01 to D-06).
+    async fn stop(mut self, signal: &'static str) -> Exit {
+        tracing::warn!("{signal}: draining");
+        self.draining.cancel();
+        let drain = &self.settings.drain;
+        let (delay, timeout) = (drain.delay, drain.timeout);
+        let mut hurry = false;
+        if !delay.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = self.signals.stop() => hurry = true,
+            }
+        }
+        // The handles to hand over would keep the sockets listening.
+        self.sockets.clear();
+        let cutter = self.serving.cutter();
+        if hurry {
+            cutter.cancel();
+        }
+        let signals = &mut self.signals;
+        let limit = async {
+            tokio::select! {
+                () = tokio::time::sleep(timeout) => {}
+                _ = signals.stop() => {}
+            }
+            cutter.cancel();
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        let cut = tokio::select! {
+            cut = self.serving.drain() => cut,
+            never = limit => match never {},
+        };
+        if let Some(path) = &self.settings.upgrade.socket {
+            // Gone already means that nobody can be misled by it.
+            let _ = std::fs::remove_file(path);
+        }
+        match cut {
+            0 if self.settings.drain.compat_exit => Exit::Cut,
+            0 => Exit::Drained,
+            cut => {
+                tracing::warn!("{cut} connections were cut");
+                Exit::Cut
+            }
+        }
+    }
+
+    /// Ends because another process serves: open connections go on here. As
+    /// init, stays as long as that process, for it is our child.
+    async fn leave(mut self, mut given: Given, successor: Option<Successor>) -> Exit {
+        tracing::info!("Process {} serves now; open connections go on here", given.pid);
+        self.draining.cancel();
+        self.serving.leave_sockets();
+        self.upgrades = None;
+        // As above: the sockets are the other process's now.
+        self.sockets.clear();
+        let stays = successor.filter(|_| self.settings.upgrade.stay_as_init);
+        let timeout = self.settings.drain.timeout;
+        let cutter = self.serving.cutter();
+        let mut deadline = Deadline::after(self.settings.drain.upgrade_timeout);
+        let Self { registry, mut serving, mut signals, followers, .. } = self;
+        followers.close();
+        let mut drain = std::pin::pin!(async {
+            let cut = serving.drain().await;
+            // What our own predecessor reports goes through us.
+            followers.wait().await;
+            cut
+        });
+        let mut report = std::pin::pin!(given.report(&registry));
+        let (mut is_drained, mut is_followed) = (None, true);
+        // Signals that came during the hand-over were not looked at.
+        if let Some(code) = reap(stays) {
+            return Exit::Code(code);
+        }
+        loop {
+            if let (Some(cut), None) = (is_drained, stays) {
+                tracing::info!("All connections have ended");
+                return if cut == 0 { Exit::Drained } else { Exit::Cut };
+            }
+            tokio::select! {
+                cut = &mut drain, if is_drained.is_none() => is_drained = Some(cut),
+                () = &mut report, if is_followed => {
+                    // Whoever took over has ended; nobody should outlive it long.
+                    is_followed = false;
+                    deadline.at_most(timeout);
+                }
+                () = deadline.passed() => cutter.cancel(),
+                wish = signals.next() => match (wish, stays) {
+                    (Wish::Reap, _) => if let Some(code) = reap(stays) {
+                        return Exit::Code(code);
+                    }
+                    (Wish::Stop(_), Some(successor)) => {
+                        successor.signal(Signal::TERM);
+                        deadline.at_most(timeout);
+                    }
+                    (Wish::Reload, Some(successor)) => successor.signal(Signal::HUP),
+                    (Wish::Upgrade, Some(successor)) => successor.signal(Signal::USR2),
+                    (Wish::Stop(_), None) => deadline.at_most(timeout),
+                    (Wish::Reload | Wish::Upgrade, None) => {
+                        tracing::warn!("this process only ends what it began; ask the new one");
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// When waiting ends, if ever.
+struct Deadline(Option<tokio::time::Instant>);
+
+impl Deadline {
+    fn after(time: Option<Duration>) -> Self {
+        Self(time.map(|time| tokio::time::Instant::now() + time))
+    }
+
+    /// Makes it no later than so long from now.
+    fn at_most(&mut self, time: Duration) {
+        let at = tokio::time::Instant::now() + time;
+        self.0 = Some(self.0.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Ready once, when it has passed.
+    async fn passed(&mut self) {
+        match self.0 {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        self.0 = None;
+    }
+}
+
+/// The next process that wants to take over. Only our own user's may.
+async fn accept(upgrades: Option<&UnixListener>) -> UnixStream {
+    let Some(upgrades) = upgrades else { return std::future::pending().await };
+    loop {
+        match upgrades.accept().await {
+            Ok((stream, _)) => match stream.peer_cred() {
+                Ok(peer) if [0, geteuid().as_raw()].contains(&peer.uid()) => return stream,
+                _ => tracing::warn!("a process of another user asked to take over"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection at --upgrade-socket");
+                tokio::time::sleep(WATCH_EVERY).await;
+            }
+        }
+    }
+}
+
+/// A socket for our own user. The one of a predecessor is replaced.
+fn listen_for_upgrades(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+fn reload(keys: Option<&TlsKeys>) {
+    if let Some(keys) = keys {
+        log_reload(keys.reload());
+    }
+}
+
+fn log_reload(reloaded: Result<(), crate::TlsError>) {
+    match reloaded {
+        Ok(()) => tracing::info!("Certificate and key were read again"),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the certificate was not replaced");
+        }
+    }
+}
+
+/// The lines that others wait for (G-02).
+fn announce(settings: &Settings, sockets: &Sockets) {
+    let shown = |host: &Host, listeners: &[Listener]| {
+        let addr = listeners.first().map(Listener::local_addr);
+        let port = addr.map_or(0, |addr| addr.port());
+        match (host, addr) {
+            (Host::Named(_), Some(addr)) => addr.to_string(),
+            _ => format!("*:{port}"),
+        }
+    };
+    let public = shown(&settings.public.host, &sockets.public);
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let target = settings.default_target.as_ref().map(ToString::to_string);
+    let target = target.as_deref().unwrap_or("(no default)");
+    tracing::info!("Proxying {scheme}://{public} to {target}");
+    let api = shown(&settings.api.host, &sockets.api);
+    tracing::info!("Proxy API at http://{api}/api/routes");
+    if settings.token.is_none() {
+        tracing::warn!("REST API is not authenticated.");
+    }
+    if let Some(redirect) = &settings.redirect {
+        let from = shown(&redirect.from.host, &sockets.redirect);
+        tracing::info!("Added HTTP to HTTPS redirection from {from} to {}", redirect.to);
+    }
+}

@@ -1,0 +1,252 @@
+//! What the command line and the environment ask for, understood and checked.
+//! Nothing is touched yet but a token file.
+
+use std::{fs, path::PathBuf, str::FromStr, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    args::{OurArgs, RunArgs},
+    environment::Environment,
+};
+use crate::{
+    ErrorPages, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken, error::chain,
+};
+
+/// How to run.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) public: Endpoint,
+    pub(super) api: Endpoint,
+    pub(super) redirect: Option<Redirect>,
+    pub(super) tls: Option<TlsFiles>,
+    pub(super) proxy: ProxyConfig,
+    pub(super) keep_alive_timeout: Duration,
+    pub(super) busy_idle_timeout: Option<Duration>,
+    pub(super) default_target: Option<Target>,
+    pub(super) pages: ErrorPages,
+    pub(super) token: Option<AdminToken>,
+    pub(super) pid_file: Option<PathBuf>,
+    pub(super) drain: Drain,
+    pub(super) upgrade: Upgrade,
+    /// To be logged once the log is there.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) host: Host,
+    pub(super) port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// All interfaces, IPv6 and IPv4.
+    Any,
+    /// An address, or a name of one or more.
+    Named(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Redirect {
+    pub(super) from: Endpoint,
+    /// The port that clients are sent to.
+    pub(super) to: u16,
+}
+
+#[derive(Debug)]
+pub(super) struct TlsFiles {
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+/// How to end.
+#[derive(Debug)]
+pub(super) struct Drain {
+    pub(super) delay: Duration,
+    pub(super) timeout: Duration,
+    /// After a hand-over; `None` for as long as it takes.
+    pub(super) upgrade_timeout: Option<Duration>,
+    pub(super) compat_exit: bool,
+}
+
+/// Who takes over from whom.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    pub(super) from: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) binary: Option<PathBuf>,
+    pub(super) stay_as_init: bool,
+}
+
+/// A flag or variable with a value that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub(super) struct BadSetting {
+    name: &'static str,
+    problem: String,
+}
+
+impl Settings {
+    pub(super) fn new(args: RunArgs, environment: Environment) -> Result<Self, BadSetting> {
+        if let Some(name) = environment.unbuilt.first() {
+            return Err(bad(name, "encrypted keys are not supported; store the key without"));
+        }
+        if args.storage_backend != "memory" {
+            let problem = format!("there is no backend {:?}, only memory", args.storage_backend);
+            return Err(bad("--storage-backend", problem));
+        }
+        let mut warnings = Vec::new();
+        if args.ip.as_deref() == Some("*") {
+            warnings.push("--ip: * means all interfaces, as if it were left out".to_owned());
+        }
+        if args.ssl_dhparam.is_some() || args.ssl_allow_rc4 {
+            warnings.push("--ssl-dhparam and --ssl-allow-rc4 have no effect".to_owned());
+        }
+        let host = args.ip.as_deref().map_or(Host::Any, Host::new);
+        let api_port = match args.api_port {
+            Some(port) => port,
+            None => args.port.checked_add(1).ok_or_else(|| {
+                bad("--api-port", "there is no port above --port; choose one".to_owned())
+            })?,
+        };
+        Ok(Self {
+            redirect: args.redirect_port.map(|port| Redirect {
+                from: Endpoint { host: host.clone(), port },
+                to: args.redirect_to.unwrap_or(args.port),
+            }),
+            public: Endpoint { host, port: args.port },
+            api: Endpoint { host: Host::new(&args.api_ip), port: api_port },
+            proxy: proxy_config(&args)?,
+            tls: args.ssl_cert.zip(args.ssl_key).map(|(cert, key)| TlsFiles { cert, key }),
+            keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
+            busy_idle_timeout: args.timeout.map(Duration::from_millis),
+            default_target: parsed("--default-target", args.default_target.as_deref())?,
+            pages: match (parsed("--error-target", args.error_target.as_deref())?, args.error_path)
+            {
+                (Some(target), _) => ErrorPages::from_target(target),
+                (None, Some(dir)) => ErrorPages::from_directory(dir),
+                (None, None) => ErrorPages::built_in(),
+            },
+            token: token(&environment)?,
+            pid_file: args.pid_file,
+            drain: Drain {
+                delay: Duration::from_secs(args.ours.drain_delay),
+                timeout: Duration::from_secs(args.ours.drain_timeout),
+                upgrade_timeout: args.ours.upgrade_drain_timeout.map(Duration::from_secs),
+                compat_exit: args.ours.compat_exit,
+            },
+            upgrade: Upgrade {
+                from: args.ours.upgrade_from,
+                socket: args.ours.upgrade_socket,
+                binary: args.ours.upgrade_binary,
+                stay_as_init: args.ours.stay_as_init || std::process::id() == 1,
+            },
+            warnings,
+        })
+    }
+}
+
+impl Host {
+    fn new(text: &str) -> Self {
+        match text.trim_start_matches('[').trim_end_matches(']') {
+            "" | "*" => Self::Any,
+            host => Self::Named(host.to_owned()),
+        }
+    }
+}
+
+/// The levels configurable-http-proxy knows, in any case of letters.
+pub(super) fn log_level(text: &str) -> Result<LevelFilter, BadSetting> {
+    match text.to_ascii_lowercase().as_str() {
+        "debug" => Ok(LevelFilter::DEBUG),
+        "info" => Ok(LevelFilter::INFO),
+        "warn" => Ok(LevelFilter::WARN),
+        "error" => Ok(LevelFilter::ERROR),
+        _ => Err(bad("--log-level", format!("{text:?} is none of debug, info, warn, error"))),
+    }
+}
+
+fn proxy_config(args: &RunArgs) -> Result<ProxyConfig, BadSetting> {
+    let OurArgs { guard_origin, reserved_cookie, trusted_proxies, .. } = &args.ours;
+    let mut config = ProxyConfig::default();
+    config.response_header_timeout = args.proxy_timeout.map(Duration::from_millis);
+    config.response_idle_timeout = config.response_header_timeout;
+    config.trusted_proxies = trusted(trusted_proxies)?;
+    config.reserved_cookies.clone_from(reserved_cookie);
+    config.guard_origin = *guard_origin;
+    config.x_forward = !args.no_x_forward;
+    config.prepend_path = !args.no_prepend_path;
+    config.include_prefix = !args.no_include_prefix;
+    config.change_origin = args.change_origin;
+    config.host_routing = args.host_routing;
+    for field in &args.custom_header {
+        config.custom_headers.push(custom_header(field)?);
+    }
+    Ok(config)
+}
+
+/// `Name: value`, split at the first colon.
+fn custom_header(field: &str) -> Result<(HeaderName, HeaderValue), BadSetting> {
+    let bad = |problem: String| bad("--custom-header", problem);
+    let (name, value) = field
+        .split_once(':')
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| bad(format!("a colon was expected behind the name in {field:?}")))?;
+    let name = name.parse().map_err(|_| bad(format!("{name:?} is no name of a field")))?;
+    let value = value.parse().map_err(|_| bad(format!("the value of {name} cannot be sent")))?;
+    Ok((name, value))
+}
+
+fn trusted(text: &str) -> Result<TrustForwarded, BadSetting> {
+    match text {
+        "all" => Ok(TrustForwarded::Everyone),
+        "none" => Ok(TrustForwarded::Nobody),
+        list => list
+            .split(',')
+            .map(|network| Network::from_str(network.trim()))
+            .collect::<Result<_, _>>()
+            .map(TrustForwarded::Networks)
+            .map_err(|error| bad("--trusted-proxies", format!("{error}; or say all or none"))),
+    }
+}
+
+fn parsed(flag: &'static str, text: Option<&str>) -> Result<Option<Target>, BadSetting> {
+    let parse = |text: &str| {
+        text.parse().map_err(|error| {
+            bad(flag, format!("{text:?}: {}", chain(&error as &crate::InvalidTarget)))
+        })
+    };
+    text.map(parse).transpose()
+}
+
+fn token(environment: &Environment) -> Result<Option<AdminToken>, BadSetting> {
+    const FILE: &str = "CONFIGPROXY_AUTH_TOKEN_FILE";
+    let secret = match (&environment.auth_token, &environment.auth_token_file) {
+        (Some(_), Some(_)) => {
+            return Err(bad(FILE, "CONFIGPROXY_AUTH_TOKEN is set as well; keep one of them"));
+        }
+        (Some(secret), None) => secret.clone(),
+        (None, Some(path)) => {
+            let shown = path.display();
+            let text = fs::read_to_string(path)
+                .map_err(|error| bad(FILE, format!("{shown}: cannot be read: {error}")))?;
+            match text.trim() {
+                "" => return Err(bad(FILE, format!("{shown}: is empty; put the token there"))),
+                secret => secret.to_owned(),
+            }
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(AdminToken::new(&secret))
+}
+
+fn bad(name: &'static str, problem: impl Into<String>) -> BadSetting {
+    BadSetting { name, problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests;

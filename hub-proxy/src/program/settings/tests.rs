@@ -1,0 +1,113 @@
+use clap::Parser;
+
+use super::*;
+use crate::program::args::CommandLine;
+
+fn settings(args: &[&str], environment: Environment) -> Result<Settings, String> {
+    let args = CommandLine::try_parse_from([&["hub-proxy"], args].concat()).unwrap();
+    Settings::new(args.run, environment).map_err(|error| error.to_string())
+}
+
+fn with(args: &[&str]) -> Settings {
+    settings(args, Environment::default()).unwrap()
+}
+
+fn refused(args: &[&str]) -> String {
+    settings(args, Environment::default()).unwrap_err()
+}
+
+#[test]
+fn section_1_defaults_are_those_of_configurable_http_proxy() {
+    let settings = with(&[]);
+    assert_eq!(settings.public, Endpoint { host: Host::Any, port: 8000 });
+    assert_eq!(settings.api, Endpoint { host: Host::Named("localhost".to_owned()), port: 8001 });
+    assert_eq!(settings.proxy.trusted_proxies, TrustForwarded::Everyone);
+    assert!(settings.proxy.x_forward && settings.proxy.prepend_path);
+    assert!(settings.proxy.include_prefix && !settings.proxy.change_origin);
+    assert!(settings.tls.is_none() && settings.redirect.is_none() && settings.token.is_none());
+}
+
+#[test]
+fn section_1_ways_to_say_all_interfaces() {
+    for (args, warnings) in [(vec!["--ip", ""], 0), (vec!["--ip=*"], 1), (vec![], 0)] {
+        let settings = with(&args);
+        assert_eq!((settings.public.host, settings.warnings.len()), (Host::Any, warnings));
+    }
+    assert_eq!(with(&["--ip", "[::1]"]).public.host, Host::Named("::1".to_owned()));
+    assert_eq!(with(&["--port", "9000"]).api.port, 9001);
+    assert!(refused(&["--port", "65535"]).starts_with("--api-port: "));
+}
+
+#[test]
+fn p_016_redirects_name_the_public_port_or_another() {
+    let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--port", "8443", "--redirect-port", "8080"];
+    let redirect = with(&tls).redirect.unwrap();
+    assert_eq!((redirect.from.port, redirect.to), (8080, 8443));
+    let redirect = with(&[&tls[..], &["--redirect-to", "443"]].concat()).redirect.unwrap();
+    assert_eq!(redirect.to, 443);
+}
+
+#[test]
+fn p_017_p_018_custom_headers_are_split_at_the_first_colon() {
+    let settings = with(&["--custom-header", " x-a :  one:two ", "--custom-header=X-B: 2"]);
+    let headers: Vec<_> = settings
+        .proxy
+        .custom_headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
+    assert_eq!(headers, [("x-a", "one:two"), ("x-b", "2")]);
+    for field in ["no colon", ": value"] {
+        assert!(refused(&["--custom-header", field]).contains("colon was expected"), "{field}");
+    }
+    assert!(refused(&["--custom-header", "a b: c"]).contains("no name of a field"));
+}
+
+#[test]
+fn a11_trusted_proxies_are_networks_or_a_word() {
+    let trust = |text| with(&["--trusted-proxies", text]).proxy.trusted_proxies;
+    assert_eq!(trust("none"), TrustForwarded::Nobody);
+    assert!(matches!(trust("10.0.0.0/8, ::1"), TrustForwarded::Networks(list) if list.len() == 2));
+    let said = refused(&["--trusted-proxies", "10.0.0.0/99"]);
+    assert!(said.starts_with("--trusted-proxies: `10.0.0.0/99` is not a network"), "{said}");
+}
+
+#[test]
+fn p_041_an_unknown_storage_backend_is_named() {
+    assert!(refused(&["--storage-backend", "redis"]).contains("\"redis\""));
+}
+
+#[test]
+fn bad_targets_name_their_flag() {
+    assert!(refused(&["--default-target", "nonsense"]).starts_with("--default-target: "));
+    assert!(refused(&["--error-target", "ftp://h"]).starts_with("--error-target: "));
+    assert!(log_level("LOUD").unwrap_err().to_string().starts_with("--log-level: "));
+    assert_eq!(log_level("Debug").unwrap(), LevelFilter::DEBUG);
+}
+
+#[test]
+fn section_1_the_token_comes_from_one_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    let environment = |token: Option<&str>, file: bool| Environment {
+        auth_token: token.map(str::to_owned),
+        auth_token_file: file.then(|| path.clone()),
+        ..Environment::default()
+    };
+    assert!(settings(&[], environment(Some("s"), false)).unwrap().token.is_some());
+    let both = settings(&[], environment(Some("s"), true)).unwrap_err();
+    assert!(both.contains("CONFIGPROXY_AUTH_TOKEN is set as well"), "{both}");
+    let missing = settings(&[], environment(None, true)).unwrap_err();
+    assert!(missing.contains("cannot be read"), "{missing}");
+    std::fs::write(&path, "\n").unwrap();
+    assert!(settings(&[], environment(None, true)).unwrap_err().contains("is empty"));
+    std::fs::write(&path, "s3cret\n").unwrap();
+    assert!(settings(&[], environment(None, true)).unwrap().token.is_some());
+}
+
+#[test]
+fn a_variable_that_asks_for_more_than_we_do_is_refused() {
+    let name = "CONFIGPROXY_SSL_KEY_PASSPHRASE";
+    let environment = Environment { unbuilt: vec![name], ..Environment::default() };
+    assert!(settings(&[], environment).unwrap_err().starts_with(name));
+}
