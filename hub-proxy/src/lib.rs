@@ -48,6 +48,6 @@ pub use service::Proxy;
 pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
 #[cfg(feature = "tls")]
-pub use tls::{TlsError, TlsKeys};
+pub use tls::{TlsError, TlsKeys, TlsWarning};
 pub use trust::{InvalidNetwork, Network, TrustForwarded};
 pub use tunnels::Tunnels;

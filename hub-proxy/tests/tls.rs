@@ -5,15 +5,10 @@
 #[path = "support/running.rs"]
 mod support;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use hub_proxy::{ListenConfig, Listener, ProxyConfig, RedirectToHttps, TlsError, TlsKeys};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName};
 use support::*;
@@ -27,16 +22,11 @@ struct Pair {
     der: CertificateDer<'static>,
 }
 
-fn pair(change: impl FnOnce(&mut CertificateParams)) -> Pair {
-    let mut params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
-    change(&mut params);
+fn fresh() -> Pair {
+    let params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
     let cert = params.self_signed(&key).unwrap();
     Pair { cert: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
-}
-
-fn fresh() -> Pair {
-    pair(|_| {})
 }
 
 /// A directory with `cert.pem` and `key.pem`.
@@ -90,78 +80,6 @@ async fn serving(keys: TlsKeys) -> Running {
     let mut listen = listen();
     listen.tls = Some(keys);
     Running::listening(nowhere().await, ProxyConfig::default(), listen, Duration::ZERO).await
-}
-
-fn problem(files: &Files) -> String {
-    let error = files.load().unwrap_err();
-    error.to_string().replace(&format!("{}/", files.0.path().display()), "")
-}
-
-#[test]
-fn s_01_each_problem_names_its_file() {
-    let (good, other) = (fresh(), fresh());
-    let mut late = pair(|params| params.not_before = date_time_ymd(2200, 1, 1));
-    late.cert.push_str(&good.cert);
-    let old = pair(|params| {
-        params.not_before = date_time_ymd(2001, 1, 1);
-        params.not_after = date_time_ymd(2002, 1, 1);
-    });
-    let encrypted = good.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
-    let broken_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    let broken_cert = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for (cert, key, expected) in [
-        ("hello", &*good.key, "cert.pem: not PEM"),
-        ("", &good.key, "cert.pem: not PEM"),
-        (&good.key, &good.key, "cert.pem: contains no certificate"),
-        (broken_cert, &good.key, "cert.pem: the certificate cannot be used"),
-        (&good.cert, "hello", "key.pem: not PEM"),
-        (&good.cert, &good.cert, "key.pem: contains no private key"),
-        (&good.cert, broken_key, "key.pem: the private key cannot be used"),
-        (
-            &good.cert,
-            &encrypted,
-            "key.pem: the private key is encrypted; store it without a passphrase",
-        ),
-        (
-            &good.cert,
-            &other.key,
-            "key.pem: the private key does not belong to the first certificate in cert.pem; use \
-             the key it was requested with, and put the server's own certificate first",
-        ),
-        (
-            &old.cert,
-            &old.key,
-            "cert.pem: the certificate expired on 2002-01-01T00:00:00Z; renew it and replace the \
-             file",
-        ),
-        (
-            &late.cert,
-            &late.key,
-            "cert.pem: the certificate is not valid before 2200-01-01T00:00:00Z",
-        ),
-    ] {
-        assert_eq!(problem(&Files::with(cert, key)), expected);
-    }
-}
-
-#[test]
-fn s_01_missing_and_unreadable_files_are_told_apart() {
-    let files = Files::with(&fresh().cert, &fresh().key);
-    fs::remove_file(files.key()).unwrap();
-    assert_eq!(problem(&files), "key.pem: no such file; correct the path or put the file there");
-    fs::create_dir(files.key()).unwrap();
-    assert_eq!(problem(&files), "key.pem: cannot be read");
-    assert!(matches!(
-        TlsKeys::load(Path::new("/nonexistent/cert.pem"), files.key()),
-        Err(TlsError::Missing { .. })
-    ));
-}
-
-#[test]
-fn the_last_day_of_a_certificate_can_be_asked() {
-    let pair = pair(|params| params.not_after = date_time_ymd(2200, 5, 6));
-    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
-    assert_eq!(keys.not_after().to_string(), "2200-05-06T00:00:00Z");
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! A certificate chain with the key that belongs to it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls_pki_types::CertificateDer;
+
+use super::{
+    TlsError, TlsWarning,
+    check::{Checked, check},
+    pem::{self, Text},
+    provider,
+};
+use crate::clock;
+
+/// What handshakes use, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) key: Arc<CertifiedKey>,
+    pub(crate) not_after: Timestamp,
+    pub(crate) warnings: Vec<TlsWarning>,
+}
+
+/// Where a pair comes from, and the hosts it has to be for.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) hosts: Vec<String>,
+}
+
+impl Files {
+    pub(super) fn read(&self) -> Result<Pair, TlsError> {
+        let (cert, key) = (pem::read(&self.cert)?, pem::read(&self.key)?);
+        let (cert, key) =
+            (Text { path: &self.cert, bytes: &cert }, Text { path: &self.key, bytes: &key });
+        let mut pair = Pair::parse(cert, key, &self.hosts, clock::now())?;
+        pair.warnings.extend(pem::check_mode(&self.key));
+        Ok(pair)
+    }
+}
+
+impl Pair {
+    /// A pair that browsers would accept for all of `hosts` at `now`.
+    pub(super) fn parse(
+        cert: Text<'_>,
+        key: Text<'_>,
+        hosts: &[String],
+        now: Timestamp,
+    ) -> Result<Self, TlsError> {
+        let chain = pem::chain(cert)?;
+        let key_der = pem::key(key)?;
+        // A key that is too short is refused here, too, but without the reason:
+        // so its certificate is looked at first.
+        let signing = provider().key_provider.load_private_key(key_der);
+        if let Ok(signing) = &signing {
+            check_belongs(cert, key, &chain, signing)?;
+        }
+        let Checked { not_after, warnings } = check(cert.path, &chain, hosts, now)?;
+        let signing = signing
+            .map_err(|error| TlsError::BadKey { path: key.path.into(), source: error.into() })?;
+        let key = Arc::new(CertifiedKey::new(chain, signing));
+        Ok(Self { key, not_after, warnings })
+    }
+}
+
+/// Finds a key of another certificate before anything is said about a
+/// certificate that is not the server's.
+fn check_belongs(
+    cert: Text<'_>,
+    key: Text<'_>,
+    chain: &[CertificateDer<'static>],
+    signing: &Arc<dyn SigningKey>,
+) -> Result<(), TlsError> {
+    let matches = |cert: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![cert.clone()], Arc::clone(signing)).keys_match()
+    };
+    let Some(own) = chain.first() else { return Ok(()) };
+    match matches(own) {
+        Ok(()) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(match chain.iter().position(|other| matches(other).is_ok()) {
+                Some(index) => {
+                    TlsError::LeafNotFirst { path: cert.path.into(), position: index + 1 }
+                }
+                None => TlsError::KeyMismatch { cert: cert.path.into(), key: key.path.into() },
+            })
+        }
+        Err(error) => {
+            Err(TlsError::BadCertificate { path: cert.path.into(), source: error.into() })
+        }
+    }
+}
