@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod certificates;
 mod clock;
 pub mod config;
 mod hub;
@@ -16,6 +17,7 @@ mod tasks;
 mod web;
 
 pub use self::{
+    certificates::check_certificate,
     clock::{Clock, SystemClock},
     startup::{Assembled, Leaves, Reloader, Running, StartupError, assemble_with, start},
 };

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::attempts::Attempts,
-    activity,
+    activity, certificates,
     clock::{Clock, SystemClock},
     config::{ApiListen, Config, ConfigError},
     hub::Hub,
@@ -146,10 +146,7 @@ pub struct Reloader {
 pub async fn start(config: Config) -> Result<Running, StartupError> {
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
-    let tls = match &config.http.tls {
-        Some(files) => Some(TlsKeys::load(&files.certificate, &files.key)?),
-        None => None,
-    };
+    let tls = certificates::open(&config)?;
     let authenticators = authenticators(&config)?;
     warn_about_admission(&config, &authenticators);
 
@@ -173,6 +170,9 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
     let assembled = assemble(&config, leaves, keys, render, api_url.clone()).await?;
+    if let Some(tls) = &tls {
+        certificates::keep_fresh(&assembled.tasks, tls);
+    }
     tracing::info!(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
         "the hub listens"

@@ -74,7 +74,7 @@ fn a_broken_configuration_is_exit_code_2() {
 
 #[test]
 #[ignore = "needs the built programs: cargo xtask test"]
-fn a_bad_certificate_is_told_with_its_file() {
+fn tls_2_a_bad_certificate_is_told_with_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let one = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -90,6 +90,15 @@ fn a_bad_certificate_is_told_with_its_file() {
         &["other.key", "does not belong"],
     );
     assert_told(&refused(dir.path(), &tls("garbage.crt", "other.key")), 2, &["garbage.crt"]);
+    fs::write(dir.path().join("one.key"), one.signing_key.serialize_pem()).unwrap();
+    let elsewhere = config(
+        "public_url = \"https://hub.example.org\"\n[http.tls]\ncertificate = \"one.crt\"\nkey = \"one.key\"\n",
+    );
+    assert_told(
+        &refused(dir.path(), &elsewhere),
+        2,
+        &["one.crt", "not for hub.example.org but for localhost", "openssl x509"],
+    );
 }
 
 #[test]
