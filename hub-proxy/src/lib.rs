@@ -21,7 +21,11 @@ mod peer;
 mod prefix;
 #[cfg(feature = "cli")]
 pub mod program;
+#[cfg(feature = "self-signed")]
+mod private_file;
 mod redirect;
+#[cfg(feature = "self-signed")]
+mod self_signed;
 mod service;
 mod table;
 mod target;
@@ -44,6 +48,8 @@ pub use path::BadPath;
 pub use peer::Peer;
 pub use prefix::{InvalidPrefix, RoutePrefix};
 pub use redirect::RedirectToHttps;
+#[cfg(feature = "self-signed")]
+pub use self_signed::{Overwrite, SelfSigned, SelfSignedError};
 pub use service::Proxy;
 pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
