@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(feature = "acme")]
+mod acme;
 mod body;
 mod clock;
 mod config;
@@ -36,6 +38,11 @@ mod tunnel;
 mod tunnels;
 pub mod upgrade;
 
+#[cfg(feature = "acme")]
+pub use acme::{
+    Acme, AcmeCause, AcmeChallenge, AcmeConfig, AcmeDirectory, AcmeError, AcmeExternalAccount,
+    AcmeProblem, AcmeState, AcmeStatus, HttpChallenges, InvalidAcmeChallenge, InvalidAcmeDirectory,
+};
 pub use body::{FallbackBody, ProxyBody};
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};

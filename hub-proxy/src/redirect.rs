@@ -9,6 +9,9 @@ use std::{
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower::Service;
 
+#[cfg(feature = "acme")]
+use crate::HttpChallenges;
+
 /// Sends every request to the same path over HTTPS.
 ///
 /// 308, so that a form posted to the wrong scheme stays a form, or 301 if that
@@ -19,12 +22,19 @@ use tower::Service;
 pub struct RedirectToHttps {
     port: u16,
     status: StatusCode,
+    #[cfg(feature = "acme")]
+    challenges: Option<HttpChallenges>,
 }
 
 impl RedirectToHttps {
     /// Redirects to `port`, which is left out of the URL when it is 443.
     pub fn new(port: u16) -> Self {
-        Self { port, status: StatusCode::PERMANENT_REDIRECT }
+        Self {
+            port,
+            status: StatusCode::PERMANENT_REDIRECT,
+            #[cfg(feature = "acme")]
+            challenges: None,
+        }
     }
 
     /// Answers 301, which clients of before 2015 know too.
@@ -33,7 +43,19 @@ impl RedirectToHttps {
         Self { status: StatusCode::MOVED_PERMANENTLY, ..self }
     }
 
+    /// Answers an authority that looks for `challenges` below
+    /// `/.well-known/acme-challenge/`, and redirects everything else (TLS-5).
+    #[cfg(feature = "acme")]
+    #[must_use]
+    pub fn answering(self, challenges: HttpChallenges) -> Self {
+        Self { challenges: Some(challenges), ..self }
+    }
+
     fn answer<B>(&self, request: &Request<B>) -> Response<String> {
+        #[cfg(feature = "acme")]
+        if let Some(proof) = self.proof(request) {
+            return proof;
+        }
         let mut response = Response::new(String::new());
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -52,6 +74,25 @@ impl RedirectToHttps {
             }
         }
         response
+    }
+
+    #[cfg(feature = "acme")]
+    fn proof<B>(&self, request: &Request<B>) -> Option<Response<String>> {
+        use crate::acme::challenges::HttpAnswer;
+
+        let (status, body) = match self.challenges.as_ref()?.answer(request.uri().path()) {
+            HttpAnswer::NotAsked => return None,
+            HttpAnswer::Unknown => {
+                (StatusCode::NOT_FOUND, "No order with this token is under way here.\n".to_owned())
+            }
+            HttpAnswer::Proof(text) => (StatusCode::OK, text),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        Some(response)
     }
 
     fn location<B>(&self, request: &Request<B>) -> Option<HeaderValue> {

@@ -1,10 +1,6 @@
 //! Certificates: loading, checking, replacing while serving.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -15,19 +11,22 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::clock;
+#[cfg(feature = "acme")]
+use crate::acme::challenges::{TlsChallenges, is_asked};
 
 mod check;
 mod error;
-mod pair;
+pub(crate) mod pair;
 mod pem;
+#[cfg(feature = "acme")]
+mod renewed;
 mod watch;
 
 pub use self::error::{TlsError, TlsWarning};
-use self::{
-    pair::{Files, Pair},
-    pem::Text,
-};
+use self::pair::{Files, Pair};
+
+/// The protocol of everybody but authorities that look for a proof.
+const HTTP_1: &[u8] = b"http/1.1";
 
 mod watch;
 
@@ -45,9 +44,14 @@ struct Inner {
     config: Arc<ServerConfig>,
 }
 
-/// The pair that the next handshake uses.
+/// What the next handshake uses.
 #[derive(Debug)]
-struct Current(ArcSwap<Pair>);
+struct Current {
+    pair: ArcSwap<Pair>,
+    /// Proofs for an authority that asks.
+    #[cfg(feature = "acme")]
+    challenges: Option<TlsChallenges>,
+}
 
 impl TlsKeys {
     /// Reads a certificate chain, the server's own first, and its private key
@@ -85,9 +89,7 @@ impl TlsKeys {
     ///
     /// As [`load`](Self::load), but for those about files.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let cert = Text { path: Path::new("certificate"), bytes: cert };
-        let key = Text { path: Path::new("key"), bytes: key };
-        Self::new(None, Pair::parse(cert, key, &[], clock::now())?)
+        Self::new(None, Pair::of_texts(cert, key, &[])?)
     }
 
     /// Reads the files again; handshakes from now on use what they hold.
@@ -98,19 +100,30 @@ impl TlsKeys {
     /// As [`load_for`](Self::load_for); the old pair stays in use then.
     pub fn reload(&self) -> Result<(), TlsError> {
         if let Some(files) = &self.0.files {
-            self.0.current.0.store(Arc::new(files.read()?));
+            self.0.current.pair.store(Arc::new(files.read()?));
         }
         Ok(())
     }
 
     /// When the certificate in use expires.
     pub fn not_after(&self) -> Timestamp {
-        self.0.current.0.load().not_after
+        self.0.current.pair.load().not_after
+    }
+
+    /// When the certificate in use began to be valid.
+    pub fn not_before(&self) -> Timestamp {
+        self.0.current.pair.load().not_before
+    }
+
+    /// Whether the certificate in use is for all of `hosts`, DNS names or IP
+    /// addresses.
+    pub fn is_for(&self, hosts: &[String]) -> bool {
+        self.0.current.pair.load().is_for(hosts)
     }
 
     /// What is not quite right with the pair in use.
     pub fn warnings(&self) -> Vec<TlsWarning> {
-        self.0.current.0.load().warnings.clone()
+        self.0.current.pair.load().warnings.clone()
     }
 
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
@@ -118,14 +131,27 @@ impl TlsKeys {
     }
 
     fn new(files: Option<Files>, pair: Pair) -> Result<Self, TlsError> {
-        let current = Arc::new(Current(ArcSwap::from_pointee(pair)));
+        let current = Current {
+            pair: ArcSwap::from_pointee(pair),
+            #[cfg(feature = "acme")]
+            challenges: None,
+        };
+        Self::serving(files, current, &[HTTP_1])
+    }
+
+    fn serving(
+        files: Option<Files>,
+        current: Current,
+        protocols: &[&[u8]],
+    ) -> Result<Self, TlsError> {
+        let current = Arc::new(current);
         let resolver: Arc<dyn ResolvesServerCert> = current.clone();
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.into()))?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self(Arc::new(Inner { files, current, config: Arc::new(config) })))
     }
 }
@@ -140,11 +166,21 @@ impl fmt::Debug for TlsKeys {
 }
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.load().key))
+    #[cfg_attr(
+        not(feature = "acme"),
+        expect(unused_variables, reason = "only proofs depend on it")
+    )]
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        #[cfg(feature = "acme")]
+        if let Some(challenges) = &self.challenges
+            && is_asked(&hello)
+        {
+            return challenges.answer(&hello);
+        }
+        Some(Arc::clone(&self.pair.load().key))
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }

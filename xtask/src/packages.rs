@@ -27,11 +27,12 @@ pub(crate) const DOCKER: [Need; 2] = [need("dockerd", "docker.io"), need("iptabl
 pub(crate) const BASE_IMAGE: [Need; 1] = [need("debootstrap", "debootstrap")];
 
 /// What the tests use besides Docker.
-pub(crate) const TESTS: [Need; 4] = [
+pub(crate) const TESTS: [Need; 5] = [
     need("chromium", "chromium"),
     need("chromedriver", "chromium-driver"),
     need("initdb", "postgresql"),
     need("busybox", "busybox-static"),
+    need("pebble", "pebble"),
 ];
 
 /// Makes sure that all of `needs` are installed.

@@ -144,7 +144,14 @@ async fn handshake(context: &Context, stream: TcpStream) -> Option<Transport> {
             return Ok(None);
         }
         let acceptor = tokio_rustls::TlsAcceptor::from(keys.server_config());
-        let stream = acceptor.accept(stream).await?;
+        #[cfg_attr(not(feature = "acme"), expect(unused_mut, reason = "only proofs end here"))]
+        let mut stream = acceptor.accept(stream).await?;
+        // The handshake was all that the authority wanted (RFC 8737 section 3).
+        #[cfg(feature = "acme")]
+        if stream.get_ref().1.alpn_protocol() == Some(crate::acme::challenges::ACME_TLS) {
+            stream.shutdown().await?;
+            return Ok(None);
+        }
         Ok::<_, std::io::Error>(Some(Transport::Tls(Box::new(stream))))
     };
     tokio::select! {

@@ -18,6 +18,7 @@ const MIN_RSA_BITS: usize = 2048;
 /// What a chain says about its time, and what is not quite right with it.
 #[derive(Debug)]
 pub(super) struct Checked {
+    pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) warnings: Vec<TlsWarning>,
 }
@@ -63,7 +64,7 @@ pub(super) fn check(
             return Err(TlsError::NotForHost { path: path.into(), host: host.clone(), named });
         }
     }
-    Ok(Checked { not_after, warnings: warnings(path, &parsed) })
+    Ok(Checked { not_before, not_after, warnings: warnings(path, &parsed) })
 }
 
 fn warnings(path: &Path, chain: &[X509Certificate<'_>]) -> Vec<TlsWarning> {
@@ -104,6 +105,12 @@ fn named_hosts(cert: &X509Certificate<'_>) -> Vec<String> {
         _ => None,
     };
     names.iter().filter_map(host).collect()
+}
+
+/// Whether the first certificate of a chain is for all of `hosts`.
+pub(super) fn covers(chain: &[CertificateDer<'_>], hosts: &[String]) -> bool {
+    let own = chain.first().and_then(|own| ParsedCertificate::try_from(own).ok());
+    own.is_some_and(|own| hosts.iter().all(|host| is_for(&own, host)))
 }
 
 fn is_for(cert: &ParsedCertificate<'_>, host: &str) -> bool {

@@ -1,6 +1,9 @@
 //! A certificate chain with the key that belongs to it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -8,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::{
     TlsError, TlsWarning,
-    check::{Checked, check},
+    check::{Checked, check, covers},
     pem::{self, Text},
     provider,
 };
@@ -18,6 +21,7 @@ use crate::clock;
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) key: Arc<CertifiedKey>,
+    pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     pub(crate) warnings: Vec<TlsWarning>,
 }
@@ -42,6 +46,18 @@ impl Files {
 }
 
 impl Pair {
+    /// From memory.
+    pub(crate) fn of_texts(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
+        let cert = Text { path: Path::new("certificate"), bytes: cert };
+        let key = Text { path: Path::new("key"), bytes: key };
+        Self::parse(cert, key, hosts, clock::now())
+    }
+
+    /// Whether it is for all of `hosts`.
+    pub(super) fn is_for(&self, hosts: &[String]) -> bool {
+        covers(&self.key.cert, hosts)
+    }
+
     /// A pair that browsers would accept for all of `hosts` at `now`.
     pub(super) fn parse(
         cert: Text<'_>,
@@ -57,11 +73,11 @@ impl Pair {
         if let Ok(signing) = &signing {
             check_belongs(cert, key, &chain, signing)?;
         }
-        let Checked { not_after, warnings } = check(cert.path, &chain, hosts, now)?;
+        let Checked { not_before, not_after, warnings } = check(cert.path, &chain, hosts, now)?;
         let signing = signing
             .map_err(|error| TlsError::BadKey { path: key.path.into(), source: error.into() })?;
         let key = Arc::new(CertifiedKey::new(chain, signing));
-        Ok(Self { key, not_after, warnings })
+        Ok(Self { key, not_before, not_after, warnings })
     }
 }
 

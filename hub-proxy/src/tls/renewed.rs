@@ -1,0 +1,31 @@
+//! Certificates that change without files of the operator's.
+
+use std::{path::Path, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    Current, HTTP_1, TlsError, TlsKeys,
+    pair::{Files, Pair},
+};
+use crate::acme::challenges::{ACME_TLS, TlsChallenges};
+
+impl TlsKeys {
+    /// With `pair` for everybody but an authority that looks for proofs.
+    pub(crate) fn answering(pair: Pair, challenges: TlsChallenges) -> Result<Self, TlsError> {
+        let current = Current { pair: ArcSwap::from_pointee(pair), challenges: Some(challenges) };
+        Self::serving(None, current, &[HTTP_1, ACME_TLS])
+    }
+
+    /// Handshakes from now on use `pair`.
+    pub(crate) fn replace(&self, pair: Pair) {
+        self.0.current.pair.store(Arc::new(pair));
+    }
+}
+
+impl Pair {
+    /// From a file with both, for whatever hosts.
+    pub(crate) fn read(path: &Path) -> Result<Self, TlsError> {
+        Files { cert: path.into(), key: path.into(), hosts: Vec::new() }.read()
+    }
+}
