@@ -20,6 +20,7 @@ pub(crate) mod pair;
 mod pem;
 #[cfg(feature = "acme")]
 mod renewed;
+mod upkeep;
 mod watch;
 
 pub use self::error::{TlsError, TlsWarning};

@@ -6,10 +6,12 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use hub_proxy::{TlsError, TlsKeys};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use tokio_util::sync::CancellationToken;
 
 struct Pair {
     cert: String,
@@ -347,4 +349,54 @@ fn the_last_day_of_a_certificate_can_be_asked() {
     let pair = pair(|params| params.not_after = date_time_ymd(2200, 5, 6));
     let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
     assert_eq!(keys.not_after().to_string(), "2200-05-06T00:00:00Z");
+}
+
+#[tokio::test]
+async fn tls_3_replaced_files_are_in_use_soon_and_bad_ones_are_told() {
+    // Both in one file, and renamed into place: never seen half written.
+    let files = Files::with("", "");
+    let put = |text: &str| {
+        fs::write(files.key(), text).unwrap();
+        fs::rename(files.key(), files.cert()).unwrap();
+    };
+    let put_until = |year: i32| {
+        let next = pair(|params| params.not_after = date_time_ymd(year, 1, 1));
+        put(&format!("{}{}", next.key, next.cert));
+    };
+    put_until(2200);
+    let keys = TlsKeys::load(files.cert(), files.cert()).unwrap();
+    let (told, mut outcomes) = tokio::sync::mpsc::unbounded_channel::<Result<(), TlsError>>();
+    let replaced = async {
+        // The first look may come after the first change, and sees no other.
+        let mut year = 2201;
+        let first = loop {
+            put_until(year);
+            match tokio::time::timeout(Duration::from_secs(1), outcomes.recv()).await {
+                Ok(outcome) => break outcome.unwrap(),
+                Err(_) => year += 1,
+            }
+        };
+        assert!(first.is_ok(), "{first:?}");
+        let newest = format!("{year}-01-01T00:00:00Z");
+        assert_eq!(keys.not_after().to_string(), newest);
+
+        put("half");
+        let second = outcomes.recv().await.unwrap();
+        assert!(matches!(second, Err(TlsError::NotPem { .. })), "{second:?}");
+        assert_eq!(keys.not_after().to_string(), newest);
+    };
+    let interval = Duration::from_millis(20);
+    tokio::select! {
+        () = keys.watch(interval, |outcome| told.send(outcome).unwrap()) => unreachable!(),
+        done = tokio::time::timeout(Duration::from_secs(60), replaced) => done.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn watching_ends_when_told() {
+    let good = fresh();
+    let files = Files::with(&good.cert, &good.key);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    files.load_for(&[]).unwrap().keep_watching(stop).await;
 }

@@ -1,0 +1,107 @@
+//! A pair in the hands of a running server: taking up replaced files, and a word
+//! before it expires.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{TlsError, TlsKeys};
+use crate::{clock, error::chain};
+
+/// How often the files are looked at. A change is taken up at the second look,
+/// so within a minute.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
+
+/// How often the log hears about a certificate that expires soon.
+const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Days before its end that a certificate is worth a warning.
+const WARN_DAYS: i64 = 14;
+
+impl TlsKeys {
+    /// Reloads when the files change (TLS-3), and warns in the log, daily, in
+    /// the last 14 days of a certificate. Returns once `stop` is cancelled.
+    ///
+    /// A change is taken up within a minute. A pair that cannot be used is
+    /// logged, and the old one stays.
+    pub async fn keep_watching(&self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.watch(LOOK_EVERY, |reloaded| self.tell(reloaded)) => {}
+            () = self.keep_reminding() => {}
+        }
+    }
+
+    fn tell(&self, reloaded: Result<(), TlsError>) {
+        match reloaded {
+            Ok(()) => {
+                tracing::info!(not_after = %self.not_after(), "the changed certificate is in use");
+                for warning in self.warnings() {
+                    tracing::warn!("{warning}");
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the changed certificate cannot be used; the old one stays");
+            }
+        }
+    }
+
+    async fn keep_reminding(&self) {
+        let mut ticks = interval(REMIND_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let not_after = self.not_after();
+            match Remaining::of(not_after, clock::now()) {
+                Remaining::Plenty => {}
+                Remaining::Days(days) => {
+                    tracing::warn!(%not_after, days, "the certificate expires soon; renew it and replace the files");
+                }
+                Remaining::Nothing => {
+                    tracing::error!(%not_after, "the certificate has expired and browsers refuse it; renew it and replace the files");
+                }
+            }
+        }
+    }
+}
+
+/// How long a certificate still is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remaining {
+    Plenty,
+    /// Full days, at most 14.
+    Days(i64),
+    Nothing,
+}
+
+impl Remaining {
+    fn of(not_after: Timestamp, now: Timestamp) -> Self {
+        let days = not_after.duration_since(now).as_hours() / 24;
+        match () {
+            () if now > not_after => Self::Nothing,
+            () if days <= WARN_DAYS => Self::Days(days),
+            () => Self::Plenty,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_14_days_are_worth_a_warning() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        for (not_after, expected) in [
+            ("2026-03-20T12:00:00Z", Remaining::Plenty),
+            ("2026-03-15T12:00:00Z", Remaining::Days(14)),
+            ("2026-03-02T11:59:00Z", Remaining::Days(0)),
+            ("2026-03-01T12:00:00Z", Remaining::Days(0)),
+            ("2026-03-01T11:59:59Z", Remaining::Nothing),
+        ] {
+            assert_eq!(Remaining::of(not_after.parse().unwrap(), now), expected, "{not_after}");
+        }
+    }
+}
