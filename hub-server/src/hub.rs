@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hub_auth::{AccessPolicy, Authenticator, Owner, ScopeSet, role};
 use hub_names::UserName;
+use hub_proxy::TrustForwarded;
 use hub_store::{Store, User};
 use url::Url;
 
@@ -38,6 +39,8 @@ pub(crate) struct Hub {
     pub public_url: Option<Url>,
     /// Whether browsers speak https to us.
     pub https: bool,
+    /// Whose `X-Forwarded-*` fields are believed.
+    pub trusted_proxies: TrustForwarded,
     /// Who has failed to sign in too often.
     pub(crate) attempts: Attempts,
     /// Time limits of servers.

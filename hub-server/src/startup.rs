@@ -181,9 +181,7 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
     // A notebook shares our origin; it may not speak for it (security C4, C5).
     proxy.reserved_cookies = web::own_cookies();
     proxy.guard_origin = true;
-    if !config.http.trusted_proxies.is_empty() {
-        proxy.trusted_proxies = TrustForwarded::Networks(config.http.trusted_proxies.clone());
-    }
+    proxy.trusted_proxies = assembled.hub.trusted_proxies.clone();
     let grace = config.http.shutdown_grace;
     // Behind a port mapping it is not the one that we listen on.
     let https_port = match &config.http.public_url {
@@ -247,6 +245,10 @@ async fn assemble(
         paths,
         public_url: config.http.public_url.clone(),
         https: config.http.is_https(),
+        trusted_proxies: match config.http.trusted_proxies.as_slice() {
+            [] => TrustForwarded::Nobody,
+            networks => TrustForwarded::Networks(networks.to_vec()),
+        },
         attempts: Attempts::default(),
         limits: config.servers.clone(),
     });

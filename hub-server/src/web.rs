@@ -3,6 +3,7 @@
 mod api;
 pub(crate) mod assets;
 pub(crate) mod error;
+mod forwarded;
 mod health;
 pub(crate) mod layers;
 mod next;
@@ -34,7 +35,8 @@ pub(crate) fn public(hub: Arc<Hub>) -> Router {
         .merge(oauth::routes(&hub))
         .merge(api::routes(&hub))
         .fallback(outside::not_routed);
-    around(router, hub)
+    let settle = middleware::from_fn_with_state(Arc::clone(&hub), forwarded::settle);
+    around(router, hub).layer(settle)
 }
 
 /// What single-user servers may call: the REST API without a browser's pages.
