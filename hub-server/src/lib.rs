@@ -20,6 +20,7 @@ pub use self::{
     certificates::check_certificate,
     clock::{Clock, SystemClock},
     startup::{Assembled, Leaves, Reloader, Running, StartupError, assemble_with, start},
+    web::reserved_cookies,
 };
 
 /// The JupyterHub release whose protocol the hub speaks. Single-user servers

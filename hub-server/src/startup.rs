@@ -179,7 +179,7 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
     );
     let mut proxy = ProxyConfig::default();
     // A notebook shares our origin; it may not speak for it (security C4, C5).
-    proxy.reserved_cookies = web::own_cookies();
+    proxy.reserved_cookies = web::reserved_cookies();
     proxy.guard_origin = true;
     proxy.trusted_proxies = assembled.hub.trusted_proxies.clone();
     let grace = config.http.shutdown_grace;

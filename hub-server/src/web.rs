@@ -4,6 +4,7 @@ mod api;
 pub(crate) mod assets;
 pub(crate) mod error;
 mod forwarded;
+mod gateway;
 mod health;
 pub(crate) mod layers;
 mod next;
@@ -17,7 +18,7 @@ mod visitor;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use http::HeaderName;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -34,6 +35,7 @@ pub(crate) fn public(hub: Arc<Hub>) -> Router {
         .merge(pages::routes(&hub))
         .merge(oauth::routes(&hub))
         .merge(api::routes(&hub))
+        .route(&hub.paths.in_hub("error/{status}"), get(gateway::page))
         .fallback(outside::not_routed);
     let settle = middleware::from_fn_with_state(Arc::clone(&hub), forwarded::settle);
     around(router, hub).layer(settle)
@@ -58,8 +60,9 @@ pub(crate) fn private(hub: Arc<Hub>) -> Router {
     ))
 }
 
-/// The cookies that only the hub may set; a `*` stands for any ending.
-pub(crate) fn own_cookies() -> Vec<String> {
+/// The cookies that only the hub may set, for the proxy to guard; a `*` at the end
+/// stands for any ending.
+pub fn reserved_cookies() -> Vec<String> {
     vec![
         session::LOGIN_COOKIE.to_owned(),
         session::SESSION_ID_COOKIE.to_owned(),
@@ -80,7 +83,7 @@ fn around(router: Router<Arc<Hub>>, hub: Arc<Hub>) -> Router {
 }
 
 fn assets_routes(hub: &Hub) -> Router<Arc<Hub>> {
-    use axum::{extract::Path, http::Uri, routing::get};
+    use axum::{extract::Path, http::Uri};
     use http::{HeaderMap, header};
 
     let serve = |Path(path): Path<String>, uri: Uri, headers: HeaderMap| async move {

@@ -130,6 +130,8 @@ pub(crate) struct PageError {
     pub(crate) retry_after: Option<u64>,
     /// Where to go instead of showing a page: the sign-in.
     pub(crate) redirect: Option<String>,
+    /// Whether the answer may set cookies; not if a proxy asked for the page.
+    pub(crate) cookies: bool,
 }
 
 /// A button on an error page.
@@ -148,6 +150,7 @@ impl PageError {
             actions: Vec::new(),
             retry_after: None,
             redirect: None,
+            cookies: true,
         }
     }
 
@@ -162,6 +165,12 @@ impl PageError {
 
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.hints.push(text.into());
+        self
+    }
+
+    /// Leaves the visitor's cookies alone.
+    pub(crate) fn without_cookies(mut self) -> Self {
+        self.cookies = false;
         self
     }
 

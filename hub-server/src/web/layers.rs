@@ -110,6 +110,9 @@ pub(crate) async fn error_pages(
         // The database is down; the page must do without knowing the visitor.
         Err(_) => (error.status, error.message).into_response(),
     };
+    if !error.cookies {
+        rendered.headers_mut().remove(header::SET_COOKIE);
+    }
     if let Some(value) = retry_after {
         rendered.headers_mut().insert(header::RETRY_AFTER, value);
     }

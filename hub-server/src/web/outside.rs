@@ -6,17 +6,20 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use hub_proxy::GatewayFailure;
 
-use super::error::{ApiError, PageError, redirect, redirect_with};
+use super::{
+    error::{ApiError, PageError, redirect, redirect_with},
+    gateway,
+};
 use crate::hub::Hub;
 
 /// hub-contract 1.3: a GET outside the hub prefix is sent into it, which is where
 /// the page of a stopped server is; anything else is refused.
 pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     if let Some(failure) = request.extensions().get::<GatewayFailure>() {
-        return unreachable(&hub, failure, &request);
+        return gateway::failure(&hub, failure.status, Some(&failure.path), request.headers());
     }
     let uri = request.uri();
     let path = uri.path();
@@ -47,26 +50,4 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
         return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{path}/{query}"));
     }
     redirect(&format!("{hub_prefix}{}{query}", rest.trim_start_matches('/')))
-}
-
-/// The proxy could not reach a server that has a route: it is dying, or too busy
-/// to take a connection. The poll finds out; meanwhile the page says so.
-fn unreachable(hub: &Hub, failure: &GatewayFailure, request: &Request) -> Response {
-    let wants_json = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("application/json"));
-    let message = match failure.status {
-        StatusCode::BAD_REQUEST => "The address has characters that do not belong there.",
-        _ => "Your server is not answering. It may be stopping, or busy.",
-    };
-    if wants_json {
-        return ApiError::new(failure.status, message).into_response();
-    }
-    PageError::new(failure.status, message)
-        .hint("Wait a moment and reload the page. If it stays like this, stop and start the server from your home page.")
-        .action("Try again", failure.path.clone())
-        .action("Home", hub.paths.home())
-        .into_response()
 }

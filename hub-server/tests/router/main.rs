@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod gateway;
 mod oauth;
 mod pages;
 mod resume;
