@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "admin")]
-pub mod admin;
 #[cfg(feature = "acme")]
 mod acme;
+#[cfg(feature = "admin")]
+pub mod admin;
 mod body;
 mod clock;
 mod config;
@@ -21,10 +21,10 @@ mod listener;
 mod path;
 mod peer;
 mod prefix;
-#[cfg(feature = "cli")]
-pub mod program;
 #[cfg(feature = "self-signed")]
 mod private_file;
+#[cfg(feature = "cli")]
+pub mod program;
 mod redirect;
 #[cfg(feature = "self-signed")]
 mod self_signed;

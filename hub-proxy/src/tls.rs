@@ -29,8 +29,6 @@ use self::pair::{Files, Pair};
 /// The protocol of everybody but authorities that look for a proof.
 const HTTP_1: &[u8] = b"http/1.1";
 
-mod watch;
-
 /// A certificate chain with its key, as a listener uses it. Clones share one
 /// pair, so [`reload`](Self::reload) reaches every listener.
 ///

@@ -58,7 +58,7 @@ mod tests {
 
     fn parsed(text: &str) -> Config {
         let text = format!("[spawner.docker]\nimage = \"lab\"\n{text}");
-        parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false).unwrap()
+        parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false).unwrap().config
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod error;
 mod http;
 pub mod key;
 mod lines;
+mod listen;
 mod load;
 mod log;
 mod origin;
@@ -38,6 +39,7 @@ pub use self::{
     env_file::EnvFile,
     error::ConfigError,
     http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles},
+    listen::ListenAddr,
     load::{Loaded, parse},
     log::{LogConfig, LogFormat},
     origin::Origin,

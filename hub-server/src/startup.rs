@@ -2,22 +2,25 @@
 //!
 //! The only file that names concrete authenticators and spawners.
 
+mod listeners;
+
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
 use hub_proxy::{
-    ListenConfig, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError,
-    TlsKeys, TrustForwarded,
+    ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError, TlsKeys,
+    TrustForwarded,
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
 use hub_store::{NewToken, Store, StoreError, TokenOwner};
 use tokio_util::sync::CancellationToken;
 
+use self::listeners::{api_address, api_url, bind};
 use crate::{
     access::attempts::Attempts,
     activity, certificates,
     clock::{Clock, SystemClock},
-    config::{ApiListen, Config, ConfigError},
+    config::{Config, ConfigError},
     hub::Hub,
     keys::Keys,
     servers::{Links, Servers},
@@ -55,6 +58,19 @@ pub enum StartupError {
         #[source]
         source: ListenError,
     },
+    /// The name of an address.
+    #[error(
+        "{key}: the name {name:?} cannot be looked up; in a container it has to be an alias of the container on one of its networks"
+    )]
+    Resolve {
+        /// The key of the address.
+        key: &'static str,
+        /// The name.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The certificate or its key.
     #[error("http.tls")]
     Tls(#[from] TlsError),
@@ -88,7 +104,7 @@ impl StartupError {
             | Self::Auth(_) => 2,
             Self::Store(_) => 3,
             Self::Spawner(_) => 4,
-            Self::Listen { .. } => 5,
+            Self::Listen { .. } | Self::Resolve { .. } => 5,
             Self::Password(_) | Self::Runtime(_) => 1,
         }
     }
@@ -152,21 +168,17 @@ pub async fn start(config: Config) -> Result<Running, StartupError> {
 
     // The port first: a second hub by mistake ends here, before it touches
     // anything that the first one uses.
-    let public = bind("http.listen", config.http.listen, tls.clone()).await?;
+    let public = bind("http.listen", &config.http.listen, tls.clone()).await?;
     let redirect = match config.http.redirect_listen {
-        Some(address) => Some(bind("http.redirect_listen", address, None).await?),
+        Some(address) => Some(bind("http.redirect_listen", &address.into(), None).await?),
         None => None,
     };
     let store = Store::open(&config.store).await?;
     let spawner: Arc<dyn Spawner> = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
-    let private = bind("hub_api.listen", api_address(&config, &*spawner).await?, None).await?;
+    let private =
+        bind("hub_api.listen", &api_address(&config.hub_api, &*spawner).await?, None).await?;
     let paths = Paths::new(&config.http.base_url);
-    let api_url = match &config.hub_api.url {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => {
-            format!("http://{}{}", reachable(private.local_addr(), &*spawner).await?, paths.api())
-        }
-    };
+    let api_url = api_url(&config.hub_api, private.local_addr(), &paths, &*spawner).await?;
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
     let assembled = assemble(&config, leaves, keys, render, api_url.clone()).await?;
@@ -349,36 +361,6 @@ impl Reloader {
     }
 }
 
-async fn bind(
-    key: &'static str,
-    addr: SocketAddr,
-    tls: Option<TlsKeys>,
-) -> Result<Listener, StartupError> {
-    let mut config = ListenConfig::new(addr);
-    config.tls = tls;
-    Listener::bind(&config).await.map_err(|source| StartupError::Listen { key, source })
-}
-
-/// The address under which servers reach a listener that is bound to all.
-async fn reachable(bound: SocketAddr, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
-    if !bound.ip().is_unspecified() {
-        return Ok(bound);
-    }
-    let host = spawner.host_address().await?.ok_or(StartupError::NoApiAddress)?;
-    Ok(SocketAddr::new(host, bound.port()))
-}
-
-/// Where the private listener goes: the address that servers see us under.
-async fn api_address(config: &Config, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
-    match config.hub_api.listen {
-        ApiListen::At(address) => Ok(address),
-        ApiListen::Auto { port } => {
-            let host = spawner.host_address().await?.ok_or(StartupError::NoApiAddress)?;
-            Ok(SocketAddr::new(host, port))
-        }
-    }
-}
-
 fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
     if let Some(github) = &config.auth.github {
@@ -404,7 +386,7 @@ fn warn_about_admission(config: &Config, authenticators: &[Arc<dyn Authenticator
             "nobody is allowed to sign in; name people in auth.userlist, auth.allowed_users or auth.admin_users, or set auth.allow_all"
         );
     }
-    let public = !config.http.listen.ip().is_loopback();
+    let public = !config.http.listen.is_loopback();
     if public && !config.http.is_https() {
         tracing::warn!(
             "http.listen is reachable from other machines without https; set [http.tls] or http.public_url"

@@ -389,7 +389,7 @@ mod tests {
 
     fn http(base_url: &str, public_url: Option<&str>) -> HttpConfig {
         HttpConfig {
-            listen: ([127, 0, 0, 1], 8000).into(),
+            listen: super::super::ListenAddr::Ip(([127, 0, 0, 1], 8000).into()),
             redirect_listen: None,
             public_url: public_url.map(|url| url.parse().unwrap()),
             base_url: base_url.to_owned(),

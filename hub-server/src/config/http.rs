@@ -1,7 +1,7 @@
 //! `[http]` and `[hub_api]`: addresses, TLS and the public URL.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    ConfigError,
+    ConfigError, ListenAddr,
     key::{Key, Kind, Section},
 };
 use crate::web::paths::Paths;
@@ -104,7 +104,7 @@ pub(super) const API_SECTION: Section = Section {
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Address of the public listener.
-    pub listen: SocketAddr,
+    pub listen: ListenAddr,
     /// Address of a plain listener that sends browsers to https.
     pub redirect_listen: Option<SocketAddr>,
     /// How people write the hub's address, without a path; `None` when the
@@ -147,7 +147,7 @@ pub struct HubApiConfig {
 }
 
 /// Where to bind the private listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiListen {
     /// The address under which servers reach this host, as the spawner says.
     Auto {
@@ -156,7 +156,7 @@ pub enum ApiListen {
         port: u16,
     },
     /// This address.
-    At(SocketAddr),
+    At(ListenAddr),
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -215,7 +215,7 @@ impl RawHttp {
             ));
         }
         Ok(HttpConfig {
-            listen: address("http.listen", listen)?,
+            listen: ListenAddr::parse("http.listen", listen)?,
             redirect_listen,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
             base_url: base_url(self.base_url.as_deref().unwrap_or("/"))?,
@@ -245,7 +245,7 @@ impl RawHubApi {
                         ConfigError::value(KEY, format!("{port:?} is not a port number"))
                     })?,
                 },
-                None => ApiListen::At(address(KEY, text)?),
+                None => ApiListen::At(ListenAddr::parse(KEY, text)?),
             },
         };
         let url = match self.url {
@@ -266,18 +266,15 @@ impl RawHubApi {
     }
 }
 
+/// An address of this machine, where a name would not say more.
 fn address(key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
+    match ListenAddr::parse(key, text)? {
+        ListenAddr::Ip(address) => Ok(address),
+        ListenAddr::Name { .. } => Err(ConfigError::value(
+            key,
+            format!("{text:?} is not an address; write IP:PORT, for example 0.0.0.0:80"),
+        )),
     }
-    // `:443` and `443` are how people write "this port on all addresses".
-    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
-        return Ok(SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port));
-    }
-    Err(ConfigError::value(
-        key,
-        format!("{text:?} is not an address; write IP:PORT, for example 0.0.0.0:443"),
-    ))
 }
 
 pub(super) fn http_url(key: &str, text: &str) -> Result<Url, ConfigError> {
@@ -345,8 +342,13 @@ mod tests {
         };
         assert_eq!(check("auto"), Some(ApiListen::Auto { port: 8081 }));
         assert_eq!(check("auto:0"), Some(ApiListen::Auto { port: 0 }));
-        assert_eq!(check("10.0.0.1:9"), Some(ApiListen::At(([10, 0, 0, 1], 9).into())));
+        assert_eq!(
+            check("10.0.0.1:9"),
+            Some(ApiListen::At(ListenAddr::Ip(([10, 0, 0, 1], 9).into())))
+        );
         assert_eq!(check("auto:x"), None);
         assert_eq!(check("somewhere"), None);
+        let named = ListenAddr::Name { host: "jupyterhub".to_owned(), port: 8081 };
+        assert_eq!(check("jupyterhub:8081"), Some(ApiListen::At(named)));
     }
 }
