@@ -5,6 +5,7 @@ mod activity;
 mod certificates;
 mod clock;
 pub mod config;
+mod healthcheck;
 mod hub;
 mod keys;
 pub mod logging;
@@ -19,6 +20,7 @@ mod web;
 pub use self::{
     certificates::check_certificate,
     clock::{Clock, SystemClock},
+    healthcheck::{Unhealthy, health_url, healthcheck},
     startup::{Assembled, Leaves, Reloader, Running, StartupError, assemble_with, start},
     web::reserved_cookies,
 };

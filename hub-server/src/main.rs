@@ -15,6 +15,7 @@ use hub_server::{
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// A multi-user notebook hub: sign-in, single-user servers in Docker, TLS proxy.
 #[derive(Debug, Parser)]
@@ -62,20 +63,44 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
+    /// Ask the running hub whether it serves; ends with 0 if so, else with 1.
+    Healthcheck {
+        /// Where to ask, instead of what the configuration says.
+        #[arg(long, value_name = "URL")]
+        url: Option<Url>,
+    },
+}
+
+/// Why a command did not do what it is for.
+struct Failure {
+    error: Box<dyn std::error::Error>,
+    exit_code: u8,
+}
+
+impl From<StartupError> for Failure {
+    fn from(error: StartupError) -> Self {
+        Self { exit_code: error.exit_code(), error: error.into() }
+    }
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = match args.command.as_ref().unwrap_or(&Command::Serve) {
-        Command::HashPassword => hash_password(),
-        Command::Serve => serve(&args),
-        Command::Prepare { data, owner, socket } => prepare_volume(data, *owner, socket.as_deref()),
+    let result = match &args.command {
+        Some(Command::HashPassword) => hash_password().map_err(Failure::from),
+        // 1 is what Docker takes for unhealthy; it reserves the others.
+        Some(Command::Healthcheck { url }) => {
+            healthcheck(&args, url.clone()).map_err(|error| Failure { error, exit_code: 1 })
+        }
+        Some(Command::Prepare { data, owner, socket }) => {
+            prepare_volume(data, *owner, socket.as_deref()).map_err(Failure::from)
+        }
+        Some(Command::Serve) | None => serve(&args).map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("hub-server: {}", chain(&error));
-            ExitCode::from(error.exit_code())
+        Err(failure) => {
+            eprintln!("hub-server: {}", chain(&*failure.error));
+            ExitCode::from(failure.exit_code)
         }
     }
 }
@@ -124,6 +149,15 @@ fn serve(args: &Args) -> Result<(), StartupError> {
             }
         }
     })
+}
+
+fn healthcheck(args: &Args, url: Option<Url>) -> Result<(), Box<dyn std::error::Error>> {
+    let url = match url {
+        Some(url) => url,
+        None => hub_server::health_url(&sources(args).load()?.config)?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(hub_server::healthcheck(url))?)
 }
 
 fn hash_password() -> Result<(), StartupError> {
