@@ -3,18 +3,17 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hub_names::ServerKey;
-use hub_proxy::RouteTable;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{hub::Hub, tasks::Tasks};
+use crate::{hub::Hub, routes::Routes, tasks::Tasks};
 
 /// How often; an idle culler counts in minutes.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Records the activity of proxied requests until the hub stops. What the proxy
 /// stamped is read here on our own schedule: the proxy knows no users.
-pub(crate) fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: RouteTable) {
+pub(crate) fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: Routes) {
     let hub = Arc::clone(hub);
     tasks.spawn(|stop| async move {
         let mut ticks = interval(EVERY);
@@ -33,11 +32,9 @@ pub(crate) fn keep_recording(tasks: &Tasks, hub: &Arc<Hub>, routes: RouteTable) 
 }
 
 /// Writes what is new since the last time.
-async fn record(hub: &Hub, routes: &RouteTable, written: &mut HashMap<ServerKey, Timestamp>) {
+async fn record(hub: &Hub, routes: &Routes, written: &mut HashMap<ServerKey, Timestamp>) {
     let mut seen = HashMap::new();
-    for key in hub.servers.active() {
-        let Ok(prefix) = hub.paths.server(&key).parse() else { continue };
-        let Some(at) = routes.last_used(&prefix) else { continue };
+    for (key, at) in routes.last_used(&hub.servers.active()).await {
         if written.get(&key) != Some(&at) {
             let result = async {
                 hub.store.servers().touch(&key, at).await?;

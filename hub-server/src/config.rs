@@ -18,6 +18,7 @@ mod log;
 mod origin;
 mod overlay;
 mod pages;
+mod proxy;
 mod read;
 mod secret;
 mod servers;
@@ -43,6 +44,7 @@ pub use self::{
     load::{Loaded, parse},
     log::{LogConfig, LogFormat},
     origin::Origin,
+    proxy::ProxyApiConfig,
     secret::fingerprint,
     servers::ServersConfig,
     services::ServiceConfig,
@@ -57,6 +59,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The private listener that user servers call.
     pub hub_api: HubApiConfig,
+    /// The proxy, if it is a program of its own.
+    pub proxy: Option<ProxyApiConfig>,
     /// The database.
     pub store: StoreConfig,
     /// File with the secret that signs cookies and XSRF tokens.

@@ -10,6 +10,7 @@ mod hub;
 mod keys;
 pub mod logging;
 pub mod prepare;
+mod routes;
 mod servers;
 mod sign_in;
 mod startup;

@@ -37,6 +37,11 @@ struct Args {
     #[arg(long)]
     lenient: bool,
 
+    /// Drive a proxy that is a program of its own over its REST API, for example
+    /// http://127.0.0.1:8001; its token is CONFIGPROXY_AUTH_TOKEN.
+    #[arg(long, value_name = "URL")]
+    proxy_api: Option<String>,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -106,10 +111,11 @@ fn main() -> ExitCode {
 }
 
 fn sources(args: &Args) -> Sources {
+    let proxy = args.proxy_api.iter().map(|url| format!("proxy.api_url={url}"));
     Sources::new(Environment::of_process())
         .config_file(args.config.clone())
         .env_file(args.env_file.clone())
-        .flags(args.set.iter().cloned())
+        .flags(args.set.iter().cloned().chain(proxy))
         .lenient(args.lenient)
 }
 

@@ -18,7 +18,6 @@ use std::{
 };
 
 use hub_names::{ServerKey, UserName};
-use hub_proxy::RouteTable;
 use hub_spawner::{SpawnError, Spawner};
 use hub_store::{Store, StoreError};
 use serde_json::Value;
@@ -34,7 +33,7 @@ use self::{
     readiness::Readiness,
     worker::{Command, Worker},
 };
-use crate::{clock::Clock, config::ServersConfig, tasks::Tasks};
+use crate::{clock::Clock, config::ServersConfig, routes::Routes, tasks::Tasks};
 
 /// All single-user servers. Clones share them.
 #[derive(Clone, Debug)]
@@ -47,7 +46,7 @@ pub(crate) struct Servers {
 struct Shared {
     spawner: Arc<dyn Spawner>,
     store: Store,
-    routes: RouteTable,
+    routes: Routes,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     config: ServersConfig,
@@ -88,11 +87,11 @@ pub(crate) enum ServersError {
 }
 
 impl Servers {
-    /// Servers run by `spawner`, with routes in `routes`.
+    /// Servers run by `spawner`, reached over `routes`.
     pub(crate) fn new(
         spawner: Arc<dyn Spawner>,
         store: Store,
-        routes: RouteTable,
+        routes: Routes,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
         config: ServersConfig,
@@ -127,6 +126,7 @@ impl Servers {
                 since: record.started.unwrap_or_else(|| self.shared.clock.now()),
                 state: hub_spawner::SavedState::from(record.state),
             };
+            self.shared.routes.keep(&record.key);
             let mut handles = self.shared.handles();
             self.shared.employ(&mut handles, record.key, phase);
         }

@@ -23,6 +23,7 @@ use crate::{
     config::{Config, ConfigError},
     hub::Hub,
     keys::Keys,
+    routes::Routes,
     servers::{Links, Servers},
     sweeping,
     tasks::Tasks,
@@ -141,7 +142,7 @@ pub struct Leaves {
 #[derive(Debug)]
 pub struct Assembled {
     hub: Arc<Hub>,
-    routes: RouteTable,
+    table: RouteTable,
     tasks: Tasks,
 }
 
@@ -159,16 +160,19 @@ pub struct Reloader {
 /// # Errors
 ///
 /// As the variants of [`StartupError`] say.
-pub async fn start(config: Config) -> Result<Running, StartupError> {
+pub async fn start(mut config: Config) -> Result<Running, StartupError> {
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
     let tls = certificates::open(&config)?;
     let authenticators = authenticators(&config)?;
-    warn_about_admission(&config, &authenticators);
+    warn_about_configuration(&config, &authenticators);
 
     // The port first: a second hub by mistake ends here, before it touches
     // anything that the first one uses.
     let public = bind("http.listen", &config.http.listen, tls.clone()).await?;
+    if let Some(proxy) = &mut config.proxy {
+        proxy.listens_on(public.local_addr().port());
+    }
     let redirect = match config.http.redirect_listen {
         Some(address) => Some(bind("http.redirect_listen", &address.into(), None).await?),
         None => None,
@@ -230,7 +234,13 @@ async fn assemble(
     let Leaves { store, spawner, authenticators, clock } = leaves;
     let tasks = Tasks::default();
     let paths = Paths::new(&config.http.base_url);
-    let routes = RouteTable::default();
+    // Stays empty when the routes are in a proxy elsewhere: then all that comes to
+    // this process is for the hub.
+    let table = RouteTable::default();
+    let routes = match &config.proxy {
+        None => Routes::embedded(paths.clone(), table.clone()),
+        Some(proxy) => Routes::external(paths.clone(), proxy),
+    };
     let servers = Servers::new(
         Arc::clone(&spawner),
         store.clone(),
@@ -266,10 +276,12 @@ async fn assemble(
     });
     hub.servers.resume().await?;
     hub.servers.keep_watching();
-    activity::keep_recording(&tasks, &hub, routes.clone());
+    // After the servers were taken up: a route that is nobody's is taken away.
+    routes.keep_in_step(&tasks);
+    activity::keep_recording(&tasks, &hub, routes);
     sweeping::keep_sweeping(&tasks, &hub);
     report_orphans(&tasks, &hub, &spawner);
-    Ok(Assembled { hub, routes, tasks })
+    Ok(Assembled { hub, table, tasks })
 }
 
 impl Assembled {
@@ -283,9 +295,9 @@ impl Assembled {
         web::private(Arc::clone(&self.hub))
     }
 
-    /// The routes to running servers.
+    /// The routes to running servers; empty when they are in a proxy elsewhere.
     pub fn routes(&self) -> &RouteTable {
-        &self.routes
+        &self.table
     }
 
     /// Ends background work and closes the store. User servers keep running.
@@ -314,7 +326,7 @@ impl Running {
     /// the class.
     pub async fn serve(self, stop: CancellationToken, now: CancellationToken) {
         let assembled = self.assembled;
-        let proxy = Proxy::new(assembled.routes.clone(), self.proxy, assembled.router());
+        let proxy = Proxy::new(assembled.table.clone(), self.proxy, assembled.router());
         let private = assembled.private_router();
         let grace = self.grace;
         let api_stop = CancellationToken::new();
@@ -377,13 +389,18 @@ fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, Startu
     Ok(all)
 }
 
-fn warn_about_admission(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
+fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
     if authenticators.is_empty() {
         tracing::warn!("no way to sign in is configured; set [auth.github] or [auth.password]");
     }
     if config.auth.policy.admits_nobody() {
         tracing::warn!(
             "nobody is allowed to sign in; name people in auth.userlist, auth.allowed_users or auth.admin_users, or set auth.allow_all"
+        );
+    }
+    if config.proxy.is_some() && config.http.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "http.trusted_proxies is empty, so every browser seems to be at the proxy's address; name the proxy's address or network there"
         );
     }
     let public = !config.http.listen.is_loopback();

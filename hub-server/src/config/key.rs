@@ -8,7 +8,7 @@
 mod kind;
 
 pub use self::kind::Kind;
-use super::{auth, http, log, pages, servers, services, spawner, store};
+use super::{auth, http, log, pages, proxy, servers, services, spawner, store};
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +54,7 @@ pub const SECTIONS: &[Section] = &[
     http::SECTION,
     http::TLS_SECTION,
     http::API_SECTION,
+    proxy::SECTION,
     store::SECTION,
     auth::SECTION,
     auth::GITHUB_SECTION,

@@ -12,6 +12,7 @@ use super::{
     lines,
     overlay::{self, Overlay},
     pages::RawPages,
+    proxy::RawProxy,
     servers::RawServers,
     services::RawService,
     spawner::RawSpawner,
@@ -58,6 +59,7 @@ pub(super) struct Texts<'a> {
 struct Raw {
     http: RawHttp,
     hub_api: RawHubApi,
+    proxy: RawProxy,
     store: RawStore,
     auth: RawAuth,
     servers: RawServers,
@@ -134,6 +136,10 @@ fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {
     };
     let hub_api =
         raw.hub_api.check(http.as_ref().map_or("/", |http| &http.base_url)).map_err(&mut keep).ok();
+    let proxy = match &http {
+        Some(http) => raw.proxy.check(dir, http).map_err(&mut keep).ok(),
+        None => None,
+    };
     let store = raw.store.check(dir).map_err(&mut keep).ok();
     let servers = raw.servers.check().map_err(&mut keep).ok();
     let spawner = raw.spawner.check().map_err(&mut keep).ok();
@@ -151,12 +157,21 @@ fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {
         keep(error);
     }
     ConfigError::none_of(errors)?;
-    match (http, store, auth, hub_api, servers, spawner) {
-        (Some(http), Some(store), Some(auth), Some(hub_api), Some(servers), Some(spawner)) => {
+    match (http, store, auth, hub_api, proxy, servers, spawner) {
+        (
+            Some(http),
+            Some(store),
+            Some(auth),
+            Some(hub_api),
+            Some(proxy),
+            Some(servers),
+            Some(spawner),
+        ) => {
             let (store, cookie_secret) = store;
             Ok(Config {
                 http,
                 hub_api,
+                proxy,
                 store,
                 cookie_secret,
                 auth,

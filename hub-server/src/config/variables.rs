@@ -241,6 +241,19 @@ pub const VARIABLES: &[Variable] = &[
         DEPLOY,
         "Version of the `jupyterhub` package in the notebook image that a deployment derives.",
     ),
+    Variable::sets(
+        "CONFIGPROXY_AUTH_TOKEN",
+        "proxy.auth_token",
+        BOTH,
+        "What hub and proxy know each other by, if the proxy is a program of its own.",
+    )
+    .secret(),
+    Variable::sets(
+        "HUB_PROXY_API",
+        "proxy.api_url",
+        HUB,
+        "Address of the REST API of a proxy that is a program of its own.",
+    ),
     Variable::sets("HUB_LISTEN", "http.listen", HUB, "Address of the public listener."),
     Variable::sets("HUB_DATABASE_URL", "store.url", HUB, "URL of the database.").secret(),
     Variable::sets("HUB_LOG", "log.level", HUB, "Log level or filter."),

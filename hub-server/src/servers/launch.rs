@@ -88,7 +88,7 @@ pub(super) fn spawn(
             push(&view, event);
         }
         match result {
-            Ok((url, state)) => Event::Answering { url, state },
+            Ok((url, state)) => routed(&shared, &key, url, state).await,
             Err(failure) => Event::StartFailed(failure),
         }
     }
@@ -124,9 +124,16 @@ pub(super) fn check(
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
-        Event::Answering { url, state }
+        routed(&shared, &key, url, state).await
     }
     .boxed()
+}
+
+/// Puts the route of a server in place. While the proxy cannot be reached this
+/// takes as long as it takes: nobody could get to the server, which is fine.
+async fn routed(shared: &Shared, key: &ServerKey, url: Url, state: SavedState) -> Event {
+    shared.routes.add(key, &url).await;
+    Event::Routed { url, state }
 }
 
 /// One look at a ready server.

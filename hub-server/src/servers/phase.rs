@@ -1,14 +1,15 @@
 //! Where one server is in its life, as a pure state machine.
 //!
 //! ```text
-//!            StartRequested          Answering
+//!            StartRequested           Routed
 //!  Stopped ────────────────> Starting ───────> Ready
 //!     ^                        │ StartFailed,    │ StopRequested,
 //!     │ StopFinished           │ StopRequested   │ Probed(gone)
 //!     └──────────── Stopping <─┴─────────────────┘
 //!                      ^
 //!  Checking ───────────┘   after a restart of the hub: becomes Ready when the
-//!                          server is found answering, else it is cleaned up
+//!                          server is found answering and routed, else it is
+//!                          cleaned up
 //! ```
 
 use hub_spawner::{Liveness, SavedState};
@@ -62,8 +63,8 @@ pub(crate) enum Event {
     StartRequested,
     /// Somebody wants it down.
     StopRequested,
-    /// It answers HTTP at `url`.
-    Answering {
+    /// It answers HTTP at `url`, and the proxy has its route.
+    Routed {
         /// Where.
         url: Url,
         /// What the spawner needs to find it again.
@@ -84,7 +85,7 @@ pub(crate) enum Effect {
     Nothing,
     /// Begin a start.
     Spawn,
-    /// Put the route in place; the browser may follow.
+    /// Make the route lead elsewhere.
     Route {
         /// The route's target.
         url: Url,
@@ -120,8 +121,8 @@ impl Phase {
             }
             (
                 Self::Starting { since } | Self::Checking { since, .. },
-                Event::Answering { url, state },
-            ) => (Self::Ready { url: url.clone(), state, since }, Effect::Route { url }),
+                Event::Routed { url, state },
+            ) => (Self::Ready { url, state, since }, Effect::Nothing),
             // A failed start may have left something; only its absence ends the
             // story, so that a page which says "failed" finds nothing running.
             (Self::Starting { since }, Event::StartFailed(failure)) => (
@@ -246,7 +247,7 @@ impl Event {
         match self {
             Self::StartRequested => "start requested",
             Self::StopRequested => "stop requested",
-            Self::Answering { .. } => "answering",
+            Self::Routed { .. } => "routed",
             Self::StartFailed(_) => "start failed",
             Self::Probed(_) => "probed",
             Self::StopFinished => "stop finished",
@@ -265,8 +266,8 @@ mod tests {
         "http://172.18.0.2:8888".parse().unwrap()
     }
 
-    fn answering() -> Event {
-        Event::Answering { url: url(), state: SavedState::default() }
+    fn routed() -> Event {
+        Event::Routed { url: url(), state: SavedState::default() }
     }
 
     fn exited() -> Event {
@@ -292,8 +293,8 @@ mod tests {
     fn a_server_starts_and_stops() {
         let (mut phase, effect) = after([Event::StartRequested]);
         assert!(matches!((&phase, effect), (Phase::Starting { .. }, Effect::Spawn)));
-        let effect = phase.on(answering(), Timestamp::UNIX_EPOCH).unwrap();
-        assert!(phase.is_ready() && matches!(effect, Effect::Route { .. }));
+        let effect = phase.on(routed(), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(phase.is_ready() && matches!(effect, Effect::Nothing));
         let effect = phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(phase.pending(), Some("stop"));
         assert!(matches!(effect, Effect::Stop { .. }));
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_running_server_is_not_started_twice() {
-        for events in [vec![Event::StartRequested], vec![Event::StartRequested, answering()]] {
+        for events in [vec![Event::StartRequested], vec![Event::StartRequested, routed()]] {
             let (mut phase, _) = after(events);
             assert!(phase.on(Event::StartRequested, Timestamp::UNIX_EPOCH).is_err());
         }
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn rst_8_a_server_that_is_gone_loses_its_route() {
         for event in [exited(), Event::Probed(Liveness::Missing)] {
-            let (phase, effect) = after([Event::StartRequested, answering(), event]);
+            let (phase, effect) = after([Event::StartRequested, routed(), event]);
             assert!(matches!((phase, effect), (Phase::Stopping { .. }, Effect::Stop { .. })));
         }
     }
@@ -344,7 +345,7 @@ mod tests {
     fn rst_2_a_changed_address_moves_the_route() {
         let moved: Url = "http://172.18.0.9:8888".parse().unwrap();
         let event = Event::Probed(Liveness::Running { url: moved.clone() });
-        let (phase, effect) = after([Event::StartRequested, answering(), event]);
+        let (phase, effect) = after([Event::StartRequested, routed(), event]);
         assert!(matches!(phase, Phase::Ready { url, .. } if url == moved));
         assert!(matches!(effect, Effect::Route { url } if url == moved));
     }
@@ -353,7 +354,7 @@ mod tests {
         prop_oneof![
             Just(Event::StartRequested),
             Just(Event::StopRequested),
-            Just(answering()),
+            Just(routed()),
             Just(Event::StartFailed(Failure::new("no"))),
             Just(Event::Probed(Liveness::Running { url: url() })),
             Just(exited()),
@@ -363,8 +364,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens: a route exists exactly while the server is ready,
-        /// and nothing is spawned that was not stopped before.
+        /// Whatever happens: a server that was routed is ready until its route is
+        /// taken away, and nothing is spawned that was not stopped before.
         #[test]
         fn routes_and_spawns_follow_the_phase(events in prop::collection::vec(any_event(), 0..40)) {
             let mut phase = Phase::Stopped { last: None };
@@ -372,16 +373,18 @@ mod tests {
             let mut alive = false;
             for event in events {
                 let stop_finished = matches!(event, Event::StopFinished);
+                let now_routed = matches!(event, Event::Routed { .. });
                 if let Ok(effect) = phase.on(event, Timestamp::UNIX_EPOCH) {
                     match effect {
                         Effect::Spawn => {
                             prop_assert!(!alive);
                             alive = true;
                         }
-                        Effect::Route { .. } => routed = true,
+                        Effect::Route { .. } => prop_assert!(routed),
                         Effect::Stop { .. } => routed = false,
                         Effect::Nothing => {}
                     }
+                    routed |= now_routed;
                     if stop_finished {
                         alive = false;
                     }

@@ -8,14 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hub_names::ServerKey;
-use hub_proxy::{RoutePrefix, Target};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::{
     ServersError, Shared, launch,
@@ -169,9 +167,9 @@ impl Worker {
                     self.view.clone(),
                 ));
             }
-            Effect::Route { url } => self.add_route(&url),
+            Effect::Route { url } => self.shared.routes.change(&self.key, &url),
             Effect::Stop { state } => {
-                self.remove_route();
+                self.shared.routes.remove(&self.key);
                 let then = match &self.phase {
                     Phase::Stopping { then, .. } => then.clone(),
                     // The state machine asks for a stop in this phase only.
@@ -185,27 +183,6 @@ impl Worker {
             }
         }
         self.next_look = Instant::now() + self.pause();
-    }
-
-    fn add_route(&mut self, url: &Url) {
-        let target = Target::try_from(url.clone());
-        match (self.route_prefix(), target) {
-            (Some(prefix), Ok(target)) => {
-                self.shared.routes.insert(prefix, target);
-            }
-            // Both are made by us from checked names and addresses.
-            (_, _) => tracing::error!(server = %self.key, %url, "no route can be made"),
-        }
-    }
-
-    fn remove_route(&self) {
-        if let Some(prefix) = self.route_prefix() {
-            self.shared.routes.remove(&prefix);
-        }
-    }
-
-    fn route_prefix(&self) -> Option<RoutePrefix> {
-        self.shared.links.paths.server(&self.key).parse().ok()
     }
 
     /// Only a ready server is looked at, and only while nothing else is going on.

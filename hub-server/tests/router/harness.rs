@@ -72,11 +72,23 @@ impl TestHub {
 
     /// A hub over this spawner and store: what a restart is.
     pub(crate) async fn on(spawner: FakeSpawner, store: Store) -> Self {
+        Self::configured("", spawner, store).await
+    }
+
+    /// The same with more lines at the end of its configuration.
+    pub(crate) async fn configured(more: &str, spawner: FakeSpawner, store: Store) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let environment =
             [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
-        let config =
-            config::parse(CONFIG, "hub.toml", Path::new("."), &environment, false).unwrap().config;
+        let config = config::parse(
+            &format!("{CONFIG}{more}"),
+            "hub.toml",
+            Path::new("."),
+            &environment,
+            false,
+        )
+        .unwrap()
+        .config;
         let leaves = Leaves {
             store: store.clone(),
             spawner: Arc::new(spawner.clone()),

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod harness;
+mod proxy_api;
 
+mod external_proxy;
 mod gateway;
 mod oauth;
 mod pages;

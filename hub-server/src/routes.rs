@@ -1,0 +1,168 @@
+//! Which server a path leads to, as the hub wants it, in one of two proxies.
+//!
+//! The proxy is either in this process, and then a route is there as soon as it
+//! is written, or a program of its own that is driven over its REST API. What is
+//! above this file does not see the difference: it says what it wants, waits
+//! where that matters, and reads times of last use.
+
+mod client;
+mod keeper;
+mod path;
+mod tether;
+mod wishes;
+
+use std::{collections::HashMap, sync::Arc};
+
+use hub_names::ServerKey;
+use hub_proxy::{RoutePrefix, RouteTable, Target};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use url::Url;
+
+use self::{
+    client::Client,
+    path::RoutePath,
+    wishes::{Owner, Route, Wishes},
+};
+use crate::{config::ProxyApiConfig, tasks::Tasks, web::paths::Paths};
+
+/// The routes of all servers. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes {
+    paths: Paths,
+    proxy: Side,
+}
+
+/// Where the proxy is.
+#[derive(Clone, Debug)]
+enum Side {
+    /// In this process.
+    Embedded(RouteTable),
+    /// Elsewhere; a task of ours makes its table what we wish.
+    External { client: Arc<Client>, wishes: watch::Sender<Wishes> },
+}
+
+impl Routes {
+    /// Routes in the table of a proxy in this process.
+    pub(crate) fn embedded(paths: Paths, table: RouteTable) -> Self {
+        Self { paths, proxy: Side::Embedded(table) }
+    }
+
+    /// Routes in a proxy elsewhere, whose default route leads to us.
+    pub(crate) fn external(paths: Paths, config: &ProxyApiConfig) -> Self {
+        let hub = Route { target: config.hub_url.clone(), owner: Owner::Hub };
+        let mut wishes = Wishes::default();
+        wishes.want(RoutePath::of_escaped(paths.base()), hub);
+        let proxy = Side::External {
+            client: Arc::new(Client::new(config)),
+            wishes: watch::Sender::new(wishes),
+        };
+        Self { paths, proxy }
+    }
+
+    /// Leaves the server's route as the proxy has it, if it has one, until
+    /// [`add`](Self::add) or [`remove`](Self::remove) says more: it may be in use
+    /// while we find out about the server.
+    pub(crate) fn keep(&self, key: &ServerKey) {
+        if let Side::External { wishes, .. } = &self.proxy {
+            wishes.send_modify(|wishes| wishes.keep(self.path(key)));
+        }
+    }
+
+    /// Makes the server's route lead to `target`, and returns when the proxy has
+    /// it. Does not return while the proxy cannot be reached.
+    ///
+    /// # Cancellation
+    ///
+    /// The route stays wanted.
+    pub(crate) async fn add(&self, key: &ServerKey, target: &Url) {
+        self.change(key, target);
+        if let Side::External { wishes, .. } = &self.proxy {
+            let path = self.path(key);
+            let settled = |wishes: &Wishes| wishes.is_settled(&path);
+            // The sender is in our hands, so this cannot fail.
+            let _ = wishes.subscribe().wait_for(settled).await;
+        }
+    }
+
+    /// Makes the server's route lead to `target`, soon.
+    pub(crate) fn change(&self, key: &ServerKey, target: &Url) {
+        match &self.proxy {
+            Side::Embedded(table) => match (self.prefix(key), Target::try_from(target.clone())) {
+                (Some(prefix), Ok(target)) => {
+                    table.insert(prefix, target);
+                }
+                // Both are made by us from checked names and addresses.
+                (_, _) => tracing::error!(server = %key, %target, "no route can be made"),
+            },
+            Side::External { wishes, .. } => {
+                let route = Route { target: target.clone(), owner: Owner::Server(key.clone()) };
+                wishes.send_modify(|wishes| wishes.want(self.path(key), route));
+            }
+        }
+    }
+
+    /// Takes the server's route away, soon.
+    pub(crate) fn remove(&self, key: &ServerKey) {
+        match &self.proxy {
+            Side::Embedded(table) => {
+                if let Some(prefix) = self.prefix(key) {
+                    table.remove(&prefix);
+                }
+            }
+            Side::External { wishes, .. } => {
+                wishes.send_modify(|wishes| wishes.forget(self.path(key)));
+            }
+        }
+    }
+
+    /// When the routes of these servers were last used, for those that were.
+    pub(crate) async fn last_used(&self, keys: &[ServerKey]) -> HashMap<ServerKey, Timestamp> {
+        match &self.proxy {
+            Side::Embedded(table) => keys
+                .iter()
+                .filter_map(|key| Some((key.clone(), table.last_used(&self.prefix(key)?)?)))
+                .collect(),
+            Side::External { client, wishes } => match client.list().await {
+                Ok(listed) => {
+                    let wishes = wishes.borrow();
+                    let used = |key: &ServerKey| {
+                        let path = self.path(key);
+                        let at = listed.get(&path)?.last_activity?;
+                        wishes.is_use(&path, at).then(|| (key.clone(), at))
+                    };
+                    keys.iter().filter_map(used).collect()
+                }
+                // The task that keeps the table says so, and how to mend it.
+                Err(error) => {
+                    tracing::debug!(
+                        error = &error as &(dyn std::error::Error + 'static),
+                        "the proxy could not be asked for activity"
+                    );
+                    HashMap::new()
+                }
+            },
+        }
+    }
+
+    /// Keeps a proxy elsewhere in step with what is wanted, until the hub stops.
+    pub(crate) fn keep_in_step(&self, tasks: &Tasks) {
+        if let Side::External { client, wishes } = &self.proxy {
+            let keeping = keeper::keep(Arc::clone(client), wishes.clone());
+            tasks.spawn(|stop| async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = keeping => {}
+                }
+            });
+        }
+    }
+
+    fn prefix(&self, key: &ServerKey) -> Option<RoutePrefix> {
+        self.paths.server(key).parse().ok()
+    }
+
+    fn path(&self, key: &ServerKey) -> RoutePath {
+        RoutePath::of_escaped(&self.paths.server(key))
+    }
+}
