@@ -4,6 +4,7 @@
 mod acceptance;
 mod cli;
 mod deploy;
+mod external_proxy;
 mod failures;
 mod isolation;
 mod login;

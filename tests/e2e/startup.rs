@@ -4,14 +4,29 @@ use std::{
     fs,
     net::TcpListener,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-use hub_tests::hub::{free_port, program};
+use hub_tests::{
+    TestHub,
+    hub::{free_port, program},
+};
 
 struct Refusal {
     code: Option<i32>,
     text: String,
+}
+
+/// Runs a command of the program with a configuration, and none of our variables.
+fn command(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(program("hub-server"))
+        .args(["--config", "hub.toml"])
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// Starts a hub that is expected to end by itself.
@@ -132,4 +147,48 @@ fn a_port_in_use_is_exit_code_5() {
     let address = taken.local_addr().unwrap();
     let text = format!("[spawner.docker]\nimage = \"x\"\n[http]\nlisten = \"{address}\"\n");
     assert_told(&refused(dir.path(), &text), 5, &["http.listen", &address.to_string(), "in use"]);
+}
+
+#[test]
+#[ignore = "needs the built programs: cargo xtask test"]
+fn a_listeners_name_is_looked_up_when_it_is_bound_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[spawner.docker]\nimage = \"x\"\n[http]\nlisten = \"hub.invalid:8000\"\n";
+    fs::write(dir.path().join("hub.toml"), text).unwrap();
+    let output = command(dir.path(), &["check-config"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("hub.invalid:8000"), "{output:?}");
+    let refusal = refused(dir.path(), text);
+    assert_told(&refusal, 5, &["http.listen", "hub.invalid:8000", "alias of the container"]);
+}
+
+#[test]
+#[ignore = "needs the built programs: cargo xtask test"]
+fn a_proxy_of_its_own_needs_its_token() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("hub.toml"), config("")).unwrap();
+    let flag = ["--proxy-api", "http://127.0.0.1:8001"];
+    let output = command(dir.path(), &[flag[0], flag[1], "check-config"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let parts = ["proxy.auth_token", "CONFIGPROXY_AUTH_TOKEN"];
+    assert_told(&Refusal { code: output.status.code(), text }, 2, &parts);
+    fs::write(dir.path().join("hub.toml"), config("[proxy]\nauth_token = \"t\"\n")).unwrap();
+    let output = command(dir.path(), &[flag[0], flag[1], "check-config"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains(flag[1]), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn a_healthcheck_tells_by_its_exit_code_whether_the_hub_serves() {
+    let mut hub = TestHub::builder().start().await;
+    let output = command(hub.dir(), &["healthcheck"]);
+    assert!(output.status.success(), "{output:?}");
+    let elsewhere = format!("{}/hub/nothing", hub.url);
+    let output = command(hub.dir(), &["healthcheck", "--url", &elsewhere]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("404"), "{output:?}");
+    hub.kill();
+    let output = command(hub.dir(), &["healthcheck"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&hub.url), "{output:?}");
 }

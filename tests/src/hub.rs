@@ -16,8 +16,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    GitHub, certificate, docker,
+    GitHub, Proxy, certificate, docker,
     github::{CLIENT_ID, CLIENT_SECRET},
+    proxy::PROXY_TOKEN,
     wait::eventually,
 };
 
@@ -32,6 +33,8 @@ pub const ADMIN_TOKEN: &str = "end-to-end-admin-token";
 pub struct TestHub {
     /// Where browsers reach it, without a slash at the end.
     pub url: String,
+    /// Where it listens itself; not the same behind a proxy.
+    pub own_url: String,
     /// The label of everything it makes, and part of every name.
     pub deployment: String,
     dir: TempDir,
@@ -52,7 +55,16 @@ pub struct Builder {
     redirect: Option<u16>,
     store: Option<String>,
     image: Option<String>,
+    proxy: Option<Behind>,
     more: String,
+}
+
+/// A proxy of its own that the hub drives.
+#[derive(Debug)]
+struct Behind {
+    url: String,
+    api_url: String,
+    hub_port: u16,
 }
 
 impl Builder {
@@ -105,6 +117,14 @@ impl Builder {
         self
     }
 
+    /// Drives this proxy, and is reached through it.
+    #[must_use]
+    pub fn behind(mut self, proxy: &Proxy) -> Self {
+        let (url, api_url) = (proxy.url(), proxy.api_url());
+        self.proxy = Some(Behind { url, api_url, hub_port: proxy.hub_port });
+        self
+    }
+
     /// Adds lines to the end of the configuration.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -117,10 +137,11 @@ impl Builder {
     pub async fn start(self) -> TestHub {
         let deployment = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
         let dir = tempfile::Builder::new().prefix("hub-").tempdir().unwrap();
-        let port = free_port();
+        let port = self.proxy.as_ref().map_or_else(free_port, |proxy| proxy.hub_port);
         let scheme = if self.https { "https" } else { "http" };
         let host = if self.https { "localhost" } else { "127.0.0.1" };
-        let url = format!("{scheme}://{host}:{port}");
+        let own_url = format!("{scheme}://{host}:{port}");
+        let url = self.proxy.as_ref().map_or_else(|| own_url.clone(), |proxy| proxy.url.clone());
         let ca = self.https.then(|| certificate::issue(dir.path()));
         let config = self.toml(&deployment, port, &url);
         fs::write(dir.path().join("hub.toml"), config).unwrap();
@@ -130,11 +151,14 @@ impl Builder {
                 .add_root_certificate(reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
         }
         crypto_provider();
+        let environment =
+            self.proxy.iter().map(|_| ("CONFIGPROXY_AUTH_TOKEN", PROXY_TOKEN.to_owned()));
         let mut hub = TestHub {
             url,
+            own_url,
             deployment,
             dir,
-            environment: BTreeMap::new(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
             process: None,
             client: client.build().unwrap(),
             ca,
@@ -147,6 +171,9 @@ impl Builder {
         let mut text = format!(
             "[http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\nshutdown_grace_seconds = 2\n"
         );
+        if self.proxy.is_some() {
+            text += "trusted_proxies = [\"127.0.0.1\"]\n";
+        }
         if let Some(port) = self.redirect {
             text += &format!("redirect_listen = \"127.0.0.1:{port}\"\n");
         }
@@ -177,6 +204,9 @@ impl Builder {
              scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n",
             docker::network(deployment)
         );
+        if let Some(proxy) = &self.proxy {
+            text += &format!("[proxy]\napi_url = \"{}\"\n", proxy.api_url);
+        }
         text.push_str(&self.more);
         text
     }
@@ -202,7 +232,16 @@ impl TestHub {
             .spawn()
             .unwrap();
         self.process = Some(child);
-        let health = format!("{}/hub/health", self.url);
+        self.healthy_at(&self.own_url).await;
+    }
+
+    /// Waits until browsers reach it, which a proxy may delay.
+    pub async fn reachable(&self) {
+        self.healthy_at(&self.url).await;
+    }
+
+    async fn healthy_at(&self, url: &str) {
+        let health = format!("{url}/hub/health");
         eventually("the hub serves", || {
             let request = self.client.get(&health).send();
             async move {
@@ -252,7 +291,7 @@ impl TestHub {
     ) -> (u16, Value) {
         let mut request = self
             .client
-            .request(method, format!("{}/hub/api{path}", self.url))
+            .request(method, format!("{}/hub/api{path}", self.own_url))
             .header("authorization", format!("token {token}"));
         if let Some(body) = body {
             request = request.body(body.to_string());

@@ -29,6 +29,7 @@ pub mod docker;
 pub mod github;
 pub mod hub;
 pub mod kernel;
+pub mod proxy;
 pub mod wait;
 pub mod wire;
 
@@ -38,4 +39,5 @@ pub use deployment::Deployment;
 pub use github::GitHub;
 pub use hub::{ADMIN_TOKEN, PASSWORD, TestHub};
 pub use kernel::Kernel;
+pub use proxy::{Proxy, ProxyProgram};
 pub use wait::eventually;

@@ -9,7 +9,7 @@ mod postgres;
 mod report;
 mod sweep;
 
-use std::{ffi::OsStr, process::ExitCode};
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use hub_spawner::engine::Engine;
@@ -26,7 +26,7 @@ use self::{
 use crate::{
     docker_engine,
     images::{self, Images},
-    packages, process, programs, tidy, workspace,
+    npm, packages, process, programs, tidy, workspace,
 };
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,8 @@ struct Stage {
     engine: Engine,
     images: Images,
     postgres: Postgres,
+    /// JupyterHub's proxy.
+    configurable_http_proxy: PathBuf,
 }
 
 pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -103,8 +105,9 @@ async fn prepare() -> anyhow::Result<Stage> {
     packages::ensure(&packages::TESTS).await?;
     let engine = docker_engine::find_or_start().await?;
     let images = images::ensure_all(&engine).await?;
+    let configurable_http_proxy = npm::configurable_http_proxy().await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
-    Ok(Stage { engine, images, postgres })
+    Ok(Stage { engine, images, postgres, configurable_http_proxy })
 }
 
 fn no_findings() -> anyhow::Result<Done> {
@@ -134,6 +137,7 @@ impl Runner<'_> {
         if let Some(stage) = stage {
             command
                 .env("HUB_TEST_POSTGRES_URL", stage.postgres.url())
+                .env("HUB_TEST_CHP", &stage.configurable_http_proxy)
                 .env("HUB_TEST_IMAGE", &stage.images.notebook)
                 .env("HUB_TEST_IMAGE_EXITS", &stage.images.exits)
                 .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent);

@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod docker_engine;
 mod images;
+mod npm;
 mod packages;
 mod process;
 mod programs;
