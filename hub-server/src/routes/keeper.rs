@@ -10,13 +10,13 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
     client::{ApiError, Client},
     path::RoutePath,
-    tether,
+    tether::Tether,
     wishes::{Plan, Route, Wishes},
 };
 
@@ -44,12 +44,14 @@ pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>) {
     let mut knowledge = Knowledge::Unsure;
     let mut pause = MIN_PAUSE;
     let mut story = Story::default();
+    let mut tether = Tether::tie(client.url()).await;
+    let mut next_check = Instant::now() + CHECK_EVERY;
     loop {
         match pass(&client, &wishes, knowledge).await {
             Ok(()) => {
                 story.went_well(&client, wishes.borrow().len());
                 pause = MIN_PAUSE;
-                knowledge = wait_for_work(&client, &wishes).await;
+                knowledge = wait_for_work(&wishes, &mut tether, next_check).await;
             }
             Err(error) => {
                 story.went_wrong(&client, &error);
@@ -58,18 +60,24 @@ pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>) {
                 pause = (pause * 2).min(MAX_PAUSE);
             }
         }
+        if let Knowledge::Unsure = knowledge {
+            tether = Tether::tie(client.url()).await;
+            next_check = Instant::now() + CHECK_EVERY;
+        }
     }
 }
 
 /// Waits until there is something to do, or to look after.
-async fn wait_for_work(client: &Client, wishes: &watch::Sender<Wishes>) -> Knowledge {
+async fn wait_for_work(
+    wishes: &watch::Sender<Wishes>,
+    tether: &mut Tether,
+    next_check: Instant,
+) -> Knowledge {
     let mut changes = wishes.subscribe();
-    let host = client.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = client.url().port_or_known_default().unwrap_or(80);
     tokio::select! {
         _ = changes.wait_for(Wishes::has_work) => Knowledge::Sure,
         // Nothing happened in time, or the proxy may have ended.
-        _ = timeout(CHECK_EVERY, tether::until_lost(host, port)) => Knowledge::Unsure,
+        _ = timeout_at(next_check, tether.lost()) => Knowledge::Unsure,
     }
 }
 
