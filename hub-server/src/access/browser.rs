@@ -5,9 +5,8 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 /// Where a request comes from, as the proxy tells it.
 ///
 /// The proxy replaces a client's own `X-Forwarded-*` unless its peer is trusted,
-/// of a trusted one's list only the browser's value is left
-/// ([`settle`](crate::web::forwarded::settle)), and the private listener removes
-/// them, so they may be believed here.
+/// of a trusted one's list only the browser's value is left (`web/forwarded.rs`),
+/// and the private listener removes them, so they may be believed here.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
     /// The address of the person's machine, or nothing on the private listener.
