@@ -41,6 +41,21 @@ pub struct Listener {
     traffic: Traffic,
 }
 
+/// By what a [`Listener`] is told to end, in steps. Clones are the same signals.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EndSignals {
+    /// Somebody else accepts from the same socket now: this listener leaves it,
+    /// and every answer is the last on its connection. An idle connection may
+    /// bring one more request, so that none is lost.
+    pub release: CancellationToken,
+    /// Nobody is to be served any more: the socket is closed, and so are idle
+    /// connections; requests in progress and tunnels go on.
+    pub stop: CancellationToken,
+    /// No more waiting for those. Says nothing before one of the others does.
+    pub cut: CancellationToken,
+}
+
 /// What a [`Listener`] is serving. Clones see the same.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
@@ -63,6 +78,8 @@ pub struct Drained {
 struct Context {
     config: Arc<ListenConfig>,
     tunnels: Tunnels,
+    /// Each answer is the last on its connection.
+    release: CancellationToken,
     /// No new requests; finish those in progress.
     stop: CancellationToken,
     /// No more waiting for them.
@@ -168,27 +185,21 @@ impl Listener {
         B::Data: Buf + Send,
         B::Error: Into<BoxError>,
     {
-        let cut = CancellationToken::new();
+        let signals = EndSignals { stop, ..EndSignals::default() };
         let deadline = async {
-            stop.cancelled().await;
+            signals.stop.cancelled().await;
             tokio::time::sleep(grace).await;
-            cut.cancel();
+            signals.cut.cancel();
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            drained = self.serve_until(service, stop.clone(), cut.clone()) => drained,
+            drained = self.serve_until(service, signals.clone()) => drained,
             never = deadline => match never {},
         }
     }
 
-    /// As [`serve`](Self::serve), but draining may take until `cut` is cancelled,
-    /// which says nothing before `stop` is.
-    pub async fn serve_until<S, B>(
-        self,
-        service: S,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) -> Drained
+    /// As [`serve`](Self::serve), with each step of the end under control.
+    pub async fn serve_until<S, B>(self, service: S, signals: EndSignals) -> Drained
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -203,12 +214,13 @@ impl Listener {
         let context = Context {
             config: Arc::new(self.config),
             tunnels,
-            stop,
+            release: signals.release,
+            stop: signals.stop,
             // Not the caller's: what is cut must be counted before it ends.
             cut: CancellationToken::new(),
         };
         let slots = Arc::new(Semaphore::new(context.config.max_connections));
-        while let Some((stream, addr)) = accept(&self.socket, &context.stop).await {
+        while let Some((stream, addr)) = accept(&self.socket, &context).await {
             match Arc::clone(&slots).try_acquire_owned() {
                 Ok(slot) => {
                     let context = context.clone();
@@ -221,16 +233,17 @@ impl Listener {
             }
         }
         drop(self.socket);
-        drain(connections, context, cut).await
+        drain(connections, context, signals.cut).await
     }
 }
 
-/// The next connection; `None` once `stop` is cancelled.
-async fn accept(socket: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+/// The next connection; `None` once there are to be no more.
+async fn accept(socket: &TcpListener, context: &Context) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return None,
+            () = context.stop.cancelled() => return None,
+            () = context.release.cancelled() => return None,
             accepted = socket.accept() => accepted,
         };
         match accepted {
@@ -239,7 +252,8 @@ async fn accept(socket: &TcpListener, stop: &CancellationToken) -> Option<(TcpSt
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::select! {
-                    () = stop.cancelled() => return None,
+                    () = context.stop.cancelled() => return None,
+                    () = context.release.cancelled() => return None,
                     () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                 }
             }

@@ -12,6 +12,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{Link, LinkError, Message, PROTOCOL, SocketLabel};
 use crate::{RoutePrefix, admin::Registry};
 
+/// How long a successor may take until it says hello.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long a successor may take to read its configuration and certificates.
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,6 +50,9 @@ pub(crate) async fn give(
     sockets: &[(SocketLabel, OwnedFd)],
     registry: &Registry,
 ) -> Result<Given, GiveError> {
+    timeout(HELLO_LIMIT, greet(&mut link))
+        .await
+        .map_err(|_| GiveError::TimedOut(HELLO_LIMIT))??;
     timeout(PREPARE_LIMIT, prepare(&mut link, sockets))
         .await
         .map_err(|_| GiveError::TimedOut(PREPARE_LIMIT))??;
@@ -58,14 +64,18 @@ pub(crate) async fn give(
     Ok(Given { pid, link, reported: registry.uses().into_iter().collect() })
 }
 
-async fn prepare(link: &mut Link, sockets: &[(SocketLabel, OwnedFd)]) -> Result<(), GiveError> {
+async fn greet(link: &mut Link) -> Result<(), GiveError> {
     match link.receive().await?.0 {
         Message::Hello { protocol: PROTOCOL, version } => {
             tracing::info!("Version {version} is taking over");
+            Ok(())
         }
-        Message::Hello { protocol, .. } => return Err(GiveError::Protocol { theirs: protocol }),
-        other => return Err(unexpected("hello", &other)),
+        Message::Hello { protocol, .. } => Err(GiveError::Protocol { theirs: protocol }),
+        other => Err(unexpected("hello", &other)),
     }
+}
+
+async fn prepare(link: &mut Link, sockets: &[(SocketLabel, OwnedFd)]) -> Result<(), GiveError> {
     let labels = sockets.iter().map(|(label, _)| *label).collect();
     let descriptors: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
     link.send_with(&Message::Offer { sockets: labels }, &descriptors).await?;

@@ -81,6 +81,32 @@ async fn z_04_a_successor_that_gives_up_changes_nothing() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn z_04_a_successor_that_hangs_is_given_up() {
+    let old = registry();
+    for steps in 0..3 {
+        let (ours, theirs) = links();
+        let mut predecessor = taking::Predecessor::over(theirs);
+        let sockets = [listening()];
+        let hangs = async {
+            if steps > 0 {
+                predecessor.sockets("2.0").await.unwrap();
+            }
+            if steps > 1 {
+                predecessor.routes().await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            given = give(ours, &sockets, &old) => {
+                assert!(matches!(given, Err(GiveError::TimedOut(_))), "{steps}: {given:?}");
+            }
+            () = hangs => {}
+        }
+        assert!(old.is_open(), "{steps}");
+    }
+}
+
 #[tokio::test]
 async fn z_04_a_successor_of_another_kind_is_refused() {
     let (ours, mut theirs) = links();

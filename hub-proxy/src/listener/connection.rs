@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -69,15 +69,21 @@ pub(super) async fn serve<S, B>(
     let stream = ClientStream::new(transport, Arc::clone(&phase), limits, slot);
 
     let (tunnels, shared_phase) = (context.tunnels.clone(), Arc::clone(&phase));
+    let release = context.release.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         shared_phase.request_began();
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(tunnels.clone());
         let (service, phase) = (service.clone(), Arc::clone(&shared_phase));
+        let release = release.clone();
         async move {
-            let response = service.oneshot(request).await?;
+            let mut response = service.oneshot(request).await?;
             // A tunnel stays busy until it ends.
             let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if !tunnel && release.is_cancelled() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             // Lazily: a guard that is made and not kept ends the request at once.
             let end = (!tunnel).then(|| RequestEnd(phase));
             Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _end: end }))

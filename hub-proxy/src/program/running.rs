@@ -222,6 +222,7 @@ impl Running {
         }
         // The handles to hand over would keep the sockets listening.
         self.sockets.clear();
+        self.serving.stop();
         let cutter = self.serving.cutter();
         if hurry {
             cutter.cancel();
@@ -236,7 +237,7 @@ impl Running {
             std::future::pending::<std::convert::Infallible>().await
         };
         let cut = tokio::select! {
-            cut = self.serving.drain() => cut,
+            cut = self.serving.drained() => cut,
             never = limit => match never {},
         };
         if let Some(path) = &self.settings.upgrade.socket {
@@ -256,9 +257,10 @@ impl Running {
     /// Ends because another process serves: open connections go on here. As
     /// init, stays as long as that process, for it is our child.
     async fn leave(mut self, mut given: Given, successor: Option<Successor>) -> Exit {
+        // No word of draining: whoever asks for our health wants to know whether
+        // the address is served.
+        self.serving.release();
         tracing::info!("Process {} serves now; open connections go on here", given.pid);
-        self.draining.cancel();
-        self.serving.leave_sockets();
         self.upgrades = None;
         // As above: the sockets are the other process's now.
         self.sockets.clear();
@@ -269,7 +271,7 @@ impl Running {
         let Self { registry, mut serving, mut signals, followers, .. } = self;
         followers.close();
         let mut drain = std::pin::pin!(async {
-            let cut = serving.drain().await;
+            let cut = serving.drained().await;
             // What our own predecessor reports goes through us.
             followers.wait().await;
             cut

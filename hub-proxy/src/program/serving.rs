@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::{BoxError, Drained, Listener};
+use crate::{BoxError, Drained, EndSignals, Listener};
 
 /// How long answers of the REST API may take once it ends.
 const API_GRACE: Duration = Duration::from_secs(1);
@@ -26,8 +26,7 @@ pub(super) struct Serving {
 #[derive(Debug, Default)]
 struct Group {
     tasks: JoinSet<Drained>,
-    stop: CancellationToken,
-    cut: CancellationToken,
+    signals: EndSignals,
 }
 
 impl Serving {
@@ -61,23 +60,26 @@ impl Serving {
         self.api.serve(listeners, service);
     }
 
-    /// Stops accepting everywhere: somebody else does.
-    pub(super) fn leave_sockets(&self) {
-        self.public.stop.cancel();
-        self.api.stop.cancel();
+    /// Stops accepting everywhere: somebody else does. Browsers lose nothing;
+    /// whoever has a connection to the API must make a new one, since routes
+    /// are kept elsewhere now.
+    pub(super) fn release(&self) {
+        self.public.signals.release.cancel();
+        self.api.signals.stop.cancel();
     }
 
-    /// Stops accepting browsers, waits until their connections have ended or
-    /// are [cut](Self::cutter), then ends the API; how many were cut.
-    ///
-    /// # Cancellation
-    ///
-    /// Can be called again, and counts from then on.
-    pub(super) async fn drain(&mut self) -> usize {
-        self.public.stop.cancel();
+    /// Stops serving.
+    pub(super) fn stop(&self) {
+        self.public.signals.stop.cancel();
+    }
+
+    /// After [`release`](Self::release) or [`stop`](Self::stop), waits until the
+    /// connections of browsers have ended or are [cut](Self::cutter), then ends
+    /// the API; how many were cut.
+    pub(super) async fn drained(&mut self) -> usize {
         let cut = self.public.join().await;
-        self.api.stop.cancel();
-        let api_cut = self.api.cut.clone();
+        self.api.signals.stop.cancel();
+        let api_cut = self.api.signals.cut.clone();
         let deadline = async {
             tokio::time::sleep(API_GRACE).await;
             api_cut.cancel();
@@ -90,9 +92,9 @@ impl Serving {
         cut
     }
 
-    /// A handle that cuts while [`drain`](Self::drain) runs.
+    /// Cancelled, it ends the connections that are left.
     pub(super) fn cutter(&self) -> CancellationToken {
-        self.public.cut.clone()
+        self.public.signals.cut.clone()
     }
 }
 
@@ -109,8 +111,7 @@ impl Group {
         B::Error: Into<BoxError>,
     {
         for listener in listeners {
-            let (stop, cut) = (self.stop.clone(), self.cut.clone());
-            self.tasks.spawn(listener.serve_until(service.clone(), stop, cut));
+            self.tasks.spawn(listener.serve_until(service.clone(), self.signals.clone()));
         }
     }
 
