@@ -36,7 +36,12 @@ const UNBUILT: [&str; 23] = [
 /// Takes the place of configurable-http-proxy: the same flags, environment and
 /// REST API.
 #[derive(Debug, Parser)]
-#[command(name = "hub-proxy", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "hub-proxy",
+    version,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
 pub(super) struct CommandLine {
     #[command(flatten)]
     pub(super) run: RunArgs,
@@ -275,6 +280,9 @@ mod tests {
         let parse = |args: &[&str]| CommandLine::try_parse_from([&["hub-proxy"], args].concat());
         let line = parse(&["--ip", "", "--port=9000", "--api-port", "9001"]).unwrap();
         assert_eq!((line.run.ip.as_deref(), line.run.port), (Some(""), 9000));
+        let line = parse(&["--port=1", "--port=2", "--custom-header=a:1", "--custom-header=b:2"]);
+        let run = line.unwrap().run;
+        assert_eq!((run.port, run.custom_header.len()), (2, 2), "the last counts, or all");
         assert!(parse(&["--nonsense"]).is_err());
         assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
         assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");

@@ -1,6 +1,6 @@
 //! Asking a proxy whether it is well, for containers without shell or curl.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -62,13 +62,13 @@ async fn exchange(
         .header(header::HOST, host)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response?.status()),
-        ended = connection => match ended {
-            Ok(()) => Err("the connection was closed without an answer".into()),
-            Err(error) => Err(error.into()),
-        },
-    }
+    let mut response = pin!(sender.send_request(request));
+    let response = tokio::select! {
+        response = &mut response => response?,
+        // With the answer, or what became of it.
+        _ = connection => response.await?,
+    };
+    Ok(response.status())
 }
 
 fn tls() -> Result<ClientConfig, BoxError> {

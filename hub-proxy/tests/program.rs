@@ -1,0 +1,411 @@
+//! The program as its users meet it: flags, pages, certificates, signals.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use process::{PROGRAM, Program, ask, command, outcome, refused};
+use rcgen::{CertificateParams, KeyPair};
+use rustix::process::Signal;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, ServerName};
+use support::*;
+use tokio::{net::TcpStream, process::Command};
+use tokio_rustls::TlsConnector;
+
+const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
+
+/// After each answer the connection is closed, so that there is one for each.
+const ONCE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+
+fn url(addr: SocketAddr) -> String {
+    format!("http://{addr}")
+}
+
+/// A certificate and its key in a directory, to be replaced.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Writes a fresh pair and returns its certificate.
+    fn renew(&self) -> CertificateDer<'static> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        for (name, text) in [("cert.pem", cert.pem()), ("key.pem", key.serialize_pem())] {
+            let new = self.0.path().join("new");
+            fs::write(&new, text).unwrap();
+            fs::rename(new, self.0.path().join(name)).unwrap();
+        }
+        cert.der().clone()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    async fn serving(&self, more: &[&str]) -> Program {
+        let (cert, key) = (self.path("cert.pem"), self.path("key.pem"));
+        let args = [&["--ssl-cert", &cert, "--ssl-key", &key], more].concat();
+        Program::start(&args).await
+    }
+}
+
+/// Whether a browser that trusts just this certificate gets through.
+async fn is_served(addr: SocketAddr, cert: &CertificateDer<'static>) -> bool {
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = soon(TcpStream::connect(addr)).await.unwrap();
+    let name = ServerName::try_from("hub.example").unwrap();
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.is_ok()
+}
+
+#[tokio::test]
+async fn p_013_p_019_h_02_the_default_target_answers_and_sees_the_client() {
+    let (target, mut heads) = answering(ONCE).await;
+    let mut program = Program::start(&["--default-target", &url(target)]).await;
+    let beginning = program.beginning.join("\n");
+    assert!(beginning.contains("[ConfigProxy] info: Route added /"), "{beginning}");
+    let answer = ask(program.public, "GET", "/x?y", "X-Forwarded-For: 9.9.9.9\r\n", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+    let head = soon(heads.recv()).await.unwrap();
+    assert!(head.starts_with("get /x?y http/1.1\r\n"), "{head}");
+    assert!(head.contains("x-forwarded-for: 9.9.9.9,127.0.0.1\r\n"), "{head}");
+    program.signal(Signal::TERM);
+    assert_eq!(program.ended().await.code(), Some(0), "D-06: nothing was cut");
+}
+
+#[tokio::test]
+async fn a11_claims_of_clients_that_are_not_trusted_are_dropped() {
+    let (target, mut heads) = answering(ONCE).await;
+    let args = ["--default-target", &url(target), "--trusted-proxies", "10.0.0.0/8"];
+    let program = Program::start(&args).await;
+    ask(program.public, "GET", "/", "X-Forwarded-For: 9.9.9.9\r\n", "").await;
+    let head = soon(heads.recv()).await.unwrap();
+    assert!(head.contains("x-forwarded-for: 127.0.0.1\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn r_03_r_05_r_06_r_33_routes_are_kept_over_the_network() {
+    let (target, _heads) = answering(ONCE).await;
+    let program = Program::start(&[]).await;
+    program.route("/user/ada", target).await;
+    assert_eq!(program.get("/user/ada/lab").await.body, "ok", "live when answered");
+    let closed = ask(program.api, "DELETE", "/api/routes/user/ada", "", "").await;
+    assert_eq!((closed.status, closed.body.as_str()), (403, ""));
+    assert!(closed.head.contains("hub-proxy-start: "), "{}", closed.head);
+    assert_eq!(program.api("DELETE", "/api/routes/user/ada", "").await.status, 204);
+    let gone = program.get("/user/ada/lab").await;
+    assert_eq!(gone.status, 404);
+    assert!(gone.body.contains("404:") && gone.head.contains("text/html"), "P-048");
+    let bulk = format!(r#"{{"routes": {{"/user/bob": {{"target": "{}"}}}}}}"#, url(target));
+    assert_eq!(program.api("PUT", "/api/v2/routes", &bulk).await.status, 200);
+    assert_eq!(program.get("/user/bob").await.body, "ok");
+}
+
+#[tokio::test]
+async fn r_31_the_status_counts_websockets() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send(SWITCHED).await;
+        client.gone().await;
+    })
+    .await;
+    let program = Program::start(&[]).await;
+    program.route("/user/ada", target).await;
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    assert!(socket.head().await.contains(" 101 "));
+    let status = program.status().await;
+    assert_eq!((&status["websockets"], &status["state"]), (&1.into(), &"serving".into()));
+    drop(socket);
+    soon(async { while program.status().await["websockets"] != 0 {} }).await;
+}
+
+#[tokio::test]
+async fn e_01_p_046_the_error_target_renders_pages() {
+    let (pages, mut heads) = answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=1\r\nConnection: close\r\n\
+         Content-Length: 4\r\n\r\npage",
+    )
+    .await;
+    let error_target = format!("{}/hub/error", url(pages));
+    let program = Program::start(&["--error-target", &error_target]).await;
+    let answer = ask(program.public, "GET", "/no%20such", "Cookie: c=1\r\n", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (404, "page"));
+    assert!(answer.head.contains("content-type: text/plain"), "{}", answer.head);
+    assert!(!answer.head.contains("set-cookie"), "{}", answer.head);
+    let head = soon(heads.recv()).await.unwrap();
+    assert!(head.starts_with("get /hub/error/404?url=%2fno%2520such http/1.1\r\n"), "{head}");
+    assert!(!head.contains("cookie"), "nobody's cookies: {head}");
+
+    program.route("/user/ada", nowhere().await).await;
+    assert_eq!(program.get("/user/ada").await.status, 503);
+    let head = soon(heads.recv()).await.unwrap();
+    assert!(head.starts_with("get /hub/error/503?url=%2fuser%2fada http/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn e_01_without_an_answer_of_the_error_target_the_built_in_page_is_shown() {
+    let error_target = url(nowhere().await);
+    let program = Program::start(&["--error-target", &error_target]).await;
+    let answer = program.get("/nothing").await;
+    assert!(answer.status == 404 && answer.body.contains("404:"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn e_03_p_047_pages_come_from_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("404.html"), "own").unwrap();
+    fs::write(dir.path().join("error.html"), "common").unwrap();
+    let program = Program::start(&["--error-path", dir.path().to_str().unwrap()]).await;
+    let answer = program.get("/nothing").await;
+    assert_eq!((answer.status, answer.body.as_str()), (404, "own"));
+    assert!(answer.head.contains("content-type: text/html"), "{}", answer.head);
+    program.route("/user/ada", nowhere().await).await;
+    let answer = program.get("/user/ada").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "common"));
+}
+
+#[tokio::test]
+async fn e_05_a_websocket_without_a_route_gets_a_bare_404() {
+    let program = Program::start(&[]).await;
+    let mut client = Client::to(program.public).await;
+    client.send(HANDSHAKE).await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    assert!(answer.contains("content-length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn p_017_h_01_p_037_p_038_flags_change_what_the_target_sees() {
+    let (target, mut heads) = answering(ONCE).await;
+    let args = ["--no-include-prefix", "--no-prepend-path", "--change-origin", "--no-x-forward"];
+    let headers = ["--custom-header", "x-a:  one:two ", "--custom-header", "X-B: 2"];
+    let program = Program::start(&[&args[..], &headers].concat()).await;
+    let body = format!(r#"{{"target": "{}/base"}}"#, url(target));
+    program.api("POST", "/api/routes/user/a%20da", &body).await;
+    ask(program.public, "GET", "/user/a%20da/x%20y?q=1", "X-A: theirs\r\n", "").await;
+    let head = soon(heads.recv()).await.unwrap();
+    assert!(head.starts_with("get /x%20y?q=1 http/1.1\r\n"), "{head}");
+    for line in ["x-a: one:two", "x-b: 2", &format!("host: {target}")] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
+    }
+    assert!(!head.contains("x-forwarded"), "{head}");
+}
+
+#[tokio::test]
+async fn p_044_with_host_routing_the_host_is_the_first_segment() {
+    let (target, mut heads) = answering(ONCE).await;
+    let program = Program::start(&["--host-routing"]).await;
+    program.route("/Hub.Example/user", target).await;
+    let asked = async |host: &str| {
+        let mut client = Client::to(program.public).await;
+        client
+            .send(format!("GET /user/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+            .await;
+        client.head().await.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(asked("HUB.example:8000").await, "200");
+    assert!(soon(heads.recv()).await.unwrap().starts_with("get /user/x http/1.1\r\n"));
+    assert_eq!(asked("other.example").await, "404");
+    assert_eq!(program.routes().await["/hub.example/user"]["host"], "hub.example");
+}
+
+#[tokio::test]
+async fn t_03_t_06_silence_ends_where_it_is_limited() {
+    let pausing = target(|mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+        client.gone().await;
+    })
+    .await;
+    let program = Program::start(&["--proxy-timeout", "200"]).await;
+    program.route("/user/ada", pausing).await;
+    let mut client = Client::to(program.public).await;
+    client.send(get("/user/ada")).await;
+    assert!(client.try_rest().await.is_err(), "E-06: not a complete answer");
+
+    let silent = target(|mut client| async move { client.gone().await }).await;
+    program.route("/user/ada", silent).await;
+    assert_eq!(program.get("/user/ada").await.status, 503);
+
+    let program = Program::start(&["--timeout", "200"]).await;
+    program.route("/user/ada", silent).await;
+    let mut client = Client::to(program.public).await;
+    client.send(get("/user/ada")).await;
+    client.gone().await;
+}
+
+#[tokio::test]
+async fn p_069_d_01_the_health_check_says_that_the_process_ends() {
+    let mut program = Program::start(&["--drain-delay", "3600"]).await;
+    let well = program.get("/_chp_healthz").await;
+    assert_eq!((well.status, well.body.as_str()), (200, r#"{"status":"OK"}"#));
+    assert_eq!(program.get("/_chp_healthz?x").await.status, 404, "an ordinary path");
+    program.signal(Signal::TERM);
+    program.line("SIGTERM: draining").await;
+    soon(async { while program.get("/_chp_healthz").await.status != 503 {} }).await;
+    assert_eq!(program.status().await["state"], "draining");
+    program.signal(Signal::INT);
+    assert_eq!(program.ended().await.code(), Some(0), "a second signal waits for nothing");
+}
+
+#[tokio::test]
+async fn d_04_d_05_d_06_open_websockets_are_waited_for_and_then_cut() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send(SWITCHED).await;
+        client.gone().await;
+    })
+    .await;
+    let mut program = Program::start(&["--drain-timeout", "3600"]).await;
+    program.route("/user/ada", target).await;
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    socket.head().await;
+    program.signal(Signal::TERM);
+    program.line("SIGTERM: draining").await;
+    assert!(program.is_running());
+    program.signal(Signal::TERM);
+    socket.gone().await;
+    assert_eq!(program.ended().await.code(), Some(2));
+}
+
+#[tokio::test]
+async fn d_06_compat_exit_is_the_code_of_configurable_http_proxy() {
+    let mut program = Program::start(&["--compat-exit"]).await;
+    program.signal(Signal::INT);
+    assert_eq!(program.ended().await.code(), Some(2));
+}
+
+#[tokio::test]
+async fn s_08_certificates_are_read_again_when_files_change_or_on_sighup() {
+    let files = Files::new();
+    let first = files.renew();
+    let mut program = files.serving(&[]).await;
+    assert!(is_served(program.public, &first).await);
+
+    let second = files.renew();
+    program.line("were read again").await;
+    assert!(is_served(program.public, &second).await);
+    assert!(!is_served(program.public, &first).await);
+
+    fs::write(files.path("key.pem"), "nonsense").unwrap();
+    let said = program.line("the certificate was not replaced").await;
+    assert!(said.contains("key.pem: not PEM"), "{said}");
+    assert!(is_served(program.public, &second).await, "a bad pair changes nothing");
+
+    let third = files.renew();
+    program.signal(Signal::HUP);
+    program.line("were read again").await;
+    assert!(is_served(program.public, &third).await);
+}
+
+#[tokio::test]
+async fn p_015_s_14_plain_http_is_sent_to_https() {
+    let files = Files::new();
+    files.renew();
+    let more = ["--redirect-port", "0", "--redirect-to", "443"];
+    let mut program = files.serving(&more).await;
+    let line = program.line("Added HTTP to HTTPS redirection from ").await;
+    let from: SocketAddr =
+        line.split(" from ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let answer = ask(from, "GET", "/a?b", "", "").await;
+    assert_eq!(answer.status, 301);
+    assert!(answer.head.contains("location: https://h/a?b\r\n"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn without_usable_tls_files_the_exit_code_is_2() {
+    let (code, said) = refused(&["--ssl-key", "/no/key", "--ssl-cert", "/no/cert"]).await;
+    assert_eq!(code, 2);
+    assert!(said.contains("--ssl-cert, --ssl-key: /no/cert: no such file"), "{said}");
+}
+
+#[tokio::test]
+async fn section_1_what_cannot_be_done_is_refused_in_words() {
+    for (args, text) in [
+        (vec!["--nonsense"], "--nonsense"),
+        (vec!["--metrics-port", "9"], "--metrics-port is a flag of configurable-http-proxy that"),
+        (vec!["--custom-header", "x"], "colon was expected"),
+        (vec!["--ip", "no.such.host.invalid"], "--ip: \"no.such.host.invalid\" is no address"),
+        (vec!["--redirect-port", "80"], "--ssl-key"),
+        (vec!["--log-level", "loud"], "--log-level: \"loud\""),
+    ] {
+        let (code, said) = refused(&args).await;
+        assert_eq!(code, 1, "{args:?}");
+        assert!(said.contains(text), "{args:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_its_flag() {
+    let program = Program::start(&[]).await;
+    let mut second = Command::new(PROGRAM);
+    second.args(["--ip", "127.0.0.1", "--port", &program.public.port().to_string()]);
+    let (code, said) = outcome(second).await;
+    assert_eq!(code, 1);
+    assert!(
+        said.contains(&format!("--ip: address {} is already in use", program.public)),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn host_names_are_resolved_to_listen_on() {
+    let mut by_name = Command::new(PROGRAM);
+    by_name.args(["--ip", "localhost", "--port", "0", "--api-ip", "localhost", "--api-port", "0"]);
+    by_name.env("CONFIGPROXY_AUTH_TOKEN", "s3cret").stdout(std::process::Stdio::piped());
+    by_name.process_group(0).kill_on_drop(true);
+    let program = Program::of(by_name).await;
+    assert!(program.public.ip().is_loopback());
+    assert_eq!(program.status().await["state"], "serving");
+}
+
+#[tokio::test]
+async fn the_health_of_a_proxy_can_be_asked_without_other_tools() {
+    let healthcheck = async |url: String| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["healthcheck", "--url", &url]);
+        outcome(command).await
+    };
+    let program = Program::start(&[]).await;
+    assert_eq!(healthcheck(format!("{}/_chp_healthz", url(program.public))).await.0, 0);
+    let (code, said) = healthcheck(format!("{}/other", url(program.public))).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("the answer is 404"), "{said}");
+    assert_eq!(healthcheck(url(nowhere().await)).await.0, 1);
+
+    let files = Files::new();
+    files.renew();
+    let program = files.serving(&[]).await;
+    let url = format!("https://{}/_chp_healthz", program.public);
+    assert_eq!(healthcheck(url).await, (0, String::new()), "whatever the certificate names");
+}
+
+#[tokio::test]
+async fn an_open_api_is_warned_about() {
+    let mut open = command(Path::new(PROGRAM), &[]);
+    open.env_remove("CONFIGPROXY_AUTH_TOKEN");
+    let mut program = Program::of(open).await;
+    program.line("REST API is not authenticated.").await;
+    let answer = ask(program.api, "GET", "/api/routes", "", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+}
