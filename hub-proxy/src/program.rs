@@ -25,6 +25,7 @@ mod settings;
 mod signals;
 mod sockets;
 mod successor;
+mod upgrade_socket;
 
 use args::{Command, CommandLine, HealthcheckArgs, RunArgs};
 use environment::Environment;

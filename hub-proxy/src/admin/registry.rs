@@ -38,6 +38,7 @@ struct State {
 
 /// Whether routes may be changed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the program hands over"))]
 enum Access {
     Open,
     /// A successor is being told the routes; changes wait.

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Link, LinkError, Message, PROTOCOL, SocketLabel};
 use crate::{RoutePrefix, admin::Registry};
@@ -98,21 +99,20 @@ fn unexpected(wanted: &'static str, got: &Message) -> GiveError {
 }
 
 impl Given {
-    /// Tells the successor about the use of routes, until it is gone.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future may cut a report in two: the link is of no use then.
-    pub(crate) async fn report(&mut self, registry: &Registry) {
+    /// Tells the successor about the use of routes, until it is gone or, with a
+    /// last report, until `drained`. Then the link is closed.
+    pub(crate) async fn report(mut self, registry: &Registry, drained: &CancellationToken) {
         let mut ticks = interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let is_last = tokio::select! {
                 () = self.link.closed() => return,
-                _ = ticks.tick() => {}
-            }
+                () = drained.cancelled() => true,
+                _ = ticks.tick() => false,
+            };
             let news = self.news(registry.uses());
-            if !news.is_empty() && self.link.send(&Message::Used(news)).await.is_err() {
+            let is_gone = !news.is_empty() && self.link.send(&Message::Used(news)).await.is_err();
+            if is_gone || is_last {
                 return;
             }
         }

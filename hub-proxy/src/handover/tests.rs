@@ -3,6 +3,7 @@
 use std::{net::TcpListener, os::fd::OwnedFd};
 
 use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
 
 use super::{giving::GiveError, *};
 use crate::{RouteTable, admin::Registry};
@@ -40,7 +41,7 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
         predecessor.release().await.unwrap();
     };
     let (given, ()) = tokio::join!(give(ours, &sockets, &old), taken);
-    let mut given = given.unwrap();
+    let given = given.unwrap();
     assert_eq!(given.pid, std::process::id());
     assert_eq!(new.version(), old.version());
 
@@ -51,12 +52,21 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
             tokio::task::yield_now().await;
         }
     };
+    let drained = CancellationToken::new();
+    let mut report = std::pin::pin!(given.report(&old, &drained));
+    let mut follow = std::pin::pin!(predecessor.follow(new.clone()));
     tokio::select! {
-        () = given.report(&old) => panic!("the successor is still there"),
-        () = predecessor.follow(new.clone()) => panic!("the predecessor is still there"),
+        () = &mut report => panic!("the successor is still there"),
+        () = &mut follow => panic!("the predecessor is still there"),
         () = told => {}
     }
     assert_eq!(new.uses(), [("/user/ada".parse().unwrap(), at)]);
+
+    let last = "2100-01-01T00:00:00Z".parse().unwrap();
+    old.used("/user/ada", last);
+    drained.cancel();
+    tokio::join!(report, follow);
+    assert_eq!(new.uses(), [("/user/ada".parse().unwrap(), last)], "nothing is left out");
 }
 
 #[tokio::test]

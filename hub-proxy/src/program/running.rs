@@ -3,14 +3,9 @@
 //! It serves until it is asked to stop or until another process has taken over.
 //! Each of the two ends it in its own way, and there is no way back.
 
-use std::{
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
-    path::Path,
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-use rustix::process::{Signal, geteuid};
-use tokio::net::{UnixListener, UnixStream};
+use rustix::process::Signal;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -21,6 +16,7 @@ use super::{
     signals::{Signals, Wish},
     sockets::Sockets,
     successor::{Recipe, Successor, reap},
+    upgrade_socket::UpgradeSocket,
 };
 use crate::{
     HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
@@ -44,7 +40,7 @@ pub(super) struct Running {
     signals: Signals,
     draining: CancellationToken,
     recipe: Recipe,
-    upgrades: Option<UnixListener>,
+    upgrades: UpgradeSocket,
     /// Tasks that end by themselves when what they follow is gone.
     followers: TaskTracker,
     _pid_file: Option<PidFile>,
@@ -104,26 +100,22 @@ impl Running {
         }
 
         let followers = TaskTracker::new();
+        let takes_over = predecessor.is_some();
         if let Some(mut predecessor) = predecessor {
             predecessor.release().await?;
             followers.spawn(predecessor.follow(registry.clone()));
         }
-        // Only who serves is who others should turn to.
-        let _pid_file = match &settings.pid_file {
-            Some(path) => Some(PidFile::write(path).map_err(|source| ProgramError::File {
-                flag: "--pid-file",
-                path: path.clone(),
-                source,
-            })?),
-            None => None,
+        // Only who serves is who others should turn to. And then there is no way
+        // back: the predecessor has left.
+        let signs = put_up_signs(&settings);
+        let (_pid_file, upgrades) = match signs {
+            Ok(signs) => signs,
+            Err(error) if takes_over => {
+                tracing::error!(error = %chain(&error), "others will not find this process");
+                (None, UpgradeSocket::none())
+            }
+            Err(error) => return Err(error),
         };
-        let upgrades =
-            match &settings.upgrade.socket {
-                Some(path) => Some(listen_for_upgrades(path).map_err(|source| {
-                    ProgramError::File { flag: "--upgrade-socket", path: path.clone(), source }
-                })?),
-                None => None,
-            };
         Ok(Self {
             settings,
             registry,
@@ -166,7 +158,7 @@ impl Running {
                         return end;
                     }
                 },
-                stream = accept(self.upgrades.as_ref()) => {
+                stream = self.upgrades.accept() => {
                     if let Some(end) = self.give(Link::new(stream), None).await {
                         return end;
                     }
@@ -240,10 +232,7 @@ impl Running {
             cut = self.serving.drained() => cut,
             never = limit => match never {},
         };
-        if let Some(path) = &self.settings.upgrade.socket {
-            // Gone already means that nobody can be misled by it.
-            let _ = std::fs::remove_file(path);
-        }
+        self.upgrades.remove();
         match cut {
             0 if self.settings.drain.compat_exit => Exit::Cut,
             0 => Exit::Drained,
@@ -256,12 +245,13 @@ impl Running {
 
     /// Ends because another process serves: open connections go on here. As
     /// init, stays as long as that process, for it is our child.
-    async fn leave(mut self, mut given: Given, successor: Option<Successor>) -> Exit {
+    async fn leave(mut self, given: Given, successor: Option<Successor>) -> Exit {
         // No word of draining: whoever asks for our health wants to know whether
         // the address is served.
         self.serving.release();
         tracing::info!("Process {} serves now; open connections go on here", given.pid);
-        self.upgrades = None;
+        // The successor has replaced the file.
+        self.upgrades = UpgradeSocket::none();
         // As above: the sockets are the other process's now.
         self.sockets.clear();
         let stays = successor.filter(|_| self.settings.upgrade.stay_as_init);
@@ -270,28 +260,34 @@ impl Running {
         let mut deadline = Deadline::after(self.settings.drain.upgrade_timeout);
         let Self { registry, mut serving, mut signals, followers, .. } = self;
         followers.close();
+        let drained = CancellationToken::new();
         let mut drain = std::pin::pin!(async {
             let cut = serving.drained().await;
             // What our own predecessor reports goes through us.
-            followers.wait().await;
+            tokio::select! {
+                () = followers.wait() => {}
+                () = cutter.cancelled() => {}
+            }
+            drained.cancel();
             cut
         });
-        let mut report = std::pin::pin!(given.report(&registry));
-        let (mut is_drained, mut is_followed) = (None, true);
+        let mut report = std::pin::pin!(given.report(&registry, &drained));
+        let (mut cut, mut is_reported) = (None, false);
         // Signals that came during the hand-over were not looked at.
         if let Some(code) = reap(stays) {
             return Exit::Code(code);
         }
         loop {
-            if let (Some(cut), None) = (is_drained, stays) {
+            if let (Some(cut), true, None) = (cut, is_reported, stays) {
                 tracing::info!("All connections have ended");
                 return if cut == 0 { Exit::Drained } else { Exit::Cut };
             }
             tokio::select! {
-                cut = &mut drain, if is_drained.is_none() => is_drained = Some(cut),
-                () = &mut report, if is_followed => {
-                    // Whoever took over has ended; nobody should outlive it long.
-                    is_followed = false;
+                counted = &mut drain, if cut.is_none() => cut = Some(counted),
+                () = &mut report, if !is_reported => {
+                    // Unless all is done here, whoever took over has ended;
+                    // nobody should outlive it long.
+                    is_reported = true;
                     deadline.at_most(timeout);
                 }
                 () = deadline.passed() => cutter.cancel(),
@@ -339,32 +335,25 @@ impl Deadline {
     }
 }
 
-/// The next process that wants to take over. Only our own user's may.
-async fn accept(upgrades: Option<&UnixListener>) -> UnixStream {
-    let Some(upgrades) = upgrades else { return std::future::pending().await };
-    loop {
-        match upgrades.accept().await {
-            Ok((stream, _)) => match stream.peer_cred() {
-                Ok(peer) if [0, geteuid().as_raw()].contains(&peer.uid()) => return stream,
-                _ => tracing::warn!("a process of another user asked to take over"),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection at --upgrade-socket");
-                tokio::time::sleep(WATCH_EVERY).await;
-            }
+/// Says in files who serves.
+fn put_up_signs(settings: &Settings) -> Result<(Option<PidFile>, UpgradeSocket), ProgramError> {
+    let failed = |flag, path: &PathBuf, source| {
+        let path = path.clone();
+        ProgramError::File { flag, path, source }
+    };
+    let pid_file = match &settings.pid_file {
+        Some(path) => {
+            Some(PidFile::write(path).map_err(|error| failed("--pid-file", path, error))?)
         }
-    }
-}
-
-/// A socket for our own user. The one of a predecessor is replaced.
-fn listen_for_upgrades(path: &Path) -> std::io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(socket)
+        None => None,
+    };
+    let upgrades = match &settings.upgrade.socket {
+        Some(path) => {
+            UpgradeSocket::listen(path).map_err(|error| failed("--upgrade-socket", path, error))?
+        }
+        None => UpgradeSocket::none(),
+    };
+    Ok((pid_file, upgrades))
 }
 
 fn reload(keys: Option<&TlsKeys>) {

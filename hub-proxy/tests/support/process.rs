@@ -78,7 +78,7 @@ impl Program {
         let (read, lines) = mpsc::unbounded_channel();
         TaskTracker::new().spawn(async move {
             while let Ok(Some(line)) = stdout.next_line().await {
-                println!("{line}");
+                eprintln!("{line}");
                 let _ = read.send(line);
             }
         });
