@@ -66,6 +66,9 @@ impl Running {
             Some(files) => Some(TlsKeys::load(&files.cert, &files.key)?),
             None => None,
         };
+        for warning in keys.iter().flat_map(TlsKeys::warnings) {
+            tracing::warn!("{warning}");
+        }
         let mut predecessor = match &settings.upgrade.from {
             Some(path) => Some(Predecessor::find(path)?),
             None => None,
@@ -143,7 +146,9 @@ impl Running {
         let keys = self.keys.clone();
         let mut watched = std::pin::pin!(async {
             match &keys {
-                Some(keys) => keys.watch(WATCH_EVERY, log_reload).await,
+                Some(keys) => {
+                    tokio::join!(keys.watch(WATCH_EVERY, log_reload), keys.keep_reminding());
+                }
                 None => std::future::pending().await,
             }
         });

@@ -48,7 +48,9 @@ impl TlsKeys {
         }
     }
 
-    async fn keep_reminding(&self) {
+    /// Warns in the log, daily, in the last 14 days of the certificate. Never
+    /// ends.
+    pub(crate) async fn keep_reminding(&self) {
         let mut ticks = interval(REMIND_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
