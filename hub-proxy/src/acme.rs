@@ -87,12 +87,8 @@ impl Acme {
     ///
     /// [`AcmeError`] says what to change.
     pub async fn open(mut config: AcmeConfig) -> Result<Self, AcmeError> {
-        if config.domains.is_empty() {
-            return Err(AcmeError::NoDomains);
-        }
-        config.domains = config::checked_domains(&config.domains)
-            .map_err(|domain| AcmeError::BadDomain { domain: domain.clone() })?;
-        order::external_key(&config)?;
+        config.check()?;
+        config.domains = config.checked_domains()?;
         let client = Outbound::new(&config)?;
         if !config.agree_tos {
             let terms = client.terms(&config.directory).await.unwrap_or_default();

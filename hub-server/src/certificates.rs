@@ -1,44 +1,121 @@
-//! The hub's certificate: for which hosts it has to be, and keeping it fresh.
+//! The hub's certificate: where it comes from, for which hosts it has to be, and
+//! keeping it fresh.
 
 use std::collections::BTreeSet;
 
-use hub_proxy::TlsKeys;
+use hub_proxy::{Acme, AcmeError, RedirectToHttps, TlsKeys};
 
-use crate::{config::Config, startup::StartupError, tasks::Tasks};
+use crate::{
+    config::{Config, TlsSource},
+    startup::StartupError,
+    tasks::Tasks,
+};
 
-/// Reads what `[http.tls]` names; `None` without that section.
-///
-/// # Errors
-///
-/// When the pair cannot be used, or the certificate is not for the hosts that
-/// people use (TLS-2).
-pub(crate) fn open(config: &Config) -> Result<Option<TlsKeys>, StartupError> {
-    let Some(files) = &config.http.tls else { return Ok(None) };
-    Ok(Some(TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?))
+/// The certificate of a hub that speaks https.
+#[derive(Clone, Debug)]
+pub(crate) enum Certificate {
+    /// From files, which somebody else renews.
+    Files(TlsKeys),
+    /// From an authority, renewed here.
+    Acme(Acme),
 }
 
-/// What is wrong, or not quite right, with the certificate that `config` names.
-/// Opens no listener.
-///
-/// # Errors
-///
-/// As at start-up.
-pub fn check_certificate(config: &Config) -> Result<Vec<String>, StartupError> {
-    let keys = open(config)?;
-    Ok(keys.map_or_else(Vec::new, |keys| warnings(&keys)))
-}
-
-/// Logs what is not quite right, and takes up replaced files from now on.
-pub(crate) fn keep_fresh(tasks: &Tasks, keys: &TlsKeys) {
-    for warning in warnings(keys) {
-        tracing::warn!("http.tls: {warning}");
+impl Certificate {
+    /// Takes up what `[http.tls]` or `[http.acme]` says; `None` without either.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be used, or the certificate is not for the hosts
+    /// that people use (TLS-2); when nothing can be ordered as configured.
+    pub(crate) async fn open(config: &Config) -> Result<Option<Self>, StartupError> {
+        Ok(match &config.http.tls {
+            None => None,
+            Some(TlsSource::Files(files)) => {
+                let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
+                Some(Self::Files(keys))
+            }
+            Some(TlsSource::Acme(acme)) => {
+                for warning in uncertified(config, &acme.domains) {
+                    tracing::warn!("{warning}");
+                }
+                Some(Self::Acme(Acme::open(acme.clone()).await?))
+            }
+        })
     }
-    let keys = keys.clone();
-    tasks.spawn(|stop| async move { keys.keep_watching(stop).await });
+
+    /// What listeners use.
+    pub(crate) fn keys(&self) -> TlsKeys {
+        match self {
+            Self::Files(keys) => keys.clone(),
+            Self::Acme(acme) => acme.keys(),
+        }
+    }
+
+    /// What is served on port 80, for a hub whose https is on `port`.
+    pub(crate) fn redirect(&self, port: u16) -> RedirectToHttps {
+        let redirect = RedirectToHttps::new(port);
+        match self {
+            Self::Files(_) => redirect,
+            Self::Acme(acme) => redirect.answering(acme.http_challenges()),
+        }
+    }
+
+    /// Logs what is not quite right, and takes up newer certificates from now on.
+    pub(crate) fn keep_fresh(&self, tasks: &Tasks) {
+        match self.clone() {
+            Self::Files(keys) => {
+                for warning in keys.warnings() {
+                    tracing::warn!("http.tls: {warning}");
+                }
+                tasks.spawn(|stop| async move { keys.keep_watching(stop).await });
+            }
+            Self::Acme(acme) => tasks.spawn(|stop| async move { acme.run(stop).await }),
+        }
+    }
+
+    /// Looks for a newer one now.
+    pub(crate) fn reload(&self) {
+        match self {
+            Self::Files(keys) => match keys.reload() {
+                Ok(()) => tracing::info!("certificate reloaded"),
+                Err(error) => tracing::error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "the certificate was not reloaded; the old one stays"
+                ),
+            },
+            Self::Acme(acme) => acme.try_now(),
+        }
+    }
 }
 
-fn warnings(keys: &TlsKeys) -> Vec<String> {
-    keys.warnings().iter().map(ToString::to_string).collect()
+/// What is not quite right with the certificate that `config` names. Opens no
+/// listener and asks nobody.
+///
+/// # Errors
+///
+/// What would keep the hub from starting.
+pub fn check_certificate(config: &Config) -> Result<Vec<String>, StartupError> {
+    match &config.http.tls {
+        None => Ok(Vec::new()),
+        Some(TlsSource::Files(files)) => {
+            let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
+            Ok(keys.warnings().iter().map(ToString::to_string).collect())
+        }
+        Some(TlsSource::Acme(acme)) if !acme.agree_tos => {
+            let directory = acme.directory.clone();
+            Err(AcmeError::TermsNotAgreed { directory, terms: None }.into())
+        }
+        Some(TlsSource::Acme(acme)) => Ok(uncertified(config, &acme.domains)),
+    }
+}
+
+/// The hosts in our addresses that are none of the domains: people would meet a
+/// certificate for somebody else.
+fn uncertified(config: &Config, domains: &[String]) -> Vec<String> {
+    let missing = hosts(config).into_iter().filter(|host| !domains.contains(host));
+    missing
+        .map(|host| format!("http.acme.domains: {host} is in the hub's address, but not here"))
+        .collect()
 }
 
 /// The hosts in the addresses that browsers are sent to.
@@ -70,5 +147,20 @@ mod tests {
         assert_eq!(hosts(&parsed(public)), ["hub.example.org"]);
         assert_eq!(hosts(&parsed(github)), ["cb.example.org"]);
         assert_eq!(hosts(&parsed("[http]\npublic_url = \"https://[::1]\"\n")), ["[::1]"]);
+    }
+
+    #[test]
+    fn acme_3_a_configuration_without_agreement_does_not_pass_the_check() {
+        let acme = |agree: bool, domain: &str| {
+            parsed(&format!(
+                "[http]\npublic_url = \"https://hub.example.org\"\n[http.acme]\n\
+                 domains = [\"{domain}\"]\nchallenge = \"tls-alpn-01\"\nagree_tos = {agree}\n"
+            ))
+        };
+        let refused = check_certificate(&acme(false, "hub.example.org")).unwrap_err();
+        assert!(matches!(refused, StartupError::Acme(AcmeError::TermsNotAgreed { .. })));
+        assert!(check_certificate(&acme(true, "hub.example.org")).unwrap().is_empty());
+        let warnings = check_certificate(&acme(true, "other.example.org")).unwrap();
+        assert!(warnings[0].contains("hub.example.org is in the hub's address"), "{warnings:?}");
     }
 }

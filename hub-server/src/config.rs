@@ -6,6 +6,7 @@
 //! example. What can be said about a key without reading anything is in [`key`],
 //! the environment variables are in [`variables`].
 
+mod acme;
 mod auth;
 pub mod env_file;
 mod error;
@@ -39,7 +40,7 @@ pub use self::{
     auth::{AuthConfig, PasswordConfig},
     env_file::EnvFile,
     error::ConfigError,
-    http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles},
+    http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles, TlsSource},
     listen::ListenAddr,
     load::{Loaded, parse},
     log::{LogConfig, LogFormat},

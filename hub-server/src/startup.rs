@@ -8,8 +8,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
 use hub_proxy::{
-    ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable, TlsError, TlsKeys,
-    TrustForwarded,
+    AcmeError, ListenError, Listener, Proxy, ProxyConfig, RouteTable, TlsError, TrustForwarded,
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
 use hub_store::{NewToken, Store, StoreError, TokenOwner};
@@ -18,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use self::listeners::{api_address, api_url, bind};
 use crate::{
     access::attempts::Attempts,
-    activity, certificates,
+    activity,
+    certificates::Certificate,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError},
     hub::Hub,
@@ -75,6 +75,9 @@ pub enum StartupError {
     /// The certificate or its key.
     #[error("http.tls")]
     Tls(#[from] TlsError),
+    /// Certificates from an authority.
+    #[error("http.acme")]
+    Acme(#[from] AcmeError),
     /// The address under which servers would reach the hub is unknown.
     #[error(
         "hub_api.listen: the spawner does not tell under which address servers reach this host; write IP:PORT"
@@ -100,6 +103,7 @@ impl StartupError {
         match self {
             Self::Config(_)
             | Self::Tls(_)
+            | Self::Acme(_)
             | Self::NoApiAddress
             | Self::Pages(_)
             | Self::Auth(_) => 2,
@@ -118,7 +122,7 @@ pub struct Running {
     private: Listener,
     redirect: Option<Listener>,
     proxy: ProxyConfig,
-    tls: Option<TlsKeys>,
+    certificate: Option<Certificate>,
     assembled: Assembled,
     /// The port that people have in the hub's https address.
     https_port: u16,
@@ -149,7 +153,7 @@ pub struct Assembled {
 /// Takes up what may change while the hub runs.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    tls: Option<TlsKeys>,
+    certificate: Option<Certificate>,
 }
 
 /// Builds the hub that `config` describes and binds its listeners.
@@ -163,13 +167,14 @@ pub struct Reloader {
 pub async fn start(mut config: Config) -> Result<Running, StartupError> {
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
-    let tls = certificates::open(&config)?;
+    let certificate = Certificate::open(&config).await?;
+    let tls = certificate.as_ref().map(Certificate::keys);
     let authenticators = authenticators(&config)?;
     warn_about_configuration(&config, &authenticators);
 
     // The port first: a second hub by mistake ends here, before it touches
     // anything that the first one uses.
-    let public = bind("http.listen", &config.http.listen, tls.clone()).await?;
+    let public = bind("http.listen", &config.http.listen, tls).await?;
     if let Some(proxy) = &mut config.proxy {
         proxy.listens_on(public.local_addr().port());
     }
@@ -186,8 +191,8 @@ pub async fn start(mut config: Config) -> Result<Running, StartupError> {
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
     let assembled = assemble(&config, leaves, keys, render, api_url.clone()).await?;
-    if let Some(tls) = &tls {
-        certificates::keep_fresh(&assembled.tasks, tls);
+    if let Some(certificate) = &certificate {
+        certificate.keep_fresh(&assembled.tasks);
     }
     tracing::info!(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
@@ -204,7 +209,7 @@ pub async fn start(mut config: Config) -> Result<Running, StartupError> {
         Some(url) => url.port_or_known_default().unwrap_or(443),
         None => public.local_addr().port(),
     };
-    Ok(Running { public, private, redirect, proxy, tls, assembled, https_port, grace })
+    Ok(Running { public, private, redirect, proxy, certificate, assembled, https_port, grace })
 }
 
 /// Puts the hub together over leaves of any kind, and takes up the servers that
@@ -318,7 +323,7 @@ impl Running {
 
     /// What may change while the hub runs.
     pub fn reloader(&self) -> Reloader {
-        Reloader { tls: self.tls.clone() }
+        Reloader { certificate: self.certificate.clone() }
     }
 
     /// Serves until `stop` is cancelled and open requests have ended, or `now`
@@ -330,11 +335,11 @@ impl Running {
         let private = assembled.private_router();
         let grace = self.grace;
         let api_stop = CancellationToken::new();
-        let redirect_port = self.https_port;
+        let port_80 = self.certificate.map(|certificate| certificate.redirect(self.https_port));
         let fronts = async {
             let redirect = async {
-                if let Some(listener) = self.redirect {
-                    listener.serve(RedirectToHttps::new(redirect_port), stop.clone(), grace).await;
+                if let (Some(listener), Some(redirect)) = (self.redirect, port_80) {
+                    listener.serve(redirect, stop.clone(), grace).await;
                 }
             };
             let (drained, ()) =
@@ -360,15 +365,9 @@ impl Running {
 impl Reloader {
     /// Reads the certificate again. A bad one changes nothing.
     pub fn reload(&self) {
-        match self.tls.as_ref().map(TlsKeys::reload) {
+        match &self.certificate {
             None => tracing::info!("nothing to reload"),
-            Some(Ok(())) => tracing::info!("certificate reloaded"),
-            Some(Err(error)) => {
-                tracing::error!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "the certificate was not reloaded; the old one stays"
-                );
-            }
+            Some(certificate) => certificate.reload(),
         }
     }
 }
@@ -406,7 +405,7 @@ fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authentic
     let public = !config.http.listen.is_loopback();
     if public && !config.http.is_https() {
         tracing::warn!(
-            "http.listen is reachable from other machines without https; set [http.tls] or http.public_url"
+            "http.listen is reachable from other machines without https; set [http.tls], [http.acme] or http.public_url"
         );
     }
 }

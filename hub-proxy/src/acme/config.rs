@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
+
+use super::AcmeError;
 
 /// For which hosts, from whom and how certificates are obtained.
 #[derive(Clone, Debug)]
@@ -43,6 +46,48 @@ impl AcmeConfig {
             dir: dir.into(),
         }
     }
+
+    /// Finds what cannot work whatever the authority says. Reads no file and
+    /// asks nobody; whether the terms are agreed to is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`AcmeError::NoDomains`], `BadDomain` or `ExternalAccountKey`.
+    pub fn check(&self) -> Result<(), AcmeError> {
+        self.checked_domains()?;
+        self.external_key().map(drop)
+    }
+
+    /// The domains in the form certificates have them.
+    pub(super) fn checked_domains(&self) -> Result<Vec<String>, AcmeError> {
+        let mut domains: Vec<String> = Vec::new();
+        for domain in &self.domains {
+            // Punycode and lower case, as browsers do.
+            match url::Host::parse(domain) {
+                Ok(url::Host::Domain(name)) if is_dns_name(&name) => {
+                    if !domains.contains(&name) {
+                        domains.push(name);
+                    }
+                }
+                _ => return Err(AcmeError::BadDomain { domain: domain.clone() }),
+            }
+        }
+        if domains.is_empty() { Err(AcmeError::NoDomains) } else { Ok(domains) }
+    }
+
+    /// Name and key of the external account, decoded.
+    pub(super) fn external_key(&self) -> Result<Option<(String, Vec<u8>)>, AcmeError> {
+        let Some(external) = &self.external_account else { return Ok(None) };
+        // Some authorities pad it.
+        let key = URL_SAFE_NO_PAD
+            .decode(external.hmac_key.trim().trim_end_matches('='))
+            .map_err(|_| AcmeError::ExternalAccountKey)?;
+        Ok(Some((external.key_id.clone(), key)))
+    }
+}
+
+fn is_dns_name(name: &str) -> bool {
+    rustls_pki_types::DnsName::try_from(name).is_ok()
 }
 
 /// How an authority finds out that a domain leads here (RFC 8555 section 8).
@@ -164,25 +209,6 @@ impl fmt::Debug for AcmeExternalAccount {
     }
 }
 
-/// The domains in the form certificates have them.
-pub(super) fn checked_domains(given: &[String]) -> Result<Vec<String>, &String> {
-    let mut domains: Vec<String> = Vec::new();
-    for domain in given {
-        // Punycode and lower case, as browsers do.
-        match url::Host::parse(domain) {
-            Ok(url::Host::Domain(name))
-                if rustls_pki_types::DnsName::try_from(name.as_str()).is_ok() =>
-            {
-                if !domains.contains(&name) {
-                    domains.push(name);
-                }
-            }
-            _ => return Err(domain),
-        }
-    }
-    Ok(domains)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,13 +235,14 @@ mod tests {
     #[test]
     fn acme_1_domains_are_dns_names_without_wildcards() {
         let checked = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            checked_domains(&names).map_err(ToOwned::to_owned)
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            AcmeConfig::new(names, "acme").checked_domains()
         };
         assert_eq!(checked(&["Hub.Example", "hub.example"]).unwrap(), ["hub.example"]);
         assert_eq!(checked(&["bücher.example"]).unwrap(), ["xn--bcher-kva.example"]);
         for name in ["*.example.org", "10.0.0.1", "[::1]", "", "a b", "hub.example:443"] {
-            assert_eq!(checked(&[name]), Err(name.to_owned()), "{name:?}");
+            let refused = checked(&[name]).unwrap_err();
+            assert!(matches!(refused, AcmeError::BadDomain { .. }), "{name:?}: {refused:?}");
         }
     }
 

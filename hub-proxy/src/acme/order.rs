@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use instant_acme::{
     Account, AccountBuilder, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey,
     Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
@@ -10,7 +9,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::{
-    AcmeChallenge, AcmeConfig, AcmeError, AcmeProblem,
+    AcmeChallenge, AcmeConfig, AcmeProblem,
     challenges::{HttpChallenges, Published, TlsChallenges},
     client::Outbound,
     problem::AcmeCause,
@@ -146,7 +145,8 @@ impl Ordering<'_> {
             terms_of_service_agreed: self.config.agree_tos,
             only_return_existing: false,
         };
-        let external = external_key(self.config).map_err(AcmeProblem::internal)?;
+        let external = self.config.external_key().map_err(AcmeProblem::internal)?;
+        let external = external.map(|(name, key)| ExternalAccountKey::new(name, &key));
         let directory = self.config.directory.as_str().to_owned();
         let (account, credentials) = self
             .builder()
@@ -215,14 +215,4 @@ impl Ordering<'_> {
     fn told(&self, error: Error) -> AcmeProblem {
         AcmeProblem::from_error(error, &self.config.directory)
     }
-}
-
-/// The key that ties the account to a customer's, decoded.
-pub(super) fn external_key(config: &AcmeConfig) -> Result<Option<ExternalAccountKey>, AcmeError> {
-    let Some(external) = &config.external_account else { return Ok(None) };
-    // Some authorities pad it.
-    let key = URL_SAFE_NO_PAD
-        .decode(external.hmac_key.trim().trim_end_matches('='))
-        .map_err(|_| AcmeError::ExternalAccountKey)?;
-    Ok(Some(ExternalAccountKey::new(external.key_id.clone(), &key)))
 }

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use hub_proxy::Network;
+use hub_proxy::{AcmeConfig, Network};
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     ConfigError, ListenAddr,
+    acme::{RawAcme, check_port_80},
     key::{Key, Kind, Section},
 };
 use crate::web::paths::Paths;
@@ -64,7 +65,7 @@ pub(super) const SECTION: Section = Section {
 
 pub(super) const TLS_SECTION: Section = Section {
     name: "http.tls",
-    about: "Certificate and key of the public listener; plain HTTP without. The files are read again when they change.",
+    about: "Certificate and key of the public listener, as files; plain HTTP without this or `[http.acme]`. The files are read again when they change.",
     keys: &[
         Key::new(
             "http.tls.certificate",
@@ -112,8 +113,8 @@ pub struct HttpConfig {
     pub public_url: Option<Url>,
     /// Path below which everything is; starts and ends with `/`.
     pub base_url: String,
-    /// Certificate and key; plain HTTP without.
-    pub tls: Option<TlsFiles>,
+    /// Where certificate and key come from; plain HTTP without.
+    pub tls: Option<TlsSource>,
     /// Networks whose `X-Forwarded-*` headers are believed (TLS-6).
     pub trusted_proxies: Vec<Network>,
     /// How long open requests may go on after the hub was told to stop.
@@ -125,6 +126,15 @@ impl HttpConfig {
     pub fn is_https(&self) -> bool {
         self.tls.is_some() || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
+}
+
+/// Where certificate and key come from.
+#[derive(Clone, Debug)]
+pub enum TlsSource {
+    /// Files of the operator's.
+    Files(TlsFiles),
+    /// An authority, asked by the hub.
+    Acme(AcmeConfig),
 }
 
 /// A certificate chain and its key, both PEM.
@@ -167,6 +177,7 @@ pub(super) struct RawHttp {
     pub(super) public_url: Option<String>,
     pub(super) base_url: Option<String>,
     pub(super) tls: Option<RawTls>,
+    pub(super) acme: Option<RawAcme>,
     pub(super) trusted_proxies: Vec<String>,
     pub(super) shutdown_grace_seconds: Option<u64>,
 }
@@ -186,38 +197,39 @@ pub(super) struct RawHubApi {
 }
 
 impl RawHttp {
-    pub(super) fn check(self, dir: &Path) -> Result<HttpConfig, ConfigError> {
+    /// Relative paths are below `dir`, those of what the hub keeps below `data_dir`.
+    pub(super) fn check(self, dir: &Path, data_dir: &Path) -> Result<HttpConfig, ConfigError> {
         let listen = self.listen.as_deref().unwrap_or("127.0.0.1:8000");
         let redirect_listen = match self.redirect_listen.as_deref() {
             Some(text) => Some(address("http.redirect_listen", text)?),
             None => None,
         };
-        let tls = match self.tls {
-            None => None,
-            Some(RawTls { certificate: Some(certificate), key: Some(key) }) => {
-                Some(TlsFiles { certificate: dir.join(certificate), key: dir.join(key) })
+        let public_url = self.public_url.as_deref().map(public_url).transpose()?;
+        let tls = match (self.tls, self.acme) {
+            (None, None) => None,
+            (Some(files), None) => Some(TlsSource::Files(files.check(dir)?)),
+            (None, Some(acme)) => {
+                let acme = acme.check(dir, data_dir, public_url.as_ref())?;
+                check_port_80(&acme, redirect_listen.is_some())?;
+                Some(TlsSource::Acme(acme))
             }
-            Some(RawTls { certificate, .. }) => {
-                let (missing, given) = match certificate {
-                    None => ("http.tls.certificate", "http.tls.key"),
-                    Some(_) => ("http.tls.key", "http.tls.certificate"),
-                };
+            (Some(_), Some(_)) => {
                 return Err(ConfigError::value(
-                    missing,
-                    format!("is missing; {given} is set, and both are needed for https"),
+                    "http.acme",
+                    "and [http.tls] are both set (SSL_CERT and SSL_KEY count as [http.tls]); remove the one that is not meant",
                 ));
             }
         };
         if redirect_listen.is_some() && tls.is_none() {
             return Err(ConfigError::value(
                 "http.redirect_listen",
-                "sends browsers to https, but [http.tls] is not set",
+                "sends browsers to https, but neither [http.tls] nor [http.acme] is set",
             ));
         }
         Ok(HttpConfig {
             listen: ListenAddr::parse("http.listen", listen)?,
             redirect_listen,
-            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            public_url,
             base_url: base_url(self.base_url.as_deref().unwrap_or("/"))?,
             tls,
             trusted_proxies: self
@@ -231,6 +243,26 @@ impl RawHttp {
                 .collect::<Result<_, _>>()?,
             shutdown_grace: Duration::from_secs(self.shutdown_grace_seconds.unwrap_or(30)),
         })
+    }
+}
+
+impl RawTls {
+    fn check(self, dir: &Path) -> Result<TlsFiles, ConfigError> {
+        match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => {
+                Ok(TlsFiles { certificate: dir.join(certificate), key: dir.join(key) })
+            }
+            (certificate, _) => {
+                let (missing, given) = match certificate {
+                    None => ("http.tls.certificate", "http.tls.key"),
+                    Some(_) => ("http.tls.key", "http.tls.certificate"),
+                };
+                Err(ConfigError::value(
+                    missing,
+                    format!("is missing; {given} is set, and both are needed for https"),
+                ))
+            }
+        }
     }
 }
 
@@ -333,6 +365,71 @@ mod tests {
         ] {
             assert_eq!(base_url(text).ok().as_deref(), expected, "{text:?}");
         }
+    }
+
+    fn checked(toml: &str) -> Result<HttpConfig, String> {
+        let raw: RawHttp = toml::from_str(toml).unwrap();
+        raw.check(Path::new("/srv/hub"), Path::new("/data")).map_err(|error| error.to_string())
+    }
+
+    fn acme(toml: &str) -> AcmeConfig {
+        match checked(toml).unwrap().tls {
+            Some(TlsSource::Acme(acme)) => acme,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const PUBLIC: &str = "redirect_listen = \":80\"\npublic_url = \"https://hub.example.org\"\n";
+
+    #[test]
+    fn acme_1_the_public_host_is_certified_unless_domains_are_named() {
+        let plain = acme(&format!("{PUBLIC}[acme]\nagree_tos = true\n"));
+        assert_eq!(plain.domains, ["hub.example.org"]);
+        assert_eq!(plain.dir, Path::new("/data/acme"));
+        assert!(plain.agree_tos && plain.directory.as_str().contains("acme-v02"));
+        let more = acme(&format!(
+            "{PUBLIC}[acme]\ndomains = [\"a.example\", \"b.example\"]\ndir = \"/srv/acme\"\ndirectory = \"letsencrypt-staging\"\n"
+        ));
+        assert_eq!(more.domains, ["a.example", "b.example"]);
+        assert_eq!(more.dir, Path::new("/srv/acme"));
+        assert!(!more.agree_tos && more.directory.as_str().contains("staging"));
+    }
+
+    #[test]
+    fn acme_1_what_is_wrong_with_the_section_is_named() {
+        for (toml, expected) in [
+            ("[acme]\n", "http.acme.domains: is missing"),
+            (
+                "public_url = \"https://hub.example.org\"\n[acme]\n",
+                "http.redirect_listen: is missing; the authority asks on port 80",
+            ),
+            (
+                "public_url = \"https://10.0.0.1\"\n[acme]\nchallenge = \"tls-alpn-01\"\n",
+                "http.acme: \"10.0.0.1\" cannot be certified this way",
+            ),
+            (
+                "[acme]\ndomains = [\"a.example\"]\nchallenge = \"dns-01\"\n",
+                "http.acme.challenge: \"dns-01\" is not a challenge",
+            ),
+            (
+                "[acme]\ndomains = [\"a.example\"]\ndirectory = \"http://ca\"\n",
+                "http.acme.directory: \"http://ca\" is not an ACME directory",
+            ),
+            (
+                "[acme]\ndomains = [\"a.example\"]\nexternal_account_id = \"x\"\n",
+                "http.acme.external_account_key_file: is missing",
+            ),
+            (
+                "[tls]\ncertificate = \"a\"\nkey = \"b\"\n[acme]\ndomains = [\"a.example\"]\n",
+                "http.acme: and [http.tls] are both set",
+            ),
+        ] {
+            let told = checked(toml).unwrap_err();
+            assert!(told.starts_with(expected), "{toml}: {told}");
+        }
+        assert!(
+            checked("[acme]\ndomains = [\"a.example\"]\nchallenge = \"tls-alpn-01\"\n").is_ok()
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 mod kind;
 
 pub use self::kind::Kind;
-use super::{auth, http, log, pages, proxy, servers, services, spawner, store};
+use super::{acme, auth, http, log, pages, proxy, servers, services, spawner, store};
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +53,7 @@ pub struct Section {
 pub const SECTIONS: &[Section] = &[
     http::SECTION,
     http::TLS_SECTION,
+    acme::SECTION,
     http::API_SECTION,
     proxy::SECTION,
     store::SECTION,

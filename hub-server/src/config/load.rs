@@ -129,7 +129,7 @@ fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {
         one => errors.push(one),
     };
 
-    let http = raw.http.check(dir).map_err(&mut keep).ok();
+    let http = raw.http.check(dir, &raw.store.data_dir(dir)).map_err(&mut keep).ok();
     let auth = match &http {
         Some(http) => raw.auth.check(dir, http, lenient).map_err(&mut keep).ok(),
         None => None,

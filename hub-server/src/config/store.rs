@@ -32,7 +32,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "store.data_dir",
             Kind::Place,
-            "Directory of the database and the cookie secret. Default: the directory of the configuration file.",
+            "Directory of the database, the cookie secret and certificates that the hub obtains. Default: the directory of the configuration file.",
         )
         .example("\"/data\"")
         .restart(),
@@ -63,11 +63,16 @@ pub(super) struct RawStore {
 }
 
 impl RawStore {
+    /// Where the hub keeps what is below no other place.
+    pub(super) fn data_dir(&self, dir: &Path) -> PathBuf {
+        self.data_dir.as_ref().map_or_else(|| dir.to_owned(), |data| dir.join(data))
+    }
+
     pub(super) fn check(
         self,
         dir: &Path,
     ) -> Result<(StoreConfig, CookieSecretSource), ConfigError> {
-        let data_dir = self.data_dir.map_or_else(|| dir.to_owned(), |data| dir.join(data));
+        let data_dir = self.data_dir(dir);
         let url = match (self.url, self.url_file) {
             (Some(_), Some(_)) => {
                 return Err(ConfigError::value(
