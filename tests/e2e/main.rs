@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod acceptance;
+mod acme;
 mod cli;
 mod deploy;
 mod external_proxy;
@@ -9,6 +10,8 @@ mod failures;
 mod isolation;
 mod login;
 mod page;
+#[path = "../../hub-proxy/tests/support/pebble.rs"]
+mod pebble;
 mod restart;
 mod spawn;
 mod startup;

@@ -1,0 +1,117 @@
+//! A hub that obtains its own certificate.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use hub_tests::{docker, hub::program, wait::eventually};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uuid::Uuid;
+
+use crate::pebble::{Pebble, Wishes, tls_connect};
+
+/// The program on the ports where the authority looks.
+struct Hub {
+    dir: TempDir,
+    deployment: String,
+    process: Child,
+}
+
+impl Hub {
+    fn start(pebble: &Pebble, acme: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let deployment = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
+        fs::write(dir.path().join("hub.toml"), config(pebble, &deployment, acme)).unwrap();
+        let process = Command::new(program("hub-server"))
+            .args(["--config", "hub.toml"])
+            .current_dir(dir.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log(dir.path())).unwrap())
+            .spawn()
+            .unwrap();
+        Self { dir, deployment, process }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(log(self.dir.path())).unwrap_or_default()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("---- log of the hub ----\n{}", self.log());
+        }
+        docker::sweep(&self.deployment);
+    }
+}
+
+fn log(dir: &Path) -> std::path::PathBuf {
+    dir.join("hub.log")
+}
+
+fn config(pebble: &Pebble, deployment: &str, acme: &str) -> String {
+    format!(
+        "[http]\nlisten = \"{}\"\nredirect_listen = \"{}\"\n\
+         public_url = \"https://hub.example.test\"\n\
+         [http.acme]\ndirectory = \"{}\"\ndirectory_ca_file = {:?}\n{acme}\n\
+         [spawner.docker]\nimage = \"hub-notebook:latest\"\ndeployment = \"{deployment}\"\n\
+         network = \"{}\"\nprefix = \"{deployment}\"\n",
+        pebble.tls_addr(),
+        pebble.http_addr(),
+        pebble.directory(),
+        pebble.directory_ca(),
+        docker::network(deployment),
+    )
+}
+
+/// The page at `path`, over https, trusting the authority alone.
+async fn page(pebble: &Pebble, root: &str, path: &str) -> Result<String, String> {
+    let root = CertificateDer::from_pem_slice(root.as_bytes()).unwrap();
+    let host = "hub.example.test";
+    let stream = tls_connect(pebble.tls_addr(), host, &[root]).await;
+    let mut stream = stream.map_err(|error| error.to_string())?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map_err(|error| error.to_string())?;
+    Ok(answer)
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and Pebble: cargo xtask test"]
+async fn acme_1_the_hub_obtains_its_certificate_by_either_challenge() {
+    for challenge in ["http-01", "tls-alpn-01"] {
+        let pebble = Pebble::start(Wishes::default()).await;
+        let acme = format!("agree_tos = true\nchallenge = \"{challenge}\"");
+        let hub = Hub::start(&pebble, &acme);
+        let root = pebble.root().await;
+        let answer = eventually("the hub has its certificate", || async {
+            page(&pebble, &root, "/hub/health").await
+        });
+        let answer = answer.await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{challenge}: {answer}");
+        let kept: Vec<_> = fs::read_dir(hub.dir.path().join("acme")).unwrap().collect();
+        assert_eq!(kept.len(), 1, "beside the configuration: {kept:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the built programs and Pebble: cargo xtask test"]
+async fn acme_3_without_agreement_the_hub_does_not_start_and_names_the_terms() {
+    let pebble = Pebble::start(Wishes::default()).await;
+    let mut hub = Hub::start(&pebble, "agree_tos = false");
+    assert_eq!(hub.process.wait().unwrap().code(), Some(2), "{}", hub.log());
+    let told = hub.log();
+    for part in ["http.acme", "terms of service", &pebble.directory(), "read them at data:"] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+}
