@@ -37,4 +37,4 @@ pub use scope::{
     resolve_token,
 };
 pub use token::{ApiToken, TokenHash, random_code};
-pub use userlist::{Userlist, UserlistEntry, UserlistError, UserlistProblem};
+pub use userlist::{Userlist, UserlistEntry, UserlistError, UserlistFields, UserlistProblem};

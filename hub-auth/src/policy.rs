@@ -135,6 +135,24 @@ impl AccessPolicy {
         })
     }
 
+    /// Whether these rules let in whoever a provider knows.
+    pub fn admits_everybody(&self) -> bool {
+        self.rules.allow_all
+    }
+
+    /// Whether somebody with an account keeps it: they are not blocked, and named
+    /// or of a kind that is let in without being named.
+    pub fn keeps(&self, name: &UserName) -> bool {
+        let AccessRules { allowed, admins, blocked, allow_all, allow_existing, .. } = &self.rules;
+        !blocked.contains(name)
+            && (*allow_all || *allow_existing || allowed.contains(name) || admins.contains(name))
+    }
+
+    /// Whether somebody is kept out, whatever else is said of them.
+    pub fn blocks(&self, name: &UserName) -> bool {
+        self.rules.blocked.contains(name)
+    }
+
     /// Whether these rules let in nobody at all, however they sign in (USR-5).
     /// True for a hub whose operator has not named anybody yet: worth a warning
     /// at start.

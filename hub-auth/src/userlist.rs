@@ -1,6 +1,6 @@
 //! The `userlist` file: one account a line, administrators marked.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use hub_names::{InvalidName, UserName};
 
@@ -9,8 +9,9 @@ const ADMIN: &str = "admin";
 
 /// The accounts of a `userlist` file, in the order of the file.
 ///
-/// Each line holds a name and, for administrators, the word `admin`; further
-/// words are left for later use. Blank lines are skipped (USR-1), `#` begins a
+/// Each line holds a name and, for administrators, the word `admin`. Words of the
+/// form `key=value` say something about their servers (USR-7); other words mean
+/// nothing. Blank lines are skipped (USR-1), `#` begins a
 /// comment at the start of a line or after white space (USR-2), and names are
 /// lower-cased (USR-3). Line ends may be of either kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,23 @@ pub struct UserlistEntry {
     pub name: UserName,
     /// Whether the line makes them an administrator.
     pub admin: bool,
+    /// What the line says about their servers.
+    pub fields: UserlistFields,
     /// The line, counted from 1.
     pub line: usize,
+}
+
+/// The `key=value` words of a line (USR-7), as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserlistFields {
+    /// `image=`: the image of their servers.
+    pub image: Option<String>,
+    /// `mem=`: the memory of one of their servers.
+    pub mem: Option<String>,
+    /// `cpu=`: the processors of one of their servers.
+    pub cpu: Option<String>,
+    /// `group=`, which may be there several times.
+    pub groups: Vec<String>,
 }
 
 /// A line that cannot be read.
@@ -61,6 +77,65 @@ pub enum UserlistProblem {
         /// The word.
         text: String,
     },
+    /// A `key=value` word with a key that means nothing.
+    #[error("{key:?} of {name} means nothing; use image=, mem=, cpu= or group=")]
+    UnknownField {
+        /// Whose line it is.
+        name: UserName,
+        /// The key.
+        key: String,
+    },
+    /// A `key=value` word without a value, or there twice.
+    #[error("{key}= of {name} {reason}")]
+    BadField {
+        /// Whose line it is.
+        name: UserName,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl UserlistFields {
+    fn set(&mut self, name: &UserName, key: &str, value: &str) -> Result<(), UserlistProblem> {
+        let bad = |reason: &str| UserlistProblem::BadField {
+            name: name.clone(),
+            key: key.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let slot = match key {
+            "image" => &mut self.image,
+            "mem" => &mut self.mem,
+            "cpu" => &mut self.cpu,
+            "group" if value.is_empty() => return Err(bad("has no value")),
+            "group" => {
+                self.groups.push(value.to_owned());
+                return Ok(());
+            }
+            _ => {
+                return Err(UserlistProblem::UnknownField {
+                    name: name.clone(),
+                    key: key.to_owned(),
+                });
+            }
+        };
+        if value.is_empty() {
+            return Err(bad("has no value"));
+        }
+        match slot.replace(value.to_owned()) {
+            None => Ok(()),
+            Some(_) => Err(bad("is there twice")),
+        }
+    }
+
+    /// Takes over what the other line of the same person says.
+    fn merge(&mut self, other: Self) {
+        self.image = other.image.or(self.image.take());
+        self.mem = other.mem.or(self.mem.take());
+        self.cpu = other.cpu.or(self.cpu.take());
+        self.groups.extend(other.groups);
+    }
 }
 
 impl Userlist {
@@ -78,12 +153,13 @@ impl Userlist {
     pub fn parse_lenient(text: &str) -> (Self, Vec<UserlistError>) {
         let mut list = Self::default();
         let mut errors = Vec::new();
+        let mut places = BTreeMap::new();
         // Editors on Windows may put a byte order mark in front of the first name.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, content) in text.lines().enumerate() {
             let line = index + 1;
             match parse_line(content) {
-                Ok(Some((name, admin))) => list.add(UserlistEntry { name, admin, line }),
+                Ok(Some(entry)) => list.add(&mut places, UserlistEntry { line, ..entry }),
                 Ok(None) => {}
                 Err(problem) => errors.push(UserlistError { line, problem }),
             }
@@ -91,10 +167,18 @@ impl Userlist {
         (list, errors)
     }
 
-    fn add(&mut self, entry: UserlistEntry) {
-        match self.entries.iter_mut().find(|known| known.name == entry.name) {
-            Some(known) => known.admin |= entry.admin,
-            None => self.entries.push(entry),
+    /// Adds an entry; `places` tells where a name already is.
+    fn add(&mut self, places: &mut BTreeMap<UserName, usize>, entry: UserlistEntry) {
+        match places.get(&entry.name) {
+            Some(place) => {
+                let known = &mut self.entries[*place];
+                known.admin |= entry.admin;
+                known.fields.merge(entry.fields);
+            }
+            None => {
+                places.insert(entry.name.clone(), self.entries.len());
+                self.entries.push(entry);
+            }
         }
     }
 }
@@ -107,7 +191,7 @@ impl fmt::Display for UserlistError {
 
 impl std::error::Error for UserlistError {}
 
-fn parse_line(content: &str) -> Result<Option<(UserName, bool)>, UserlistProblem> {
+fn parse_line(content: &str) -> Result<Option<UserlistEntry>, UserlistProblem> {
     let mut words = without_comment(content).split_whitespace();
     let Some(word) = words.next() else {
         return Ok(None);
@@ -116,14 +200,23 @@ fn parse_line(content: &str) -> Result<Option<(UserName, bool)>, UserlistProblem
         .to_lowercase()
         .parse()
         .map_err(|reason| UserlistProblem::Name { text: word.to_owned(), reason })?;
-    match words.next() {
-        None => Ok(Some((name, false))),
-        Some(ADMIN) => Ok(Some((name, true))),
-        Some(text) if is_nearly_admin(text) => {
-            Err(UserlistProblem::NearlyAdmin { name, text: text.to_owned() })
+    let mut fields = UserlistFields::default();
+    let mut role = None;
+    for word in words {
+        match word.split_once('=') {
+            Some((key, value)) => fields.set(&name, key, value)?,
+            // Further words have no meaning, and never had.
+            None => role = role.or(Some(word)),
         }
-        Some(_) => Ok(Some((name, false))),
     }
+    let admin = match role {
+        Some(ADMIN) => true,
+        Some(text) if is_nearly_admin(text) => {
+            return Err(UserlistProblem::NearlyAdmin { name, text: text.to_owned() });
+        }
+        Some(_) | None => false,
+    };
+    Ok(Some(UserlistEntry { name, admin, fields, line: 0 }))
 }
 
 fn without_comment(content: &str) -> &str {
@@ -219,8 +312,37 @@ mod tests {
                 format!("line 2: {word:?} after zoe makes nobody an administrator; write `admin`")
             );
         }
-        for word in ["staff", "user", "mem=2G", "main", "root", "dmi"] {
+        for word in ["staff", "user", "main", "root", "dmi"] {
             assert_eq!(read(&format!("zoe {word}")), [("zoe".to_owned(), false, 1)], "{word}");
+        }
+    }
+
+    #[test]
+    fn usr_7_fields_say_something_about_servers() {
+        let list = Userlist::parse(
+            "zoe admin mem=2G cpu=1.5\nmax image=lab:5 group=a group=b staff\nzoe mem=4G\n",
+        )
+        .unwrap();
+        let [zoe, max] = &list.entries[..] else { panic!("{list:?}") };
+        assert!(zoe.admin && !max.admin);
+        assert_eq!(
+            (zoe.fields.mem.as_deref(), zoe.fields.cpu.as_deref()),
+            (Some("4G"), Some("1.5"))
+        );
+        assert_eq!(max.fields.image.as_deref(), Some("lab:5"));
+        assert_eq!(max.fields.groups, ["a", "b"]);
+    }
+
+    #[test]
+    fn usr_7_a_field_that_means_nothing_is_an_error() {
+        for (line, complaint) in [
+            ("zoe disk=1G", "\"disk\" of zoe means nothing"),
+            ("zoe mem=", "mem= of zoe has no value"),
+            ("zoe mem=1G mem=2G", "mem= of zoe is there twice"),
+            ("zoe group=", "group= of zoe has no value"),
+        ] {
+            let errors = Userlist::parse(line).unwrap_err();
+            assert!(errors[0].to_string().contains(complaint), "{line}: {errors:?}");
         }
     }
 }

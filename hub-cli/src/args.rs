@@ -70,8 +70,58 @@ pub(crate) enum Command {
     /// Create, list and revoke API tokens
     #[command(subcommand)]
     Tokens(Tokens),
+    /// Show, check and begin a hub's configuration; speaks to no hub
+    #[command(subcommand)]
+    Config(Config),
+    /// Have the hub read its configuration again, and show what changed
+    Reload,
     /// Show what the hub is, and whom it takes you for
     Info,
+}
+
+/// What to do about the configuration of this machine's hub.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Show every key with its value; of a secret, length and fingerprint
+    Show {
+        #[command(flatten)]
+        files: ConfigFiles,
+        /// Show where each value comes from
+        #[arg(long)]
+        origin: bool,
+        /// Only keys that somebody has set
+        #[arg(long)]
+        set_only: bool,
+    },
+    /// Read the configuration and tell all that is wrong or weak
+    Check {
+        #[command(flatten)]
+        files: ConfigFiles,
+    },
+    /// Write a file with every key in it, commented out
+    Init {
+        /// The file; it must not exist
+        #[arg(default_value = "hub.toml")]
+        file: PathBuf,
+    },
+}
+
+/// Where the configuration is, as `hub-server` takes it.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigFiles {
+    /// Configuration file; hub.toml in the working directory if not given
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// File of variables; .env beside the configuration file if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Set a key over everything else
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Leave out bad lines of the user list, and tell them
+    #[arg(long)]
+    pub(crate) lenient: bool,
 }
 
 /// What to do about users.

@@ -20,7 +20,7 @@ use url::Url;
 pub(crate) use self::{
     error::CallError,
     events::{ProgressEvent, ProgressStream},
-    model::{Answer, ApiToken, Caller, NewApiToken, Server, User},
+    model::{Answer, ApiToken, Caller, NewApiToken, Reloaded, Server, User},
 };
 use crate::{
     args::{Connection, UserState},
@@ -111,6 +111,11 @@ impl Client {
     /// `GET /hub/api/info`
     pub(crate) async fn info(&self) -> Result<Value, CallError> {
         self.json(self.call(Method::GET, &["info"], None).await?).await
+    }
+
+    /// `POST /hub/api/reload`
+    pub(crate) async fn reload(&self) -> Result<Answer<Reloaded>, CallError> {
+        self.answer(self.call(Method::POST, &["reload"], None).await?).await
     }
 
     /// `GET /hub/api/user`: whose token this is.

@@ -1,6 +1,8 @@
 //! What the commands do, one file for each noun.
 
+pub(crate) mod config;
 mod info;
+mod reload;
 mod servers;
 mod tokens;
 mod users;
@@ -13,6 +15,8 @@ pub(crate) async fn run(command: Command, client: &Client, output: &Output) -> a
         Command::Users(command) => users::run(command, client, output).await,
         Command::Servers(command) => servers::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
+        Command::Reload => reload::run(client, output).await,
+        Command::Config(command) => config::run(command, output),
         Command::Info => info::run(client, output).await,
     }
 }

@@ -10,6 +10,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use hub_server::config::ConfigError;
 
 use self::{
     args::{Args, Command, UsageError},
@@ -18,7 +19,8 @@ use self::{
     token::Token,
 };
 
-/// The exit code of a command line that cannot work, as clap's.
+/// The exit code of a command line or a configuration that cannot work, as clap's
+/// and the hub's.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -32,6 +34,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
+    let output = Output::new(args.json, now());
+    let command = match args.command {
+        // Needs no hub, and no certificates to speak to one.
+        Command::Config(command) => return commands::config::run(command, &output),
+        command @ (Command::Users(_)
+        | Command::Servers(_)
+        | Command::Tokens(_)
+        | Command::Reload
+        | Command::Info) => command,
+    };
     // An error means that there is a provider already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -39,12 +51,11 @@ fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("the asynchronous runtime could not be started")?;
     let token = Token::find(args.connection.token_file.as_deref())?;
-    if token.is_none() && !matches!(args.command, Command::Info) {
+    if token.is_none() && !matches!(command, Command::Info) {
         return Err(token::missing().into());
     }
     let client = Client::new(&args.connection, token)?;
-    let output = Output::new(args.json, now());
-    runtime.block_on(commands::run(args.command, &client, &output))
+    runtime.block_on(commands::run(command, &client, &output))
 }
 
 #[expect(
@@ -61,6 +72,12 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Tells what went wrong and what can be done, on standard error.
 fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        for one in error.each() {
+            eprintln!("hub: {}", output::printable(&one.to_string()));
+        }
+        return ExitCode::from(USAGE);
+    }
     eprintln!("hub: {}", output::printable(&format!("{error:#}")));
     let usage = error.downcast_ref::<UsageError>();
     let hint = match error.downcast_ref::<CallError>() {

@@ -28,6 +28,19 @@ fn help_of_info() {
 }
 
 #[test]
+fn help_of_config() {
+    insta::assert_snapshot!("config", help(&["config"]));
+    insta::assert_snapshot!("config_show", help(&["config", "show"]));
+    insta::assert_snapshot!("config_check", help(&["config", "check"]));
+    insta::assert_snapshot!("config_init", help(&["config", "init"]));
+}
+
+#[test]
+fn help_of_reload() {
+    insta::assert_snapshot!("reload", help(&["reload"]));
+}
+
+#[test]
 fn help_of_users() {
     insta::assert_snapshot!("users", help(&["users"]));
     insta::assert_snapshot!("users_list", help(&["users", "list"]));

@@ -61,6 +61,6 @@ pub use service::Proxy;
 pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
 #[cfg(feature = "tls")]
-pub use tls::{TlsError, TlsKeys, TlsWarning};
+pub use tls::{FreshKeys, TlsError, TlsKeys, TlsWarning};
 pub use trust::{InvalidNetwork, Network, TrustForwarded};
 pub use tunnels::Tunnels;

@@ -43,6 +43,10 @@ struct Inner {
     config: Arc<ServerConfig>,
 }
 
+/// A pair that was read and is not in use yet; see [`TlsKeys::read_again`].
+#[derive(Debug)]
+pub struct FreshKeys(Option<Pair>);
+
 /// What the next handshake uses.
 #[derive(Debug)]
 struct Current {
@@ -98,10 +102,23 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for); the old pair stays in use then.
     pub fn reload(&self) -> Result<(), TlsError> {
-        if let Some(files) = &self.0.files {
-            self.0.current.pair.store(Arc::new(files.read()?));
+        self.read_again().map(|fresh| self.adopt(fresh))
+    }
+
+    /// Reads the files again and changes nothing yet: [`adopt`](Self::adopt) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_for`](Self::load_for).
+    pub fn read_again(&self) -> Result<FreshKeys, TlsError> {
+        self.0.files.as_ref().map(Files::read).transpose().map(FreshKeys)
+    }
+
+    /// Handshakes from now on use `fresh`.
+    pub fn adopt(&self, fresh: FreshKeys) {
+        if let FreshKeys(Some(pair)) = fresh {
+            self.0.current.pair.store(Arc::new(pair));
         }
-        Ok(())
     }
 
     /// When the certificate in use expires.

@@ -73,17 +73,18 @@ impl Certificate {
         }
     }
 
-    /// Looks for a newer one now.
-    pub(crate) fn reload(&self) {
+    /// Where the pair is read from files: that pair.
+    pub(crate) fn files(&self) -> Option<&TlsKeys> {
         match self {
-            Self::Files(keys) => match keys.reload() {
-                Ok(()) => tracing::info!("certificate reloaded"),
-                Err(error) => tracing::error!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "the certificate was not reloaded; the old one stays"
-                ),
-            },
-            Self::Acme(acme) => acme.try_now(),
+            Self::Files(keys) => Some(keys),
+            Self::Acme(_) => None,
+        }
+    }
+
+    /// Does not wait for the time of the next try, where an authority is asked.
+    pub(crate) fn try_now(&self) {
+        if let Self::Acme(acme) = self {
+            acme.try_now();
         }
     }
 }

@@ -21,6 +21,7 @@ mod overlay;
 mod pages;
 mod proxy;
 mod read;
+pub mod reference;
 mod secret;
 mod servers;
 mod services;
@@ -29,7 +30,9 @@ mod sources;
 mod spawner;
 mod store;
 mod suggest;
+mod userlist;
 pub mod variables;
+mod weakness;
 
 use std::path::PathBuf;
 
@@ -37,7 +40,7 @@ use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
 
 pub use self::{
-    auth::{AuthConfig, PasswordConfig},
+    auth::{AuthConfig, PasswordConfig, UserlistMode},
     env_file::EnvFile,
     error::ConfigError,
     http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles, TlsSource},
@@ -51,6 +54,7 @@ pub use self::{
     services::ServiceConfig,
     settings::{Setting, Settings},
     sources::{Environment, Sources},
+    weakness::Weakness,
 };
 
 /// Everything an operator decides.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub_auth::{AccessPolicy, Authenticator, Owner, ScopeSet, role};
+use hub_auth::{Owner, ScopeSet, role};
 use hub_names::UserName;
 use hub_proxy::TrustForwarded;
 use hub_store::{Store, User};
@@ -12,8 +12,10 @@ use crate::{
     access::attempts::Attempts,
     clock::Clock,
     keys::Keys,
+    live::{Current, Live},
+    reload::ReloadHandle,
     servers::Servers,
-    web::{paths::Paths, render::Render},
+    web::paths::Paths,
 };
 
 /// A running hub, as its handlers see it.
@@ -21,16 +23,12 @@ use crate::{
 pub(crate) struct Hub {
     /// What is remembered.
     pub store: Store,
-    /// The ways to sign in, in the order the page offers them.
-    pub authenticators: Vec<Arc<dyn Authenticator>>,
-    /// Who is let in.
-    pub policy: AccessPolicy,
+    /// What a reload may replace.
+    pub current: Current,
     /// The single-user servers.
     pub servers: Servers,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The pages.
-    pub render: Render,
     /// Keys for signing and sealing.
     pub keys: Keys,
     /// The URL space.
@@ -43,13 +41,16 @@ pub(crate) struct Hub {
     pub trusted_proxies: TrustForwarded,
     /// Who has failed to sign in too often.
     pub(crate) attempts: Attempts,
-    /// Time limits of servers.
-    pub limits: crate::config::ServersConfig,
-    /// What each configured service may do.
-    pub services: std::collections::BTreeMap<String, Vec<hub_auth::Scope>>,
+    /// How to have the configuration read again.
+    pub(crate) reload: ReloadHandle,
 }
 
 impl Hub {
+    /// What a reload may replace, as it is now. A request takes it once.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.current.get()
+    }
+
     /// What `user` may do now.
     pub(crate) fn scopes_of_user(&self, user: &User) -> ScopeSet {
         role::user_scopes(&user.name, user.admin)
@@ -57,7 +58,7 @@ impl Hub {
 
     /// What the service called `name` may do now.
     pub(crate) fn scopes_of_service(&self, name: &str) -> ScopeSet {
-        let raw = self.services.get(name).cloned().unwrap_or_default();
+        let raw = self.live().services.get(name).cloned().unwrap_or_default();
         ScopeSet::expand(raw, &Owner::Service(name.to_owned()), None)
     }
 
@@ -68,17 +69,12 @@ impl Hub {
 
     /// How long an API call waits for a start.
     pub(crate) fn slow_spawn_timeout(&self) -> std::time::Duration {
-        self.limits.slow_spawn_timeout
+        self.live().limits.slow_spawn_timeout
     }
 
     /// How long an API call waits for a stop.
     pub(crate) fn slow_stop_timeout(&self) -> std::time::Duration {
-        self.limits.slow_stop_timeout
-    }
-
-    /// A way to sign in, by its id.
-    pub(crate) fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
-        self.authenticators.iter().find(|one| one.provider() == provider)
+        self.live().limits.slow_stop_timeout
     }
 
     /// A name from a URL or a request body, as the sign-in would spell it.
@@ -87,6 +83,6 @@ impl Hub {
     ///
     /// When it is not a name.
     pub(crate) fn normalise(&self, name: &str) -> Result<UserName, hub_auth::InvalidName> {
-        self.policy.normalise(name)
+        self.live().policy.normalise(name)
     }
 }

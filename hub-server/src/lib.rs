@@ -3,13 +3,17 @@
 mod access;
 mod activity;
 mod certificates;
+mod chain;
 mod clock;
 pub mod config;
 mod healthcheck;
 mod hub;
 mod keys;
+mod live;
 pub mod logging;
 pub mod prepare;
+pub mod reload;
+mod roster;
 mod routes;
 mod servers;
 mod sign_in;
@@ -20,9 +24,10 @@ mod web;
 
 pub use self::{
     certificates::check_certificate,
+    chain::chain,
     clock::{Clock, SystemClock},
     healthcheck::{Unhealthy, health_url, healthcheck},
-    startup::{Assembled, Leaves, Reloader, Running, StartupError, assemble_with, start},
+    startup::{Assembled, Leaves, Running, StartupError, assemble_with, start},
     web::reserved_cookies,
 };
 

@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use hub_server::{
-    StartupError,
-    config::{self, Environment, Sources},
+    StartupError, chain,
+    config::{Environment, Sources},
     prepare::{Owner, prepare},
 };
 use secrecy::SecretString;
@@ -120,12 +120,13 @@ fn sources(args: &Args) -> Sources {
 }
 
 fn serve(args: &Args) -> Result<(), StartupError> {
-    let config::Loaded { config, warnings, config_file, env_file, .. } = sources(args).load()?;
-    hub_server::logging::install(&config.log);
-    for file in config_file.iter().chain(&env_file) {
+    let sources = sources(args);
+    let loaded = sources.load()?;
+    let log = hub_server::logging::install(&loaded.config.log);
+    for file in loaded.config_file.iter().chain(&loaded.env_file) {
         tracing::info!(file = %file.display(), "configuration read");
     }
-    for warning in &warnings {
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -137,17 +138,17 @@ fn serve(args: &Args) -> Result<(), StartupError> {
         let now = CancellationToken::new();
         let mut signals = Signals::install()?;
         let running = tokio::select! {
-            running = hub_server::start(config) => running?,
+            running = hub_server::start(loaded, sources, log) => running?,
             () = signals.stopped() => return Ok(()),
         };
-        let reload = running.reloader();
+        let reload = running.reload_handle();
         let serve = running.serve(stop.clone(), now.clone());
         tokio::pin!(serve);
         loop {
             tokio::select! {
                 () = &mut serve => return Ok(()),
                 what = signals.next() => match what {
-                    Received::Reload => reload.reload(),
+                    Received::Reload => reload.ask(),
                     // A second signal does not wait for open requests.
                     Received::Stop if stop.is_cancelled() => now.cancel(),
                     Received::Stop => stop.cancel(),
@@ -231,16 +232,4 @@ impl Signals {
             _ = self.terminate.recv() => Received::Stop,
         }
     }
-}
-
-/// The error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

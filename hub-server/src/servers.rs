@@ -33,7 +33,7 @@ use self::{
     readiness::Readiness,
     worker::{Command, Worker},
 };
-use crate::{clock::Clock, config::ServersConfig, routes::Routes, tasks::Tasks};
+use crate::{clock::Clock, live::Current, routes::Routes, tasks::Tasks};
 
 /// All single-user servers. Clones share them.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ struct Shared {
     routes: Routes,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
-    config: ServersConfig,
+    current: Current,
     links: Links,
     readiness: Readiness,
     /// Servers that have a worker. A command is sent, and a worker retires, only
@@ -94,7 +94,7 @@ impl Servers {
         routes: Routes,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
-        config: ServersConfig,
+        current: Current,
         links: Links,
     ) -> Self {
         let shared = Shared {
@@ -103,7 +103,7 @@ impl Servers {
             routes,
             clock,
             tasks,
-            config,
+            current,
             links,
             readiness: Readiness::new(),
             handles: Mutex::default(),

@@ -7,7 +7,7 @@
 use hub_auth::{Answer, AuthError, Authenticator, Identity};
 use hub_store::{StoreError, User};
 
-use crate::hub::Hub;
+use crate::{hub::Hub, live::Live};
 
 /// Why a sign-in did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -31,23 +31,24 @@ pub(crate) async fn finish(
 ) -> Result<User, SignInError> {
     let claims = authenticator.finish(answer).await?;
     let users = hub.store.users();
+    let live = hub.live();
     // Whoever is known by the provider's id keeps the account, under whatever name
     // they go at the provider today.
     let (identity, account) = match users.by_identity(&claims.provider, &claims.subject).await? {
-        Some(user) => (hub.policy.admit_account(user.name.clone(), &claims, true)?, Some(user)),
+        Some(user) => (live.policy.admit_account(user.name.clone(), &claims, true)?, Some(user)),
         None => {
-            let account = match hub.policy.normalise(&claims.login) {
+            let account = match live.policy.normalise(&claims.login) {
                 Ok(name) => users.by_name(&name).await?,
                 Err(_) => None,
             };
-            (hub.policy.admit(&claims, account.is_some())?, account)
+            (live.policy.admit(&claims, account.is_some())?, account)
         }
     };
     let mut user = match account {
         Some(user) => user,
         None => users.ensure(&identity.name, hub.clock.now()).await?.0,
     };
-    bind(hub, &user, &identity).await?;
+    bind(hub, &live, &user, &identity).await?;
     if identity.admin && !user.admin {
         users.set_admin(user.id, true).await?;
         user.admin = true;
@@ -58,7 +59,7 @@ pub(crate) async fn finish(
 /// Ties the account to the provider's id, or checks that it is. A login name that
 /// was given up and taken by somebody else opens nobody's account, and neither
 /// does the same name at another provider.
-async fn bind(hub: &Hub, user: &User, identity: &Identity) -> Result<(), SignInError> {
+async fn bind(hub: &Hub, live: &Live, user: &User, identity: &Identity) -> Result<(), SignInError> {
     let users = hub.store.users();
     let other_person = || SignInError::OtherPerson {
         account: user.name.to_string(),
@@ -67,7 +68,7 @@ async fn bind(hub: &Hub, user: &User, identity: &Identity) -> Result<(), SignInE
     if let Some(subject) = users.subject_of(user.id, &identity.provider).await? {
         return if subject == identity.subject { Ok(()) } else { Err(other_person()) };
     }
-    for other in hub.authenticators.iter().filter(|one| one.provider() != identity.provider) {
+    for other in live.authenticators.iter().filter(|one| one.provider() != identity.provider) {
         // An account of the configuration has an owner before its first sign-in.
         let is_theirs =
             other.owns(&user.name) || users.subject_of(user.id, other.provider()).await?.is_some();

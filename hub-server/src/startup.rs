@@ -4,14 +4,14 @@
 
 mod listeners;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
 use hub_proxy::{
     AcmeError, ListenError, Listener, Proxy, ProxyConfig, RouteTable, TlsError, TrustForwarded,
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
-use hub_store::{NewToken, Store, StoreError, TokenOwner};
+use hub_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use self::listeners::{api_address, api_url, bind};
@@ -20,9 +20,13 @@ use crate::{
     activity,
     certificates::Certificate,
     clock::{Clock, SystemClock},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Loaded, Sources},
     hub::Hub,
     keys::Keys,
+    live::{Current, Live},
+    logging,
+    reload::{self, ReloadHandle, Reloader, Requests},
+    roster,
     routes::Routes,
     servers::{Links, Servers},
     sweeping,
@@ -150,13 +154,8 @@ pub struct Assembled {
     tasks: Tasks,
 }
 
-/// Takes up what may change while the hub runs.
-#[derive(Clone, Debug)]
-pub struct Reloader {
-    certificate: Option<Certificate>,
-}
-
-/// Builds the hub that `config` describes and binds its listeners.
+/// Builds the hub that `loaded` describes and binds its listeners. `sources` are
+/// where it was read from, and `log` is what a reload changes the level of.
 ///
 /// Nothing is accepted until [`Running::serve`]; until then errors are the
 /// operator's to read, and each names what caused it.
@@ -164,12 +163,17 @@ pub struct Reloader {
 /// # Errors
 ///
 /// As the variants of [`StartupError`] say.
-pub async fn start(mut config: Config) -> Result<Running, StartupError> {
+pub async fn start(
+    loaded: Loaded,
+    sources: Sources,
+    log: logging::Handle,
+) -> Result<Running, StartupError> {
+    let mut config = loaded.config.clone();
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
     let certificate = Certificate::open(&config).await?;
     let tls = certificate.as_ref().map(Certificate::keys);
-    let authenticators = authenticators(&config)?;
+    let authenticators = authenticators(&config, None)?;
     warn_about_configuration(&config, &authenticators);
 
     // The port first: a second hub by mistake ends here, before it touches
@@ -183,17 +187,28 @@ pub async fn start(mut config: Config) -> Result<Running, StartupError> {
         None => None,
     };
     let store = Store::open(&config.store).await?;
-    let spawner: Arc<dyn Spawner> = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
+    let docker = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
+    let spawner: Arc<dyn Spawner> = docker.clone();
     let private =
         bind("hub_api.listen", &api_address(&config.hub_api, &*spawner).await?, None).await?;
     let paths = Paths::new(&config.http.base_url);
     let api_url = api_url(&config.hub_api, private.local_addr(), &paths, &*spawner).await?;
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
-    let assembled = assemble(&config, leaves, keys, render, api_url.clone()).await?;
+    let (assembled, requests) = assemble(&config, leaves, keys, render, api_url.clone()).await?;
     if let Some(certificate) = &certificate {
         certificate.keep_fresh(&assembled.tasks);
     }
+    let hub = Arc::clone(&assembled.hub);
+    let reloader = Reloader {
+        hub,
+        sources,
+        running: loaded,
+        docker: Some(docker),
+        certificate: certificate.clone(),
+        log,
+    };
+    reloader.keep_reloading(&assembled.tasks, requests);
     tracing::info!(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
         "the hub listens"
@@ -226,7 +241,9 @@ pub async fn assemble_with(
 ) -> Result<Assembled, StartupError> {
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
-    assemble(config, leaves, keys, render, api_url).await
+    // Nobody serves requests for a reload: there is nothing to read again.
+    let (assembled, _requests) = assemble(config, leaves, keys, render, api_url).await?;
+    Ok(assembled)
 }
 
 async fn assemble(
@@ -235,7 +252,7 @@ async fn assemble(
     keys: Keys,
     render: Render,
     api_url: String,
-) -> Result<Assembled, StartupError> {
+) -> Result<(Assembled, Requests), StartupError> {
     let Leaves { store, spawner, authenticators, clock } = leaves;
     let tasks = Tasks::default();
     let paths = Paths::new(&config.http.base_url);
@@ -246,28 +263,24 @@ async fn assemble(
         None => Routes::embedded(paths.clone(), table.clone()),
         Some(proxy) => Routes::external(paths.clone(), proxy),
     };
+    let current = Current::new(Live::new(config, authenticators, render));
+    let (reload, requests) = reload::channel();
     let servers = Servers::new(
         Arc::clone(&spawner),
         store.clone(),
         routes.clone(),
         Arc::clone(&clock),
         tasks.clone(),
-        config.servers.clone(),
+        current.clone(),
         Links { paths: paths.clone(), api_url, public_url: config.http.public_url.clone() },
     );
-    remember(config, &store, &*clock).await?;
+    roster::remember(config, &store, &*clock).await?;
     let hub = Arc::new(Hub {
-        services: config
-            .services
-            .iter()
-            .map(|one| (one.name.clone(), one.scopes.clone()))
-            .collect(),
         store,
-        authenticators,
-        policy: config.auth.policy.clone(),
+        current,
+        reload,
         servers,
         clock,
-        render,
         keys,
         paths,
         public_url: config.http.public_url.clone(),
@@ -277,7 +290,6 @@ async fn assemble(
             networks => TrustForwarded::Networks(networks.to_vec()),
         },
         attempts: Attempts::default(),
-        limits: config.servers.clone(),
     });
     hub.servers.resume().await?;
     hub.servers.keep_watching();
@@ -285,8 +297,9 @@ async fn assemble(
     routes.keep_in_step(&tasks);
     activity::keep_recording(&tasks, &hub, routes);
     sweeping::keep_sweeping(&tasks, &hub);
+    roster::keep_watching(&tasks, &hub);
     report_orphans(&tasks, &hub, &spawner);
-    Ok(Assembled { hub, table, tasks })
+    Ok((Assembled { hub, table, tasks }, requests))
 }
 
 impl Assembled {
@@ -321,9 +334,9 @@ impl Running {
         self.public.local_addr()
     }
 
-    /// What may change while the hub runs.
-    pub fn reloader(&self) -> Reloader {
-        Reloader { certificate: self.certificate.clone() }
+    /// How to have the configuration read again.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        self.assembled.hub.reload.clone()
     }
 
     /// Serves until `stop` is cancelled and open requests have ended, or `now`
@@ -362,17 +375,12 @@ impl Running {
     }
 }
 
-impl Reloader {
-    /// Reads the certificate again. A bad one changes nothing.
-    pub fn reload(&self) {
-        match &self.certificate {
-            None => tracing::info!("nothing to reload"),
-            Some(certificate) => certificate.reload(),
-        }
-    }
-}
-
-fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
+/// The ways to sign in. What has not changed since `before` is taken from there:
+/// it knows who typed wrong passwords.
+pub(crate) fn authenticators(
+    config: &Config,
+    before: Option<(&Config, &Live)>,
+) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
     if let Some(github) = &config.auth.github {
         let github = GithubAuthenticator::new(github.clone())
@@ -380,10 +388,17 @@ fn authenticators(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, Startu
         all.push(Arc::new(github));
     }
     if let Some(password) = &config.auth.password {
-        let password = PasswordAccounts::new(password.accounts.clone())
-            .and_then(PasswordAuthenticator::new)
-            .map_err(|error| StartupError::Auth(error.into()))?;
-        all.push(Arc::new(password));
+        let same = before
+            .filter(|(before, _)| before.auth.password.as_ref() == Some(password))
+            .and_then(|(_, live)| live.authenticator("password"));
+        all.push(match same {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(
+                PasswordAccounts::new(password.accounts.clone())
+                    .and_then(PasswordAuthenticator::new)
+                    .map_err(|error| StartupError::Auth(error.into()))?,
+            ),
+        });
     }
     Ok(all)
 }
@@ -402,46 +417,9 @@ fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authentic
             "http.trusted_proxies is empty, so every browser seems to be at the proxy's address; name the proxy's address or network there"
         );
     }
-    let public = !config.http.listen.is_loopback();
-    if public && !config.http.is_https() {
-        tracing::warn!(
-            "http.listen is reachable from other machines without https; set [http.tls], [http.acme] or http.public_url"
-        );
+    for weakness in config.weaknesses() {
+        tracing::warn!("{weakness}");
     }
-}
-
-/// Puts into the store what the configuration says: the people on the lists
-/// (USR-4) and the services' tokens.
-async fn remember(config: &Config, store: &Store, clock: &dyn Clock) -> Result<(), StoreError> {
-    let now = clock.now();
-    let policy = &config.auth.policy;
-    for name in policy.allowed().union(policy.admins()) {
-        let admin = policy.admins().contains(name);
-        let (user, created) = store.users().ensure(name, now).await?;
-        if admin && !user.admin {
-            store.users().set_admin(user.id, true).await?;
-        }
-        if created {
-            tracing::info!(user = %name, admin, "user added from the configuration");
-        }
-    }
-    let names: BTreeSet<&str> =
-        config.services.iter().map(|service| service.name.as_str()).collect();
-    store.tokens().forget_services_except(&names.into_iter().collect::<Vec<_>>()).await?;
-    for service in &config.services {
-        let token = NewToken {
-            owner: TokenOwner::Service(service.name.clone()),
-            hash: *service.api_token.hash().as_bytes(),
-            client_id: None,
-            session_id: None,
-            note: "from config".to_owned(),
-            scopes: vec!["inherit".to_owned()],
-            created: now,
-            expires_at: None,
-        };
-        store.tokens().replace_service_tokens(&service.name, &[token]).await?;
-    }
-    Ok(())
 }
 
 /// Containers that are ours but that no row knows (RST-3): told, not touched.

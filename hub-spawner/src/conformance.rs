@@ -102,6 +102,7 @@ pub fn request(key: ServerKey) -> StartRequest {
         access_scopes: vec![],
         admin_access: false,
         options: serde_json::Value::Null,
+        preset: crate::Preset::default(),
     }
 }
 

@@ -16,10 +16,14 @@ mod volume;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hub_names::ServerKey;
@@ -30,7 +34,8 @@ pub use command::{CommandLine, InvalidCommand};
 pub use config::{DockerConfig, PullPolicy};
 
 use crate::{
-    Exit, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
+    Exit, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner, StartRequest,
+    Started, StopMode,
     engine::{ContainerDetails, ContainerState, Engine, EngineError},
     log_text,
 };
@@ -58,11 +63,16 @@ const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill"];
 #[derive(Debug)]
 pub struct DockerSpawner {
     engine: Engine,
-    blueprint: Blueprint,
+    /// What servers are made of from now on; see [`adopt`](Self::adopt).
+    blueprint: ArcSwap<Blueprint>,
     images: Images,
     /// The last event seen, in the daemon's time; the next watch begins there.
     seen: AtomicI64,
 }
+
+/// A configuration that is known to make sense, for servers that start later.
+#[derive(Debug)]
+pub struct DockerPlan(Blueprint);
 
 impl DockerSpawner {
     /// Connects to the daemon and makes sure that the servers' network is there.
@@ -87,6 +97,7 @@ impl DockerSpawner {
                 .await
                 .map_err(|error| spawn_error("find or make the network", error))?;
         }
+        let blueprint = ArcSwap::from_pointee(blueprint);
         Ok(Self { engine, blueprint, images: Images::default(), seen: AtomicI64::new(0) })
     }
 
@@ -95,22 +106,72 @@ impl DockerSpawner {
         &self.engine
     }
 
-    /// Makes the container for `request` and returns its id, name and hash.
-    async fn create(&self, request: &StartRequest) -> Result<Created, SpawnError> {
-        let key = &request.key;
-        let binds = volume::ensure(&self.engine, &self.blueprint, key).await?;
-        let command = self.command().await?;
-        let (body, spec_hash) = container::create_body(&self.blueprint, request, binds, command)?;
+    /// Reads a new configuration for servers that start from now on. Nothing
+    /// changes until the plan is [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, or that cannot change while servers
+    /// run: where the daemon is, and by which network and label servers are found.
+    pub fn plan(&self, config: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
+        let next = Blueprint::read(config)?;
+        let now = self.blueprint();
+        for (key, is_same) in [
+            ("deployment", now.deployment == next.deployment),
+            ("network", now.network == next.network),
+            ("host_ip", now.reach == next.reach),
+            ("port", now.settings.port == next.settings.port),
+        ] {
+            if !is_same {
+                return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
+            }
+        }
+        Ok(DockerPlan(next))
+    }
 
-        let mut name = self.blueprint.names.container(key);
+    /// Makes servers as `plan` says from now on. Those that run keep their image
+    /// and limits; a start that is under way ends as it began.
+    pub fn adopt(&self, plan: DockerPlan) {
+        self.blueprint.store(Arc::new(plan.0));
+    }
+
+    /// What servers are made of now.
+    fn blueprint(&self) -> Arc<Blueprint> {
+        self.blueprint.load_full()
+    }
+
+    /// What the server of `request` is made of.
+    fn blueprint_for(&self, request: &StartRequest) -> Result<Arc<Blueprint>, SpawnError> {
+        let common = self.blueprint();
+        if request.preset == Preset::default() {
+            return Ok(common);
+        }
+        common.with(&request.preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
+            what: format!("the {} of this user", error.key),
+            reason: error.reason,
+        })
+    }
+
+    /// Makes the container for `request` and returns its id, name and hash.
+    async fn create(
+        &self,
+        blueprint: &Blueprint,
+        request: &StartRequest,
+    ) -> Result<Created, SpawnError> {
+        let key = &request.key;
+        let binds = volume::ensure(&self.engine, blueprint, key).await?;
+        let command = self.command(blueprint).await?;
+        let (body, spec_hash) = container::create_body(blueprint, request, binds, command)?;
+
+        let mut name = blueprint.names.container(key);
         if let Some(there) = self.inspect(&name).await? {
-            if !labels::is_of_deployment(&there.labels, &self.blueprint.deployment) {
+            if !labels::is_of_deployment(&there.labels, &blueprint.deployment) {
                 return Err(SpawnError::NameTaken { name });
             }
-            if !labels::is_of_server(&there.labels, &self.blueprint.deployment, key) {
+            if !labels::is_of_server(&there.labels, &blueprint.deployment, key) {
                 // Names of servers are lower-cased (SPN-6), so `Lab` and `lab`
                 // would meet here.
-                name = self.blueprint.names.unmistakable(key);
+                name = blueprint.names.unmistakable(key);
             }
         }
         let made = match self.engine.create_container(&name, body.clone()).await {
@@ -126,15 +187,14 @@ impl DockerSpawner {
             Err(EngineError::Conflict { .. }) => Err(SpawnError::NameTaken { name }),
             // Only the image can be missing here.
             Err(error @ EngineError::NotFound { .. }) => {
-                Err(image_error(&self.blueprint.image.to_string(), error))
+                Err(image_error(&blueprint.image.to_string(), error))
             }
             Err(error) => Err(spawn_error("create the container", error)),
         }
     }
 
     /// What to run, where the image alone does not say it (SPN-16).
-    async fn command(&self) -> Result<Option<Vec<String>>, SpawnError> {
-        let blueprint = &self.blueprint;
+    async fn command(&self, blueprint: &Blueprint) -> Result<Option<Vec<String>>, SpawnError> {
         let mut command = match (&blueprint.command, blueprint.args.as_slice()) {
             (None, []) => return Ok(None),
             (Some(command), _) => command.clone(),
@@ -170,6 +230,7 @@ impl DockerSpawner {
     /// Where a running container is reached. The address may be missing for a
     /// moment after the start (SPN-19).
     async fn address(&self, id: &str) -> Result<Url, SpawnError> {
+        let blueprint = self.blueprint();
         let deadline = Instant::now() + ADDRESS_DEADLINE;
         loop {
             let Some(found) = self.inspect(id).await? else {
@@ -182,12 +243,12 @@ impl DockerSpawner {
             if let ContainerState::Exited { .. } = found.state {
                 return Err(SpawnError::Exited(self.exit(&found).await?));
             }
-            match address::of(&found, &self.blueprint) {
+            match address::of(&found, &blueprint) {
                 Ok(url) => return Ok(url),
                 Err(error) if Instant::now() >= deadline => {
                     return Err(SpawnError::Backend {
                         action: "find the container's address",
-                        hint: Some(match self.blueprint.reach {
+                        hint: Some(match blueprint.reach {
                             Reach::Network => "the container got no address in its network",
                             Reach::Published(_) | Reach::Host(_) => {
                                 "the container's port was not published"
@@ -228,7 +289,7 @@ impl DockerSpawner {
     /// Ids of the containers of `key`. More than one only if a hub was killed at
     /// a bad moment.
     async fn find(&self, key: &ServerKey) -> Result<Vec<String>, SpawnError> {
-        let labels = labels::of_server(&self.blueprint.deployment, key);
+        let labels = labels::of_server(&self.blueprint().deployment, key);
         let found = self
             .engine
             .containers(&labels)
@@ -246,7 +307,7 @@ impl DockerSpawner {
     ) -> Result<Option<ContainerDetails>, SpawnError> {
         if let Some(id) = state.text(OBJECT_ID)
             && let Some(found) = self.inspect(id).await?
-            && labels::is_of_server(&found.labels, &self.blueprint.deployment, key)
+            && labels::is_of_server(&found.labels, &self.blueprint().deployment, key)
         {
             return Ok(Some(found));
         }
@@ -291,7 +352,8 @@ struct Created {
 impl Spawner for DockerSpawner {
     async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
         container::check_options(&request.options)?;
-        self.images.ensure(&self.engine, &self.blueprint, progress).await
+        let blueprint = self.blueprint_for(request)?;
+        self.images.ensure(&self.engine, &blueprint, progress).await
     }
 
     async fn start(
@@ -300,12 +362,13 @@ impl Spawner for DockerSpawner {
         progress: &Progress,
     ) -> Result<Started, SpawnError> {
         container::check_options(&request.options)?;
+        let blueprint = self.blueprint_for(request)?;
         for leftover in self.find(&request.key).await? {
             progress.report(55, "Removing a container that was left over");
             self.remove(&leftover).await?;
         }
         progress.report(60, "Creating the container");
-        let created = self.create(request).await?;
+        let created = self.create(&blueprint, request).await?;
         progress.report(70, "Starting the container");
         match self.launch(&created.id).await {
             Ok(url) => {
@@ -353,12 +416,12 @@ impl Spawner for DockerSpawner {
         for id in self.find(key).await? {
             let ended = match mode {
                 StopMode::Graceful => {
-                    self.engine.stop_container(&id, self.blueprint.stop_timeout).await
+                    self.engine.stop_container(&id, self.blueprint().stop_timeout).await
                 }
                 StopMode::Now => self.engine.kill(&id).await,
             };
             ended.map_err(|error| spawn_error("stop the container", error))?;
-            if self.blueprint.remove {
+            if self.blueprint().remove {
                 self.remove(&id).await?;
             }
         }
@@ -383,7 +446,7 @@ impl Spawner for DockerSpawner {
     }
 
     async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
-        let labels = labels::of_servers(&self.blueprint.deployment);
+        let labels = labels::of_servers(&self.blueprint().deployment);
         // One nanosecond later, so that the last event is not told again.
         let since = Some(self.seen.load(Ordering::Relaxed)).filter(|seen| *seen > 0);
         let happenings = self.engine.happenings(NOTICED, &labels, since.map(|seen| seen + 1));
@@ -405,19 +468,19 @@ impl Spawner for DockerSpawner {
     }
 
     async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
-        if let Reach::Host(_) = self.blueprint.reach {
+        if let Reach::Host(_) = self.blueprint().reach {
             return Ok(Some(Ipv4Addr::LOCALHOST.into()));
         }
         let network = self
             .engine
-            .network(&self.blueprint.network)
+            .network(&self.blueprint().network)
             .await
             .map_err(|error| spawn_error("look at the network", error))?;
         Ok(network.and_then(|network| network.gateway))
     }
 
     async fn found(&self) -> Result<Vec<ServerKey>, SpawnError> {
-        let labels = labels::of_servers(&self.blueprint.deployment);
+        let labels = labels::of_servers(&self.blueprint().deployment);
         let found = self
             .engine
             .containers(&labels)

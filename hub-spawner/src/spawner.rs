@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::{Exit, Progress, SavedState, SpawnError};
+use crate::{Exit, MemoryLimit, Progress, SavedState, SpawnError};
 
 /// Starts, watches and stops single-user servers.
 ///
@@ -113,6 +113,19 @@ pub struct StartRequest {
     pub admin_access: bool,
     /// What the user chose, as JSON; an object or null.
     pub options: serde_json::Value,
+    /// What the operator has decided for this server alone.
+    pub preset: Preset,
+}
+
+/// What differs for one server from what the spawner gives to all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preset {
+    /// The image it runs from.
+    pub image: Option<String>,
+    /// Its memory.
+    pub memory_limit: Option<MemoryLimit>,
+    /// Its processors, such as 1.5.
+    pub cpu_limit: Option<f64>,
 }
 
 /// Where a server finds the hub, and where the world finds the server.

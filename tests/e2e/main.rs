@@ -12,6 +12,7 @@ mod login;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]
 mod pebble;
+mod reload;
 mod restart;
 mod spawn;
 mod startup;

@@ -89,6 +89,24 @@ fn a_broken_configuration_is_exit_code_2() {
 
 #[test]
 #[ignore = "needs the built programs: cargo xtask test"]
+fn env_2_a_bad_env_file_is_exit_code_2() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let env = dir.path().join(".env");
+    fs::write(&env, "# who\nexport HUB_LOG=info\nGITHUB_CLIENT_ID\n").unwrap();
+    let refusal = refused(dir.path(), &config(""));
+    assert_told(&refusal, 2, &[".env:2: ", "leave out `export`", ".env:3: "]);
+
+    fs::write(&env, "GITHUB_CLIENT_SECRET=hush-hush\n").unwrap();
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o644)).unwrap();
+    let refusal = refused(dir.path(), &config(""));
+    assert_told(&refusal, 2, &[".env:1: ", "mode 0644; run chmod 600"]);
+    assert!(!refusal.text.contains("hush-hush"), "{}", refusal.text);
+}
+
+#[test]
+#[ignore = "needs the built programs: cargo xtask test"]
 fn tls_2_a_bad_certificate_is_told_with_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let one = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

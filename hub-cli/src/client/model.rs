@@ -126,6 +126,18 @@ pub(crate) struct Caller {
     pub(crate) scopes: Vec<String>,
 }
 
+/// What became of a configuration that was read again.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reloaded {
+    /// `applied`, `unchanged` or `refused`.
+    pub(crate) outcome: String,
+    pub(crate) applied: Vec<String>,
+    pub(crate) for_new_servers: Vec<String>,
+    pub(crate) needs_restart: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) errors: Vec<String>,
+}
+
 /// The items of a page and the offset of the next one. Hubs before JupyterHub 2
 /// know no pages and send all items at once.
 pub(super) fn page(json: Value) -> Result<(Vec<Value>, Option<u64>), serde_json::Error> {

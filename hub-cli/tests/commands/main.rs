@@ -2,9 +2,11 @@
 //! prints, how it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod config;
 mod errors;
 mod info;
 mod program;
+mod reload;
 mod servers;
 mod stand_in;
 mod tokens;

@@ -31,6 +31,9 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
     let (who, owner, held) = match &record.owner {
         TokenOwner::User(id) => {
             let Some(user) = hub.store.users().by_id(*id).await? else { return Ok(None) };
+            if !hub.live().keeps(&user.name) {
+                return Ok(None);
+            }
             let held = hub.scopes_of_user(&user);
             (Who::User(user.clone()), Owner::User(user.name), held)
         }

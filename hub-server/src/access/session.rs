@@ -52,6 +52,10 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
     let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else {
         return Ok(None);
     };
+    // The session stays: whoever is put back on the list goes on where they were.
+    if !hub.live().keeps(&session.user.name) {
+        return Ok(None);
+    }
     if now.duration_since(session.last_seen) > IDLE {
         hub.store.sessions().delete(hash.as_bytes()).await?;
         return Ok(None);

@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use hub_auth::{AccessPolicy, AccessRules, GithubConfig, Userlist};
+use hub_auth::{AccessPolicy, AccessRules, GithubConfig};
 use hub_names::UserName;
+use hub_spawner::Preset;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -18,9 +19,12 @@ use super::{
     ConfigError, HttpConfig,
     http::http_url,
     key::{Key, Kind, Section},
-    read,
     secret::read_secret,
+    userlist::{self, Listed},
 };
+
+/// Time to save one's work.
+const DEFAULT_GRACE_SECONDS: u64 = 600;
 
 pub(super) const SECTION: Section = Section {
     name: "auth",
@@ -32,6 +36,18 @@ pub(super) const SECTION: Section = Section {
             "File with one user a line; see below.",
         )
         .example("\"userlist\""),
+        Key::new(
+            "auth.userlist_mode",
+            Kind::Choice(&["seed", "authoritative"]),
+            "`seed`: the list adds people, and whoever is known stays. `authoritative`: who is on no list loses access and the rights of an administrator.",
+        )
+        .default("\"seed\""),
+        Key::new(
+            "auth.removed_user_grace_seconds",
+            Kind::Integer("seconds"),
+            "How long the servers of somebody who lost access go on. Their files stay.",
+        )
+        .default("600"),
         Key::new("auth.allowed_users", Kind::List, "People who are let in.")
             .default("[]")
             .example("[\"ada\"]"),
@@ -117,6 +133,12 @@ pub(super) const PASSWORD_SECTION: Section = Section {
 pub struct AuthConfig {
     /// The rules of admission.
     pub policy: AccessPolicy,
+    /// What it means that somebody is not on the user list.
+    pub mode: UserlistMode,
+    /// How long the servers of somebody who lost access go on.
+    pub removed_user_grace: Duration,
+    /// What the user list says about people's servers.
+    pub presets: BTreeMap<UserName, Preset>,
     /// What was left out of the user list, for the log.
     pub warnings: Vec<String>,
     /// Sign-in with GitHub.
@@ -125,8 +147,19 @@ pub struct AuthConfig {
     pub password: Option<PasswordConfig>,
 }
 
+/// What it means that somebody is not on the user list (USR-6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserlistMode {
+    /// Nothing: the list adds people, and the hub keeps those it knows.
+    #[default]
+    Seed,
+    /// They have no access any more, and are no administrators.
+    Authoritative,
+}
+
 /// `[auth.password]`: accounts kept in the configuration.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PasswordConfig {
     /// Name to password hash, in PHC format as `hub-server hash-password` prints.
     pub accounts: BTreeMap<UserName, String>,
@@ -142,6 +175,8 @@ impl std::fmt::Debug for PasswordConfig {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAuth {
     userlist: Option<PathBuf>,
+    userlist_mode: UserlistMode,
+    removed_user_grace_seconds: Option<u64>,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -172,23 +207,46 @@ struct RawPassword {
 }
 
 impl RawAuth {
+    /// A list that decides alone needs one, and no other rule beside it.
+    fn mode(&self) -> Result<UserlistMode, ConfigError> {
+        const KEY: &str = "auth.userlist_mode";
+        let refuse = |message: &str| Err(ConfigError::value(KEY, message));
+        match self.userlist_mode {
+            UserlistMode::Seed => {}
+            UserlistMode::Authoritative if self.userlist.is_none() => {
+                return refuse("is authoritative, but auth.userlist names no file; name one");
+            }
+            UserlistMode::Authoritative if self.allow_all => {
+                return refuse("is authoritative, which contradicts auth.allow_all; remove one");
+            }
+            UserlistMode::Authoritative if self.allow_existing_users == Some(true) => {
+                return refuse(
+                    "is authoritative, which contradicts auth.allow_existing_users; remove one",
+                );
+            }
+            UserlistMode::Authoritative => {}
+        }
+        Ok(self.userlist_mode)
+    }
+
     pub(super) fn check(
         self,
         dir: &Path,
         http: &HttpConfig,
         lenient: bool,
     ) -> Result<AuthConfig, ConfigError> {
-        let (userlist, warnings) = match &self.userlist {
-            Some(path) => read_userlist(&dir.join(path), lenient)?,
-            None => (Userlist::default(), Vec::new()),
+        let Listed { entries, presets, warnings } = match &self.userlist {
+            Some(path) => userlist::read(&dir.join(path), lenient)?,
+            None => Listed::default(),
         };
+        let mode = self.mode()?;
         let allowed = names("auth.allowed_users", &self.allowed_users)?;
         let admins = names("auth.admin_users", &self.admin_users)?;
 
         let mut listed: BTreeMap<UserName, bool> =
             allowed.iter().map(|name| (name.clone(), false)).collect();
-        for entry in &userlist.entries {
-            *listed.entry(entry.name.clone()).or_default() |= entry.admin;
+        for (name, admin) in entries {
+            *listed.entry(name).or_default() |= admin;
         }
         for admin in &admins {
             listed.insert(admin.clone(), true);
@@ -205,12 +263,18 @@ impl RawAuth {
             allow_all: self.allow_all,
             // People whom an administrator added at run time live in the database,
             // not in the file (USR-4, USR-8). Somebody has to be named first.
-            allow_existing: self.allow_existing_users.unwrap_or(!listed.is_empty()),
+            allow_existing: mode == UserlistMode::Seed
+                && self.allow_existing_users.unwrap_or(!listed.is_empty()),
             username_map: self.username_map,
         };
         rules.check().map_err(|error| ConfigError::value("auth", error.to_string()))?;
         Ok(AuthConfig {
             policy: AccessPolicy::new(rules),
+            mode,
+            removed_user_grace: Duration::from_secs(
+                self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
+            ),
+            presets,
             warnings,
             github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
             password: self.password.map(RawPassword::check).transpose()?,
@@ -339,48 +403,6 @@ fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError>
             })
         })
         .collect()
-}
-
-fn read_userlist(path: &Path, lenient: bool) -> Result<(Userlist, Vec<String>), ConfigError> {
-    let text = match read::text(path) {
-        Ok(text) => text,
-        Err(ConfigError::Unreadable { source, .. })
-            if source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            return Err(ConfigError::value(
-                "auth.userlist",
-                format!(
-                    "{}: there is no such file; write one user a line, administrators with a second word, for example `zoe admin`",
-                    path.display()
-                ),
-            ));
-        }
-        Err(error) => return Err(error),
-    };
-    let (list, errors) = Userlist::parse_lenient(&text);
-    if !errors.is_empty() && !lenient {
-        return Err(userlist_errors(path, &errors));
-    }
-    let warnings = errors
-        .iter()
-        .map(|error| {
-            format!("{}:{}: {}; the line is left out", path.display(), error.line, error.problem)
-        })
-        .collect();
-    Ok((list, warnings))
-}
-
-fn userlist_errors(path: &Path, errors: &[hub_auth::UserlistError]) -> ConfigError {
-    ConfigError::Several(
-        errors
-            .iter()
-            .map(|error| ConfigError::Syntax {
-                file: path.display().to_string(),
-                line: error.line,
-                message: error.problem.to_string(),
-            })
-            .collect(),
-    )
 }
 
 #[cfg(test)]

@@ -1,20 +1,25 @@
 //! Texts to [`Config`]: parse, lay over, check.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use toml::Table;
 
 use super::{
-    Config, ConfigError, EnvFile, Environment, LogConfig, ServiceConfig, Settings,
+    Config, ConfigError, EnvFile, Environment, LogConfig, Origin, ServiceConfig, Settings,
     auth::RawAuth,
     http::{RawHttp, RawHubApi},
+    key::{Applies, keys},
     lines,
     overlay::{self, Overlay},
     pages::RawPages,
     proxy::RawProxy,
     servers::RawServers,
     services::RawService,
+    settings::find,
     spawner::RawSpawner,
     store::RawStore,
     suggest::closest,
@@ -37,6 +42,24 @@ pub struct Loaded {
     pub config_file: Option<PathBuf>,
     /// The file of variables that was read, if any.
     pub env_file: Option<PathBuf>,
+    sum: Sum,
+}
+
+/// All places laid over one another, not yet checked.
+#[derive(Clone)]
+struct Sum {
+    table: Table,
+    origins: BTreeMap<String, Origin>,
+    /// Relative paths are below this directory.
+    dir: PathBuf,
+    lenient: bool,
+}
+
+impl std::fmt::Debug for Sum {
+    /// The table holds secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sum").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 /// What is to be understood.
@@ -107,19 +130,57 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
     let origins = lines::origins(&name, text);
     let overlay = overlay::lay_over(&mut table, origins, env, texts.environment, texts.flags, dir)?;
     let Overlay { origins, files: secrets, mut notes } = overlay;
-    let settings = Settings::new(&table, &origins);
-    let raw: Raw = table.try_into().map_err(|error: toml::de::Error| untyped(&error))?;
-    let config = check(raw, dir, texts.lenient).map_err(|error| {
-        error.at(&|key| origins.get(key).filter(|origin| !origin.is_default()).cloned())
-    })?;
+    let sum = Sum { table, origins, dir: dir.to_owned(), lenient: texts.lenient };
+    let (config, settings) = sum.check()?;
     notes.extend(env.iter().flat_map(|file| file.doubts()));
     notes.extend(config.auth.warnings.iter().cloned());
     let env_file = env.map(|file| file.path.clone());
     let mut files: Vec<PathBuf> = config_file.iter().cloned().collect();
     files.push(env_file.clone().unwrap_or(env_looked_for));
     files.extend(secrets);
-    files.extend(settings.files().into_iter().map(|path| dir.join(path)));
-    Ok(Loaded { config, settings, warnings: notes, files, config_file, env_file })
+    files.extend(settings.files().into_iter().map(|(_, path)| dir.join(path)));
+    Ok(Loaded { config, settings, warnings: notes, files, config_file, env_file, sum })
+}
+
+impl Loaded {
+    /// The same, but that keys whose changes apply only `then` are as in `running`.
+    ///
+    /// # Errors
+    ///
+    /// When the two do not go together.
+    pub(crate) fn keeping(&self, running: &Self, then: Applies) -> Result<Self, ConfigError> {
+        let mut sum = self.sum.clone();
+        for key in keys().filter(|key| key.applies == then) {
+            let path: Vec<&str> = key.name.split('.').collect();
+            overlay::replace(&mut sum.table, &path, find(&running.sum.table, key.name).cloned());
+            match running.sum.origins.get(key.name) {
+                Some(origin) => sum.origins.insert(key.name.to_owned(), origin.clone()),
+                None => sum.origins.remove(key.name),
+            };
+        }
+        let (config, settings) = sum.check()?;
+        Ok(Self { config, settings, sum, ..self.clone() })
+    }
+
+    /// The keys that name any of `files`.
+    pub(crate) fn keys_of_files(&self, files: &BTreeSet<PathBuf>) -> Vec<&'static str> {
+        let named = self.settings.files().into_iter();
+        named
+            .filter(|(_, path)| files.contains(&self.sum.dir.join(path)))
+            .map(|(key, _)| key)
+            .collect()
+    }
+}
+
+impl Sum {
+    fn check(&self) -> Result<(Config, Settings), ConfigError> {
+        let settings = Settings::new(&self.table, &self.origins);
+        let raw: Raw =
+            self.table.clone().try_into().map_err(|error: toml::de::Error| untyped(&error))?;
+        let origin_of = |key: &str| self.origins.get(key).cloned();
+        let config = check(raw, &self.dir, self.lenient).map_err(|error| error.at(&origin_of))?;
+        Ok((config, settings))
+    }
 }
 
 fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {

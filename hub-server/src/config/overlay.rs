@@ -372,6 +372,32 @@ fn apply(
     Ok(())
 }
 
+/// Sets what `path` leads to, or takes it out together with tables that are empty
+/// then.
+pub(super) fn replace(table: &mut Table, path: &[&str], value: Option<Value>) {
+    match (path, value) {
+        ([], _) => {}
+        ([last], Some(value)) => {
+            table.insert((*last).to_owned(), value);
+        }
+        ([last], None) => {
+            table.remove(*last);
+        }
+        ([first, ..], None) if !table.contains_key(*first) => {}
+        ([first, rest @ ..], value) => {
+            let inner =
+                table.entry(*first).or_insert_with(|| Value::Table(Table::new())).as_table_mut();
+            let is_empty = inner.is_some_and(|inner| {
+                replace(inner, rest, value);
+                inner.is_empty()
+            });
+            if is_empty {
+                table.remove(*first);
+            }
+        }
+    }
+}
+
 /// The table that holds the last part of `path`; made if it is not there.
 fn parent<'a>(table: &'a mut Table, path: &[&str]) -> Result<&'a mut Table, String> {
     let mut at = table;

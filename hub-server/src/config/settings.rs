@@ -64,21 +64,18 @@ impl Settings {
     }
 
     /// Files and directories that are read, as they are written.
-    pub(super) fn files(&self) -> Vec<&str> {
+    pub(super) fn files(&self) -> Vec<(&'static str, &str)> {
         let mut files = Vec::new();
         for setting in &self.0 {
+            let name = setting.key.name;
             match (setting.key.kind, &setting.value) {
                 (Kind::File | Kind::Directory, Some(Value::String(path))) => {
-                    files.push(path.as_str())
+                    files.push((name, path.as_str()));
                 }
                 (Kind::Sections, Some(Value::Array(sections))) => {
-                    let of_section = |section: &'_ Value| section.get("api_token_file").is_some();
-                    files.extend(
-                        sections
-                            .iter()
-                            .filter(|section| of_section(section))
-                            .filter_map(|section| section.get("api_token_file")?.as_str()),
-                    );
+                    let named =
+                        sections.iter().filter_map(|one| one.get("api_token_file")?.as_str());
+                    files.extend(named.map(|path| (name, path)));
                 }
                 _ => {}
             }
@@ -140,7 +137,8 @@ fn hidden(secret: &str) -> Value {
     Value::String(format!("({})", fingerprint(secret)))
 }
 
-fn find<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
+/// The value of a key.
+pub(super) fn find<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
     let (first, rest) = match name.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
         None => (name, None),

@@ -103,7 +103,7 @@ pub(super) const SECTION: Section = Section {
         .next_start(),
         Key::new("spawner.docker.port", Kind::Integer(""), "The port servers listen on inside their container.")
             .default("8888")
-            .next_start(),
+            .restart(),
         Key::new(
             "spawner.docker.use_internal_ip",
             Kind::Boolean,

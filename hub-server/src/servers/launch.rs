@@ -111,7 +111,7 @@ pub(super) fn check(
         // longer than this to say a word, and its kernels are somebody's work.
         let prefix = shared.links.paths.server(&key);
         let waiting = shared.readiness.wait(&*shared.spawner, &key, &state, &url, &prefix);
-        match timeout(shared.config.http_timeout, waiting).await {
+        match timeout(shared.current.get().limits.http_timeout, waiting).await {
             Ok(Answer::Up { .. }) => {}
             Ok(Answer::Exited(exit)) => return Event::Probed(Liveness::Exited(exit)),
             Ok(Answer::Missing) => return Event::Probed(Liveness::Missing),
@@ -216,6 +216,7 @@ async fn start(
     progress.report(0, "Server requested");
     let (api_token, options) =
         enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
+    let live = shared.current.get();
     let request = StartRequest {
         key: key.clone(),
         api_token,
@@ -224,13 +225,14 @@ async fn start(
             format!("access:servers!server={key}"),
             format!("access:servers!user={}", key.user()),
         ],
-        admin_access: shared.config.admin_access,
+        admin_access: live.limits.admin_access,
         options,
+        preset: live.presets.get(key.user()).cloned().unwrap_or_default(),
     };
     let spawner = &*shared.spawner;
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
 
-    let limit = shared.config.start_timeout;
+    let limit = live.limits.start_timeout;
     let started = timeout(limit, spawner.start(&request, progress))
         .await
         .map_err(|_| {
@@ -308,7 +310,7 @@ async fn answers(
     url: &Url,
 ) -> Result<Option<String>, Failure> {
     let prefix = shared.links.paths.server(key);
-    let limit = shared.config.http_timeout;
+    let limit = shared.current.get().limits.http_timeout;
     let waiting = shared.readiness.wait(&*shared.spawner, key, state, url, &prefix);
     match timeout(limit, waiting).await {
         Ok(Answer::Up { version }) => Ok(version),

@@ -202,7 +202,7 @@ impl Worker {
     /// The poll interval, spread by up to a tenth so that servers which started
     /// together are not looked at together for ever.
     fn pause(&self) -> Duration {
-        let interval = self.shared.config.poll_interval;
+        let interval = self.shared.current.get().limits.poll_interval;
         let mut byte = [0_u8];
         match getrandom::fill(&mut byte) {
             Ok(()) => interval.mul_f64(0.9 + 0.2 * f64::from(byte[0]) / 255.0),

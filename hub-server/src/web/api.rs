@@ -5,6 +5,7 @@ mod authorizations;
 mod info;
 mod model;
 mod progress;
+mod reload;
 mod servers;
 mod tokens;
 mod users;
@@ -36,6 +37,7 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
             &at("/users/{user}"),
             get(users::show).post(users::create).patch(users::change).delete(users::delete),
         )
+        .route(&at("/reload"), axum::routing::post(reload::reload))
         .route(&at("/users/{user}/activity"), axum::routing::post(activity::report))
         .route(&at("/users/{user}/server"), server())
         .route(&at("/users/{user}/server/progress"), get(progress::stream_of))

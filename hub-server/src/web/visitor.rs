@@ -192,7 +192,7 @@ impl Visitor {
             logout_url => paths.in_hub("logout"),
             home_url => paths.home(),
         };
-        match self.hub.render.render(name, context! { ..page, ..common }) {
+        match self.hub.live().render.render(name, context! { ..page, ..common }) {
             Ok(html) => (status, Html(html)).into_response(),
             Err(error) => {
                 tracing::error!(

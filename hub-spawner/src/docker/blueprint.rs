@@ -9,7 +9,7 @@ use super::{
     object_name::{FIELDS, Names, is_object_name},
 };
 use crate::{
-    InvalidConfig, ServerSettings, engine::ImageReference, environment, template::Template,
+    InvalidConfig, Preset, ServerSettings, engine::ImageReference, environment, template::Template,
 };
 
 /// All that containers of this deployment have in common.
@@ -104,6 +104,25 @@ impl Blueprint {
             log_max_files: config.log_max_files,
             daemon: config.host.as_deref().and_then(daemon_address),
         })
+    }
+
+    /// The same with what `preset` says differently. Names stay as they are, so that
+    /// a user keeps their volume.
+    ///
+    /// # Errors
+    ///
+    /// An image that is none.
+    pub(super) fn with(&self, preset: &Preset) -> Result<Self, InvalidConfig> {
+        let mut own = self.clone();
+        if let Some(image) = &preset.image {
+            own.image = image.parse().map_err(invalid("image"))?;
+            own.settings.image = Some(image.clone());
+        }
+        if let Some(limit) = preset.memory_limit {
+            own.settings.memory_limit = Some(limit.bytes());
+        }
+        own.settings.cpu_limit = preset.cpu_limit.or(own.settings.cpu_limit);
+        Ok(own)
     }
 
     /// Whether the network is one that has to be made, rather than one that every

@@ -24,6 +24,7 @@ fn request(server: &str) -> StartRequest {
         ],
         admin_access: false,
         options: serde_json::Value::Null,
+        preset: crate::Preset::default(),
     }
 }
 

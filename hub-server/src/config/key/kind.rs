@@ -16,7 +16,7 @@ pub enum Kind {
     Number(&'static str),
     /// `true` or `false`.
     Boolean,
-    /// `IP:PORT`, or a port on all addresses.
+    /// `IP:PORT`, `NAME:PORT`, or a port on all addresses.
     Address,
     /// `http://` or `https://`.
     Url,
@@ -61,7 +61,7 @@ impl Kind {
             Self::Integer(unit) => format!("whole number of {unit}"),
             Self::Number(unit) => format!("number of {unit}"),
             Self::Boolean => "`true` or `false`".to_owned(),
-            Self::Address => "`IP:PORT`, or a port".to_owned(),
+            Self::Address => "`IP:PORT`, `NAME:PORT`, or a port".to_owned(),
             Self::Url => "URL".to_owned(),
             Self::DatabaseUrl => "URL of a database, or a path".to_owned(),
             Self::Memory => "amount of memory, such as `1.5G`, or `none`".to_owned(),

@@ -28,7 +28,8 @@ pub(super) async fn info(
 ) -> Result<Json<Value>, ApiError> {
     caller.require(hub_auth::ScopeName::ReadHub, &hub_auth::Target::whole_hub())?;
     let ours = env!("CARGO_PKG_VERSION");
-    let providers: Vec<&str> = hub.authenticators.iter().map(|one| one.provider()).collect();
+    let live = hub.live();
+    let providers: Vec<&str> = live.authenticators.iter().map(|one| one.provider()).collect();
     Ok(Json(json!({
         "version": COMPATIBLE_VERSION,
         "python": "",

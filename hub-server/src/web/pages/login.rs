@@ -64,8 +64,9 @@ pub(super) async fn submit(
     if visitor.check_xsrf(given).is_err() {
         return Ok(again(StatusCode::FORBIDDEN, "Login form invalid or expired. Try again."));
     }
+    let live = hub.live();
     let Some(authenticator) =
-        hub.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form))
+        live.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form))
     else {
         return Err(PageError::new(StatusCode::NOT_FOUND, "This hub has no sign-in by password.")
             .action("Sign in", hub.paths.login(next.as_deref())));
@@ -119,6 +120,7 @@ pub(super) async fn sign_out(
         tracing::info!(user = %session.user.name, "signed out");
     }
     let services: Vec<String> = hub
+        .live()
         .authenticators
         .iter()
         .filter_map(|one| match one.offer() {
@@ -179,6 +181,7 @@ pub(super) fn gone(
 
 fn form(hub: &Hub, next: Option<&str>, username: &str, error: Option<&str>) -> Value {
     let offers: Vec<Value> = hub
+        .live()
         .authenticators
         .iter()
         .map(|one| match one.offer() {

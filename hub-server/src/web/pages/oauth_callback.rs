@@ -52,9 +52,10 @@ pub(super) async fn begin(
     let query = Fields::of_query(&uri);
     let redirects =
         |one: &&Arc<dyn hub_auth::Authenticator>| matches!(one.offer(), Offer::Redirect { .. });
+    let live = hub.live();
     let authenticator = match query.get("provider") {
-        Some(provider) => hub.authenticator(provider).filter(redirects),
-        None => hub.authenticators.iter().find(redirects),
+        Some(provider) => live.authenticator(provider).filter(redirects),
+        None => live.authenticators.iter().find(redirects),
     }
     .ok_or_else(PageError::not_found)?;
 
@@ -94,7 +95,8 @@ pub(super) async fn finish(
     visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    if !hub.authenticators.iter().any(|one| matches!(one.offer(), Offer::Redirect { .. })) {
+    let live = hub.live();
+    if !live.authenticators.iter().any(|one| matches!(one.offer(), Offer::Redirect { .. })) {
         return Err(PageError::not_found());
     }
     let query = Fields::of_query(&uri);
@@ -116,7 +118,7 @@ pub(super) async fn finish(
         .find_map(|sealed| hub.keys.open::<Pending>(&name, sealed))
         .filter(|pending| pending.expires > hub.clock.now().as_second())
         .ok_or_else(|| stale(&hub, &visitor))?;
-    let authenticator = hub.authenticator(&pending.provider).ok_or_else(PageError::not_found)?;
+    let authenticator = live.authenticator(&pending.provider).ok_or_else(PageError::not_found)?;
 
     let answer = Answer::Callback { pending: pending.login, callback };
     let user = sign_in::finish(&hub, authenticator.as_ref(), answer)

@@ -16,6 +16,7 @@ fn request(token: &str) -> StartRequest {
         access_scopes: vec![],
         admin_access: false,
         options: Value::Null,
+        preset: crate::Preset::default(),
     }
 }
 

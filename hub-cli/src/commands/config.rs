@@ -1,0 +1,114 @@
+//! `hub config`: the hub's configuration as this machine has it. Speaks to no hub.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Write as _},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use hub_server::config::{Environment, Loaded, Origin, Setting, Sources, reference};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Config, ConfigFiles, UsageError},
+    output::Output,
+};
+
+pub(crate) fn run(command: Config, output: &Output) -> anyhow::Result<()> {
+    match command {
+        Config::Show { files, origin, set_only } => show(&load(files)?, output, origin, set_only),
+        Config::Check { files } => check(&load(files)?, output),
+        Config::Init { file } => init(&file, output),
+    }
+}
+
+fn load(files: ConfigFiles) -> anyhow::Result<Loaded> {
+    let sources = Sources::new(Environment::of_process())
+        .config_file(files.config)
+        .env_file(files.env_file)
+        .flags(files.set)
+        .lenient(files.lenient);
+    Ok(sources.load()?)
+}
+
+fn show(loaded: &Loaded, output: &Output, origin: bool, only_set: bool) -> anyhow::Result<()> {
+    let wanted = loaded.settings.iter().filter(|one| !only_set || !one.origin.is_default());
+    if output.is_json() {
+        let all: serde_json::Map<String, Value> =
+            wanted.map(|one| (one.key.name.to_owned(), as_json(one))).collect();
+        return Ok(output.json(&Value::Object(all))?);
+    }
+    if origin {
+        let rows: Vec<_> = wanted
+            .map(|one| [one.key.name.to_owned(), shown(one), one.origin.to_string()])
+            .collect();
+        return Ok(output.table(["KEY", "VALUE", "FROM"], &rows, "No key is set.")?);
+    }
+    for one in wanted {
+        let comment = if one.origin == Origin::Default { "#" } else { "" };
+        output.line(&format!("{comment}{} = {}", one.key.name, shown(one)))?;
+    }
+    Ok(())
+}
+
+fn shown(setting: &Setting) -> String {
+    match setting.shown() {
+        text if text.is_empty() => "(not set)".to_owned(),
+        text => text,
+    }
+}
+
+fn as_json(setting: &Setting) -> Value {
+    json!({ "value": setting.to_json(), "origin": setting.origin.to_string() })
+}
+
+fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
+    let weak = loaded.config.weaknesses();
+    if output.is_json() {
+        let weak: Vec<Value> =
+            weak.iter().map(|one| json!({ "name": one.name, "message": one.message })).collect();
+        let report = json!({
+            "config_file": loaded.config_file, "env_file": loaded.env_file,
+            "warnings": loaded.warnings, "weak_settings": weak,
+        });
+        return Ok(output.json(&report)?);
+    }
+    for file in loaded.config_file.iter().chain(&loaded.env_file) {
+        output.line(&format!("read {}", file.display()))?;
+    }
+    for warning in &loaded.warnings {
+        output.line(&format!("warning: {warning}"))?;
+    }
+    for one in &weak {
+        output.line(&one.to_string())?;
+    }
+    let config = &loaded.config;
+    Ok(output.line(&format!(
+        "The configuration is in order: listens on {}, runs servers from {}.",
+        config.http.listen, config.spawner.image
+    ))?)
+}
+
+fn init(path: &Path, output: &Output) -> anyhow::Result<()> {
+    let mut file = match File::create_new(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(UsageError {
+                message: format!("{} is there already, and is not touched", path.display()),
+                hint: "name another file: hub config init FILE".to_owned(),
+            }
+            .into());
+        }
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    file.write_all(reference::sample().as_bytes()).with_context(|| path.display().to_string())?;
+    if output.is_json() {
+        return Ok(output.json(&json!({ "file": path }))?);
+    }
+    Ok(output.line(&format!(
+        "{} is written. Set the image in it, then: hub config check --config {}",
+        path.display(),
+        path.display()
+    ))?)
+}

@@ -1,0 +1,136 @@
+//! Settings that work and are not safe, told one line each (security G2).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hub_proxy::Network;
+use hub_spawner::docker::DockerConfig;
+
+use super::Config;
+
+/// A setting that an operator should mean to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakness {
+    /// A short name, for those who accept it.
+    pub name: &'static str,
+    /// What is open, and which key would close it.
+    pub message: String,
+}
+
+impl std::fmt::Display for Weakness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "weak setting {}: {}", self.name, self.message)
+    }
+}
+
+/// Shortest token that nobody can guess, in characters.
+const GOOD_TOKEN_LEN: usize = 32;
+
+impl Config {
+    /// All weak settings, in the order of the file.
+    pub fn weaknesses(&self) -> Vec<Weakness> {
+        let mut found = Vec::new();
+        let mut weak = |name, message: &str| {
+            found.push(Weakness { name, message: message.to_owned() });
+        };
+        if !self.http.listen.is_loopback() && !self.http.is_https() {
+            weak(
+                "plain-http",
+                "http.listen is reachable from other machines without https, so passwords and cookies can be read on the way; set [http.tls] or http.public_url",
+            );
+        }
+        let everybody = [
+            [Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()],
+            [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))],
+        ];
+        let is_everybody = |network: &Network| {
+            everybody.iter().any(|ends| ends.iter().all(|end| network.contains(*end)))
+        };
+        if self.http.trusted_proxies.iter().any(is_everybody) {
+            weak(
+                "trusts-everybody",
+                "http.trusted_proxies believes the X-Forwarded-* headers of everybody; name the proxy's network",
+            );
+        }
+        if self.auth.policy.admits_everybody() {
+            weak(
+                "allow-all",
+                "auth.allow_all lets in everybody whom the sign-in provider knows; name people instead",
+            );
+        }
+        for service in &self.services {
+            if service.api_token.expose().len() < GOOD_TOKEN_LEN {
+                weak(
+                    "short-token",
+                    &format!(
+                        "services.{}.api_token is shorter than {GOOD_TOKEN_LEN} characters; make one with `openssl rand -hex 32`",
+                        service.name
+                    ),
+                );
+            }
+        }
+        of_docker(&self.spawner, &mut weak);
+        found
+    }
+}
+
+fn of_docker(docker: &DockerConfig, weak: &mut impl FnMut(&'static str, &str)) {
+    if docker.mem_limit.is_none() {
+        weak(
+            "no-memory-limit",
+            "spawner.docker.mem_limit is none, so that one notebook can take all memory of the host",
+        );
+    }
+    if docker.network == "host" {
+        weak(
+            "host-network",
+            "spawner.docker.network is host, so that every notebook reaches what listens on the host alone",
+        );
+    }
+    if !docker.drop_capabilities.iter().any(|name| name.trim_start_matches("CAP_") == "NET_RAW") {
+        weak(
+            "raw-sockets",
+            "spawner.docker.drop_capabilities leaves out NET_RAW, so that notebooks can forge packets in their network",
+        );
+    }
+    let sources = docker.volumes.iter().flatten().map(|(source, _)| source.as_str());
+    for source in sources.filter(|source| source.ends_with("docker.sock") || *source == "/") {
+        weak(
+            "host-mount",
+            &format!("spawner.docker.volumes hands {source} to every user, and with it the host"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{super::*, *};
+
+    fn names(text: &str) -> Vec<&'static str> {
+        let text = format!("[spawner.docker]\nimage = 'lab'\n{text}");
+        let loaded =
+            parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false).unwrap();
+        loaded.config.weaknesses().into_iter().map(|one: Weakness| one.name).collect()
+    }
+
+    #[test]
+    fn weak_settings_golden() {
+        let rows: [(&str, &[&str]); 11] = [
+            ("", &[]),
+            ("[http]\nlisten = '0.0.0.0:80'", &["plain-http"]),
+            ("[http]\nlisten = '0.0.0.0:80'\npublic_url = 'https://hub.example.org'", &[]),
+            ("[http]\nlisten = '443'\n[http.tls]\ncertificate = 'c'\nkey = 'k'", &[]),
+            ("[http]\ntrusted_proxies = ['0.0.0.0/0']", &["trusts-everybody"]),
+            ("[auth]\nallow_all = true", &["allow-all"]),
+            ("mem_limit = 'none'", &["no-memory-limit"]),
+            ("network = 'host'", &["host-network"]),
+            ("drop_capabilities = []", &["raw-sockets"]),
+            ("volumes = { '/var/run/docker.sock' = '/docker.sock' }", &["host-mount"]),
+            ("[[services]]\nname = 'a'\napi_token = 'twelve-chars'", &["short-token"]),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(names(text), expected, "{text}");
+        }
+    }
+}

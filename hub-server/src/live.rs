@@ -1,0 +1,94 @@
+//! What may change while the hub runs, as one value that is replaced whole.
+//!
+//! Whoever handles a request takes the value once and works with it to the end,
+//! so nobody ever sees half of a change.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use hub_auth::{AccessPolicy, Authenticator, Scope};
+use hub_names::UserName;
+use hub_spawner::Preset;
+
+use crate::{
+    config::{Config, ServersConfig, UserlistMode},
+    web::render::Render,
+};
+
+/// The part of the configuration that requests are answered by.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The ways to sign in, in the order the page offers them.
+    pub(crate) authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Who is let in.
+    pub(crate) policy: AccessPolicy,
+    /// What it means that somebody is not on the user list.
+    pub(crate) mode: UserlistMode,
+    /// How long the servers of somebody who lost access go on.
+    pub(crate) removed_user_grace: std::time::Duration,
+    /// What the operator decided for the servers of one user.
+    pub(crate) presets: BTreeMap<UserName, Preset>,
+    /// The pages.
+    pub(crate) render: Render,
+    /// Time limits of servers.
+    pub(crate) limits: ServersConfig,
+    /// What each configured service may do.
+    pub(crate) services: BTreeMap<String, Vec<Scope>>,
+}
+
+impl Live {
+    /// What `config` says, with the parts that were built from it.
+    pub(crate) fn new(
+        config: &Config,
+        authenticators: Vec<Arc<dyn Authenticator>>,
+        render: Render,
+    ) -> Self {
+        let services =
+            config.services.iter().map(|one| (one.name.clone(), one.scopes.clone())).collect();
+        Self {
+            authenticators,
+            policy: config.auth.policy.clone(),
+            mode: config.auth.mode,
+            removed_user_grace: config.auth.removed_user_grace,
+            presets: config.auth.presets.clone(),
+            render,
+            limits: config.servers.clone(),
+            services,
+        }
+    }
+
+    /// A way to sign in, by its id.
+    pub(crate) fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
+        self.authenticators.iter().find(|one| one.provider() == provider)
+    }
+
+    /// Whether somebody with an account may go on using it. They may not when they
+    /// are blocked, nor when the user list decides alone and does not name them
+    /// (USR-6).
+    pub(crate) fn keeps(&self, user: &UserName) -> bool {
+        match self.mode {
+            UserlistMode::Authoritative => self.policy.keeps(user),
+            UserlistMode::Seed => !self.policy.blocks(user),
+        }
+    }
+}
+
+/// The present [`Live`]. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Current(Arc<ArcSwap<Live>>);
+
+impl Current {
+    pub(crate) fn new(live: Live) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(live)))
+    }
+
+    /// The value now.
+    pub(crate) fn get(&self) -> Arc<Live> {
+        self.0.load_full()
+    }
+
+    /// Replaces the value for all who look from now on.
+    pub(crate) fn set(&self, live: Live) {
+        self.0.store(Arc::new(live));
+    }
+}

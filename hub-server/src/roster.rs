@@ -1,0 +1,130 @@
+//! The people and services of the configuration, in the store; and what becomes of
+//! those whom it does not name any more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use hub_names::UserName;
+use hub_store::{NewToken, Store, StoreError, TokenOwner, UserFilter};
+use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    clock::Clock,
+    config::{Config, UserlistMode},
+    hub::Hub,
+    tasks::Tasks,
+};
+
+/// How often people without access are looked for.
+const EVERY: Duration = Duration::from_secs(5);
+/// How many users are read at once.
+const PAGE: u64 = 1000;
+
+/// Puts into the store what the configuration says: the people on the lists
+/// (USR-4) and the services' tokens. If the user list decides alone, takes back
+/// the rights of administrators whom it does not name (USR-6).
+///
+/// May be repeated; nothing that is right already is touched.
+pub(crate) async fn remember(
+    config: &Config,
+    store: &Store,
+    clock: &dyn Clock,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let policy = &config.auth.policy;
+    for name in policy.allowed().union(policy.admins()) {
+        let admin = policy.admins().contains(name);
+        let (user, created) = store.users().ensure(name, now).await?;
+        if admin && !user.admin {
+            store.users().set_admin(user.id, true).await?;
+        }
+        if created {
+            tracing::info!(user = %name, admin, "user added from the configuration");
+        }
+    }
+    if config.auth.mode == UserlistMode::Authoritative {
+        dismiss_admins(policy.admins(), store).await?;
+    }
+    let names: BTreeSet<&str> =
+        config.services.iter().map(|service| service.name.as_str()).collect();
+    store.tokens().forget_services_except(&names.into_iter().collect::<Vec<_>>()).await?;
+    for service in &config.services {
+        let token = NewToken {
+            owner: TokenOwner::Service(service.name.clone()),
+            hash: *service.api_token.hash().as_bytes(),
+            client_id: None,
+            session_id: None,
+            note: "from config".to_owned(),
+            scopes: vec!["inherit".to_owned()],
+            created: now,
+            expires_at: None,
+        };
+        store.tokens().replace_service_tokens(&service.name, &[token]).await?;
+    }
+    Ok(())
+}
+
+/// Nobody but `admins` is an administrator after this.
+async fn dismiss_admins(admins: &BTreeSet<UserName>, store: &Store) -> Result<(), StoreError> {
+    let mut offset = 0;
+    loop {
+        let filter = UserFilter { name_contains: None, offset, limit: PAGE };
+        let users = store.users().page(&filter).await?;
+        for user in users.iter().filter(|user| user.admin && !admins.contains(&user.name)) {
+            store.users().set_admin(user.id, false).await?;
+            tracing::info!(user = %user.name, "is no administrator any more: not on the user list");
+        }
+        offset += PAGE;
+        if (users.len() as u64) < PAGE {
+            return Ok(());
+        }
+    }
+}
+
+/// Stops the servers of people who have lost access, each a while after it was
+/// noticed. Their files stay.
+pub(crate) fn keep_watching(tasks: &Tasks, hub: &Arc<Hub>) {
+    let hub = Arc::clone(hub);
+    tasks.spawn(|stop| async move {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut without_access = BTreeMap::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            for name in overdue(&hub, &mut without_access) {
+                for key in hub.servers.active_of(&name) {
+                    tracing::info!(server = %key, "stopped: its user has no access any more");
+                    hub.servers.stop(&key).await;
+                }
+            }
+        }
+    });
+}
+
+/// The people whose time is up. `without_access` holds when each was noticed.
+fn overdue(hub: &Hub, without_access: &mut BTreeMap<UserName, Timestamp>) -> Vec<UserName> {
+    let now = hub.clock.now();
+    let live = hub.live();
+    let active: BTreeSet<UserName> =
+        hub.servers.active().into_iter().map(|key| key.user().clone()).collect();
+    without_access.retain(|name, _| active.contains(name) && !live.keeps(name));
+    for name in active.into_iter().filter(|name| !live.keeps(name)) {
+        without_access.entry(name).or_insert_with_key(|name| {
+            let seconds = live.removed_user_grace.as_secs();
+            tracing::info!(user = %name, seconds, "has no access any more; the server goes on for a while");
+            now
+        });
+    }
+    without_access
+        .iter()
+        .filter(|(_, since)| now.duration_since(**since).unsigned_abs() >= live.removed_user_grace)
+        .map(|(name, _)| name.clone())
+        .collect()
+}
