@@ -33,7 +33,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "auth.userlist",
             Kind::File,
-            "File with one user a line; see below.",
+            "File with one user a line, as described above.",
         )
         .example("\"userlist\""),
         Key::new(
