@@ -84,7 +84,42 @@ fn question(status: StatusCode, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    /// What is made of a server that sends `answer` and then nothing.
+    async fn outcome(answer: Vec<u8>) -> Result<Page, NoPage> {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("http://{}", server.local_addr().unwrap()).parse().unwrap();
+        let pages = PageTarget::new(target);
+        let serve = async {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            // Fails where the answer is too long to be read to its end.
+            let _ = stream.write_all(&answer).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            page = pages.ask(StatusCode::NOT_FOUND, "/x") => page,
+            () = serve => unreachable!("it waits for ever"),
+        }
+    }
+
+    #[tokio::test]
+    async fn e_01_a_page_beyond_the_limit_is_not_shown() {
+        let mut answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+        answer.resize(answer.len() + MAX_PAGE_BYTES + 1, b'x');
+        assert!(matches!(outcome(answer).await, Err(NoPage::Failed(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn e_01_a_page_that_does_not_come_is_not_waited_for() {
+        assert!(matches!(outcome(Vec::new()).await, Err(NoPage::TimedOut)));
+    }
 
     #[test]
     fn e_01_sm_30_the_path_is_escaped_as_one_value() {

@@ -1,0 +1,56 @@
+//! Clients and targets that stop talking, where that is limited.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/running.rs"]
+mod support;
+
+use std::time::Duration;
+
+use hub_proxy::ProxyConfig;
+use support::*;
+use tokio::sync::mpsc;
+
+/// So short that nobody has to wait for it.
+const SHORT: Duration = Duration::from_millis(50);
+
+const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+#[tokio::test]
+async fn t_06_a_target_that_pauses_in_its_answer_is_broken_off() {
+    let pausing = target(|mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+        client.gone().await;
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.response_idle_timeout = Some(SHORT);
+    let proxy = Running::with(pausing, config).await;
+    let mut client = proxy.connect().await;
+    client.send(get("/user/ada/")).await;
+    assert!(client.head().await.contains(" 200 "));
+    assert!(client.try_rest().await.is_err(), "E-06: it must not look complete");
+}
+
+#[tokio::test]
+async fn t_03_a_silent_websocket_is_cut_where_that_is_wanted() {
+    let (gone, mut told) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let gone = gone.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+            client.gone().await;
+            gone.send(()).unwrap();
+        }
+    })
+    .await;
+    let mut listen = listen();
+    listen.busy_idle_timeout = Some(SHORT);
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut socket = proxy.connect().await;
+    socket.send(HANDSHAKE).await;
+    socket.gone().await;
+    soon(told.recv()).await.unwrap();
+}
