@@ -11,6 +11,7 @@ mod container;
 mod error;
 mod image;
 mod labels;
+mod machine;
 mod object_name;
 mod volume;
 
@@ -36,7 +37,7 @@ pub use config::{DockerConfig, PullPolicy};
 use crate::{
     Exit, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner, StartRequest,
     Started, StopMode,
-    engine::{ContainerDetails, ContainerState, Engine, EngineError},
+    engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError},
     log_text,
 };
 use blueprint::{Blueprint, Reach};
@@ -83,13 +84,16 @@ impl DockerSpawner {
     /// network's name is ambiguous (XT-7), [`SpawnError::Unreachable`] with
     /// advice if there is no daemon.
     pub async fn connect(config: DockerConfig) -> Result<Self, SpawnError> {
-        let blueprint = Blueprint::read(&config).map_err(|error| SpawnError::Rejected {
+        let rejected = |error: InvalidConfig| SpawnError::Rejected {
             what: format!("the setting {}", error.key),
             reason: error.reason,
-        })?;
-        let engine = Engine::connect(config.host.as_deref())
-            .await
-            .map_err(|error| spawn_error("connect", error))?;
+        };
+        config.validate().map_err(rejected)?;
+        let host = DockerHost::resolve(&config.host_settings()).map_err(rejected)?;
+        let machine = machine::find(&host, &config).await.map_err(rejected)?;
+        let blueprint = Blueprint::read(&config, machine).map_err(rejected)?;
+        let engine =
+            Engine::connect_to(&host).await.map_err(|error| spawn_error("connect", error))?;
         if blueprint.has_own_network() {
             let labels = labels::of_network(&blueprint.deployment);
             engine
@@ -114,8 +118,8 @@ impl DockerSpawner {
     /// The first setting that makes no sense, or that cannot change while servers
     /// run: where the daemon is, and by which network and label servers are found.
     pub fn plan(&self, config: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
-        let next = Blueprint::read(config)?;
         let now = self.blueprint();
+        let next = Blueprint::read(config, now.daemon)?;
         for (key, is_same) in [
             ("deployment", now.deployment == next.deployment),
             ("network", now.network == next.network),
@@ -470,6 +474,10 @@ impl Spawner for DockerSpawner {
     async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
         if let Reach::Host(_) = self.blueprint().reach {
             return Ok(Some(Ipv4Addr::LOCALHOST.into()));
+        }
+        // The gateway is an address of the daemon's host, which is not this one.
+        if self.blueprint().daemon.is_some_and(|machine| !machine.is_loopback()) {
+            return Ok(None);
         }
         let network = self
             .engine

@@ -17,12 +17,14 @@ mod archive;
 mod container;
 mod error;
 mod events;
+mod host;
 mod image;
 mod info;
 mod log;
 mod network;
 mod pull;
 mod reference;
+mod transport;
 mod volume;
 
 use std::{
@@ -41,6 +43,7 @@ pub use container::{
     RunOutput,
 };
 pub use error::EngineError;
+pub use host::{DockerHost, HostSettings};
 pub use image::{Build, ImageDetails};
 pub use info::EngineInfo;
 pub use network::{Network, NetworkSpec};
@@ -104,19 +107,28 @@ struct Shared {
 
 impl Engine {
     /// Connects to the daemon at `host`, or at [`DEFAULT_HOST`], and asks it
-    /// for its version.
+    /// for its version. See [`Engine::connect_to`] for TLS and contexts.
     ///
-    /// `host` is a `unix://`, `tcp://` or `http://` address. The environment is
-    /// not looked at: a caller that honours `DOCKER_HOST` passes its value.
+    /// # Errors
+    ///
+    /// As [`Engine::connect_to`], and [`EngineError::Misconfigured`] if `host` is
+    /// no address.
+    pub async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
+        let host = DockerHost::resolve(&HostSettings::at(host))?;
+        Self::connect_to(&host).await
+    }
+
+    /// Connects to a daemon and asks it for its version.
     ///
     /// # Errors
     ///
     /// [`EngineError::Unreachable`] with advice for the operator if there is no
-    /// daemon, [`EngineError::TooOld`] if it is older than Docker 20.10.
-    pub async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
-        let endpoint = host.unwrap_or(DEFAULT_HOST);
-        let docker = Docker::connect_with_host(endpoint)
-            .map_err(|cause| error::classify("connect", endpoint, cause))?;
+    /// daemon or it does not know us, [`EngineError::TooOld`] if it is older
+    /// than Docker 20.10.
+    pub async fn connect_to(host: &DockerHost) -> Result<Self, EngineError> {
+        let endpoint = host.address();
+        let docker =
+            transport::client(host).map_err(|cause| error::classify("connect", endpoint, cause))?;
         let engine = Self::over(docker, endpoint);
         let version = engine.version().await?;
         match parse_api(&version.api) {

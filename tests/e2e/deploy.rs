@@ -30,7 +30,8 @@ async fn xt_3_from_nothing_to_a_kernel_and_through_a_replaced_hub() {
     assert_eq!(kernel.run("answer = 6 * 7; answer").await, "42");
 
     // XT-1: a second run changes nothing.
-    let (hub, proxy) = (container_id(&deployment.name).await, container_id(&deployment.proxy()).await);
+    let (hub, proxy) =
+        (container_id(&deployment.name).await, container_id(&deployment.proxy()).await);
     deployment.run(&[]).await;
     assert_eq!(container_id(&deployment.name).await, hub);
     assert_eq!(container_id(&deployment.proxy()).await, proxy);
@@ -66,7 +67,8 @@ async fn xt_3_from_nothing_to_a_kernel_and_through_a_replaced_hub() {
     let status = deployment.status().await;
     assert_eq!(status["servers"], serde_json::json!([]));
     assert!(status["volumes"].as_array().unwrap().iter().all(|volume| volume["exists"] == false));
-    let kept = docker::engine().await.volume(&format!("{}-user-ada", deployment.name)).await.unwrap();
+    let kept =
+        docker::engine().await.volume(&format!("{}-user-ada", deployment.name)).await.unwrap();
     assert!(kept.is_some(), "the user's files stay");
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use hub_spawner::engine::{Engine, EngineError};
+use hub_spawner::engine::{DockerHost, Engine, EngineError, HostSettings};
 use tokio::process::Command;
 
 use crate::{
@@ -31,14 +31,20 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Present while systemd is the init process.
 const SYSTEMD: &str = "/run/systemd/system";
 
+/// Connects to the engine that was asked for, without starting one.
+pub(crate) async fn connect(settings: &HostSettings) -> Result<Engine, EngineError> {
+    Engine::connect_to(&DockerHost::resolve(settings)?).await
+}
+
 /// Connects to the engine, after installing and starting one if need be.
 pub(crate) async fn find_or_start() -> anyhow::Result<Engine> {
-    let host = surroundings::docker_host();
-    match Engine::connect(host.as_deref()).await {
+    let settings = surroundings::docker();
+    match connect(&settings).await {
         Ok(engine) => return Ok(engine),
         Err(error @ EngineError::Unreachable { .. }) => {
-            if host.is_some() {
-                return Err(error).context("DOCKER_HOST is set, but leads nowhere");
+            if settings.host.is_some() || settings.context.is_some() {
+                return Err(error)
+                    .context("DOCKER_HOST or DOCKER_CONTEXT is set, but leads nowhere");
             }
             // A daemon that is there but refuses us needs no second one.
             if !surroundings::is_root() && programs::find("dockerd").is_some() {

@@ -27,13 +27,16 @@ pub(crate) const DOCKER: [Need; 2] = [need("dockerd", "docker.io"), need("iptabl
 pub(crate) const BASE_IMAGE: [Need; 1] = [need("debootstrap", "debootstrap")];
 
 /// What the tests use besides Docker.
-pub(crate) const TESTS: [Need; 6] = [
+pub(crate) const TESTS: [Need; 9] = [
     need("chromium", "chromium"),
     need("chromedriver", "chromium-driver"),
     need("initdb", "postgresql"),
     need("busybox", "busybox-static"),
     need("pebble", "pebble"),
     need("npm", "npm"),
+    need("ssh", "openssh-client"),
+    need("sshd", "openssh-server"),
+    need("ip", "iproute2"),
 ];
 
 /// Makes sure that all of `needs` are installed.

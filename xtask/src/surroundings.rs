@@ -1,7 +1,9 @@
 //! The environment variables and the machine that a command finds itself in.
 //! The only file of xtask that reads them.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+use hub_spawner::engine::HostSettings;
 
 /// The value of an environment variable; an empty one counts as unset.
 #[expect(clippy::disallowed_methods, reason = "the one place in xtask that reads the environment")]
@@ -9,9 +11,18 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The address of the Docker engine that the user asked for, if any.
-pub(crate) fn docker_host() -> Option<String> {
-    variable("DOCKER_HOST")
+/// The Docker engine that the user asked for, in the words of Docker's own tools
+/// (DM-1, DM-4).
+pub(crate) fn docker() -> HostSettings {
+    let home_settings = || Some(PathBuf::from(variable("HOME")?).join(".docker"));
+    HostSettings {
+        host: variable("DOCKER_HOST"),
+        tls_verify: variable("DOCKER_TLS_VERIFY").is_some(),
+        cert_path: variable("DOCKER_CERT_PATH").map(PathBuf::from),
+        context: variable("DOCKER_CONTEXT"),
+        config_dir: variable("DOCKER_CONFIG").map(PathBuf::from).or_else(home_settings),
+        ssh_config: None,
+    }
 }
 
 /// Whether this process may install packages and start system services.

@@ -52,6 +52,8 @@ struct Sum {
     origins: BTreeMap<String, Origin>,
     /// Relative paths are below this directory.
     dir: PathBuf,
+    /// Where Docker's own tools keep their settings, in `.docker`.
+    home: Option<PathBuf>,
     lenient: bool,
 }
 
@@ -130,7 +132,8 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
     let origins = lines::origins(&name, text);
     let overlay = overlay::lay_over(&mut table, origins, env, texts.environment, texts.flags, dir)?;
     let Overlay { origins, files: secrets, mut notes } = overlay;
-    let sum = Sum { table, origins, dir: dir.to_owned(), lenient: texts.lenient };
+    let home = texts.environment.get("HOME").map(PathBuf::from);
+    let sum = Sum { table, origins, dir: dir.to_owned(), home, lenient: texts.lenient };
     let (config, settings) = sum.check()?;
     notes.extend(env.iter().flat_map(|file| file.doubts()));
     notes.extend(config.auth.warnings.iter().cloned());
@@ -178,12 +181,13 @@ impl Sum {
         let raw: Raw =
             self.table.clone().try_into().map_err(|error: toml::de::Error| untyped(&error))?;
         let origin_of = |key: &str| self.origins.get(key).cloned();
-        let config = check(raw, &self.dir, self.lenient).map_err(|error| error.at(&origin_of))?;
+        let config = check(raw, &self.dir, self.home.as_deref(), self.lenient)
+            .map_err(|error| error.at(&origin_of))?;
         Ok((config, settings))
     }
 }
 
-fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {
+fn check(raw: Raw, dir: &Path, home: Option<&Path>, lenient: bool) -> Result<Config, ConfigError> {
     let mut errors = Vec::new();
     let mut keep = |error: ConfigError| match error {
         ConfigError::Several(more) => errors.extend(more),
@@ -203,7 +207,7 @@ fn check(raw: Raw, dir: &Path, lenient: bool) -> Result<Config, ConfigError> {
     };
     let store = raw.store.check(dir).map_err(&mut keep).ok();
     let servers = raw.servers.check().map_err(&mut keep).ok();
-    let spawner = raw.spawner.check().map_err(&mut keep).ok();
+    let spawner = raw.spawner.check(dir, home).map_err(&mut keep).ok();
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in raw.services {
         match service

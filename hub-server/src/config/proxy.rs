@@ -192,7 +192,7 @@ mod tests {
         let shared = [("CONFIGPROXY_AUTH_TOKEN", "secret")];
         assert!(parsed("", &shared).unwrap().proxy.is_none());
         let error = parsed("[proxy]\nhub_url = \"http://hub:8000\"\n", &[]).unwrap_err();
-        assert!(error.starts_with("proxy.hub_url: is set without"), "{error}");
+        assert!(error.starts_with("proxy.hub_url (hub.toml:4): is set without"), "{error}");
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
             assert!(!format!("{proxy:?}").contains(expected), "a secret is not printed");
         }
         let both = [("CONFIGPROXY_AUTH_TOKEN", "a"), ("CONFIGPROXY_AUTH_TOKEN_FILE", "b")];
-        assert!(parsed(API, &both).unwrap_err().contains("is set twice"));
+        assert!(parsed(API, &both).unwrap_err().contains("CONFIGPROXY_AUTH_TOKEN_FILE"));
     }
 
     #[test]
@@ -221,11 +221,11 @@ mod tests {
         let far = "[proxy]\napi_url = \"http://proxy:8001\"\n[http]\nlisten = \"8000\"\n";
         let tls = format!("{API}[http.tls]\ncertificate = \"a\"\nkey = \"b\"\n");
         for (text, variables, parts) in [
-            (API, &[][..], ["proxy.auth_token: ", "CONFIGPROXY_AUTH_TOKEN"]),
-            (API, &[("CONFIGPROXY_AUTH_TOKEN", "a b")][..], ["proxy.auth_token: ", "one word"]),
-            (https, &token[..], ["proxy.api_url: ", "write http://HOST:PORT"]),
-            (far, &token[..], ["proxy.hub_url: ", "for example http://jupyterhub:8000"]),
-            (&tls, &token[..], ["http.tls: ", "give the certificate and its key to the proxy"]),
+            (API, &[][..], ["proxy.auth_token", "CONFIGPROXY_AUTH_TOKEN"]),
+            (API, &[("CONFIGPROXY_AUTH_TOKEN", "a b")][..], ["proxy.auth_token", "one word"]),
+            (https, &token[..], ["proxy.api_url", "write http://HOST:PORT"]),
+            (far, &token[..], ["proxy.hub_url", "for example http://jupyterhub:8000"]),
+            (&tls, &token[..], ["http.tls", "give the certificate and its key to the proxy"]),
         ] {
             let error = parsed(text, variables).unwrap_err();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");

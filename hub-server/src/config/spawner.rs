@@ -1,6 +1,8 @@
 //! `[spawner.docker]`: how servers are run. The keys are read by `hub-spawner`;
 //! here is what the hub says about them.
 
+use std::path::Path;
+
 use hub_spawner::docker::DockerConfig;
 use serde::Deserialize;
 
@@ -114,9 +116,9 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "spawner.docker.host_ip",
             Kind::Text,
-            "The host's address at which ports are published, if they are.",
+            "The host's address at which ports are published, if they are. Default: `127.0.0.1`, or the daemon's machine where that is another one.",
         )
-        .default("\"127.0.0.1\"")
+        .example("\"127.0.0.1\"")
         .restart(),
         Key::new(
             "spawner.docker.network",
@@ -128,9 +130,44 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "spawner.docker.host",
             Kind::Text,
-            "Where the Docker daemon listens: `unix://`, `tcp://` or `http://`. Default: the local socket.",
+            "Where the Docker daemon listens: `unix://`, `tcp://`, `http://` or `ssh://`. Default: that of `context`, or the local socket.",
         )
         .example("\"unix:///var/run/docker.sock\"")
+        .restart(),
+        Key::new(
+            "spawner.docker.tls_verify",
+            Kind::Text,
+            "Any text: a `tcp://` daemon is asked over TLS. Empty: it is not.",
+        )
+        .example("\"1\"")
+        .restart(),
+        Key::new(
+            "spawner.docker.cert_path",
+            Kind::Place,
+            "Directory of `ca.pem`, `cert.pem` and `key.pem` for the daemon. Default: `config_dir`.",
+        )
+        .example("\"docker-certs\"")
+        .restart(),
+        Key::new(
+            "spawner.docker.context",
+            Kind::Text,
+            "A context made with `docker context create`; `host` goes before it.",
+        )
+        .example("\"remote\"")
+        .restart(),
+        Key::new(
+            "spawner.docker.config_dir",
+            Kind::Place,
+            "Where Docker's own tools keep their settings. Default: `.docker` in the home directory.",
+        )
+        .example("\"/root/.docker\"")
+        .restart(),
+        Key::new(
+            "spawner.docker.ssh_config",
+            Kind::Place,
+            "Configuration of `ssh` for `ssh://` daemons, instead of the user's own.",
+        )
+        .example("\"ssh-config\"")
         .restart(),
         Key::new(
             "spawner.docker.deployment",
@@ -192,14 +229,19 @@ pub(super) struct RawSpawner {
 }
 
 impl RawSpawner {
-    pub(super) fn check(self) -> Result<DockerConfig, ConfigError> {
-        let docker = self.docker.unwrap_or_else(|| DockerConfig::new(""));
+    pub(super) fn check(
+        self,
+        dir: &Path,
+        home: Option<&Path>,
+    ) -> Result<DockerConfig, ConfigError> {
+        let mut docker = self.docker.unwrap_or_else(|| DockerConfig::new(""));
         if docker.image.is_empty() {
             return Err(ConfigError::value(
                 "spawner.docker.image",
                 "is missing; name the image of the notebook servers here or as DOCKER_NOTEBOOK_IMAGE",
             ));
         }
+        docker.settle(dir, home);
         docker
             .validate()
             .map(|()| docker)

@@ -108,17 +108,35 @@ pub const VARIABLES: &[Variable] = &[
         "Command of the notebook servers, split as a shell would.",
     ),
     Variable::sets("DOCKER_HOST", "spawner.docker.host", BOTH, "Where the Docker daemon is."),
-    Variable::other(
+    Variable::sets(
         "DOCKER_TLS_VERIFY",
-        Effect::Nothing,
+        "spawner.docker.tls_verify",
         BOTH,
         "Any text: the daemon is asked over TLS.",
     ),
-    Variable::other(
+    Variable::sets(
         "DOCKER_CERT_PATH",
-        Effect::Nothing,
+        "spawner.docker.cert_path",
         BOTH,
         "Directory of `ca.pem`, `cert.pem` and `key.pem` for the daemon.",
+    ),
+    Variable::sets(
+        "DOCKER_CONTEXT",
+        "spawner.docker.context",
+        BOTH,
+        "A context of Docker's own tools, instead of `DOCKER_HOST`.",
+    ),
+    Variable::sets(
+        "DOCKER_CONFIG",
+        "spawner.docker.config_dir",
+        BOTH,
+        "Where Docker's own tools keep their settings.",
+    ),
+    Variable::other(
+        "HOME",
+        Effect::Nothing,
+        BOTH,
+        "Docker's own tools keep their settings in `.docker` there.",
     ),
     Variable::other(
         "DOCKER_MACHINE_NAME",

@@ -59,7 +59,15 @@ mod tests {
     fn blueprint(change: impl FnOnce(&mut DockerConfig)) -> Blueprint {
         let mut config = DockerConfig::new("lab");
         change(&mut config);
-        Blueprint::read(&config).unwrap()
+        Blueprint::read(&config, None).unwrap()
+    }
+
+    /// Servers at ports of a daemon's host elsewhere.
+    fn remote(change: impl FnOnce(&mut DockerConfig)) -> Blueprint {
+        let mut config = DockerConfig::new("lab");
+        config.use_internal_ip = Some(false);
+        change(&mut config);
+        Blueprint::read(&config, "192.0.2.7".parse().ok()).unwrap()
     }
 
     #[test]
@@ -78,13 +86,23 @@ mod tests {
         let local = blueprint(|config| config.network = "bridge".to_owned());
         let url = of(&container("172.17.0.2", "127.0.0.1:49153"), &local).unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:49153/");
-        let remote = blueprint(|config| {
-            config.use_internal_ip = Some(false);
-            config.host = Some("tcp://192.0.2.7:2375".to_owned());
-        });
+        let remote = remote(|config| config.host_ip = "0.0.0.0".parse().ok());
         let url = of(&container("", "0.0.0.0:49153"), &remote).unwrap();
         assert_eq!(url.as_str(), "http://192.0.2.7:49153/");
         assert!(of(&container("172.17.0.2", ""), &local).is_err());
+    }
+
+    #[test]
+    fn dm_2_ports_are_published_where_the_daemon_is() {
+        let published = |blueprint: &Blueprint| match blueprint.reach {
+            Reach::Published(ip) => ip.to_string(),
+            Reach::Network | Reach::Host(_) => panic!("not published"),
+        };
+        assert_eq!(published(&remote(|_| {})), "192.0.2.7");
+        let other = remote(|config| config.host_ip = "198.51.100.1".parse().ok());
+        assert_eq!(published(&other), "198.51.100.1");
+        let local = blueprint(|config| config.use_internal_ip = Some(false));
+        assert_eq!(published(&local), "127.0.0.1");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The configuration, read once and known to make sense.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use hub_names::ServerKey;
 
@@ -55,12 +58,17 @@ pub(super) struct Mounted {
 }
 
 impl Blueprint {
-    /// Reads the configuration.
+    /// Reads the configuration. `machine` is the daemon's address, if it is asked
+    /// over a network: ports are published there unless `host_ip` says otherwise
+    /// (DM-2).
     ///
     /// # Errors
     ///
     /// The first setting that makes no sense.
-    pub(super) fn read(config: &DockerConfig) -> Result<Self, InvalidConfig> {
+    pub(super) fn read(
+        config: &DockerConfig,
+        machine: Option<IpAddr>,
+    ) -> Result<Self, InvalidConfig> {
         check(config)?;
         let image: ImageReference = match config.image.as_str() {
             "" => return Err(InvalidConfig::new("image", "is missing; name an image")),
@@ -78,7 +86,7 @@ impl Blueprint {
             command: config.cmd.as_ref().map(|cmd| cmd.words().to_vec()).filter(|c| !c.is_empty()),
             args: config.args.words().to_vec(),
             network: config.network.clone(),
-            reach: reach(config),
+            reach: reach(config, machine),
             volumes: volumes(config, &names)?,
             names,
             settings: ServerSettings {
@@ -102,7 +110,7 @@ impl Blueprint {
             stop_timeout: Duration::from_secs(config.stop_timeout_seconds),
             log_max_bytes: config.log_max_bytes,
             log_max_files: config.log_max_files,
-            daemon: config.host.as_deref().and_then(daemon_address),
+            daemon: machine,
         })
     }
 
@@ -165,12 +173,13 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
 }
 
-fn reach(config: &DockerConfig) -> Reach {
+fn reach(config: &DockerConfig, machine: Option<IpAddr>) -> Reach {
+    let ip = config.host_ip.or(machine).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let built_in = matches!(config.network.as_str(), "bridge" | "host");
     match config.network.as_str() {
-        "host" => Reach::Host(config.host_ip),
+        "host" => Reach::Host(ip),
         _ if config.use_internal_ip.unwrap_or(!built_in) => Reach::Network,
-        _ => Reach::Published(config.host_ip),
+        _ => Reach::Published(ip),
     }
 }
 
@@ -224,17 +233,6 @@ impl Mounted {
         }
         Ok((source, target))
     }
-}
-
-/// The host part of a `tcp://` address, if it is written as a number.
-fn daemon_address(host: &str) -> Option<IpAddr> {
-    let rest = host.strip_prefix("tcp://").or_else(|| host.strip_prefix("http://"))?;
-    let authority = rest.split('/').next()?;
-    let ip = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    ip.parse().ok()
 }
 
 fn invalid<E: ToString>(key: &'static str) -> impl Fn(E) -> InvalidConfig {

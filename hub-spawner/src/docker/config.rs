@@ -3,14 +3,18 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
+    path::{Path, PathBuf},
 };
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{blueprint::Blueprint, command::CommandLine};
-use crate::{InvalidConfig, MemoryLimit};
+use crate::{
+    InvalidConfig, MemoryLimit,
+    engine::{DockerHost, HostSettings},
+};
 
 /// Capabilities of Docker's default set that a notebook server does without:
 /// raw sockets, device nodes, the audit log, changed roots, file capabilities
@@ -23,9 +27,23 @@ const DROPPED_CAPABILITIES: &[&str] =
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default = "DockerConfig::without_image", deny_unknown_fields)]
 pub struct DockerConfig {
-    /// Where the daemon listens: `unix://`, `tcp://` or `http://`. Default: the
-    /// local socket. The environment is not looked at.
+    /// Where the daemon listens: `unix://`, `tcp://`, `http://`, `https://` or
+    /// `ssh://`. Default: that of `context`, or the local socket. The environment
+    /// is not looked at.
     pub host: Option<String>,
+    /// Whether a `tcp://` address is spoken to with TLS. A text is true unless it
+    /// is empty, as in `DOCKER_TLS_VERIFY`.
+    #[serde(deserialize_with = "switch")]
+    pub tls_verify: bool,
+    /// The directory with `ca.pem`, `cert.pem` and `key.pem`. Default:
+    /// `config_dir`.
+    pub cert_path: Option<PathBuf>,
+    /// A context made with `docker context create`; `host` goes before it.
+    pub context: Option<String>,
+    /// Where Docker's own tools keep their settings, such as `/root/.docker`.
+    pub config_dir: Option<PathBuf>,
+    /// A configuration file for `ssh`. Default: that of the hub's user.
+    pub ssh_config: Option<PathBuf>,
     /// Tells what this hub made from what other hubs at the same daemon made.
     /// Default `hub`. Changing it abandons all running servers.
     pub deployment: String,
@@ -59,9 +77,9 @@ pub struct DockerConfig {
     /// Whether servers are reached at their address in the network, rather than
     /// at a port of the host. Default: yes, unless `network` is `bridge` or `host`.
     pub use_internal_ip: Option<bool>,
-    /// The host's address at which ports are published, if they are. Default
-    /// `127.0.0.1`.
-    pub host_ip: IpAddr,
+    /// The host's address at which ports are published, if they are. Default: the
+    /// machine named in `host`, or `127.0.0.1`.
+    pub host_ip: Option<IpAddr>,
     /// When the image is pulled. Default `ifnotpresent`.
     pub pull_policy: PullPolicy,
     /// Memory of one server: bytes, or a number and `K`, `M`, `G` or `T`. Default
@@ -119,12 +137,41 @@ impl DockerConfig {
     ///
     /// The first setting that makes no sense, with its key.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        Blueprint::read(self).map(drop)
+        if let Some(address) = self.host.as_deref().filter(|address| !address.is_empty()) {
+            DockerHost::check(address)?;
+        }
+        Blueprint::read(self, None).map(drop)
+    }
+
+    /// Makes relative paths relative to `dir`, and uses `.docker` in `home` for
+    /// Docker's own settings unless `config_dir` says otherwise.
+    pub fn settle(&mut self, dir: &Path, home: Option<&Path>) {
+        for path in [&mut self.cert_path, &mut self.config_dir, &mut self.ssh_config] {
+            *path = path.take().filter(|path| !path.as_os_str().is_empty()).map(|p| dir.join(p));
+        }
+        self.config_dir = self.config_dir.take().or_else(|| home.map(|home| home.join(".docker")));
+    }
+
+    /// What this says about the daemon.
+    pub fn host_settings(&self) -> HostSettings {
+        HostSettings {
+            host: self.host.clone(),
+            tls_verify: self.tls_verify,
+            cert_path: self.cert_path.clone(),
+            context: self.context.clone(),
+            config_dir: self.config_dir.clone(),
+            ssh_config: self.ssh_config.clone(),
+        }
     }
 
     fn without_image() -> Self {
         Self {
             host: None,
+            tls_verify: false,
+            cert_path: None,
+            context: None,
+            config_dir: None,
+            ssh_config: None,
             deployment: "hub".to_owned(),
             image: String::new(),
             cmd: None,
@@ -137,7 +184,7 @@ impl DockerConfig {
             name_template: None,
             port: 8888,
             use_internal_ip: None,
-            host_ip: Ipv4Addr::LOCALHOST.into(),
+            host_ip: None,
             pull_policy: PullPolicy::default(),
             mem_limit: Some(MemoryLimit::from_bytes(1 << 30)),
             cpu_limit: None,
@@ -168,6 +215,29 @@ impl<'de> Deserialize<'de> for PullPolicy {
             }
         }
     }
+}
+
+/// True or false, or a text of Docker's environment: on unless it is empty.
+fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Switch;
+
+    impl de::Visitor<'_> for Switch {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true or false")
+        }
+
+        fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
+            Ok(on)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(!text.is_empty())
+        }
+    }
+
+    deserializer.deserialize_any(Switch)
 }
 
 /// An amount of memory, or the word `none`: a file format without null needs a
@@ -226,6 +296,8 @@ mod tests {
         let rows = [
             (r#"{"image": "lab", "iamge": "x"}"#, "unknown field `iamge`"),
             (r#"{"image": "Lab Four"}"#, "image: "),
+            (r#"{"image": "lab", "host": "tcp:/x"}"#, "host: "),
+            (r#"{"image": "lab", "tls_verify": 1}"#, "true or false"),
             (r#"{"image": "lab", "deployment": "a b"}"#, "deployment: "),
             (r#"{"image": "lab", "network": ""}"#, "network: "),
             (r#"{"image": "lab", "network": "none"}"#, "network: "),
@@ -257,6 +329,25 @@ mod tests {
             read(r#"{"image": "lab", "pull_policy": "IfNotPresent", "mem_limit": "none"}"#);
         let config = config.unwrap();
         assert_eq!((config.pull_policy, config.mem_limit), (PullPolicy::IfNotPresent, None));
+    }
+
+    #[test]
+    fn dm_1_tls_is_switched_on_by_any_text() {
+        for (json, on) in [("true", true), ("false", false), (r#""1""#, true), (r#""""#, false)] {
+            let json = format!(r#"{{"image": "lab", "tls_verify": {json}}}"#);
+            assert_eq!(read(&json).unwrap().tls_verify, on, "{json}");
+        }
+    }
+
+    #[test]
+    fn dm_1_certificates_are_by_default_where_docker_keeps_its_settings() {
+        let mut config =
+            read(r#"{"image": "lab", "cert_path": "certs", "ssh_config": ""}"#).unwrap();
+        config.settle(Path::new("/etc/hub"), Some(Path::new("/root")));
+        let settings = config.host_settings();
+        assert_eq!(settings.cert_path.as_deref(), Some(Path::new("/etc/hub/certs")));
+        assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/root/.docker")));
+        assert_eq!(settings.ssh_config, None);
     }
 
     #[test]

@@ -8,6 +8,10 @@ const SHORT: usize = 200;
 /// What went wrong while trying to `action`.
 pub(super) fn spawn_error(action: &'static str, error: EngineError) -> SpawnError {
     match error {
+        EngineError::Misconfigured(error) => SpawnError::Rejected {
+            what: format!("the setting {}", error.key),
+            reason: error.reason,
+        },
         EngineError::Unreachable { endpoint, advice, source } => {
             SpawnError::Unreachable { endpoint, advice: advice.to_owned(), source }
         }

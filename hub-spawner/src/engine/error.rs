@@ -2,7 +2,8 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use crate::BoxError;
+use super::transport::DialFailure;
+use crate::{BoxError, InvalidConfig};
 
 /// Why a call to the Docker engine failed.
 ///
@@ -11,6 +12,10 @@ use crate::BoxError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// What the operator said about the daemon makes no sense. Found before
+    /// anything is asked.
+    #[error("cannot tell which Docker to use: {0}")]
+    Misconfigured(#[from] InvalidConfig),
     /// Nothing answers at the address, or it may not be used.
     #[error("cannot reach Docker at {endpoint}: {advice}")]
     Unreachable {
@@ -100,7 +105,8 @@ impl EngineError {
             Self::NotFound { text, .. }
             | Self::Conflict { text, .. }
             | Self::Refused { text, .. } => Some(text),
-            Self::Unreachable { .. }
+            Self::Misconfigured(_)
+            | Self::Unreachable { .. }
             | Self::TooOld { .. }
             | Self::Ambiguous { .. }
             | Self::TimedOut { .. }
@@ -138,19 +144,22 @@ pub(super) fn classify(
         Error::DockerResponseServerError { status_code: 409, message } => {
             EngineError::Conflict { action, text: message }
         }
+        Error::DockerResponseServerError { ref message, .. } if message.contains(PLAIN_TO_TLS) => {
+            unreachable(WANTS_TLS, cause)
+        }
         Error::DockerResponseServerError { message, .. } => {
             EngineError::Refused { action, text: message }
         }
         Error::DockerStreamError { error } => EngineError::Refused { action, text: error },
         Error::SocketNotFoundError(_) => unreachable(NO_SOCKET, cause),
-        Error::UnsupportedURISchemeError { .. } => unreachable(BAD_SCHEME, cause),
-        other => match connect_failure(&other) {
-            Some(io::ErrorKind::PermissionDenied) => unreachable(NO_PERMISSION, other),
-            Some(io::ErrorKind::NotFound) => unreachable(NO_SOCKET, other),
-            Some(io::ErrorKind::ConnectionRefused) => unreachable(NOBODY, other),
-            Some(_) => unreachable(ELSEWHERE, other),
-            None => EngineError::Broken { action, source: other.into() },
-        },
+        other => {
+            let advice =
+                dial_advice(&other).or_else(|| connect_failure(&other).map(connect_advice));
+            match advice {
+                Some(advice) => unreachable(advice, other),
+                None => EngineError::Broken { action, source: other.into() },
+            }
+        }
     }
 }
 
@@ -160,9 +169,38 @@ const NO_PERMISSION: &str = "permission denied; add the user this process runs a
                              docker, or set DOCKER_HOST";
 const NOBODY: &str = "nothing listens there; start Docker (systemctl start docker), or set \
                       DOCKER_HOST to where it listens";
-const BAD_SCHEME: &str = "addresses begin with unix://, tcp:// or http://; correct DOCKER_HOST";
+const SILENT: &str = "the machine does not answer; check the address and the firewalls in between";
+const WANTS_TLS: &str = "the daemon wants TLS; set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the \
+                         directory with ca.pem, cert.pem and key.pem";
 const ELSEWHERE: &str = "the connection failed; check that Docker runs and that DOCKER_HOST is \
                          right";
+
+fn connect_advice(kind: io::ErrorKind) -> &'static str {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::PermissionDenied => NO_PERMISSION,
+        Kind::NotFound => NO_SOCKET,
+        Kind::ConnectionRefused => NOBODY,
+        Kind::TimedOut | Kind::HostUnreachable | Kind::NetworkUnreachable => SILENT,
+        _ => ELSEWHERE,
+    }
+}
+
+/// What a daemon with TLS answers one who does not use it.
+const PLAIN_TO_TLS: &str = "HTTP request to an HTTPS server";
+
+/// The advice of the transport, if it is what failed.
+fn dial_advice(error: &bollard::errors::Error) -> Option<&'static str> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(failure) = inside.and_then(|inside| inside.downcast_ref::<DialFailure>()) {
+            return Some(failure.advice);
+        }
+        next = cause.source();
+    }
+    None
+}
 
 /// The operating system's reason, if `error` means that no connection was made.
 fn connect_failure(error: &bollard::errors::Error) -> Option<io::ErrorKind> {

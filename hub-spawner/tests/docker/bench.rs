@@ -159,7 +159,7 @@ async fn new_corner() -> Corner {
 }
 
 /// A root file system of one static program and one script.
-fn root() -> Bytes {
+pub(crate) fn root() -> Bytes {
     let busybox = std::fs::read("/bin/busybox").expect("install busybox-static");
     let mut root = tar::Builder::new(Vec::new());
     let mut file = |path: &str, mode, content: &[u8]| {

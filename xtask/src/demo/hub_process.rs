@@ -28,12 +28,16 @@ const ASK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Variables that the hub is started with. Not all of ours: in the hub's
 /// configuration the environment wins over the file, and the demo's is the file.
-const PASSED_ON: [&str; 10] = [
+const PASSED_ON: [&str; 14] = [
     "PATH",
     "HOME",
     "LANG",
     "TZ",
     "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "http_proxy",

@@ -10,7 +10,7 @@ use super::{
     hub_process::{self, PROGRAM},
     state::State,
 };
-use crate::{process, step::Step, surroundings, workspace};
+use crate::{docker_engine, process, step::Step, surroundings, workspace};
 
 /// How long the hub may take to end by itself.
 const GRACE: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ pub(super) async fn run(state: &State) -> anyhow::Result<()> {
         process::end(pid, PROGRAM, GRACE).await;
     }
     // Without an engine there is nothing of ours in it.
-    if let Ok(engine) = Engine::connect(surroundings::docker_host().as_deref()).await {
+    if let Ok(engine) = docker_engine::connect(&surroundings::docker()).await {
         sweep(&engine, &step).await.context("cannot remove the demo's containers and volumes")?;
     }
     match fs::remove_dir_all(state.dir()) {

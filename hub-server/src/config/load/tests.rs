@@ -223,8 +223,6 @@ fn variables_of_others_are_accepted_and_change_nothing() {
         "JUPYTERHUB_VERSION",
         "DB_VOLUME_HOST",
         "DB_VOLUME_CONTAINER",
-        "DOCKER_TLS_VERIFY",
-        "DOCKER_CERT_PATH",
         "JUPYTERHUB_CRYPT_KEY",
         "POSTGRES_DB",
     ] {

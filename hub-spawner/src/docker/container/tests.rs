@@ -23,7 +23,7 @@ fn request(token: &str) -> StartRequest {
 fn made(change: impl FnOnce(&mut DockerConfig), token: &str) -> (ContainerCreateBody, String) {
     let mut config = DockerConfig::new("lab:4");
     change(&mut config);
-    let blueprint = Blueprint::read(&config).unwrap();
+    let blueprint = Blueprint::read(&config, None).unwrap();
     let binds = vec!["jupyterhub-user-ada:/home/jovyan/work:rw".to_owned()];
     create_body(&blueprint, &request(token), binds, None).unwrap()
 }

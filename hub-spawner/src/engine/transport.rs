@@ -1,0 +1,164 @@
+//! The bytes between us and the daemon: a socket, TCP, TLS, or the program `ssh`.
+
+mod failure;
+mod ssh;
+mod tls;
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, errors::Error};
+use futures_util::FutureExt;
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connected, Connection},
+    },
+    rt::{TokioExecutor, TokioIo},
+};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{
+    CLIENT_TIMEOUT,
+    host::{DockerHost, Way},
+};
+
+pub(super) use failure::DialFailure;
+
+/// How long a machine may take to answer at all.
+const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often a silent connection is asked for a sign of life: a watch for
+/// events would wait for ever for a machine that is gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Idle connections that are kept. Each call over `ssh` would otherwise start a
+/// process and prove who we are.
+const IDLE_CONNECTIONS: usize = 4;
+
+/// How long an idle connection is kept.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// A client that reaches the daemon the given way. Nothing is sent yet.
+pub(super) fn client(host: &DockerHost) -> Result<Docker, Error> {
+    match &host.way {
+        Way::Unix(path) => {
+            Docker::connect_with_unix(path, CLIENT_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
+        }
+        Way::Tcp { host, port } => {
+            let (host, port) = (host.clone(), *port);
+            over(move || {
+                let host = host.clone();
+                async move { Ok(Wire::new(tcp(&host, port).await?)) }
+            })
+        }
+        Way::Tls { host, port, config } => {
+            let (host, port, config) = (host.clone(), *port, Arc::clone(config));
+            over(move || {
+                let (host, config) = (host.clone(), Arc::clone(&config));
+                async move {
+                    let stream = tcp(&host, port).await?;
+                    Ok(Wire::new(tls::Watched::handshake(&host, config, stream).await?))
+                }
+            })
+        }
+        Way::Ssh(target) => {
+            let dialer = Arc::new(ssh::Dialer::new(target.clone()));
+            over(move || {
+                let dialer = Arc::clone(&dialer);
+                async move { dialer.dial().await }
+            })
+        }
+    }
+}
+
+/// A client over whatever `dial` connects to.
+fn over<F>(dial: impl Fn() -> F + Clone + Send + Sync + 'static) -> Result<Docker, Error>
+where
+    F: Future<Output = io::Result<Wire>> + Send + 'static,
+{
+    let connector = tower::service_fn(move |_| dial().map(|wire| wire.map(TokioIo::new)).boxed());
+    let client = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_TIME)
+        .pool_timer(hyper_util::rt::TokioTimer::new())
+        .build(connector);
+    let transport = move |request: BollardRequest| {
+        let client = client.clone();
+        async move { client.request(request).await.map_err(Error::from) }
+    };
+    // The name is for the `Host` header only; the connector knows the way.
+    Docker::connect_with_custom_transport(
+        transport,
+        Some("http://docker"),
+        CLIENT_TIMEOUT.as_secs(),
+        API_DEFAULT_VERSION,
+    )
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let connecting = TcpStream::connect((host, port));
+    let stream = tokio::time::timeout(DIAL_DEADLINE, connecting)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    Ok(stream)
+}
+
+/// An open connection of any kind.
+struct Wire(Pin<Box<dyn Duplex>>);
+
+trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+impl Wire {
+    fn new(stream: impl Duplex + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_shutdown(cx)
+    }
+}
