@@ -5,6 +5,8 @@ mod acme;
 #[cfg(feature = "admin")]
 pub mod admin;
 mod body;
+#[cfg(feature = "acme")]
+mod certificate;
 mod clock;
 mod config;
 mod error;
@@ -44,6 +46,8 @@ pub use acme::{
     AcmeProblem, AcmeState, AcmeStatus, HttpChallenges, InvalidAcmeChallenge, InvalidAcmeDirectory,
 };
 pub use body::{FallbackBody, ProxyBody};
+#[cfg(feature = "acme")]
+pub use certificate::Certificate;
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
 #[cfg(feature = "admin")]

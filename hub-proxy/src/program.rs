@@ -3,18 +3,19 @@
 //!
 //! Arguments and environment become settings (pure), settings become sockets
 //! and services, and one loop waits for signals. Exit codes: 0 after a full
-//! drain, 2 after connections were cut or when the TLS files cannot be used, 1
+//! drain, 2 after connections were cut or when there can be no certificate, 1
 //! for everything else that prevents a start.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
+use crate::{AcmeError, TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
 
 mod args;
 mod environment;
 mod healthcheck;
+mod https;
 mod log;
 mod open_files;
 mod pid_file;
@@ -37,7 +38,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The exit code of anything that prevents a start (section 1).
 const FAILED: u8 = 1;
 
-/// The exit code after a cut, and without usable TLS files.
+/// The exit code after a cut, and without a usable certificate.
 const CUT: u8 = 2;
 
 /// How a process that served has ended.
@@ -56,6 +57,8 @@ enum ProgramError {
     Setting(#[from] BadSetting),
     #[error("--ssl-cert, --ssl-key")]
     Tls(#[from] TlsError),
+    #[error("--acme-domain")]
+    Acme(#[from] AcmeError),
     #[error(transparent)]
     Socket(#[from] sockets::SocketError),
     #[error("cannot take over")]
@@ -99,7 +102,11 @@ pub fn main() -> ExitCode {
         Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
         Err(error) => {
             eprintln!("hub-proxy: {}", chain(&error));
-            ExitCode::from(if matches!(error, ProgramError::Tls(_)) { CUT } else { FAILED })
+            ExitCode::from(if matches!(error, ProgramError::Tls(_) | ProgramError::Acme(_)) {
+                CUT
+            } else {
+                FAILED
+            })
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use hub_proxy::{Acme, AcmeError, RedirectToHttps, TlsKeys};
+use hub_proxy::{Acme, AcmeError, Certificate, TlsKeys};
 
 use crate::{
     config::{Config, TlsSource},
@@ -11,82 +11,35 @@ use crate::{
     tasks::Tasks,
 };
 
-/// The certificate of a hub that speaks https.
-#[derive(Clone, Debug)]
-pub(crate) enum Certificate {
-    /// From files, which somebody else renews.
-    Files(TlsKeys),
-    /// From an authority, renewed here.
-    Acme(Acme),
+/// Takes up what `[http.tls]` or `[http.acme]` says; `None` without either.
+///
+/// # Errors
+///
+/// When the files cannot be used, or the certificate is not for the hosts that
+/// people use (TLS-2); when nothing can be ordered as configured.
+pub(crate) async fn open(config: &Config) -> Result<Option<Certificate>, StartupError> {
+    Ok(match &config.http.tls {
+        None => None,
+        Some(TlsSource::Files(files)) => {
+            let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
+            Some(Certificate::Files(keys))
+        }
+        Some(TlsSource::Acme(acme)) => {
+            for warning in uncertified(config, &acme.domains) {
+                tracing::warn!("{warning}");
+            }
+            Some(Certificate::Acme(Acme::open(acme.clone()).await?))
+        }
+    })
 }
 
-impl Certificate {
-    /// Takes up what `[http.tls]` or `[http.acme]` says; `None` without either.
-    ///
-    /// # Errors
-    ///
-    /// When the files cannot be used, or the certificate is not for the hosts
-    /// that people use (TLS-2); when nothing can be ordered as configured.
-    pub(crate) async fn open(config: &Config) -> Result<Option<Self>, StartupError> {
-        Ok(match &config.http.tls {
-            None => None,
-            Some(TlsSource::Files(files)) => {
-                let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
-                Some(Self::Files(keys))
-            }
-            Some(TlsSource::Acme(acme)) => {
-                for warning in uncertified(config, &acme.domains) {
-                    tracing::warn!("{warning}");
-                }
-                Some(Self::Acme(Acme::open(acme.clone()).await?))
-            }
-        })
+/// Logs what is not quite right, and takes up newer certificates from now on.
+pub(crate) fn keep_fresh(tasks: &Tasks, certificate: &Certificate) {
+    for warning in certificate.warnings() {
+        tracing::warn!("http.tls: {warning}");
     }
-
-    /// What listeners use.
-    pub(crate) fn keys(&self) -> TlsKeys {
-        match self {
-            Self::Files(keys) => keys.clone(),
-            Self::Acme(acme) => acme.keys(),
-        }
-    }
-
-    /// What is served on port 80, for a hub whose https is on `port`.
-    pub(crate) fn redirect(&self, port: u16) -> RedirectToHttps {
-        let redirect = RedirectToHttps::new(port);
-        match self {
-            Self::Files(_) => redirect,
-            Self::Acme(acme) => redirect.answering(acme.http_challenges()),
-        }
-    }
-
-    /// Logs what is not quite right, and takes up newer certificates from now on.
-    pub(crate) fn keep_fresh(&self, tasks: &Tasks) {
-        match self.clone() {
-            Self::Files(keys) => {
-                for warning in keys.warnings() {
-                    tracing::warn!("http.tls: {warning}");
-                }
-                tasks.spawn(|stop| async move { keys.keep_watching(stop).await });
-            }
-            Self::Acme(acme) => tasks.spawn(|stop| async move { acme.run(stop).await }),
-        }
-    }
-
-    /// Where the pair is read from files: that pair.
-    pub(crate) fn files(&self) -> Option<&TlsKeys> {
-        match self {
-            Self::Files(keys) => Some(keys),
-            Self::Acme(_) => None,
-        }
-    }
-
-    /// Does not wait for the time of the next try, where an authority is asked.
-    pub(crate) fn try_now(&self) {
-        if let Self::Acme(acme) = self {
-            acme.try_now();
-        }
-    }
+    let certificate = certificate.clone();
+    tasks.spawn(|stop| async move { certificate.keep_fresh(stop).await });
 }
 
 /// What is not quite right with the certificate that `config` names. Opens no

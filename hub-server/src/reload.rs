@@ -11,7 +11,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use hub_proxy::TlsKeys;
+use hub_proxy::{Certificate, TlsKeys};
 use hub_spawner::docker::DockerSpawner;
 
 use self::files::Contents;
@@ -19,7 +19,6 @@ pub use self::report::{Outcome, Report};
 pub use self::watch::ReloadHandle;
 pub(crate) use self::watch::{Requests, channel};
 use crate::{
-    certificates::Certificate,
     config::{ConfigError, Loaded, Sources, key::Applies},
     hub::Hub,
     live::Live,

@@ -8,7 +8,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
 use hub_proxy::{
-    AcmeError, ListenError, Listener, Proxy, ProxyConfig, RouteTable, TlsError, TrustForwarded,
+    AcmeError, Certificate, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable,
+    TlsError, TrustForwarded,
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
 use hub_store::{Store, StoreError};
@@ -17,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::listeners::{api_address, api_url, bind};
 use crate::{
     access::attempts::Attempts,
-    activity,
-    certificates::Certificate,
+    activity, certificates,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
     hub::Hub,
@@ -171,7 +171,7 @@ pub async fn start(
     let mut config = loaded.config.clone();
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
-    let certificate = Certificate::open(&config).await?;
+    let certificate = certificates::open(&config).await?;
     let tls = certificate.as_ref().map(Certificate::keys);
     let authenticators = authenticators(&config, None)?;
     warn_about_configuration(&config, &authenticators);
@@ -197,7 +197,7 @@ pub async fn start(
     let leaves = Leaves { store, spawner, authenticators, clock };
     let (assembled, requests) = assemble(&config, leaves, keys, render, api_url.clone()).await?;
     if let Some(certificate) = &certificate {
-        certificate.keep_fresh(&assembled.tasks);
+        certificates::keep_fresh(&assembled.tasks, certificate);
     }
     let hub = Arc::clone(&assembled.hub);
     let reloader = Reloader {
@@ -348,7 +348,9 @@ impl Running {
         let private = assembled.private_router();
         let grace = self.grace;
         let api_stop = CancellationToken::new();
-        let port_80 = self.certificate.map(|certificate| certificate.redirect(self.https_port));
+        let port_80 = self
+            .certificate
+            .map(|certificate| certificate.answering(RedirectToHttps::new(self.https_port)));
         let fronts = async {
             let redirect = async {
                 if let (Some(listener), Some(redirect)) = (self.redirect, port_80) {

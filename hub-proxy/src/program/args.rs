@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod acme;
+
+pub(super) use self::acme::AcmeArgs;
+
 /// Flags of configurable-http-proxy that ask for what we do not do.
 const UNBUILT: [&str; 23] = [
     "--socket",
@@ -85,7 +89,7 @@ pub(super) struct RunArgs {
     pub(super) api_port: Option<u16>,
 
     /// Private key of the certificate, PEM; with it, HTTPS is served.
-    #[arg(long, value_name = "FILE", requires = "ssl_cert")]
+    #[arg(long, value_name = "FILE", requires = "ssl_cert", group = "https")]
     pub(super) ssl_key: Option<PathBuf>,
 
     /// Certificate chain, PEM, the server's own first. Read again when the
@@ -114,7 +118,7 @@ pub(super) struct RunArgs {
     pub(super) error_path: Option<PathBuf>,
 
     /// Port on which plain HTTP is sent to HTTPS.
-    #[arg(long, value_name = "PORT", requires = "ssl_key")]
+    #[arg(long, value_name = "PORT", requires = "https")]
     pub(super) redirect_port: Option<u16>,
 
     /// Port that redirects name; that of --port without it.
@@ -171,6 +175,9 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub(super) ours: OurArgs,
+
+    #[command(flatten)]
+    pub(super) acme: AcmeArgs,
 }
 
 /// What configurable-http-proxy does not have.
@@ -287,5 +294,13 @@ mod tests {
         assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
         assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");
         assert!(parse(&["--ssl-key", "k"]).is_err(), "without certificate");
+        let files = ["--ssl-key", "k", "--ssl-cert", "c"];
+        let acme = ["--acme-domain", "a.example", "--acme-domain", "b.example", "--acme-dir", "d"];
+        let line = parse(&acme).unwrap();
+        assert_eq!(line.run.acme.acme_domain, ["a.example", "b.example"]);
+        assert!(parse(&[&acme[..], &["--redirect-port", "80"]].concat()).is_ok());
+        assert!(parse(&[&acme[..], &files].concat()).is_err(), "one or the other");
+        assert!(parse(&acme[..2]).is_err(), "without a directory");
+        assert!(parse(&["--acme-agree-tos"]).is_err(), "without a domain");
     }
 }

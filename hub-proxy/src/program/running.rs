@@ -19,21 +19,18 @@ use super::{
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
-    HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
+    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
     handover::{Given, Link, Predecessor, SocketLabel, give},
 };
-
-/// How often to look whether the TLS files have changed.
-const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// A process that serves.
 #[derive(Debug)]
 pub(super) struct Running {
     settings: Settings,
     registry: Registry,
-    keys: Option<TlsKeys>,
+    certificate: Option<Certificate>,
     serving: Serving,
     /// To be handed over.
     sockets: Vec<(SocketLabel, OwnedFd)>,
@@ -62,13 +59,14 @@ impl Running {
         let stays = settings.upgrade.stay_as_init;
         let recipe = Recipe::of_this_process(settings.upgrade.binary.clone(), stays)
             .map_err(ProgramError::Runtime)?;
-        let keys = match &settings.tls {
-            Some(files) => Some(TlsKeys::load(&files.cert, &files.key)?),
+        let certificate = match &settings.https {
+            Some(https) => Some(https.open().await?),
             None => None,
         };
-        for warning in keys.iter().flat_map(TlsKeys::warnings) {
+        for warning in certificate.iter().flat_map(Certificate::warnings) {
             tracing::warn!("{warning}");
         }
+        let keys = certificate.as_ref().map(Certificate::keys);
         let mut predecessor = match &settings.upgrade.from {
             Some(path) => Some(Predecessor::find(path)?),
             None => None,
@@ -77,7 +75,7 @@ impl Running {
             Some(predecessor) => predecessor.sockets(version).await?,
             None => Vec::new(),
         };
-        let sockets = Sockets::open(&settings, open_files::raise(), keys.clone(), offered).await?;
+        let sockets = Sockets::open(&settings, open_files::raise(), keys, offered).await?;
         let duplicates = sockets.duplicate().map_err(ProgramError::Runtime)?;
 
         let table = RouteTable::default();
@@ -99,6 +97,10 @@ impl Running {
         serving.api(sockets.api, &api);
         if let Some(redirect) = &settings.redirect {
             let service = RedirectToHttps::new(redirect.to).moved_permanently();
+            let service = match &certificate {
+                Some(certificate) => certificate.answering(service),
+                None => service,
+            };
             serving.public(sockets.redirect, &service);
         }
 
@@ -122,7 +124,7 @@ impl Running {
         Ok(Self {
             settings,
             registry,
-            keys,
+            certificate,
             serving,
             sockets: duplicates,
             signals,
@@ -143,21 +145,20 @@ impl Running {
     }
 
     async fn serve(&mut self) -> End {
-        let keys = self.keys.clone();
-        let mut watched = std::pin::pin!(async {
-            match &keys {
-                Some(keys) => {
-                    tokio::join!(keys.watch(WATCH_EVERY, log_reload), keys.keep_reminding());
-                }
+        let certificate = self.certificate.clone();
+        let mut kept_fresh = std::pin::pin!(async {
+            match &certificate {
+                // Ends with this function: whoever takes over goes on with it.
+                Some(certificate) => certificate.keep_fresh(CancellationToken::new()).await,
                 None => std::future::pending().await,
             }
         });
         loop {
             tokio::select! {
-                () = &mut watched => {}
+                () = &mut kept_fresh => {}
                 wish = self.signals.next() => match wish {
                     Wish::Stop(signal) => return End::Stop(signal),
-                    Wish::Reload => reload(self.keys.as_ref()),
+                    Wish::Reload => reload(self.certificate.as_ref()),
                     Wish::Reap => { reap(None); }
                     Wish::Upgrade => if let Some(end) = self.upgrade().await {
                         return end;
@@ -361,17 +362,14 @@ fn put_up_signs(settings: &Settings) -> Result<(Option<PidFile>, UpgradeSocket),
     Ok((pid_file, upgrades))
 }
 
-fn reload(keys: Option<&TlsKeys>) {
-    if let Some(keys) = keys {
-        log_reload(keys.reload());
-    }
-}
-
-fn log_reload(reloaded: Result<(), crate::TlsError>) {
-    match reloaded {
-        Ok(()) => tracing::info!("Certificate and key were read again"),
-        Err(error) => {
-            tracing::error!(error = %chain(&error), "the certificate was not replaced");
+fn reload(certificate: Option<&Certificate>) {
+    let Some(certificate) = certificate else { return };
+    certificate.try_now();
+    match certificate.files().map(TlsKeys::reload) {
+        None => tracing::info!("An order that failed is tried again now"),
+        Some(Ok(())) => tracing::info!("Certificate and key were read again"),
+        Some(Err(error)) => {
+            tracing::error!(error = %chain(&error), "the certificate was not replaced; the old one stays");
         }
     }
 }
@@ -387,7 +385,7 @@ fn announce(settings: &Settings, sockets: &Sockets) {
         }
     };
     let public = shown(&settings.public.host, &sockets.public);
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let scheme = if settings.https.is_some() { "https" } else { "http" };
     let target = settings.default_target.as_ref().map(ToString::to_string);
     let target = target.as_deref().unwrap_or("(no default)");
     tracing::info!("Proxying {scheme}://{public} to {target}");

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::{
     args::{OurArgs, RunArgs},
     environment::Environment,
+    https::Https,
 };
 use crate::{
     ErrorPages, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken, error::chain,
@@ -20,7 +21,7 @@ pub(super) struct Settings {
     pub(super) public: Endpoint,
     pub(super) api: Endpoint,
     pub(super) redirect: Option<Redirect>,
-    pub(super) tls: Option<TlsFiles>,
+    pub(super) https: Option<Https>,
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
     pub(super) busy_idle_timeout: Option<Duration>,
@@ -54,12 +55,6 @@ pub(super) struct Redirect {
     pub(super) from: Endpoint,
     /// The port that clients are sent to.
     pub(super) to: u16,
-}
-
-#[derive(Debug)]
-pub(super) struct TlsFiles {
-    pub(super) cert: PathBuf,
-    pub(super) key: PathBuf,
 }
 
 /// How to end.
@@ -120,7 +115,11 @@ impl Settings {
             public: Endpoint { host, port: args.port },
             api: Endpoint { host: Host::new(&args.api_ip), port: api_port },
             proxy: proxy_config(&args)?,
-            tls: args.ssl_cert.zip(args.ssl_key).map(|(cert, key)| TlsFiles { cert, key }),
+            https: Https::new(
+                args.ssl_cert.zip(args.ssl_key),
+                args.acme,
+                args.redirect_port.is_some(),
+            )?,
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
             default_target: parsed("--default-target", args.default_target.as_deref())?,
@@ -244,7 +243,7 @@ fn token(environment: &Environment) -> Result<Option<AdminToken>, BadSetting> {
     Ok(AdminToken::new(&secret))
 }
 
-fn bad(name: &'static str, problem: impl Into<String>) -> BadSetting {
+pub(super) fn bad(name: &'static str, problem: impl Into<String>) -> BadSetting {
     BadSetting { name, problem: problem.into() }
 }
 

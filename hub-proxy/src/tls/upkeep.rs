@@ -10,9 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{TlsError, TlsKeys};
 use crate::{clock, error::chain};
 
-/// How often the files are looked at. A change is taken up at the second look,
-/// so within a minute.
-const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How often the files are looked at. A change is taken up at the second look.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the log hears about a certificate that expires soon.
 const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,7 +23,7 @@ impl TlsKeys {
     /// Reloads when the files change (TLS-3), and warns in the log, daily, in
     /// the last 14 days of a certificate. Returns once `stop` is cancelled.
     ///
-    /// A change is taken up within a minute. A pair that cannot be used is
+    /// A change is taken up within some seconds. A pair that cannot be used is
     /// logged, and the old one stays.
     pub async fn keep_watching(&self, stop: CancellationToken) {
         tokio::select! {
@@ -37,20 +36,20 @@ impl TlsKeys {
     fn tell(&self, reloaded: Result<(), TlsError>) {
         match reloaded {
             Ok(()) => {
-                tracing::info!(not_after = %self.not_after(), "the changed certificate is in use");
+                tracing::info!(not_after = %self.not_after(), "Certificate and key were read again");
                 for warning in self.warnings() {
                     tracing::warn!("{warning}");
                 }
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the changed certificate cannot be used; the old one stays");
+                tracing::error!(error = %chain(&error), "the certificate was not replaced; the old one stays");
             }
         }
     }
 
     /// Warns in the log, daily, in the last 14 days of the certificate. Never
     /// ends.
-    pub(crate) async fn keep_reminding(&self) {
+    async fn keep_reminding(&self) {
         let mut ticks = interval(REMIND_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

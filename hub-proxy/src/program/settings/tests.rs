@@ -24,7 +24,7 @@ fn section_1_defaults_are_those_of_configurable_http_proxy() {
     assert_eq!(settings.proxy.trusted_proxies, TrustForwarded::Everyone);
     assert!(settings.proxy.x_forward && settings.proxy.prepend_path);
     assert!(settings.proxy.include_prefix && !settings.proxy.change_origin);
-    assert!(settings.tls.is_none() && settings.redirect.is_none() && settings.token.is_none());
+    assert!(settings.https.is_none() && settings.redirect.is_none() && settings.token.is_none());
 }
 
 #[test]
@@ -110,4 +110,15 @@ fn a_variable_that_asks_for_more_than_we_do_is_refused() {
     let name = "CONFIGPROXY_SSL_KEY_PASSPHRASE";
     let environment = Environment { unbuilt: vec![name], ..Environment::default() };
     assert!(settings(&[], environment).unwrap_err().starts_with(name));
+}
+
+#[test]
+fn acme_1_http_01_needs_port_80_and_domains_are_checked() {
+    let acme = ["--acme-domain", "hub.example.org", "--acme-dir", "d"];
+    assert!(refused(&acme).starts_with("--redirect-port: the authority asks on port 80"));
+    let on_443 = with(&[&acme[..], &["--acme-challenge", "tls-alpn-01"]].concat());
+    assert!(matches!(on_443.https, Some(Https::Acme(config)) if !config.agree_tos));
+    assert!(with(&[&acme[..], &["--redirect-port", "80"]].concat()).https.is_some());
+    let wildcard = ["--acme-domain", "*.example.org", "--acme-dir", "d"];
+    assert!(refused(&wildcard).starts_with("--acme-domain: \"*.example.org\" cannot be"));
 }
