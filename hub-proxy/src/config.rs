@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::TrustForwarded;
+use crate::{RoutePrefix, TrustForwarded};
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
 #[derive(Clone, Debug)]
@@ -38,6 +38,10 @@ pub struct ProxyConfig {
     /// Whether to drop what targets say to browsers about the whole origin; false
     /// (C5, [`strip_origin_rules`](crate::headers::strip_origin_rules)).
     pub guard_origin: bool,
+    /// The route that owns the origin and is not guarded against; none. A proxy
+    /// in front of a hub of its own process has it, where the hub is a target
+    /// like others.
+    pub origin_owner: Option<RoutePrefix>,
     /// Whether `X-Forwarded-*` are written at all; true. If not, those of the
     /// client pass as they are, whoever it is (H-06).
     pub x_forward: bool,
@@ -97,6 +101,7 @@ impl Default for ProxyConfig {
             trusted_proxies: TrustForwarded::Nobody,
             reserved_cookies: Vec::new(),
             guard_origin: false,
+            origin_owner: None,
             x_forward: true,
             prepend_path: true,
             include_prefix: true,

@@ -28,7 +28,7 @@ mod sockets;
 mod successor;
 mod upgrade_socket;
 
-use args::{Command, CommandLine, HealthcheckArgs, RunArgs};
+use args::{Command, CommandLine, HealthcheckArgs, RunArgs, StatusArgs};
 use environment::Environment;
 use running::Running;
 use settings::{BadSetting, Settings};
@@ -94,6 +94,7 @@ pub fn main() -> ExitCode {
     };
     let ended = match line.command {
         Some(Command::Healthcheck(args)) => return check_health(&args),
+        Some(Command::Status(args)) => return print_status(&args),
         None => serve(line.run),
     };
     match ended {
@@ -123,6 +124,28 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
         tracing::warn!("{warning}");
     }
     runtime()?.block_on(async { Ok(Running::start(settings, VERSION).await?.run().await) })
+}
+
+fn print_status(args: &StatusArgs) -> ExitCode {
+    let report = || -> Result<String, crate::BoxError> {
+        let token = settings::secret(&Environment::read())?;
+        Ok(runtime()?.block_on(healthcheck::report(&args.api, token.as_deref()))?)
+    };
+    match report() {
+        Ok(report) => {
+            say(&report);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("hub-proxy: {}: {}", args.api, chain(&*error));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for goes to standard output")]
+fn say(text: &str) {
+    println!("{}", text.trim_end());
 }
 
 fn check_health(args: &HealthcheckArgs) -> ExitCode {

@@ -248,6 +248,9 @@ fn behind_host(headers: &HeaderMap, decoded: &str) -> String {
 
 /// A target's answer without what it may not say on an origin it shares.
 fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Response<B> {
+    if shared.config.origin_owner.as_ref() == Some(&*local_prefix(&shared.config, route)) {
+        return response;
+    }
     let headers = response.headers_mut();
     strip_tossed_cookies(headers, &shared.config.reserved_cookies);
     if shared.config.guard_origin {

@@ -144,6 +144,23 @@ async fn c4_c5_a_target_cannot_touch_the_origin_it_shares() {
 }
 
 #[tokio::test]
+async fn c4_the_owner_of_the_origin_sets_its_cookies_as_a_target() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: login=yes; Path=/hub/\r\n\
+                  Clear-Site-Data: \"*\"\r\n\r\n";
+    for (owner, kept) in [("/user/ada", true), ("/", false)] {
+        let (target, _heads) = answering(answer).await;
+        let mut config = ProxyConfig::default();
+        config.reserved_cookies = vec!["login".to_owned()];
+        config.guard_origin = true;
+        config.origin_owner = Some(owner.parse().unwrap());
+        let proxy = Running::with(target, config).await;
+        let answer = proxy.ask(&get("/user/ada/")).await.to_lowercase();
+        assert_eq!(answer.contains("login=yes"), kept, "{owner}: {answer}");
+        assert_eq!(answer.contains("clear-site-data"), kept, "{owner}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn b_03_answers_keep_their_framing() {
     for (sent, expected) in [
         ("HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),

@@ -84,6 +84,7 @@ impl Deployment {
         let github = GitHub::start_at(gateway).await;
         github.register(&format!("{}/hub/oauth_callback", self.url));
         self.set("GITHUB_URL", &github.url);
+        self.set("HUB__AUTH__GITHUB__API_URL", &github.url);
         github
     }
 

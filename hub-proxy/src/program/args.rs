@@ -59,6 +59,16 @@ pub(super) struct CommandLine {
 pub(super) enum Command {
     /// Ask a running proxy whether it is well: exit code 0 if so, else 1.
     Healthcheck(HealthcheckArgs),
+    /// Print what a running proxy reports of itself, as JSON: version, routes,
+    /// connections. The token is taken from the environment, as the proxy does.
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The proxy's REST API.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8001")]
+    pub(super) api: String,
 }
 
 #[derive(Debug, Args)]
@@ -188,7 +198,12 @@ pub(super) struct OurArgs {
     #[arg(long)]
     pub(super) guard_origin: bool,
 
-    /// Cookie that only the default target's pages may set, or the beginning
+    /// The route whose target owns the origin: what --guard-origin and
+    /// --reserved-cookie keep from all others, it may do.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub(super) origin_owner: String,
+
+    /// Cookie that only the owner of the origin may set, or the beginning
     /// of names with a * behind it; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub(super) reserved_cookie: Vec<String>,

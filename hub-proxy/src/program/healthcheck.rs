@@ -1,10 +1,10 @@
-//! Asking a proxy whether it is well, for containers without shell or curl.
+//! Asking a proxy how it is, for containers without shell or curl.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -25,28 +25,42 @@ use crate::BoxError;
 /// A proxy that takes longer is not well.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// A longer answer is not one of ours.
+const LARGEST: usize = 64 << 10;
+
 /// Asks `url`; any answer but 200 is an error.
 pub(super) async fn ask(url: &str) -> Result<(), BoxError> {
-    match timeout(DEADLINE, status(url)).await {
-        Ok(Ok(StatusCode::OK)) => Ok(()),
-        Ok(Ok(status)) => Err(format!("the answer is {status}").into()),
+    get(url, None).await.map(drop)
+}
+
+/// What the REST API at `url` reports of the proxy, as JSON.
+pub(super) async fn report(url: &str, token: Option<&str>) -> Result<String, BoxError> {
+    let answer = get(&format!("{}/api/v2/status", url.trim_end_matches('/')), token).await?;
+    Ok(String::from_utf8(answer.to_vec())?)
+}
+
+/// The body of the answer; any other status than 200 is an error.
+async fn get(url: &str, token: Option<&str>) -> Result<Bytes, BoxError> {
+    match timeout(DEADLINE, fetch(url, token)).await {
+        Ok(Ok((StatusCode::OK, body))) => Ok(body),
+        Ok(Ok((status, _))) => Err(format!("the answer is {status}").into()),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs()).into()),
     }
 }
 
-async fn status(url: &str) -> Result<StatusCode, BoxError> {
+async fn fetch(url: &str, token: Option<&str>) -> Result<(StatusCode, Bytes), BoxError> {
     let url = Url::parse(url)?;
     let host = url.host_str().ok_or("the URL has no host")?;
     let port = url.port_or_known_default().ok_or("the URL has no port")?;
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((name, port)).await?;
     match url.scheme() {
-        "http" => exchange(&url, host, stream).await,
+        "http" => exchange(&url, host, token, stream).await,
         "https" => {
             let name = ServerName::try_from(name.to_owned())?;
             let connector = tokio_rustls::TlsConnector::from(Arc::new(tls()?));
-            exchange(&url, host, connector.connect(name, stream).await?).await
+            exchange(&url, host, token, connector.connect(name, stream).await?).await
         }
         scheme => Err(format!("{scheme} is neither http nor https").into()),
     }
@@ -55,20 +69,28 @@ async fn status(url: &str) -> Result<StatusCode, BoxError> {
 async fn exchange(
     url: &Url,
     host: &str,
+    token: Option<&str>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> Result<StatusCode, BoxError> {
+) -> Result<(StatusCode, Bytes), BoxError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(url.path())
-        .header(header::HOST, host)
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let mut response = pin!(sender.send_request(request));
-    let response = tokio::select! {
-        response = &mut response => response?,
-        // With the answer, or what became of it.
-        _ = connection => response.await?,
+    let mut request =
+        Request::get(url.path()).header(header::HOST, host).header(header::CONNECTION, "close");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("token {token}"));
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LARGEST).collect().await?;
+        Ok((status, body.to_bytes()))
     };
-    Ok(response.status())
+    let mut answer = pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        // With the answer, or what became of it.
+        _ = connection => answer.await,
+    }
 }
 
 fn tls() -> Result<ClientConfig, BoxError> {

@@ -12,7 +12,8 @@ use super::{
     https::Https,
 };
 use crate::{
-    ErrorPages, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken, error::chain,
+    ErrorPages, InvalidPrefix, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken,
+    error::chain,
 };
 
 /// How to run.
@@ -129,7 +130,7 @@ impl Settings {
                 (None, Some(dir)) => ErrorPages::from_directory(dir),
                 (None, None) => ErrorPages::built_in(),
             },
-            token: token(&environment)?,
+            token: secret(&environment)?.as_deref().and_then(AdminToken::new),
             pid_file: args.pid_file,
             drain: Drain {
                 delay: Duration::from_secs(args.ours.drain_delay),
@@ -169,13 +170,17 @@ pub(super) fn log_level(text: &str) -> Result<LevelFilter, BadSetting> {
 }
 
 fn proxy_config(args: &RunArgs) -> Result<ProxyConfig, BadSetting> {
-    let OurArgs { guard_origin, reserved_cookie, trusted_proxies, .. } = &args.ours;
+    let OurArgs { guard_origin, origin_owner, reserved_cookie, trusted_proxies, .. } = &args.ours;
     let mut config = ProxyConfig::default();
     config.response_header_timeout = args.proxy_timeout.map(Duration::from_millis);
     config.response_idle_timeout = config.response_header_timeout;
     config.trusted_proxies = trusted(trusted_proxies)?;
     config.reserved_cookies.clone_from(reserved_cookie);
     config.guard_origin = *guard_origin;
+    let owner = origin_owner
+        .parse()
+        .map_err(|error: InvalidPrefix| bad("--origin-owner", error.to_string()))?;
+    config.origin_owner = Some(owner);
     config.x_forward = !args.no_x_forward;
     config.prepend_path = !args.no_prepend_path;
     config.include_prefix = !args.no_include_prefix;
@@ -222,7 +227,8 @@ fn parsed(flag: &'static str, text: Option<&str>) -> Result<Option<Target>, BadS
     text.map(parse).transpose()
 }
 
-fn token(environment: &Environment) -> Result<Option<AdminToken>, BadSetting> {
+/// What clients of the REST API have to show, if anything.
+pub(super) fn secret(environment: &Environment) -> Result<Option<String>, BadSetting> {
     const FILE: &str = "CONFIGPROXY_AUTH_TOKEN_FILE";
     let secret = match (&environment.auth_token, &environment.auth_token_file) {
         (Some(_), Some(_)) => {
@@ -240,7 +246,7 @@ fn token(environment: &Environment) -> Result<Option<AdminToken>, BadSetting> {
         }
         (None, None) => return Ok(None),
     };
-    Ok(AdminToken::new(&secret))
+    Ok(Some(secret))
 }
 
 pub(super) fn bad(name: &'static str, problem: impl Into<String>) -> BadSetting {
