@@ -6,6 +6,7 @@
 
 mod ci;
 mod demo;
+mod deploy;
 mod docker_engine;
 mod images;
 mod npm;
@@ -32,6 +33,8 @@ struct Args {
 enum Command {
     /// Run a hub on this machine: Docker, notebook image, certificate, account.
     Demo(demo::DemoArgs),
+    /// Set up a hub on a Docker host, look at it, replace it, take it down.
+    Deploy(deploy::DeployArgs),
     /// Run every check and test; install what they need.
     Test(ci::TestArgs),
     /// What CI runs: the same as `test`.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(&args).await,
+        Command::Deploy(args) => deploy::run(args).await,
         Command::Test(args) | Command::Ci(args) => ci::run(&args).await,
         Command::Tidy => tidy::run(),
         Command::Images => images::run().await,

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("hub-proxy", &[]),
     ("hub-server", &["hub-names", "hub-auth", "hub-spawner", "hub-store", "hub-proxy"]),
     ("hub-cli", &["hub-server", "hub-store", "hub-proxy"]),
-    ("xtask", &["hub-spawner", "hub-server"]),
+    ("xtask", &["hub-spawner", "hub-server", "hub-proxy"]),
     (
         "hub-tests",
         &[

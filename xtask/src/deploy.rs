@@ -1,0 +1,274 @@
+//! `cargo xtask deploy`: a hub on a Docker host.
+//!
+//! Takes what the reference deployment was described by (`.env`, `userlist`,
+//! `secrets/`) and makes of it a network, volumes, an image and two containers.
+//! Every command looks at what is there first, so each can be run again at any
+//! time and goes on from where an earlier run was ended.
+
+mod certificates;
+mod checks;
+mod compose;
+mod container;
+mod containers;
+mod decision;
+mod down;
+mod environment;
+mod files;
+mod handover;
+mod health;
+mod layout;
+mod logs;
+mod networks;
+mod notebook;
+mod operator;
+mod release;
+mod reload;
+mod report;
+mod rootfs;
+mod settings;
+mod status;
+mod tokens;
+mod up;
+mod variables;
+mod volume;
+mod volumes;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use hub_spawner::engine::Engine;
+
+use self::{
+    operator::Operator,
+    release::{Release, Source},
+    settings::Settings,
+    variables::Variables,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    common: Common,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Where .env, userlist, secrets/ and hub.toml are.
+    #[arg(long, value_name = "DIR", default_value = ".", global = true)]
+    dir: PathBuf,
+
+    /// Read variables from this file instead of DIR/.env.
+    #[arg(long, value_name = "FILE", global = true)]
+    env_file: Option<PathBuf>,
+
+    /// Name of the deployment and of the hub's container (HUB_DEPLOY_NAME).
+    #[arg(long, value_name = "NAME", global = true)]
+    name: Option<String>,
+
+    /// A Docker context, instead of DOCKER_HOST.
+    #[arg(long, value_name = "NAME", global = true)]
+    context: Option<String>,
+
+    /// Only tell what would be done, one call or command a line.
+    #[arg(long, global = true)]
+    dry_run: bool,
+
+    /// cargo's profile for the programs.
+    #[arg(long, value_name = "PROFILE", default_value = "release", global = true)]
+    profile: String,
+
+    /// Take the programs from this directory instead of building them.
+    #[arg(long, value_name = "DIR", global = true, conflicts_with = "profile")]
+    binaries: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is missing of files and variables, all of it at once.
+    CheckFiles,
+    /// Make the networks.
+    Network,
+    /// Make the volumes.
+    Volumes,
+    /// Check files, make networks and volumes, build the hub's image.
+    Build,
+    /// Pull the image of the notebook servers, also a newer one of the same name.
+    Pull,
+    /// Pull that image and build what singleuser/ adds to it.
+    NotebookImage,
+    /// Everything except building and pulling, then wait until the hub answers.
+    Up,
+    /// Remove hub and proxy; users' servers and files stay.
+    Down(down::DownArgs),
+    /// What is there.
+    Status {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the hub, the proxy or a user's server wrote.
+    Logs(logs::LogsArgs),
+    /// Put a newer hub and proxy in place; notebooks stay connected.
+    Upgrade,
+    /// Bring changed files (user list, certificate, hub.toml, secrets) to the hub.
+    Reload,
+    /// Make a certificate that signs itself.
+    SelfSignedCert {
+        /// The host in it; default: that of OAUTH_CALLBACK_URL.
+        #[arg(long, value_name = "HOST")]
+        domain: Option<String>,
+
+        /// Replace one that is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Copy fullchain.pem and privkey.pem out of a volume.
+    ImportCerts {
+        /// The volume, as the reference deployment's SECRETS_VOLUME.
+        #[arg(long, value_name = "VOLUME")]
+        volume: String,
+
+        /// Replace a certificate that is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write a compose file that does the same.
+    Compose {
+        /// Where to; `-` is standard output.
+        #[arg(long, short, value_name = "FILE", default_value = "-")]
+        output: PathBuf,
+    },
+}
+
+pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
+    let settings = settings(&args.common)?;
+    let source = match &args.common.binaries {
+        Some(directory) => Source::Directory(directory.clone()),
+        None => Source::Profile(args.common.profile.clone()),
+    };
+    match args.command {
+        Some(Command::CheckFiles) => {
+            check_files(&settings)?;
+            eprintln!("  all files and variables are there");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::SelfSignedCert { domain, force }) => {
+            let dry = args.common.dry_run;
+            certificates::self_signed(&settings, domain.as_deref(), force, dry)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let engine = connect(&settings).await?;
+    let operator = Operator::new(engine, args.common.dry_run);
+    let layout = &settings.layout;
+    match args.command {
+        None => everything(&operator, &settings, &source).await?,
+        Some(Command::CheckFiles | Command::SelfSignedCert { .. }) => {}
+        Some(Command::Network) => drop(networks::ensure(&operator, layout).await?),
+        Some(Command::Volumes) => volumes::ensure(&operator, layout).await?,
+        Some(Command::Build) => {
+            check_files(&settings)?;
+            networks::ensure(&operator, layout).await?;
+            volumes::ensure(&operator, layout).await?;
+            let release = release::ensure(&operator, &source).await?;
+            report::line("image", &release.image);
+        }
+        Some(Command::Pull) => notebook::pull(&operator, &settings, true).await?,
+        Some(Command::NotebookImage) => notebook::ensure(&operator, &settings, true).await?,
+        Some(Command::Up) => {
+            check_files(&settings)?;
+            let release = release::ensure(&operator, &source).await?;
+            start(&operator, &settings, &release).await?;
+        }
+        Some(Command::Upgrade) => {
+            check_files(&settings)?;
+            let release = release::ensure(&operator, &source).await?;
+            start(&operator, &settings, &release).await?;
+        }
+        Some(Command::Down(args)) => down::run(&operator, &settings, args).await?,
+        Some(Command::Status { json }) => {
+            let status = status::look(operator.engine(), &settings).await?;
+            print(&if json {
+                serde_json::to_string_pretty(&status)?
+            } else {
+                status::text(&status)
+            });
+            if !status.is_up() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Some(Command::Logs(args)) => logs::run(operator.engine(), &settings, &args).await?,
+        Some(Command::Reload) => reload::run(&operator, &settings).await?,
+        Some(Command::ImportCerts { volume, force }) => {
+            certificates::import(&operator, &settings, &volume, force).await?;
+        }
+        Some(Command::Compose { output }) => {
+            let release = release::ensure(&operator, &source).await?;
+            compose::write(&settings, &release.image, &output)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From nothing to a hub that answers (XT-3).
+async fn everything(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+) -> anyhow::Result<()> {
+    check_files(settings)?;
+    networks::ensure(operator, &settings.layout).await?;
+    volumes::ensure(operator, &settings.layout).await?;
+    let release = release::ensure(operator, source).await?;
+    notebook::ensure(operator, settings, false).await?;
+    start(operator, settings, &release).await
+}
+
+async fn start(operator: &Operator, settings: &Settings, release: &Release) -> anyhow::Result<()> {
+    let up = Box::pin(up::run(operator, settings, release)).await?;
+    health::of_hub(operator, settings).await?;
+    if !operator.is_dry_run() {
+        report::ready(settings, up);
+    }
+    Ok(())
+}
+
+fn settings(common: &Common) -> anyhow::Result<Settings> {
+    let dir = std::path::absolute(&common.dir)?;
+    anyhow::ensure!(dir.is_dir(), "--dir {}: there is no such directory", common.dir.display());
+    let mut variables = Variables::read(&dir, common.env_file.as_deref())?;
+    if let Some(name) = &common.name {
+        variables.set("HUB_DEPLOY_NAME", name.clone());
+    }
+    if let Some(context) = &common.context {
+        // A context that is asked for goes before an address that is lying around.
+        variables.set("DOCKER_CONTEXT", context.clone());
+        variables.set("DOCKER_HOST", String::new());
+    }
+    Settings::read(&dir, variables).map_err(report::problems)
+}
+
+fn check_files(settings: &Settings) -> anyhow::Result<()> {
+    for warning in checks::warnings(settings) {
+        eprintln!("  warning: {warning}");
+    }
+    match checks::files(settings) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(report::problems(problems)),
+    }
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<Engine> {
+    let host = settings.docker()?;
+    Engine::connect_to(&host).await.context("a Docker engine is needed")
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for goes to standard output")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}

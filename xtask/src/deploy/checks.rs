@@ -1,0 +1,143 @@
+//! Whether all that a deployment needs is there: every missing thing in one run,
+//! each with how to get it (XT-2).
+
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+
+use super::settings::{Problem, Settings, Tls};
+use crate::workspace::shown;
+
+/// What is missing or wrong among the operator's files and variables.
+pub(super) fn files(settings: &Settings) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Tls::Files { certificate, key } = &settings.tls {
+        let how = "put your certificate there (leaf first, then intermediates; SSL_CERT and SSL_KEY \
+                   name other places), or make one with `cargo xtask deploy self-signed-cert`, or set \
+                   ACME_DOMAINS to have one issued";
+        readable(certificate, "the certificate", how, &mut problems);
+        readable(key, "the certificate's key", how, &mut problems);
+    }
+    readable(
+        &settings.userlist,
+        "the list of users",
+        "write one name a line, administrators with the word admin behind it:\n      zoe admin\n      wash",
+        &mut problems,
+    );
+    if let Some(config) = &settings.config {
+        readable(
+            config,
+            "the hub's configuration",
+            "correct HUB_CONFIG, or leave it out",
+            &mut problems,
+        );
+    }
+    if settings.server_image().is_none() && settings.config.is_none() {
+        problems.push(Problem(
+            "DOCKER_NOTEBOOK_IMAGE is not set: name the image of the notebook servers in .env, for \
+             example jupyter/scipy-notebook:latest"
+                .to_owned(),
+        ));
+    }
+    if settings.config.is_none() {
+        for (name, how) in [
+            ("GITHUB_CLIENT_ID", "register an OAuth app at GitHub and copy its client id"),
+            ("GITHUB_CLIENT_SECRET", "generate a client secret for the OAuth app"),
+            (
+                "OAUTH_CALLBACK_URL",
+                "https://YOUR.HOST/hub/oauth_callback, as registered for the app",
+            ),
+        ] {
+            let file = format!("{name}_FILE");
+            if settings.variables.get(name).is_none() && settings.variables.get(&file).is_none() {
+                problems.push(Problem(format!(
+                    "{name} is not set: {how}, or describe another way to sign in in hub.toml"
+                )));
+            }
+        }
+    }
+    problems
+}
+
+fn readable(path: &Path, what: &str, how: &str, problems: &mut Vec<Problem>) {
+    let trouble = match fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(found) if found.is_file() => return,
+        Ok(_) => "is not a file".to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing".to_owned(),
+        Err(error) => format!("cannot be read ({error})"),
+    };
+    problems.push(Problem(format!("{} ({what}) {trouble}: {how}", shown(path))));
+}
+
+/// Warns of files that everybody on this machine can read.
+pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Tls::Files { key, .. } = &settings.tls
+        && let Ok(found) = fs::metadata(key)
+        && found.permissions().mode() & 0o077 != 0
+    {
+        warnings.push(format!(
+            "{} can be read by others; run chmod 600 {}",
+            shown(key),
+            shown(key)
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(dir: &Path, given: &[(&str, &str)]) -> Settings {
+        Settings::read(dir, given.iter().copied().collect()).unwrap()
+    }
+
+    #[test]
+    fn xt_2_all_missing_files_are_named_with_how_to_make_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let problems = files(&settings(dir.path(), &[]));
+        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for part in [
+            "secrets/jupyterhub.crt",
+            "secrets/jupyterhub.key",
+            "userlist",
+            "zoe admin",
+            "DOCKER_NOTEBOOK_IMAGE",
+            "GITHUB_CLIENT_ID",
+            "GITHUB_CLIENT_SECRET",
+            "OAUTH_CALLBACK_URL",
+        ] {
+            assert!(text.iter().any(|line| line.contains(part)), "{part} in {text:#?}");
+        }
+    }
+
+    #[test]
+    fn img_3_certificate_files_are_not_asked_for_where_they_are_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        for given in [("SECRETS_VOLUME", "v"), ("HUB_TLS", "off")] {
+            let problems = files(&settings(dir.path(), &[given]));
+            assert!(problems.iter().all(|p| !p.0.contains("jupyterhub.crt")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_complete_directory_has_no_problem_and_a_wide_key_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("secrets")).unwrap();
+        for file in ["secrets/jupyterhub.crt", "secrets/jupyterhub.key", "userlist"] {
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        let key = dir.path().join("secrets/jupyterhub.key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let settings = settings(
+            dir.path(),
+            &[
+                ("DOCKER_NOTEBOOK_IMAGE", "lab"),
+                ("GITHUB_CLIENT_ID", "id"),
+                ("GITHUB_CLIENT_SECRET_FILE", "secret"),
+                ("OAUTH_CALLBACK_URL", "https://h/hub/oauth_callback"),
+            ],
+        );
+        assert_eq!(files(&settings), []);
+        assert!(warnings(&settings)[0].contains("chmod 600"));
+    }
+}

@@ -1,0 +1,284 @@
+//! The two containers: what they run, see and may do. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hub_spawner::engine::{
+    ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,
+    RestartPolicy,
+};
+use secrecy::SecretString;
+
+use super::{
+    environment,
+    files::{CERTIFICATE, CONFIG_DIR, KEY, PROXY_TOKEN},
+    layout::{
+        API_PORT, DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, PROXY_API_PORT, PROXY_DIR, SOCKET, UID,
+        WEB_PORT,
+    },
+    settings::{Acme, Settings, Tls},
+};
+
+/// The label with the user that the hub runs as.
+pub(super) const RUN_AS: &str = "hub.run-as";
+
+/// How long the hub gets to finish open requests.
+pub(super) const HUB_GRACE: Duration = Duration::from_secs(30);
+
+/// How long the proxy gets to let open connections end.
+pub(super) const PROXY_GRACE: Duration = Duration::from_secs(30);
+
+/// What is known only once other things are there.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The image of both.
+    pub(super) image: &'a str,
+    /// The network addresses from which the hub believes forwarded headers.
+    pub(super) trusted: &'a [String],
+    /// Whom the hub runs as, and whose its data is.
+    pub(super) run_as: u32,
+    /// The group that lets this user use Docker's socket.
+    pub(super) socket_group: Option<u32>,
+}
+
+/// The hub: Docker's socket and the data, no published port.
+pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
+    let layout = &settings.layout;
+    let mut spec = hardened(&layout.hub, wanted.image);
+    spec.labels = layout.labels("hub");
+    spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
+    let mut command = Vec::new();
+    if settings.config.is_some() {
+        command.extend(["--config".to_owned(), layout.in_data(&format!("{CONFIG_DIR}/hub.toml"))]);
+    }
+    spec.command = Some(command);
+    spec.env = secret(environment::of_hub(settings, wanted.trusted));
+    // Whoever may use the socket is root on that machine anyway; still, a
+    // mistake of the hub's own is then an ordinary user's.
+    spec.user = Some(format!("{0}:{0}", wanted.run_as));
+    spec.group_add = wanted.socket_group.iter().map(ToString::to_string).collect();
+    spec.labels.insert(RUN_AS.to_owned(), wanted.run_as.to_string());
+    spec.working_dir = Some(layout.data_dir.clone());
+    spec.mounts = vec![
+        volume(&layout.data, &layout.data_dir),
+        Mount {
+            source: MountSource::Bind(settings.socket.clone()),
+            target: SOCKET.to_owned(),
+            read_only: false,
+        },
+        tmpfs(),
+    ];
+    spec.networks = vec![
+        end(&layout.servers, &[layout.api_host()]),
+        end(&layout.control, &[layout.web_host()]),
+    ];
+    spec.stop_grace = Some(HUB_GRACE);
+    spec.healthcheck = Some(health(&["/usr/bin/hub-server", "healthcheck"]));
+    spec
+}
+
+/// The proxy: the ports and the TLS keys, no socket.
+pub(super) fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
+    let layout = &settings.layout;
+    let mut spec = hardened(&layout.proxy, wanted.image);
+    spec.labels = layout.labels("proxy");
+    spec.entrypoint = Some(vec!["/usr/bin/hub-proxy".to_owned()]);
+    spec.command = Some(proxy_command(settings));
+    spec.env = secret(BTreeMap::from([(
+        "CONFIGPROXY_AUTH_TOKEN_FILE".to_owned(),
+        format!("{PROXY_DIR}/{PROXY_TOKEN}"),
+    )]));
+    spec.user = Some(format!("{UID}:{UID}"));
+    spec.mounts = vec![volume(&layout.keys, PROXY_DIR), tmpfs()];
+    spec.networks = vec![end(&layout.servers, &[]), end(&layout.control, &[layout.proxy_host()])];
+    spec.ports = ports(settings);
+    spec.stop_grace = Some(PROXY_GRACE + Duration::from_secs(5));
+    spec.healthcheck =
+        Some(health(&["/usr/bin/hub-proxy", "healthcheck", "--url", &health_url(settings)]));
+    spec
+}
+
+/// A container that ends at once: it makes the data volume the hub's, and tells
+/// whom the hub has to run as.
+pub(super) fn prepare(settings: &Settings, image: &str) -> ContainerSpec {
+    let layout = &settings.layout;
+    let owner = format!("{UID}:{UID}");
+    let words = ["prepare", "--data", &layout.data_dir, "--owner", &owner, "--socket", SOCKET];
+    let mut spec = hardened("", image);
+    spec.labels = layout.labels("helper");
+    spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
+    spec.command = Some(words.map(str::to_owned).to_vec());
+    spec.user = Some("0:0".to_owned());
+    spec.cap_add = ["CHOWN", "DAC_OVERRIDE", "FOWNER"].map(str::to_owned).to_vec();
+    spec.restart = RestartPolicy::No;
+    spec.mounts = vec![
+        volume(&layout.data, &layout.data_dir),
+        Mount {
+            source: MountSource::Bind(settings.socket.clone()),
+            target: SOCKET.to_owned(),
+            read_only: false,
+        },
+    ];
+    spec
+}
+
+/// The published ports.
+pub(super) fn ports(settings: &Settings) -> Vec<PublishedPort> {
+    let published = |host, container| PublishedPort {
+        host_ip: Some(settings.bind),
+        host_port: Some(host),
+        container_port: container,
+    };
+    match settings.tls {
+        Tls::Elsewhere => vec![published(settings.port, HTTP_PORT)],
+        Tls::Files { .. } | Tls::Volume(_) | Tls::Acme(_) => {
+            vec![published(settings.port, HTTPS_PORT), published(settings.redirect_port, HTTP_PORT)]
+        }
+    }
+}
+
+fn health_url(settings: &Settings) -> String {
+    match settings.tls {
+        Tls::Elsewhere => format!("http://127.0.0.1:{HTTP_PORT}/_chp_healthz"),
+        _ => format!("https://127.0.0.1:{HTTPS_PORT}/_chp_healthz"),
+    }
+}
+
+fn proxy_command(settings: &Settings) -> Vec<String> {
+    let layout = &settings.layout;
+    let mut words = Words::default();
+    words
+        .option("--ip", "0.0.0.0")
+        .option("--api-ip", layout.proxy_host())
+        .option("--api-port", PROXY_API_PORT)
+        .option(
+            "--error-target",
+            format!("http://{}:{WEB_PORT}{}hub/error", layout.web_host(), settings.base_url()),
+        )
+        .flag("--guard-origin")
+        .option("--origin-owner", settings.base_url())
+        .option("--drain-timeout", PROXY_GRACE.as_secs())
+        .option("--upgrade-socket", "/tmp/hub-proxy.sock")
+        .option("--upgrade-binary", format!("{PROXY_DIR}/bin/hub-proxy"))
+        .flag("--stay-as-init");
+    for cookie in hub_server::reserved_cookies() {
+        words.option("--reserved-cookie", cookie);
+    }
+    words.option("--trusted-proxies", settings.variables.or("HUB_TRUSTED_PROXIES", "none"));
+    match &settings.tls {
+        Tls::Elsewhere => {
+            words.option("--port", HTTP_PORT);
+        }
+        Tls::Files { .. } | Tls::Volume(_) => {
+            words
+                .option("--ssl-cert", format!("{PROXY_DIR}/{CERTIFICATE}"))
+                .option("--ssl-key", format!("{PROXY_DIR}/{KEY}"));
+            with_redirect(&mut words, settings);
+        }
+        Tls::Acme(acme) => {
+            acme_words(&mut words, acme);
+            with_redirect(&mut words, settings);
+        }
+    }
+    words.0
+}
+
+fn with_redirect(words: &mut Words, settings: &Settings) {
+    words.option("--port", HTTPS_PORT).option("--redirect-port", HTTP_PORT).option(
+        "--redirect-to",
+        settings.public_url.port_or_known_default().unwrap_or(settings.port),
+    );
+}
+
+fn acme_words(words: &mut Words, acme: &Acme) {
+    for domain in &acme.domains {
+        words.option("--acme-domain", domain);
+    }
+    words.option("--acme-dir", format!("{PROXY_DIR}/acme"));
+    if acme.agree_tos {
+        words.flag("--acme-agree-tos");
+    }
+    for (option, value) in [
+        ("--acme-email", &acme.email),
+        ("--acme-directory", &acme.directory),
+        ("--acme-challenge", &acme.challenge),
+    ] {
+        if let Some(value) = value {
+            words.option(option, value);
+        }
+    }
+    if acme.directory_ca.is_some() {
+        words.option("--acme-directory-ca", format!("{PROXY_DIR}/{}", super::files::ACME_CA));
+    }
+}
+
+/// A command line in the making.
+#[derive(Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn option(&mut self, name: &str, value: impl ToString) -> &mut Self {
+        self.0.extend([name.to_owned(), value.to_string()]);
+        self
+    }
+
+    fn flag(&mut self, name: &str) -> &mut Self {
+        self.0.push(name.to_owned());
+        self
+    }
+}
+
+/// What both have in common: nothing of theirs can be written to but their
+/// volumes, and nothing can be gained.
+fn hardened(name: &str, image: &str) -> ContainerSpec {
+    let mut spec = ContainerSpec::new(name, image);
+    spec.read_only_root = true;
+    spec.cap_drop = vec!["ALL".to_owned()];
+    spec.security_opt = vec!["no-new-privileges".to_owned()];
+    spec.restart = RestartPolicy::UnlessStopped;
+    spec.log = Some(LogRotation { max_bytes: 10 << 20, max_files: 5 });
+    spec
+}
+
+fn secret(variables: BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+    variables.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect()
+}
+
+fn volume(name: &str, target: &str) -> Mount {
+    Mount {
+        source: MountSource::Volume(name.to_owned()),
+        target: target.to_owned(),
+        read_only: false,
+    }
+}
+
+fn tmpfs() -> Mount {
+    Mount {
+        source: MountSource::Tmpfs { bytes: Some(64 << 20) },
+        target: "/tmp".to_owned(),
+        read_only: false,
+    }
+}
+
+fn end(network: &str, aliases: &[String]) -> NetworkEnd {
+    NetworkEnd { network: network.to_owned(), aliases: aliases.to_vec() }
+}
+
+fn health(command: &[&str]) -> HealthCheck {
+    HealthCheck {
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        interval: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+        retries: 3,
+        start_period: Duration::from_secs(30),
+    }
+}
+
+/// Whether users' containers and volumes keep the reference deployment's names.
+pub(super) fn has_reference_names(settings: &Settings) -> bool {
+    settings.layout.name == DEFAULT_NAME
+}
+
+/// Where servers reach the hub.
+pub(super) fn api_url(settings: &Settings) -> String {
+    format!("http://{}:{API_PORT}{}hub/api", settings.layout.hub, settings.base_url())
+}

@@ -1,0 +1,81 @@
+//! The variables that the hub's container is started with. No secret is among
+//! them: `docker inspect` shows them (security C11). Pure.
+
+use std::collections::BTreeMap;
+
+use super::{
+    containers::{api_url, has_reference_names},
+    files::{CONFIG_DIR, PROXY_TOKEN, SECRETS_DIR},
+    layout::{API_PORT, PROXY_API_PORT, WEB_PORT},
+    settings::Settings,
+    variables::secret_variables,
+};
+
+/// What the operator has set of the hub's own variables, and what the hub has to
+/// know of the deployment. The latter wins: it is what was built.
+pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String, String> {
+    let layout = &settings.layout;
+    let mut all = BTreeMap::new();
+    let mut set = |name: &str, value: String| {
+        all.insert(name.to_owned(), value);
+    };
+    for (name, value) in settings.variables.forwarded() {
+        set(name, value.to_owned());
+    }
+    for name in secret_variables() {
+        let file = format!("{name}_FILE");
+        if settings.variables.get(name).or(settings.variables.get(&file)).is_some() {
+            set(&file, layout.in_data(&format!("{SECRETS_DIR}/{name}")));
+        }
+    }
+    set("DOCKER_NETWORK_NAME", layout.servers.clone());
+    set("DATA_VOLUME_CONTAINER", layout.data_dir.clone());
+    if let Some(image) = settings.server_image() {
+        set("DOCKER_NOTEBOOK_IMAGE", image.to_owned());
+    }
+    set("HUB__HTTP__LISTEN", format!("{}:{WEB_PORT}", layout.web_host()));
+    set("HUB__HTTP__PUBLIC_URL", settings.public_url.as_str().trim_end_matches('/').to_owned());
+    set("HUB__HTTP__TRUSTED_PROXIES", list(trusted));
+    set("HUB__HUB_API__LISTEN", format!("{}:{API_PORT}", layout.api_host()));
+    set("HUB__HUB_API__URL", api_url(settings));
+    set("HUB__PROXY__API_URL", format!("http://{}:{PROXY_API_PORT}", layout.proxy_host()));
+    set("HUB__PROXY__HUB_URL", format!("http://{}:{WEB_PORT}", layout.web_host()));
+    set("CONFIGPROXY_AUTH_TOKEN_FILE", layout.in_data(PROXY_TOKEN));
+    set("HUB__SPAWNER__DOCKER__DEPLOYMENT", layout.name.clone());
+    if settings.setting(&["auth", "userlist"]).is_none() {
+        set("HUB__AUTH__USERLIST", layout.in_data(&format!("{CONFIG_DIR}/userlist")));
+    }
+    // The old hub's database has the default's name and is left alone.
+    let database = ["HUB_DATABASE_URL", "POSTGRES_HOST"];
+    if settings.setting(&["store", "url"]).is_none()
+        && database.iter().all(|name| settings.variables.get(name).is_none())
+    {
+        set("HUB__STORE__URL", format!("sqlite://{}", layout.in_data("hub.sqlite")));
+    }
+    if settings.setting(&["store", "cookie_secret_file"]).is_none() {
+        set("HUB__STORE__COOKIE_SECRET_FILE", layout.in_data("jupyterhub_cookie_secret"));
+    }
+    if !has_reference_names(settings) {
+        if settings.setting(&["spawner", "docker", "prefix"]).is_none() {
+            set("HUB__SPAWNER__DOCKER__PREFIX", format!("jupyter-{}", layout.name));
+        }
+        if settings.setting(&["spawner", "docker", "volumes"]).is_none() {
+            let target = settings
+                .variables
+                .get("DOCKER_NOTEBOOK_DIR")
+                .map(str::to_owned)
+                .or_else(|| settings.setting(&["spawner", "docker", "notebook_dir"]))
+                .unwrap_or_else(|| "/home/jovyan/work".to_owned());
+            set(
+                "HUB__SPAWNER__DOCKER__VOLUMES",
+                format!("{{ {:?} = {target:?} }}", format!("{}-user-{{username}}", layout.name)),
+            );
+        }
+    }
+    all
+}
+
+fn list(values: &[String]) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+    format!("[{}]", quoted.join(", "))
+}

@@ -1,0 +1,224 @@
+//! Which of the operator's files go into which volume, and under what name.
+//!
+//! Files are copied into volumes rather than mounted from the host: it is the
+//! same for a daemon elsewhere, a private key can belong to the user that the
+//! proxy runs as, and nothing of it is in an image (IMG-1). The programs notice
+//! changed files by themselves.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use toml::{Table, Value};
+
+use super::{
+    settings::{Problem, Settings, Tls},
+    variables::secret_variables,
+};
+use crate::workspace::shown;
+
+/// Where the hub's configuration is, below its data directory.
+pub(super) const CONFIG_DIR: &str = "config";
+
+/// Where values are that must not be in a container's environment, which
+/// `docker inspect` shows.
+pub(super) const SECRETS_DIR: &str = "secrets";
+
+/// The proxy's certificate and key, below its directory.
+pub(super) const CERTIFICATE: &str = "certs/tls.crt";
+pub(super) const KEY: &str = "certs/tls.key";
+
+/// Whom the proxy trusts to be the authority's directory, below its directory.
+pub(super) const ACME_CA: &str = "certs/acme-ca.pem";
+
+/// What hub and proxy know each other by, in both volumes.
+pub(super) const PROXY_TOKEN: &str = "secrets/CONFIGPROXY_AUTH_TOKEN";
+
+/// Files of one volume: path below its root to content.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// The hub's configuration, user list and secrets.
+pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
+    let mut files = Files::new();
+    let mut problems = Vec::new();
+    let mut take = |path: String, from: &Path| match fs::read(from) {
+        Ok(content) => {
+            files.insert(path, content);
+        }
+        Err(error) => problems.push(Problem(format!("{}: {error}", shown(from)))),
+    };
+    take(format!("{CONFIG_DIR}/userlist"), &settings.userlist);
+    let mut named = Vec::new();
+    if let Some(config) = &settings.config {
+        take(format!("{CONFIG_DIR}/hub.toml"), config);
+        // What is wrong with the text itself is the hub's to tell, with its line.
+        let table = fs::read_to_string(config).ok().and_then(|text| text.parse::<Table>().ok());
+        let dir = config.parent().unwrap_or(&settings.dir);
+        for path in table.iter().flat_map(named_files) {
+            match below(dir, &path) {
+                Some(relative) => named.push((relative, dir.join(&path))),
+                None => problems.push(Problem(format!(
+                    "{}: {path:?} is not below {}; move it there, since its copy goes with the hub",
+                    shown(config),
+                    shown(dir)
+                ))),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (relative, from) in named {
+        if let Err(error) = walk(&from, &relative, &mut found) {
+            problems.push(Problem(format!("{}: {error}", shown(&from))));
+        }
+    }
+    files
+        .extend(found.into_iter().map(|(path, content)| (format!("{CONFIG_DIR}/{path}"), content)));
+    for name in secret_variables() {
+        match secret(settings, name) {
+            Ok(Some(value)) => {
+                files.insert(format!("{SECRETS_DIR}/{name}"), value);
+            }
+            Ok(None) => {}
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// The proxy's certificate, where it comes in files.
+pub(super) fn of_proxy(settings: &Settings) -> Result<Files, Vec<Problem>> {
+    let wanted: Vec<(&str, &PathBuf)> = match &settings.tls {
+        Tls::Files { certificate, key } => vec![(CERTIFICATE, certificate), (KEY, key)],
+        Tls::Acme(acme) => acme.directory_ca.iter().map(|path| (ACME_CA, path)).collect(),
+        Tls::Volume(_) | Tls::Elsewhere => Vec::new(),
+    };
+    let mut files = Files::new();
+    let mut problems = Vec::new();
+    for (path, from) in wanted {
+        match fs::read(from) {
+            Ok(content) => {
+                files.insert(path.to_owned(), content);
+            }
+            Err(error) => problems.push(Problem(format!("{}: {error}", shown(from)))),
+        }
+    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// The value of a secret variable, or what is in the file that `NAME_FILE` names.
+fn secret(settings: &Settings, name: &str) -> Result<Option<Vec<u8>>, Problem> {
+    let variable = format!("{name}_FILE");
+    match (settings.variables.get(name), settings.variables.get(&variable)) {
+        (Some(value), _) => Ok(Some(value.as_bytes().to_vec())),
+        (None, Some(path)) => fs::read(settings.dir.join(path))
+            .map(Some)
+            .map_err(|error| Problem(format!("{variable}: {path}: {error}"))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The paths that a configuration names: keys that end in `_file`, the user
+/// list, the directory of templates.
+fn named_files(table: &Table) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::String(path)
+                if key.ends_with("_file") || key == "userlist" || key == "templates" =>
+            {
+                found.push(path.clone());
+            }
+            Value::Table(inner) => found.extend(named_files(inner)),
+            Value::Array(values) => {
+                found.extend(values.iter().filter_map(Value::as_table).flat_map(named_files));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// `path` as seen from `dir`, if it is below it.
+fn below(dir: &Path, path: &str) -> Option<String> {
+    let path = Path::new(path);
+    let relative = match path.is_absolute() {
+        true => path.strip_prefix(dir).ok()?,
+        false => path,
+    };
+    let plain =
+        relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let names = relative.components().filter(|part| matches!(part, Component::Normal(_)));
+    plain.then(|| names.collect::<PathBuf>().display().to_string())
+}
+
+/// A file, or all files of a directory.
+fn walk(from: &Path, path: &str, found: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
+    if !fs::metadata(from)?.is_dir() {
+        found.push((path.to_owned(), fs::read(from)?));
+        return Ok(());
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        walk(&entry.path(), &format!("{path}/{}", entry.file_name().to_string_lossy()), found)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(dir: &Path, given: &[(&str, &str)]) -> Settings {
+        Settings::read(dir, given.iter().copied().collect()).unwrap()
+    }
+
+    #[test]
+    fn what_the_configuration_names_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("userlist", "ada admin\n");
+        write("github-secret", "s3");
+        write("pages/login.html", "<p>");
+        write(
+            "hub.toml",
+            "[auth.github]\nclient_secret_file = \"./github-secret\"\n[pages]\ntemplates = \"pages\"\n[[services]]\nname = \"a\"\n",
+        );
+        let files = of_hub(&settings(dir.path(), &[("CONFIGPROXY_AUTH_TOKEN", "t")])).unwrap();
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "config/github-secret",
+                "config/hub.toml",
+                "config/pages/login.html",
+                "config/userlist",
+                "secrets/CONFIGPROXY_AUTH_TOKEN"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "").unwrap();
+        fs::write(dir.path().join("hub.toml"), "[auth]\nuserlist = \"../users\"\n").unwrap();
+        let problems = of_hub(&settings(dir.path(), &[])).unwrap_err();
+        assert!(problems[0].0.contains("../users"), "{problems:?}");
+    }
+
+    #[test]
+    fn env_5_a_secret_may_come_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "").unwrap();
+        fs::write(dir.path().join("id.secret"), "value\n").unwrap();
+        let files =
+            of_hub(&settings(dir.path(), &[("GITHUB_CLIENT_SECRET_FILE", "id.secret")])).unwrap();
+        assert_eq!(files["secrets/GITHUB_CLIENT_SECRET"], b"value\n");
+    }
+}

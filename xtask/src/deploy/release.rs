@@ -1,0 +1,237 @@
+//! The image of hub and proxy: built from this checkout, named after what is in
+//! it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use hub_spawner::engine::Engine;
+use tokio::process::Command;
+
+use super::{layout::UID, operator::Operator, rootfs};
+use crate::{process, programs, step::Step, workspace};
+
+/// The programs in the image.
+const PROGRAMS: [&str; 3] = ["hub-server", "hub-proxy", "hub"];
+
+/// The packages they are built from.
+const PACKAGES: [&str; 3] = ["hub-server", "hub-proxy", "hub-cli"];
+
+/// How the image is called; its tag is its content.
+const REPOSITORY: &str = "notebook-hub";
+
+/// Where distributions keep the certificates that programs trust.
+const CA_BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Which programs go into the image.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// Built now, with this profile of cargo's.
+    Profile(String),
+    /// Built before, in this directory.
+    Directory(PathBuf),
+}
+
+/// An image that the daemon has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Release {
+    /// `notebook-hub:` and what is in it.
+    pub(super) image: String,
+    /// The proxy's program, for a proxy that is replaced while it runs.
+    pub(super) proxy_program: PathBuf,
+    /// Hash of that program.
+    pub(super) proxy_hash: String,
+}
+
+/// Builds the programs and the image, as far as they are not there.
+pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Result<Release> {
+    same_machine(operator.engine()).await?;
+    let directory = match source {
+        Source::Directory(directory) => directory.clone(),
+        Source::Profile(profile) => build(operator, profile).await?,
+    };
+    let scratch = scratch()?;
+    let mut stripped = Vec::new();
+    for program in PROGRAMS {
+        let built = directory.join(program);
+        if !built.is_file() {
+            if operator.is_dry_run() {
+                return Ok(unbuilt());
+            }
+            bail!("{} is not there; build it, or leave out --binaries", built.display());
+        }
+        stripped.push(strip(&built, scratch.path()).await?);
+    }
+    let libraries = libraries(&stripped).await?;
+    let archive = scratch.path().join("rootfs.tar");
+    let bundle = CA_BUNDLES.iter().map(Path::new).find(|path| path.is_file());
+    let content = rootfs::write(&archive, &stripped, &libraries, bundle)?;
+    let image = format!("{REPOSITORY}:{}", &content[..12]);
+    if operator.engine().image_id(&image).await?.is_none() {
+        let size = fs::metadata(&archive)?.len() >> 20;
+        let step = Step::begin(format!("making the image {image} ({size} MiB)"));
+        let user = format!("USER {UID}:{UID}");
+        let version = format!("LABEL hub.version={}", env!("CARGO_PKG_VERSION"));
+        let changes = [
+            "ENV PATH=/usr/bin",
+            user.as_str(),
+            version.as_str(),
+            "ENTRYPOINT [\"/usr/bin/hub-server\"]",
+        ];
+        operator
+            .change(
+                format_args!(
+                    "POST /images/create?fromSrc=-&repo={REPOSITORY}&tag={}",
+                    &content[..12]
+                ),
+                operator.engine().import_file(&archive, &image, &changes),
+            )
+            .await?;
+        step.done("");
+    }
+    let proxy = stripped.iter().find(|path| path.ends_with("hub-proxy"));
+    let proxy = proxy.context("the proxy is one of the programs")?;
+    let kept = keep(proxy)?;
+    Ok(Release { image, proxy_hash: hash(&kept)?, proxy_program: kept })
+}
+
+/// What a dry run works with when nothing was built yet.
+fn unbuilt() -> Release {
+    Release {
+        image: format!("{REPOSITORY}:(as built)"),
+        proxy_program: PathBuf::new(),
+        proxy_hash: String::new(),
+    }
+}
+
+/// The programs are this machine's; a daemon elsewhere may be another kind.
+async fn same_machine(engine: &Engine) -> anyhow::Result<()> {
+    let theirs = engine.info().await?.architecture;
+    let ours = std::env::consts::ARCH;
+    let same = theirs == ours
+        || matches!((theirs.as_str(), ours), ("arm64", "aarch64") | ("amd64", "x86_64"));
+    if !same && !theirs.is_empty() {
+        bail!(
+            "the Docker engine at {} runs on {theirs}, and what is built here runs on {ours}; \
+             build on a machine of that kind and pass --binaries DIR",
+            engine.endpoint()
+        );
+    }
+    Ok(())
+}
+
+/// Builds with cargo and returns where the programs are.
+async fn build(operator: &Operator, profile: &str) -> anyhow::Result<PathBuf> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(workspace::root()).args(["build", "--locked", "--profile", profile]);
+    for package in PACKAGES {
+        command.args(["-p", package]);
+    }
+    command.args(["--features", "hub-proxy/cli"]);
+    let target = target_directory().await?;
+    let directory = target.join(if profile == "dev" { "debug" } else { profile });
+    let step = (!operator.is_dry_run()).then(|| {
+        Step::begin(format!(
+            "building the hub, profile {profile} (some minutes, the first time up to 20)"
+        ))
+    });
+    let shown = process::shown(&command);
+    operator
+        .change(shown, async {
+            match &step {
+                Some(step) => process::run(step, &mut command).await,
+                None => Ok(()),
+            }
+        })
+        .await?;
+    if let Some(step) = step {
+        step.done("");
+    }
+    Ok(directory)
+}
+
+async fn target_directory() -> anyhow::Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(workspace::root()).args([
+        "metadata",
+        "--no-deps",
+        "--locked",
+        "--format-version",
+        "1",
+    ]);
+    let text = process::output(&mut command, "").await?;
+    Ok(serde_json::from_str::<Metadata>(&text)?.target_directory)
+}
+
+/// A copy without symbols; the same program where that tool is not installed.
+async fn strip(program: &Path, into: &Path) -> anyhow::Result<PathBuf> {
+    let name = program.file_name().context("a program has a file name")?;
+    let copy = into.join(name);
+    match programs::find("strip") {
+        Some(strip) => {
+            let mut command = Command::new(strip);
+            command.arg("-o").arg(&copy).arg(program);
+            process::output(&mut command, "").await?;
+        }
+        None => {
+            fs::copy(program, &copy)
+                .with_context(|| format!("cannot copy {}", program.display()))?;
+        }
+    }
+    Ok(copy)
+}
+
+async fn libraries(programs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for program in programs {
+        let mut command = Command::new("ldd");
+        command.arg(program);
+        all.extend(rootfs::libraries(&process::output(&mut command, "").await?)?);
+    }
+    all.extend(rootfs::resolver_libraries(&all));
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+fn scratch() -> anyhow::Result<tempfile::TempDir> {
+    let parent = workspace::state_dir();
+    fs::create_dir_all(&parent)?;
+    Ok(tempfile::Builder::new().prefix("image-").tempdir_in(parent)?)
+}
+
+/// The proxy's program outlives the scratch directory.
+fn keep(program: &Path) -> anyhow::Result<PathBuf> {
+    let kept = workspace::state_dir().join("hub-proxy");
+    let fresh = kept.with_extension(format!("{}", std::process::id()));
+    fs::copy(program, &fresh)?;
+    fs::rename(&fresh, &kept)?;
+    Ok(kept)
+}
+
+fn hash(file: &Path) -> anyhow::Result<String> {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    std::io::copy(&mut fs::File::open(file)?, &mut Hash(&mut hash))?;
+    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}
+
+struct Hash<'a>(&'a mut sha2::Sha256);
+
+impl std::io::Write for Hash<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sha2::Digest::update(self.0, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

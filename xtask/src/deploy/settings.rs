@@ -1,0 +1,469 @@
+//! What is to be deployed: variables and flags, read into one value.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use hub_spawner::{
+    InvalidConfig,
+    engine::{DockerHost, HostSettings},
+};
+use toml::{Table, Value};
+use url::Url;
+
+use super::{
+    layout::{DEFAULT_NAME, Layout, SOCKET},
+    variables::Variables,
+};
+
+/// Everything an operator decides about a deployment, apart from the hub's own
+/// configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Where the operator's files are.
+    pub(super) dir: PathBuf,
+    /// What everything is called.
+    pub(super) layout: Layout,
+    /// The image of notebook servers as it is pulled.
+    pub(super) notebook_image: Option<String>,
+    /// The name of an image that is made from it, with `singleuser/Dockerfile`.
+    pub(super) derived_image: Option<DerivedImage>,
+    /// Where people find the hub, without a path.
+    pub(super) public_url: Url,
+    /// Where the ports are published.
+    pub(super) bind: IpAddr,
+    /// The published port of https, or of plain HTTP where TLS ends elsewhere.
+    pub(super) port: u16,
+    /// The published port that sends people to https.
+    pub(super) redirect_port: u16,
+    /// Who keeps the secret of the connection.
+    pub(super) tls: Tls,
+    /// The hub's configuration file, if there is one.
+    pub(super) config: Option<PathBuf>,
+    /// Who is admitted.
+    pub(super) userlist: PathBuf,
+    /// Docker's socket on the engine's host.
+    pub(super) socket: PathBuf,
+    /// What the configuration file says; what is wrong with it is the hub's to
+    /// tell.
+    table: Table,
+    /// All that was given, for the hub.
+    pub(super) variables: Variables,
+}
+
+/// An image with the operator's own additions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DerivedImage {
+    pub(super) tag: String,
+    pub(super) directory: PathBuf,
+    pub(super) version: Option<String>,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// Two PEM files of the operator's.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// `fullchain.pem` and `privkey.pem` in a volume, as Let's Encrypt's clients
+    /// leave them.
+    Volume(String),
+    /// From an authority, by ACME.
+    Acme(Acme),
+    /// Something in front of the proxy does it.
+    Elsewhere,
+}
+
+/// How to ask an authority for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Acme {
+    pub(super) domains: Vec<String>,
+    pub(super) email: Option<String>,
+    pub(super) agree_tos: bool,
+    pub(super) directory: Option<String>,
+    pub(super) challenge: Option<String>,
+    pub(super) directory_ca: Option<PathBuf>,
+}
+
+/// A variable that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem(pub(super) String);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Settings {
+    /// Reads them; all that is wrong at once.
+    pub(super) fn read(dir: &Path, variables: Variables) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let name = variables.or("HUB_DEPLOY_NAME", DEFAULT_NAME);
+        if !is_name(&name) {
+            problems.push(Problem(format!(
+                "HUB_DEPLOY_NAME: {name:?} cannot name a container; use a-z, 0-9, '-', '_' and '.', beginning with a letter or digit"
+            )));
+        }
+        let stem = |default: &str| match name.as_str() {
+            DEFAULT_NAME => default.to_owned(),
+            other => default.replacen("jupyterhub", other, 1),
+        };
+        let layout = Layout::new(
+            &name,
+            &variables.or("DOCKER_NETWORK_NAME", &stem("jupyterhub-network")),
+            &variables.or("DATA_VOLUME_HOST", &stem("jupyterhub-data")),
+            &variables.or("DATA_VOLUME_CONTAINER", "/data"),
+        );
+        if !layout.data_dir.starts_with('/') {
+            problems.push(Problem(
+                "DATA_VOLUME_CONTAINER: write an absolute path, for example /data".to_owned(),
+            ));
+        }
+        let port = number(&variables, "HUB_HTTPS_PORT", 443, &mut problems);
+        let redirect_port = number(&variables, "HUB_HTTP_PORT", 80, &mut problems);
+        let tls = tls(dir, &variables, &mut problems);
+        let off = tls == Tls::Elsewhere;
+        if port == redirect_port && !off {
+            problems.push(Problem(format!(
+                "HUB_HTTPS_PORT and HUB_HTTP_PORT are both {port}; choose two ports"
+            )));
+        }
+        let default_bind = if off { "127.0.0.1" } else { "0.0.0.0" };
+        let bind = variables.or("HUB_BIND_IP", default_bind);
+        let bind = bind.parse().unwrap_or_else(|_| {
+            problems.push(Problem(format!("HUB_BIND_IP: {bind:?} is not an IP address")));
+            IpAddr::from([127, 0, 0, 1])
+        });
+        // Behind somebody else's TLS one port is enough.
+        let port = if off { redirect_port } else { port };
+        let public_url = public_url(&variables, &tls, port, &mut problems);
+        let derived_image = derived_image(dir, &variables);
+        let config = match variables.get("HUB_CONFIG") {
+            Some(path) => Some(dir.join(path)),
+            None => Some(dir.join("hub.toml")).filter(|path| path.exists()),
+        };
+        let text = config.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        let table: Table = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            layout,
+            notebook_image: variables.get("DOCKER_NOTEBOOK_IMAGE").map(str::to_owned),
+            derived_image,
+            public_url,
+            bind,
+            port,
+            redirect_port,
+            tls,
+            userlist: userlist(dir, config.as_deref(), &table, &variables),
+            socket: socket(&variables),
+            table,
+            config,
+            variables,
+        })
+    }
+
+    /// The image that servers run from: the derived one where there is one.
+    pub(super) fn server_image(&self) -> Option<&str> {
+        match &self.derived_image {
+            Some(derived) => Some(&derived.tag),
+            None => self.notebook_image.as_deref(),
+        }
+    }
+
+    /// Where the hub's URLs begin, with a slash at both ends.
+    pub(super) fn base_url(&self) -> String {
+        let given = self.setting(&["http", "base_url"]).unwrap_or_default();
+        match given.trim_matches('/') {
+            "" => "/".to_owned(),
+            path => format!("/{path}/"),
+        }
+    }
+
+    /// Where the hub is asked how it is, from the machine that deploys.
+    pub(super) fn local_url(&self) -> String {
+        let scheme = if self.tls == Tls::Elsewhere { "http" } else { "https" };
+        let host = match (self.engine_host(), self.bind) {
+            (Some(host), _) => host,
+            (None, IpAddr::V4(ip)) if !ip.is_unspecified() => ip.to_string(),
+            (None, IpAddr::V6(ip)) if !ip.is_unspecified() => format!("[{ip}]"),
+            (None, _) => "127.0.0.1".to_owned(),
+        };
+        format!("{scheme}://{host}:{}{}hub/health", self.port, self.base_url())
+    }
+
+    /// Where the Docker engine is, in the words of Docker's own tools (DM-1).
+    pub(super) fn docker(&self) -> Result<DockerHost, InvalidConfig> {
+        let get = |name: &str| self.variables.get(name).map(str::to_owned);
+        let place = |name: &str| get(name).map(|path| self.dir.join(path));
+        DockerHost::resolve(&HostSettings {
+            host: get("DOCKER_HOST"),
+            tls_verify: get("DOCKER_TLS_VERIFY").is_some(),
+            cert_path: place("DOCKER_CERT_PATH"),
+            context: get("DOCKER_CONTEXT"),
+            config_dir: place("DOCKER_CONFIG")
+                .or_else(|| place("HOME").map(|home| home.join(".docker"))),
+            ssh_config: None,
+        })
+    }
+
+    /// The machine of the Docker engine, if it is another one (DM-2).
+    fn engine_host(&self) -> Option<String> {
+        self.docker().ok()?.machine().map(str::to_owned)
+    }
+
+    /// Who the list of users says may do everything.
+    pub(super) fn administrators(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.userlist).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let mut fields = line.split_whitespace();
+                let name = fields.next().filter(|name| !name.starts_with('#'))?;
+                (fields.next() == Some("admin")).then(|| name.to_lowercase())
+            })
+            .collect()
+    }
+
+    /// What a key of the hub's configuration is, if it is text: a variable
+    /// before the file.
+    pub(super) fn setting(&self, path: &[&str]) -> Option<String> {
+        let variable = format!("HUB__{}", path.join("__").to_uppercase());
+        if let Some(value) = self.variables.get(&variable) {
+            return Some(value.to_owned());
+        }
+        let (last, tables) = path.split_last()?;
+        let mut at = &self.table;
+        for name in tables {
+            at = at.get(*name)?.as_table()?;
+        }
+        match at.get(*last)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+}
+
+/// The list of users: where the configuration names it, else beside it.
+fn userlist(dir: &Path, config: Option<&Path>, table: &Table, variables: &Variables) -> PathBuf {
+    let named = table.get("auth").and_then(|auth| auth.get("userlist")).and_then(Value::as_str);
+    match (variables.get("HUB_USERLIST"), named) {
+        (Some(path), _) => dir.join(path),
+        (None, Some(path)) => config.and_then(Path::parent).unwrap_or(dir).join(path),
+        (None, None) => dir.join("userlist"),
+    }
+}
+
+/// A socket that is elsewhere on this host; with a daemon on another one it is
+/// where it always is.
+fn socket(variables: &Variables) -> PathBuf {
+    let path = variables.get("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://"));
+    PathBuf::from(path.unwrap_or(SOCKET))
+}
+
+/// What Docker accepts as a container's name, in lower case as DNS wants it.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 48
+        && text.starts_with(plain)
+        && text.chars().all(|c| plain(c) || matches!(c, '-' | '_' | '.'))
+}
+
+fn number(variables: &Variables, name: &str, default: u16, problems: &mut Vec<Problem>) -> u16 {
+    match variables.get(name).map(str::parse) {
+        None => default,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => {
+            problems.push(Problem(format!("{name}: write a port between 1 and 65535")));
+            default
+        }
+    }
+}
+
+/// Where the certificate is when nobody says otherwise.
+const CERTIFICATE: &str = "secrets/jupyterhub.crt";
+const KEY: &str = "secrets/jupyterhub.key";
+
+fn tls(dir: &Path, variables: &Variables, problems: &mut Vec<Problem>) -> Tls {
+    let files = || Tls::Files {
+        certificate: host_path(dir, variables.get("SSL_CERT"), CERTIFICATE),
+        key: host_path(dir, variables.get("SSL_KEY"), KEY),
+    };
+    match variables.get("HUB_TLS") {
+        Some("files") => files(),
+        Some("off") => Tls::Elsewhere,
+        Some("acme") => acme(dir, variables, problems),
+        Some(other) => {
+            problems.push(Problem(format!(
+                "HUB_TLS: {other:?} is not known; use \"files\" (SSL_CERT, SSL_KEY), \"acme\" (ACME_DOMAINS) or \"off\" (something in front ends TLS)"
+            )));
+            Tls::Elsewhere
+        }
+        None if variables.get("ACME_DOMAINS").is_some() => acme(dir, variables, problems),
+        None => match variables.get("SECRETS_VOLUME") {
+            Some(volume) => Tls::Volume(volume.to_owned()),
+            None => files(),
+        },
+    }
+}
+
+/// A file of the operator's. The reference deployment's variables name places
+/// inside its image; such a path means the file that was copied there.
+fn host_path(dir: &Path, given: Option<&str>, default: &str) -> PathBuf {
+    match given {
+        Some(path) if !path.starts_with("/srv/jupyterhub/") => dir.join(path),
+        _ => dir.join(default),
+    }
+}
+
+fn acme(dir: &Path, variables: &Variables, problems: &mut Vec<Problem>) -> Tls {
+    let domains: Vec<String> = variables
+        .or("ACME_DOMAINS", "")
+        .split([',', ' '])
+        .filter(|domain| !domain.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if domains.is_empty() {
+        problems.push(Problem("ACME_DOMAINS: name the domains of the certificate".to_owned()));
+    }
+    let agree_tos = matches!(variables.get("ACME_AGREE_TOS"), Some("yes" | "true" | "1"));
+    if !agree_tos {
+        problems.push(Problem(
+            "ACME_AGREE_TOS: set it to \"yes\" to accept the authority's terms of service"
+                .to_owned(),
+        ));
+    }
+    Tls::Acme(Acme {
+        domains,
+        email: variables.get("ACME_EMAIL").map(str::to_owned),
+        agree_tos,
+        directory: variables.get("ACME_DIRECTORY").map(str::to_owned),
+        challenge: variables.get("ACME_CHALLENGE").map(str::to_owned),
+        directory_ca: variables.get("ACME_DIRECTORY_CA").map(|path| dir.join(path)),
+    })
+}
+
+/// How people write the hub's address: said outright, or as the callback URL
+/// says, or this machine.
+fn public_url(variables: &Variables, tls: &Tls, port: u16, problems: &mut Vec<Problem>) -> Url {
+    let given = ["HUB_PUBLIC_URL", "OAUTH_CALLBACK_URL"]
+        .into_iter()
+        .find_map(|name| Some((name, variables.get(name)?)));
+    let (name, text) = match given {
+        Some((name, text)) => (name, text.to_owned()),
+        None => (
+            "HUB_PUBLIC_URL",
+            match tls {
+                Tls::Acme(acme) => {
+                    format!("https://{}:{port}", acme.domains.first().map_or("localhost", |d| d))
+                }
+                Tls::Elsewhere => format!("http://localhost:{port}"),
+                Tls::Files { .. } | Tls::Volume(_) => format!("https://localhost:{port}"),
+            },
+        ),
+    };
+    match Url::parse(&text) {
+        Ok(mut url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            url.set_path("/");
+            url.set_query(None);
+            url.set_fragment(None);
+            url
+        }
+        _ => {
+            problems.push(Problem(format!(
+                "{name}: {text:?} is not a URL; write it as https://hub.example.org{}",
+                if name == "OAUTH_CALLBACK_URL" { "/hub/oauth_callback" } else { "" }
+            )));
+            Url::parse("http://localhost/").expect("the text is a URL")
+        }
+    }
+}
+
+/// The reference deployment of 2017 and later builds its own image from
+/// `singleuser/`.
+fn derived_image(dir: &Path, variables: &Variables) -> Option<DerivedImage> {
+    let directory = dir.join("singleuser");
+    directory.join("Dockerfile").is_file().then(|| DerivedImage {
+        tag: variables.or("LOCAL_NOTEBOOK_IMAGE", "jupyterhub-user"),
+        directory,
+        version: variables.get("JUPYTERHUB_VERSION").map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(given: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let variables = given.iter().copied().collect();
+        Settings::read(Path::new("/nowhere"), variables)
+            .map_err(|problems| problems.iter().map(Problem::to_string).collect())
+    }
+
+    #[test]
+    fn the_reference_deployment_needs_no_new_variable() {
+        let settings = read(&[
+            ("DOCKER_NOTEBOOK_IMAGE", "jupyter/scipy-notebook:2d878db5cbff"),
+            ("OAUTH_CALLBACK_URL", "https://hub.example.org/hub/oauth_callback"),
+            ("SSL_CERT", "/srv/jupyterhub/secrets/jupyterhub.crt"),
+        ])
+        .unwrap();
+        assert_eq!(settings.layout.servers, "jupyterhub-network");
+        assert_eq!(settings.layout.data, "jupyterhub-data");
+        assert_eq!(settings.public_url.as_str(), "https://hub.example.org/");
+        assert_eq!((settings.port, settings.redirect_port), (443, 80));
+        let Tls::Files { certificate, key } = &settings.tls else { panic!("{:?}", settings.tls) };
+        assert_eq!(certificate, Path::new("/nowhere/secrets/jupyterhub.crt"));
+        assert_eq!(key, Path::new("/nowhere/secrets/jupyterhub.key"));
+    }
+
+    #[test]
+    fn a_secrets_volume_asks_for_no_files() {
+        let settings = read(&[("SECRETS_VOLUME", "jupyterhub-secrets")]).unwrap();
+        assert_eq!(settings.tls, Tls::Volume("jupyterhub-secrets".to_owned()));
+    }
+
+    #[test]
+    fn acme_3_the_terms_have_to_be_accepted_in_words() {
+        let problems = read(&[("ACME_DOMAINS", "hub.example.org")]).unwrap_err();
+        assert!(problems[0].starts_with("ACME_AGREE_TOS"), "{problems:?}");
+        let settings =
+            read(&[("ACME_DOMAINS", "a.example.org, b.example.org"), ("ACME_AGREE_TOS", "yes")])
+                .unwrap();
+        let Tls::Acme(acme) = settings.tls else { panic!("{:?}", settings.tls) };
+        assert_eq!(acme.domains, ["a.example.org", "b.example.org"]);
+        assert_eq!(settings.public_url.as_str(), "https://a.example.org/");
+    }
+
+    #[test]
+    fn tls_6_behind_somebody_elses_tls_one_local_port_is_published() {
+        let settings = read(&[("HUB_TLS", "off"), ("HUB_HTTP_PORT", "8000")]).unwrap();
+        assert_eq!((settings.port, settings.bind.to_string().as_str()), (8000, "127.0.0.1"));
+        assert_eq!(settings.public_url.as_str(), "http://localhost:8000/");
+    }
+
+    #[test]
+    fn xt_2_everything_that_is_wrong_is_told_at_once() {
+        let problems = read(&[
+            ("HUB_DEPLOY_NAME", "My Hub"),
+            ("HUB_HTTPS_PORT", "https"),
+            ("HUB_TLS", "maybe"),
+            ("OAUTH_CALLBACK_URL", "hub.example.org"),
+        ])
+        .unwrap_err();
+        for name in ["HUB_DEPLOY_NAME", "HUB_HTTPS_PORT", "HUB_TLS", "OAUTH_CALLBACK_URL"] {
+            assert!(problems.iter().any(|text| text.starts_with(name)), "{name} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn another_name_renames_what_is_not_named_itself() {
+        let settings =
+            read(&[("HUB_DEPLOY_NAME", "class"), ("DATA_VOLUME_HOST", "my-data")]).unwrap();
+        assert_eq!(settings.layout.servers, "class-network");
+        assert_eq!(settings.layout.data, "my-data");
+    }
+}

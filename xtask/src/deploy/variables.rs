@@ -1,0 +1,170 @@
+//! The variables a deployment is described by: the process environment over
+//! `.env` and the reference deployment's `secrets/*.env` (ENV-1).
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use hub_server::config::{
+    EnvFile,
+    variables::{Reader, VARIABLES},
+};
+
+use crate::surroundings;
+
+/// Files of variables, in the order in which later ones win.
+const FILES: [&str; 3] = ["secrets/postgres.env", "secrets/oauth.env", ".env"];
+
+/// What the hub's container has its own of: there the engine's socket is where
+/// it always is, and TLS ends at the proxy.
+const OWN: [&str; 10] = [
+    "HOME",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "SSL_CERT",
+    "SSL_KEY",
+    "HUB_LISTEN",
+    "DATA_VOLUME_CONTAINER",
+];
+
+/// Variables by name. An empty value is an unset one (ENV-3).
+#[derive(Clone, Default)]
+pub(super) struct Variables(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Values may be secrets.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Variables {
+    /// Reads the files in `dir`, or only `env_file`, and lays the process
+    /// environment over them.
+    pub(super) fn read(dir: &Path, env_file: Option<&Path>) -> anyhow::Result<Self> {
+        let files: Vec<PathBuf> = match env_file {
+            Some(file) => vec![file.to_owned()],
+            None => FILES.iter().map(|name| dir.join(name)).filter(|path| path.exists()).collect(),
+        };
+        let mut all = BTreeMap::new();
+        for path in &files {
+            let file = EnvFile::read(path)?;
+            for doubt in file.doubts() {
+                eprintln!("  warning: {doubt}");
+            }
+            all.extend(file.entries.into_iter().map(|entry| (entry.name, entry.value)));
+        }
+        for (name, value) in surroundings::variables() {
+            if is_ours(&name) && !value.is_empty() {
+                all.insert(name, value);
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The value, or what holds without one.
+    pub(super) fn or(&self, name: &str, default: &str) -> String {
+        self.get(name).unwrap_or(default).to_owned()
+    }
+
+    /// Sets a variable, as a flag does.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        if value.is_empty() {
+            self.0.remove(name);
+        } else {
+            self.0.insert(name.to_owned(), value);
+        }
+    }
+
+    /// What goes to the hub's container as it is.
+    pub(super) fn forwarded(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| {
+            !OWN.contains(name) && (name.starts_with("HUB__") || is_for_hub(name))
+        })
+    }
+}
+
+/// The secret variables that the hub reads. They travel in files.
+pub(super) fn secret_variables() -> impl Iterator<Item = &'static str> {
+    VARIABLES
+        .iter()
+        .filter(|variable| variable.secret && variable.readers.contains(&Reader::Hub))
+        .map(|variable| variable.name)
+}
+
+fn is_for_hub(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| {
+        variable.name == name && !variable.secret && variable.readers.contains(&Reader::Hub)
+    })
+}
+
+/// Whether a variable of the process environment is about the deployment.
+fn is_ours(name: &str) -> bool {
+    let plain = name.strip_suffix("_FILE").unwrap_or(name);
+    name.starts_with("HUB__") || VARIABLES.iter().any(|variable| variable.name == plain)
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(given: I) -> Self {
+        Self(
+            given
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(given: &[(&str, &str)]) -> Variables {
+        given.iter().copied().collect()
+    }
+
+    #[test]
+    fn cmp_2_what_is_set_goes_to_the_hub_and_nothing_else() {
+        let all = variables(&[
+            ("DOCKER_NOTEBOOK_IMAGE", "lab"),
+            ("GITHUB_CLIENT_ID", "id"),
+            ("GITHUB_CLIENT_SECRET", "secret"),
+            ("HUB__SERVERS__START_TIMEOUT_SECONDS", "90"),
+            ("DOCKER_HOST", "ssh://elsewhere"),
+            ("SECRETS_VOLUME", "v"),
+            ("EMPTY", ""),
+        ]);
+        let names: Vec<&str> = all.forwarded().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            ["DOCKER_NOTEBOOK_IMAGE", "GITHUB_CLIENT_ID", "HUB__SERVERS__START_TIMEOUT_SECONDS"]
+        );
+        assert!(secret_variables().any(|name| name == "GITHUB_CLIENT_SECRET"));
+    }
+
+    #[test]
+    fn env_1_later_files_win_and_all_of_them_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            use std::os::unix::fs::PermissionsExt;
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write("secrets/oauth.env", "GITHUB_CLIENT_ID=old\nGITHUB_CLIENT_SECRET=s\n");
+        write(".env", "GITHUB_CLIENT_ID=new\n");
+        let all = Variables::read(dir.path(), None).unwrap();
+        assert_eq!(all.get("GITHUB_CLIENT_ID"), Some("new"));
+        assert_eq!(all.get("GITHUB_CLIENT_SECRET"), Some("s"));
+    }
+}
