@@ -26,6 +26,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bollard::models::ContainerCreateBody;
 use futures_util::StreamExt;
 use hub_names::ServerKey;
 use tokio::{sync::mpsc, time::Instant};
@@ -179,11 +180,7 @@ impl DockerSpawner {
             }
         }
         let made = match self.engine.create_container(&name, body.clone()).await {
-            // It may or may not exist now: look before another try (API-5).
-            Err(error) if error.is_uncertain() => match self.find(key).await?.into_iter().next() {
-                Some(id) => Ok(id),
-                None => self.engine.create_container(&name, body).await,
-            },
+            Err(error) if error.is_uncertain() => self.create_again(key, &name, body).await?,
             answer => answer,
         };
         match made {
@@ -194,6 +191,25 @@ impl DockerSpawner {
                 Err(image_error(&blueprint.image.to_string(), error))
             }
             Err(error) => Err(spawn_error("create the container", error)),
+        }
+    }
+
+    /// A second try at creating, after one whose outcome is unknown: looks before
+    /// it, and once more if the first took effect in between (API-5).
+    async fn create_again(
+        &self,
+        key: &ServerKey,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<Result<String, EngineError>, SpawnError> {
+        if let Some(id) = self.find(key).await?.into_iter().next() {
+            return Ok(Ok(id));
+        }
+        match self.engine.create_container(name, body).await {
+            Err(error @ EngineError::Conflict { .. }) => {
+                Ok(self.find(key).await?.into_iter().next().ok_or(error))
+            }
+            answer => Ok(answer),
         }
     }
 

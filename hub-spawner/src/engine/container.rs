@@ -151,14 +151,21 @@ impl Engine {
     ///
     /// [`EngineError::NotFound`] if the image or a network is missing,
     /// [`EngineError::Conflict`] if the name is taken. Nothing is left behind,
-    /// except after [`EngineError::TimedOut`]: look for the name then.
+    /// except after [`EngineError::TimedOut`] and its like: then it was looked for
+    /// once, but the daemon may still be at work (API-5).
     pub async fn create_container_from(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         // Boxed: the wire model's body would make callers' futures large.
         Box::pin(self.create_and_connect(spec)).await
     }
 
     async fn create_and_connect(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        let id = self.create_container(&spec.name, spec.body()).await?;
+        let id = match self.create_container(&spec.name, spec.body()).await {
+            Err(error) if error.is_uncertain() => match self.made_after_all(spec).await {
+                Some(id) => id,
+                None => return Err(error),
+            },
+            answer => answer?,
+        };
         // Before API 1.44 a container is created in one network at most.
         for end in spec.networks.iter().skip(1) {
             if let Err(error) = self.connect_network(&end.network, &id, &end.aliases).await {
@@ -167,6 +174,16 @@ impl Engine {
             }
         }
         Ok(id)
+    }
+
+    /// The container of `spec`, if the daemon made it and only its answer was lost.
+    async fn made_after_all(&self, spec: &ContainerSpec) -> Option<String> {
+        if spec.name.is_empty() {
+            return None;
+        }
+        let found = self.inspect(&spec.name).await.ok()??;
+        let ours = spec.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value));
+        (ours && found.state == ContainerState::Created).then_some(found.id)
     }
 
     /// Makes a container and returns its id.

@@ -119,9 +119,10 @@ impl EngineError {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
     }
 
-    /// Whether it is unknown if the call took effect.
+    /// Whether it is unknown if the call took effect. A connection that ends
+    /// without an answer may have carried the request.
     pub(crate) fn is_uncertain(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Broken { .. })
+        matches!(self, Self::TimedOut { .. } | Self::Broken { .. } | Self::Unreachable { .. })
     }
 }
 

@@ -7,6 +7,8 @@
 mod bench;
 mod containers;
 mod engine;
+mod faults;
+mod gate;
 mod pull;
 mod registry;
 mod remote;

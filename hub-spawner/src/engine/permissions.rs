@@ -1,0 +1,122 @@
+//! What the daemon is asked for, as data: an operator who puts a filter before
+//! the daemon's socket allows these and nothing else (API-7).
+
+use std::fmt;
+
+/// A kind of request to the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method, such as `GET`.
+    pub method: &'static str,
+    /// The path, without a version; `{}` stands for one name or id, which for
+    /// images may hold slashes.
+    pub path: &'static str,
+    /// Who asks.
+    pub user: EndpointUser,
+    /// What for.
+    pub purpose: &'static str,
+}
+
+/// Who sends a request to the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointUser {
+    /// The hub, to run servers.
+    Hub,
+    /// Copies of volumes.
+    Backup,
+    /// The commands that build images and deploy a hub.
+    Deploy,
+}
+
+const fn hub(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Hub, purpose }
+}
+
+const fn backup(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Backup, purpose }
+}
+
+const fn deploy(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Deploy, purpose }
+}
+
+/// Everything the daemon is asked for. Copies and deployments also ask for what
+/// the hub asks for.
+pub const ENDPOINTS: &[Endpoint] = &[
+    hub("GET", "/version", "check that the daemon is new enough"),
+    hub("GET", "/_ping", "look whether the daemon is there"),
+    hub("GET", "/events", "notice when a server ends"),
+    hub("GET", "/containers/json", "find servers by their labels"),
+    hub("POST", "/containers/create", "make a server's container"),
+    hub("GET", "/containers/{}/json", "see whether a server runs, and where"),
+    hub("POST", "/containers/{}/start", "start a server"),
+    hub("POST", "/containers/{}/stop", "stop a server"),
+    hub("POST", "/containers/{}/kill", "stop a server at once"),
+    hub("DELETE", "/containers/{}", "remove a stopped server's container"),
+    hub("GET", "/containers/{}/logs", "show a server's log and last words"),
+    hub("GET", "/images/{}/json", "see whether an image is there, and its command"),
+    hub("POST", "/images/create", "pull an image; not needed with pull_policy never or skip"),
+    hub("GET", "/networks", "find the servers' network"),
+    hub("POST", "/networks/create", "make the servers' network; not needed if it is there"),
+    hub("POST", "/volumes/create", "make a user's volume"),
+    backup("GET", "/volumes", "find a user's volumes by their labels"),
+    backup("GET", "/volumes/{}", "look for a volume"),
+    backup("GET", "/containers/{}/archive", "copy files out of a volume"),
+    backup("PUT", "/containers/{}/archive", "copy files into a volume"),
+    backup("DELETE", "/volumes/{}", "remove a volume for good"),
+    deploy("GET", "/info", "describe the daemon's machine"),
+    deploy("POST", "/build", "build an image"),
+    deploy("POST", "/images/{}/tag", "name an image"),
+    deploy("DELETE", "/images/{}", "remove an image"),
+    deploy("POST", "/containers/{}/rename", "keep the old container until the new one works"),
+    deploy("POST", "/containers/{}/wait", "wait for a job's end"),
+    deploy("POST", "/containers/{}/exec", "run a command in a container"),
+    deploy("POST", "/exec/{}/start", "run a command in a container"),
+    deploy("GET", "/exec/{}/json", "read that command's exit code"),
+    deploy("POST", "/networks/{}/connect", "take a container into a network"),
+    deploy("POST", "/networks/{}/disconnect", "take a container out of a network"),
+    deploy("DELETE", "/networks/{}", "remove a network"),
+];
+
+impl Endpoint {
+    /// Whether a request with this method and path, without query, is of this
+    /// kind.
+    pub fn allows(&self, method: &str, path: &str) -> bool {
+        method == self.method
+            && match self.path.split_once("{}") {
+                None => path == self.path,
+                Some((before, after)) => {
+                    path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(
+                        |name| !name.is_empty() && (before == "/images/" || !name.contains('/')),
+                    )
+                }
+            }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// Method and path, as in a filter's configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:6} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> Vec<&'static str> {
+        ENDPOINTS.iter().filter(|one| one.allows(method, path)).map(|one| one.path).collect()
+    }
+
+    #[test]
+    fn api_7_a_request_is_of_one_kind_at_most() {
+        assert_eq!(found("GET", "/containers/abc/json"), ["/containers/{}/json"]);
+        assert_eq!(found("GET", "/containers/json"), ["/containers/json"]);
+        assert_eq!(found("GET", "/images/r.example/a/b:1/json"), ["/images/{}/json"]);
+        assert_eq!(found("POST", "/containers/abc/start"), ["/containers/{}/start"]);
+        assert!(found("POST", "/containers/abc/update").is_empty());
+        assert!(found("GET", "/containers/a/b/json").is_empty());
+        assert!(found("GET", "/containers//json").is_empty());
+    }
+}

@@ -1,0 +1,198 @@
+//! What happens when the daemon's answers are lost, and what it is asked at all.
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use hub_spawner::{
+    Liveness, Progress, ServerKey, Spawner, conformance,
+    docker::{DockerConfig, DockerSpawner, PullPolicy},
+    engine::{Build, ENDPOINTS, Endpoint, EndpointUser, Engine},
+};
+
+use crate::{
+    bench::{Corner, in_a_corner},
+    containers::shell,
+    gate::Gate,
+};
+
+/// A corner that is reached through a gate.
+#[derive(Debug)]
+struct Gated<'a> {
+    corner: &'a Corner,
+    address: String,
+}
+
+impl Gated<'_> {
+    async fn spawner(&self, change: impl FnOnce(&mut DockerConfig)) -> DockerSpawner {
+        let mut config = DockerConfig { host: Some(self.address.clone()), ..self.corner.config() };
+        change(&mut config);
+        DockerSpawner::connect(config).await.expect("connect")
+    }
+}
+
+#[async_trait]
+impl conformance::Bench for Gated<'_> {
+    async fn open(&self) -> Box<dyn Spawner> {
+        Box::new(self.spawner(|_| {}).await)
+    }
+
+    async fn kill(&self, key: &ServerKey) {
+        let id = self.corner.container(key).await;
+        self.corner.engine.kill(&id).await.expect("kill");
+    }
+}
+
+fn ada() -> ServerKey {
+    ServerKey::default_of("ada".parse().expect("a valid name"))
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_5_a_container_whose_creation_was_not_answered_is_found_by_its_labels() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        gate.beside(Box::pin(async {
+            let spawner = gated.spawner(|_| {}).await;
+            let request = conformance::request(ada());
+            gate.lose("POST", "/containers/create");
+            let started = spawner.start(&request, &Progress::ignored()).await.unwrap();
+            assert!(!gate.is_losing(), "an answer was lost");
+            let alive = spawner.probe(&ada(), &started.state).await.unwrap();
+            assert!(matches!(alive, Liveness::Running { .. }), "{alive:?}");
+            assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap().len(), 1);
+        }))
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_5_a_plain_container_whose_creation_was_not_answered_is_found_by_its_name() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        gate.beside(Box::pin(async {
+            let engine = Engine::connect(Some(&gate.address())).await.unwrap();
+            let spec = shell(&corner, "job", "true");
+            gate.lose("POST", "/containers/create");
+            let id = engine.create_container_from(&spec).await.unwrap();
+            assert!(!gate.is_losing(), "an answer was lost");
+            assert_eq!(engine.inspect(&spec.name).await.unwrap().unwrap().id, id);
+
+            // Somebody else's container is not taken for ours.
+            let mut other = spec.clone();
+            other.labels.insert("hub.other".to_owned(), "yes".to_owned());
+            gate.lose("POST", "/containers/create");
+            engine.create_container_from(&other).await.unwrap_err();
+        }))
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_5_a_look_whose_answer_was_lost_is_made_again() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        gate.beside(Box::pin(async {
+            let engine = Engine::connect(Some(&gate.address())).await.unwrap();
+            gate.lose("GET", "/containers/json");
+            assert_eq!(engine.containers(&corner.labels()).await.unwrap(), []);
+            assert!(!gate.is_losing(), "an answer was lost");
+        }))
+        .await;
+    })
+    .await;
+}
+
+/// What was asked, as kinds.
+///
+/// # Panics
+///
+/// If a request is of no kind that is listed.
+fn kinds(gate: &Gate) -> Vec<&'static Endpoint> {
+    let kind = |(method, path): &(String, String)| {
+        let found = ENDPOINTS.iter().find(|one| one.allows(method, path));
+        found.unwrap_or_else(|| panic!("{method} {path} is not listed"))
+    };
+    gate.asked().iter().map(kind).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_7_the_hub_asks_for_what_is_listed_and_for_nothing_else() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        gate.beside(Box::pin(async {
+            conformance::check(&gated).await;
+            let spawner = gated.spawner(|config| {
+                config.image = "127.0.0.1:1/nothing:1".to_owned();
+                config.pull_policy = PullPolicy::IfNotPresent;
+            });
+            let request = conformance::request(ada());
+            let pulled = spawner.await.prepare(&request, &Progress::ignored()).await;
+            assert!(pulled.is_err(), "nothing serves that image");
+            let spawner = gated.spawner(|_| {}).await;
+            spawner.host_address().await.unwrap();
+            spawner.engine().ping().await.unwrap();
+        }))
+        .await;
+        let asked = kinds(&gate);
+        for one in ENDPOINTS.iter().filter(|one| one.user == EndpointUser::Hub) {
+            assert!(asked.contains(&one), "{one} is listed, but not asked for");
+        }
+        for one in asked {
+            assert_eq!(one.user, EndpointUser::Hub, "{one} is asked for by the hub");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_7_copies_and_deployments_ask_for_what_is_listed() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        gate.beside(Box::pin(use_everything(&corner, gate.address()))).await;
+        let asked = kinds(&gate);
+        for one in ENDPOINTS.iter().filter(|one| one.user != EndpointUser::Hub) {
+            assert!(asked.contains(&one), "{one} is listed, but not asked for");
+        }
+    })
+    .await;
+}
+
+/// Calls each function of the engine that servers do not need.
+async fn use_everything(corner: &Corner, address: String) {
+    let engine = Engine::connect(Some(&address)).await.expect("connect");
+    let (name, image, labels) = (&corner.name, corner.image(), corner.labels());
+    engine.ensure_network(name, &labels).await.expect("make a network");
+    engine.ensure_volume(name, &labels).await.expect("make a volume");
+    assert_eq!(engine.volumes(&labels).await.expect("list volumes").len(), 1);
+    let archive = engine.export_volume(name, &image).await.expect("export");
+    let archive = archive.map_err(std::io::Error::other);
+    engine.import_volume(name, &image, archive).await.expect("import");
+    engine.remove_volume(name).await.expect("remove the volume");
+
+    let spec = shell(corner, "job", "sleep 600");
+    let id = engine.create_container_from(&spec).await.expect("create");
+    engine.start_container(&id).await.expect("start");
+    engine.exec(&id, &["id"]).await.expect("exec");
+    engine.rename_container(&id, &format!("{name}-other")).await.expect("rename");
+    engine.connect_network(name, &id, &[]).await.expect("connect");
+    engine.disconnect_network(name, &id).await.expect("disconnect");
+    engine.kill(&id).await.expect("kill");
+    engine.wait_container(&id).await.expect("wait");
+    let _: Vec<_> = engine.logs_follow(&id, None, false).collect().await;
+    engine.remove_container(&id, true).await.expect("remove");
+    engine.remove_network(name).await.expect("remove the network");
+
+    engine.info().await.expect("info");
+    let built = format!("{name}:built");
+    engine.tag(&image, &built).await.expect("tag");
+    engine.remove_image(&built).await.expect("remove the image");
+    let nothing = vec![0; 1024].into();
+    engine.build(nothing, &Build::new(&built), |_| {}).await.expect_err("there is no Dockerfile");
+}

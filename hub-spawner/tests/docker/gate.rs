@@ -1,0 +1,142 @@
+//! A gate before the daemon's socket: notes what is asked, and can lose an
+//! answer.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
+};
+
+/// The gate. It lets through while [`Gate::beside`] is polled.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    listener: TcpListener,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Method and path of each request, without the query.
+    asked: BTreeSet<(String, String)>,
+    /// The request whose answer is to be lost.
+    loses: Option<(&'static str, &'static str)>,
+}
+
+/// Whether the next bytes of a client are the beginning of a request.
+#[derive(Debug)]
+enum Says {
+    /// They are; these came already.
+    Request(Vec<u8>),
+    /// They belong to one that was noted.
+    More,
+    /// As before, and its answer is to be lost.
+    Lost,
+}
+
+impl Gate {
+    pub(crate) async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self { listener, notes: Mutex::default() }
+    }
+
+    /// The address of the daemon behind it.
+    pub(crate) fn address(&self) -> String {
+        format!("tcp://{}", self.listener.local_addr().expect("bound"))
+    }
+
+    /// Loses the answer to the next such request: the daemon does what it is
+    /// asked, and then the connection breaks.
+    pub(crate) fn lose(&self, method: &'static str, path: &'static str) {
+        self.notes().loses = Some((method, path));
+    }
+
+    /// Whether an answer is still to be lost.
+    pub(crate) fn is_losing(&self) -> bool {
+        self.notes().loses.is_some()
+    }
+
+    /// What was asked so far: method and path of each, without the query.
+    pub(crate) fn asked(&self) -> BTreeSet<(String, String)> {
+        self.notes().asked.clone()
+    }
+
+    /// Does `story` while the gate is guarded.
+    pub(crate) async fn beside<T>(&self, story: Pin<Box<impl Future<Output = T>>>) -> T {
+        tokio::select! {
+            told = story => told,
+            () = self.guard() => unreachable!("it is guarded for ever"),
+        }
+    }
+
+    async fn guard(&self) {
+        let mut visits = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = self.listener.accept() => visits.push(self.pass(stream)),
+                Some(_) = visits.next() => {}
+            }
+        }
+    }
+
+    async fn pass(&self, mut client: TcpStream) -> io::Result<()> {
+        let mut daemon = UnixStream::connect("/var/run/docker.sock").await?;
+        let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+        let mut says = Says::Request(Vec::new());
+        let mut is_over = false;
+        loop {
+            tokio::select! {
+                count = client.read(&mut asked), if !is_over => match count? {
+                    0 => {
+                        // The rest of the answer may still come.
+                        is_over = true;
+                        daemon.shutdown().await?;
+                    }
+                    count => {
+                        self.note(&mut says, &asked[..count]);
+                        daemon.write_all(&asked[..count]).await?;
+                    }
+                },
+                count = daemon.read(&mut answered) => {
+                    let count = count?;
+                    if count == 0 || matches!(says, Says::Lost) {
+                        return Ok(());
+                    }
+                    // An answer has begun: what the client says next is a request.
+                    says = Says::Request(Vec::new());
+                    client.write_all(&answered[..count]).await?;
+                }
+            }
+        }
+    }
+
+    fn note(&self, says: &mut Says, bytes: &[u8]) {
+        let Says::Request(head) = says else { return };
+        head.extend_from_slice(bytes);
+        let Some(request) = request(head) else { return };
+        let mut notes = self.notes();
+        let loses =
+            notes.loses.take_if(|(method, path)| *method == request.0 && *path == request.1);
+        *says = if loses.is_some() { Says::Lost } else { Says::More };
+        notes.asked.insert(request);
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Method and path, once the whole first line is there.
+fn request(head: &[u8]) -> Option<(String, String)> {
+    let head = String::from_utf8_lossy(head);
+    let mut words = head.split_once("\r\n")?.0.split(' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let path = target.split('?').next()?;
+    (version == "HTTP/1.1").then(|| (method.to_owned(), path.to_owned()))
+}
