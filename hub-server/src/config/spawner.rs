@@ -136,10 +136,10 @@ pub(super) const SECTION: Section = Section {
         .restart(),
         Key::new(
             "spawner.docker.tls_verify",
-            Kind::Text,
-            "Any text: a `tcp://` daemon is asked over TLS. Empty: it is not.",
+            Kind::Boolean,
+            "Whether a daemon at a `tcp://` address is asked over TLS. In `DOCKER_TLS_VERIFY` any text means yes.",
         )
-        .example("\"1\"")
+        .default("false")
         .restart(),
         Key::new(
             "spawner.docker.cert_path",

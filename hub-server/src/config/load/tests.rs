@@ -164,12 +164,16 @@ fn env_1_flag_over_environment_over_env_file_over_file() {
 
 #[test]
 fn every_variable_of_the_deployment_has_its_effect() {
-    let rows: [(&str, &str, &str, &str); 16] = [
+    let rows: [(&str, &str, &str, &str); 20] = [
         ("DOCKER_NOTEBOOK_IMAGE", "lab:2", "spawner.docker.image", "\"lab:2\""),
         ("DOCKER_NETWORK_NAME", "net", "spawner.docker.network", "\"net\""),
         ("DOCKER_NOTEBOOK_DIR", "/home/x", "spawner.docker.notebook_dir", "\"/home/x\""),
         ("DOCKER_SPAWN_CMD", "lab --x=y z", "spawner.docker.cmd", "\"lab --x=y z\""),
         ("DOCKER_HOST", "tcp://10.0.0.1:2375", "spawner.docker.host", "\"tcp://10.0.0.1:2375\""),
+        ("DOCKER_TLS_VERIFY", "1", "spawner.docker.tls_verify", "\"1\""),
+        ("DOCKER_CERT_PATH", "/certs", "spawner.docker.cert_path", "\"/certs\""),
+        ("DOCKER_CONTEXT", "far", "spawner.docker.context", "\"far\""),
+        ("DOCKER_CONFIG", "/x/.docker", "spawner.docker.config_dir", "\"/x/.docker\""),
         ("DATA_VOLUME_CONTAINER", "/data", "store.data_dir", "\"/data\""),
         ("SSL_CERT", "/x.crt", "http.tls.certificate", "\"/x.crt\""),
         ("SSL_KEY", "/x.key", "http.tls.key", "\"/x.key\""),
@@ -210,6 +214,18 @@ fn every_variable_of_the_deployment_has_its_effect() {
         assert_eq!(setting.shown(), shown, "{name}");
         assert_eq!(setting.origin.to_string(), format!("{name} in the environment"));
     }
+}
+
+#[test]
+fn dm_1_certificates_of_the_daemon_are_by_default_in_the_home_directory() {
+    let env = [("HOME", "/home/hub"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_HOST", "tcp://h")];
+    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings();
+    assert!(settings.tls_verify);
+    assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/home/hub/.docker")));
+    let env = [("DOCKER_CERT_PATH", "certs"), ("HUB__SPAWNER__DOCKER__TLS_VERIFY", "false")];
+    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings();
+    assert!(!settings.tls_verify);
+    assert_eq!(settings.cert_path.as_deref(), Some(Path::new("/srv/hub/certs")));
 }
 
 #[test]
