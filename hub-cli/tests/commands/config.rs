@@ -24,11 +24,11 @@ fn env_1_show_tells_where_each_value_comes_from_and_no_secret() {
         &["show", "--origin", "--set-only", "--set", "log.level=debug"],
     );
     insta::assert_snapshot!(run.success(), @r#"
-    KEY                     VALUE                                 FROM
-    store.cookie_secret     "(4 characters, fingerprint dc83)"    JPY_COOKIE_SECRET in the environment
-    spawner.docker.image    "lab"                                 hub.toml:2
-    spawner.docker.network  "net"                                 DOCKER_NETWORK_NAME in .env:1
-    log.level               "debug"                               --set log.level
+    KEY                     VALUE                               FROM
+    store.cookie_secret     "(4 characters, fingerprint dc83)"  JPY_COOKIE_SECRET in the environment
+    spawner.docker.image    "lab"                               hub.toml:2
+    spawner.docker.network  "net"                               DOCKER_NETWORK_NAME in .env:1
+    log.level               "debug"                             --set log.level
     "#);
     let mut command = program::hub(&["--json", "config", "show"]);
     command.env_clear().current_dir(dir.path());
