@@ -127,3 +127,21 @@ fn b4_users_may_not_choose_an_image_where_there_is_no_list() {
         assert!(matches!(check_options(&options), Err(SpawnError::Rejected { .. })), "{options}");
     }
 }
+
+#[test]
+fn usr_7_a_preset_changes_image_and_limits_of_one_server() {
+    let common = Blueprint::read(&DockerConfig::new("lab:4"), None).unwrap();
+    let preset = crate::Preset {
+        image: Some("lab:5".to_owned()),
+        memory_limit: Some("2G".parse().unwrap()),
+        cpu_limit: Some(1.5),
+    };
+    let own = common.with(&preset).unwrap();
+    let (body, _) = create_body(&own, &request("t"), Vec::new(), None).unwrap();
+    let host = body.host_config.unwrap();
+    assert_eq!(body.image.as_deref(), Some("lab:5"));
+    assert_eq!((host.memory, host.cpu_quota), (Some(2 << 30), Some(150_000)));
+    assert!(body.env.unwrap().contains(&"MEM_LIMIT=2147483648".to_owned()));
+    let bad = crate::Preset { image: Some("Not An Image".to_owned()), ..preset };
+    assert_eq!(common.with(&bad).unwrap_err().key, "image");
+}
