@@ -10,7 +10,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use hub_server::config::ConfigError;
+use hub_server::{StartupError, config::ConfigError};
 
 use self::{
     args::{Args, Command, UsageError},
@@ -79,6 +79,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     eprintln!("hub: {}", output::printable(&format!("{error:#}")));
+    if let Some(error) = error.downcast_ref::<StartupError>() {
+        return ExitCode::from(error.exit_code());
+    }
     let usage = error.downcast_ref::<UsageError>();
     let hint = match error.downcast_ref::<CallError>() {
         Some(error) => error.hint(),

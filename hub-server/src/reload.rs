@@ -79,7 +79,7 @@ impl Reloader {
         let render = kept(render, "pages.templates", &mut errors);
         let live = self.hub.live();
         let authenticators = startup::authenticators(config, Some((&self.running.config, &live)));
-        let authenticators = kept(authenticators, "auth", &mut errors);
+        let authenticators = authenticators.map_err(|error| errors.push(crate::chain(&error))).ok();
         let plan = self.docker.as_ref().map(|docker| docker.plan(&config.spawner)).transpose();
         let plan = kept(plan, "spawner.docker", &mut errors);
         let tls = self.certificate.as_ref().and_then(Certificate::files);

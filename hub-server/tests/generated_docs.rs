@@ -2,7 +2,6 @@
 //!
 //! `HUB_WRITE_DOCS=1 cargo test -p hub-server --test generated_docs` writes them
 //! anew.
-#![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
 use std::{fs, path::Path};
 

@@ -48,6 +48,17 @@ fn refused_with(dir: &Path, config: &str, variables: &[(&str, &str)]) -> Refusal
     Refusal { code: output.status.code(), text: String::from_utf8(output.stderr).unwrap() }
 }
 
+/// `hub config check` in a directory.
+fn config_check(dir: &Path, arguments: &[&str]) -> std::process::Output {
+    Command::new(program("hub"))
+        .args(["config", "check"])
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
 /// A configuration that is fine but for what is added, and that finds no Docker.
 fn config(more: &str) -> String {
     let port = free_port();
@@ -173,7 +184,7 @@ fn a_listeners_name_is_looked_up_when_it_is_bound_and_not_before() {
     let dir = tempfile::tempdir().unwrap();
     let text = "[spawner.docker]\nimage = \"x\"\n[http]\nlisten = \"hub.invalid:8000\"\n";
     fs::write(dir.path().join("hub.toml"), text).unwrap();
-    let output = command(dir.path(), &["check-config"]);
+    let output = config_check(dir.path(), &[]);
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("hub.invalid:8000"), "{output:?}");
     let refusal = refused(dir.path(), text);
@@ -185,14 +196,15 @@ fn a_listeners_name_is_looked_up_when_it_is_bound_and_not_before() {
 fn a_proxy_of_its_own_needs_its_token() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("hub.toml"), config("")).unwrap();
-    let flag = ["--proxy-api", "http://127.0.0.1:8001"];
-    let output = command(dir.path(), &[flag[0], flag[1], "check-config"]);
+    let flag = ["--set", "proxy.api_url=http://127.0.0.1:8001"];
+    let output = config_check(dir.path(), &flag);
     let text = String::from_utf8(output.stderr).unwrap();
     let parts = ["proxy.auth_token", "CONFIGPROXY_AUTH_TOKEN"];
     assert_told(&Refusal { code: output.status.code(), text }, 2, &parts);
     fs::write(dir.path().join("hub.toml"), config("[proxy]\nauth_token = \"t\"\n")).unwrap();
-    let output = command(dir.path(), &[flag[0], flag[1], "check-config"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains(flag[1]), "{output:?}");
+    let output = config_check(dir.path(), &flag);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("the proxy at http://127.0.0.1:8001"), "{output:?}");
 }
 
 #[tokio::test]

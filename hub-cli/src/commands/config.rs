@@ -65,25 +65,31 @@ fn as_json(setting: &Setting) -> Value {
 
 fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
     let weak = loaded.config.weaknesses();
+    let mut warnings = loaded.warnings.clone();
+    let certificate = hub_server::check_certificate(&loaded.config)?;
+    warnings.extend(certificate.into_iter().map(|warning| format!("certificate: {warning}")));
     if output.is_json() {
         let weak: Vec<Value> =
             weak.iter().map(|one| json!({ "name": one.name, "message": one.message })).collect();
         let report = json!({
             "config_file": loaded.config_file, "env_file": loaded.env_file,
-            "warnings": loaded.warnings, "weak_settings": weak,
+            "warnings": warnings, "weak_settings": weak,
         });
         return Ok(output.json(&report)?);
     }
     for file in loaded.config_file.iter().chain(&loaded.env_file) {
         output.line(&format!("read {}", file.display()))?;
     }
-    for warning in &loaded.warnings {
+    for warning in &warnings {
         output.line(&format!("warning: {warning}"))?;
     }
     for one in &weak {
         output.line(&one.to_string())?;
     }
     let config = &loaded.config;
+    if let Some(proxy) = &config.proxy {
+        output.line(&format!("Its routes are in the proxy at {}.", proxy.api_url))?;
+    }
     Ok(output.line(&format!(
         "The configuration is in order: listens on {}, runs servers from {}.",
         config.http.listen, config.spawner.image

@@ -282,3 +282,28 @@ async fn many_servers_start_at_once() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn faq_3_a_new_configuration_is_for_servers_that_start_later() {
+    in_a_corner(|corner| async move {
+        let spawner = corner.spawner().await;
+        let (ada, bob) = (key("ada", ""), key("bob", ""));
+        let url = start(&spawner, &ada).await.unwrap();
+        let before = corner.container(&ada).await;
+
+        let mut config = corner.config();
+        config.prefix = format!("{}-later", config.prefix);
+        let plan = spawner.plan(&config).unwrap();
+        spawner.adopt(plan);
+        start(&spawner, &bob).await.unwrap();
+        assert_eq!(corner.container(&ada).await, before);
+        assert!(get(&url).await.contains("hello"), "ada's server goes on");
+        spawner.stop(&ada, &SavedState::default(), StopMode::Now).await.unwrap();
+        assert_eq!(spawner.found().await.unwrap(), [bob]);
+
+        config.deployment = format!("{}-other", config.deployment);
+        assert_eq!(spawner.plan(&config).unwrap_err().key, "deployment");
+    })
+    .await;
+}

@@ -110,7 +110,10 @@ fn env_1_flag_over_environment_over_env_file_over_file() {
     let env = "\nDOCKER_NOTEBOOK_IMAGE=env\n";
     let env_key = "HUB__SPAWNER__DOCKER__IMAGE=envkey\nDOCKER_NOTEBOOK_IMAGE=env\n";
     let flag = "spawner.docker.image=flag";
-    let rows: [(&str, Option<&str>, &[(&str, &str)], &[&str], &str, &str); 9] = [
+    /// What it is about, `.env`, environment, flags, value, origin.
+    type Row<'a> =
+        (&'a str, Option<&'a str>, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
+    let rows: [Row; 9] = [
         ("file", None, &[], &[], "file", "hub.toml:2"),
         (".env", Some(env), &[], &[], "env", "DOCKER_NOTEBOOK_IMAGE in .env:2"),
         (
