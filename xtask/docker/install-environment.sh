@@ -1,5 +1,6 @@
 # Makes /opt/notebook, a Python environment with everything in requirements.txt.
-# Runs in the first stage of notebook.Dockerfile.
+# Runs in the first stage of notebook.Dockerfile: with the word `tools` to install
+# what that takes, with the word `packages` to do it.
 set -eu
 host=/run/build-host
 
@@ -20,8 +21,11 @@ set -a
 . "$host/environment"
 set +a
 
-apt-get update -q
-apt-get install -yq --no-install-recommends python3 python3-venv
+if [ "$1" = tools ]; then
+    apt-get update -q
+    apt-get install -yq --no-install-recommends python3 python3-venv
+    exit
+fi
 
 python3 -m venv /opt/notebook
 export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
@@ -34,4 +38,7 @@ find /opt/notebook -depth -type d \( -name tests -o -name test \) \
 find /opt/notebook -name '*.map' -delete
 rm -rf /opt/notebook/share/man
 /opt/notebook/bin/jupyterhub-singleuser --version
-/opt/notebook/bin/jupyter lab --version
+# Images of the matrix may have the classic notebook only.
+if [ -x /opt/notebook/bin/jupyter-lab ]; then
+    /opt/notebook/bin/jupyter lab --version
+fi

@@ -7,8 +7,11 @@ ARG BASE
 FROM ${BASE} AS wheels
 ENV DEBIAN_FRONTEND=noninteractive
 COPY host/ /run/build-host/
-COPY install-environment.sh requirements.txt /run/build/
-RUN sh /run/build/install-environment.sh
+COPY install-environment.sh /run/build/
+# A layer of its own, which all images share.
+RUN sh /run/build/install-environment.sh tools
+COPY requirements.txt /run/build/
+RUN sh /run/build/install-environment.sh packages
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="hub-notebook" \

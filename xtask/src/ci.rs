@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     docker_engine,
-    images::{self, Images},
+    images::{self, Images, MatrixImage},
     npm, packages, process, programs, tidy, workspace,
 };
 
@@ -44,6 +44,7 @@ pub(crate) struct TestArgs {
 struct Stage {
     engine: Engine,
     images: Images,
+    matrix: Vec<MatrixImage>,
     postgres: Postgres,
     /// JupyterHub's proxy.
     configurable_http_proxy: PathBuf,
@@ -105,9 +106,10 @@ async fn prepare() -> anyhow::Result<Stage> {
     packages::ensure(&packages::TESTS).await?;
     let engine = docker_engine::find_or_start().await?;
     let images = images::ensure_all(&engine).await?;
+    let matrix = images::ensure_matrix(&engine).await?;
     let configurable_http_proxy = npm::configurable_http_proxy().await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
-    Ok(Stage { engine, images, postgres, configurable_http_proxy })
+    Ok(Stage { engine, images, matrix, postgres, configurable_http_proxy })
 }
 
 fn no_findings() -> anyhow::Result<Done> {
@@ -140,7 +142,8 @@ impl Runner<'_> {
                 .env("HUB_TEST_CHP", &stage.configurable_http_proxy)
                 .env("HUB_TEST_IMAGE", &stage.images.notebook)
                 .env("HUB_TEST_IMAGE_EXITS", &stage.images.exits)
-                .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent);
+                .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent)
+                .envs(stage.matrix.iter().map(|image| (image.variable, &image.name)));
         }
         tests(command).await
     }

@@ -42,7 +42,7 @@ enum Command {
     /// Check the rules of the workspace that the compiler does not know.
     Tidy,
     /// Build the images that demo and tests use.
-    Images,
+    Images(images::ImagesArgs),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +70,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => deploy::run(args).await,
         Command::Test(args) | Command::Ci(args) => ci::run(&args).await,
         Command::Tidy => tidy::run(),
-        Command::Images => images::run().await,
+        Command::Images(args) => images::run(&args).await,
     }
 }

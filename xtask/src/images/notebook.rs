@@ -1,4 +1,4 @@
-//! The notebook image and its broken relatives.
+//! The notebook image, its older sisters and its broken relatives.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -16,7 +16,18 @@ const REQUIREMENTS: &str = include_str!("../../docker/requirements.txt");
 /// of the files does.
 const RECIPE: &str = "1";
 
-const REPOSITORY: &str = "hub-notebook";
+/// A notebook image: what it is called and which Python packages it has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edition {
+    /// The image's name, without a tag.
+    pub(super) repository: &'static str,
+    /// A requirements file of pip.
+    pub(super) requirements: &'static str,
+}
+
+/// The one that the demo and most tests use.
+pub(super) const NEWEST: Edition =
+    Edition { repository: "hub-notebook", requirements: REQUIREMENTS };
 
 /// An image that cannot serve, made from the notebook image.
 #[derive(Clone, Copy, Debug)]
@@ -35,26 +46,27 @@ pub(super) const EXITS: Broken = Broken {
 pub(super) const SILENT: Broken =
     Broken { name: "hub-notebook-silent", command: r#"["sleep", "infinity"]"# };
 
-/// Makes sure that the notebook image is there, under its hash and as `latest`.
-pub(super) async fn ensure(engine: &Engine) -> anyhow::Result<String> {
-    let image = format!("{REPOSITORY}:{}", content_hash());
+/// Makes sure that a notebook image is there, under its hash and as `latest`.
+pub(super) async fn ensure(engine: &Engine, edition: &Edition) -> anyhow::Result<String> {
+    let Edition { repository, requirements } = *edition;
+    let image = format!("{repository}:{}", content_hash(requirements));
     if !engine.image_exists(&image).await? {
         let host = BuildHost::look().await;
         let base = base::ensure(engine, &host).await?;
         let context = Context::default()
             .file("Dockerfile", DOCKERFILE)
             .file("install-environment.sh", INSTALL)
-            .file("requirements.txt", REQUIREMENTS);
+            .file("requirements.txt", requirements);
         let mut build = Build::new(&image);
         build.args = host.apt_arguments();
         build.args.insert("BASE".to_owned(), base.to_owned());
-        let step = Step::begin(format!("building {image} (a few minutes, once)"));
+        let step = Step::begin(format!("building {image} (a minute or more, once)"));
         run(engine, &step, host.add_to(context).to_tar()?, build)
             .await
-            .context("cannot build the notebook image")?;
+            .with_context(|| format!("cannot build the notebook image {repository}"))?;
         step.done("");
     }
-    engine.tag(&image, &format!("{REPOSITORY}:latest")).await?;
+    engine.tag(&image, &format!("{repository}:latest")).await?;
     Ok(image)
 }
 
@@ -95,8 +107,8 @@ async fn run(
     }
 }
 
-fn content_hash() -> String {
-    short_hash(&[RECIPE, DOCKERFILE, INSTALL, REQUIREMENTS])
+fn content_hash(requirements: &str) -> String {
+    short_hash(&[RECIPE, DOCKERFILE, INSTALL, requirements])
 }
 
 /// Enough of a SHA-256 to tell recipes apart; lengths keep parts from running
