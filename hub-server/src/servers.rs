@@ -4,11 +4,13 @@
 //! its [`Phase`]. Everybody else sends it commands and reads a [`View`]; there
 //! is no place where two requests start the same server twice.
 
+mod compatibility;
 mod events;
 mod launch;
 mod outcome;
 mod phase;
 mod readiness;
+mod silence;
 mod view;
 mod worker;
 

@@ -19,9 +19,11 @@ use url::Url;
 
 use super::{
     Shared,
+    compatibility::{self, Remark},
     outcome::{Failure, Outcome},
     phase::Event,
-    readiness::Answer,
+    readiness::{Answer, Greeting},
+    silence,
     view::View,
 };
 use crate::web::paths::{self, Paths, client_id};
@@ -65,6 +67,13 @@ impl Links {
     }
 }
 
+/// A server that answers and has no route yet.
+struct Up {
+    url: Url,
+    state: SavedState,
+    remark: Option<Remark>,
+}
+
 /// Starts the server and waits until it answers.
 pub(super) fn spawn(
     shared: Arc<Shared>,
@@ -88,7 +97,7 @@ pub(super) fn spawn(
             push(&view, event);
         }
         match result {
-            Ok((url, state)) => routed(&shared, &key, url, state).await,
+            Ok(Up { url, state, remark }) => routed(&shared, &key, url, state, remark).await,
             Err(failure) => Event::StartFailed(failure),
         }
     }
@@ -109,14 +118,15 @@ pub(super) fn check(
         };
         // A server that is there is never ended for being slow: a busy one may take
         // longer than this to say a word, and its kernels are somebody's work.
-        let prefix = shared.links.paths.server(&key);
-        let waiting = shared.readiness.wait(&*shared.spawner, &key, &state, &url, &prefix);
-        match timeout(shared.current.get().limits.http_timeout, waiting).await {
-            Ok(Answer::Up { .. }) => {}
-            Ok(Answer::Exited(exit)) => return Event::Probed(Liveness::Exited(exit)),
-            Ok(Answer::Missing) => return Event::Probed(Liveness::Missing),
-            Err(_) => tracing::warn!(server = %key, "the server runs but does not answer yet"),
-        }
+        let remark = match wait(&shared, &key, &state, &url).await {
+            Answer::Up(greeting) => remark(&shared, &key, &greeting),
+            Answer::Exited(exit) => return Event::Probed(Liveness::Exited(exit)),
+            Answer::Missing => return Event::Probed(Liveness::Missing),
+            Answer::Silent(silence) => {
+                tracing::warn!(server = %key, ?silence, "the server runs but does not answer yet");
+                None
+            }
+        };
         let mut pause = MIN_PAUSE;
         let saved = state.clone().into();
         while let Err(error) = shared.store.servers().record_running(&key, url.as_str(), &saved).await {
@@ -124,16 +134,22 @@ pub(super) fn check(
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
-        routed(&shared, &key, url, state).await
+        routed(&shared, &key, url, state, remark).await
     }
     .boxed()
 }
 
 /// Puts the route of a server in place. While the proxy cannot be reached this
 /// takes as long as it takes: nobody could get to the server, which is fine.
-async fn routed(shared: &Shared, key: &ServerKey, url: Url, state: SavedState) -> Event {
+async fn routed(
+    shared: &Shared,
+    key: &ServerKey,
+    url: Url,
+    state: SavedState,
+    remark: Option<Remark>,
+) -> Event {
     shared.routes.add(key, &url).await;
-    Event::Routed { url, state }
+    Event::Routed { url, state, remark }
 }
 
 /// One look at a ready server.
@@ -212,7 +228,7 @@ async fn start(
     key: &ServerKey,
     options: Option<Value>,
     progress: &Progress,
-) -> Result<(Url, SavedState), Failure> {
+) -> Result<Up, Failure> {
     progress.report(0, "Server requested");
     let (api_token, options) =
         enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
@@ -240,15 +256,18 @@ async fn start(
         })?
         .map_err(|error| spawn_failure(key, &error))?;
 
-    let version = answers(shared, key, &started.state, &started.url).await?;
-    warn_about_version(key, version.as_deref(), progress);
+    let greeting = answers(shared, key, &started.state, &started.url).await?;
+    let remark = remark(shared, key, &greeting);
+    if let Some(Remark { message, hint }) = &remark {
+        progress.report(90, format!("Warning: {message} {hint}"));
+    }
     shared
         .store
         .servers()
         .record_running(key, started.url.as_str(), &started.state.clone().into())
         .await
         .map_err(|error| store_failure(&error))?;
-    Ok((started.url, started.state))
+    Ok(Up { url: started.url, state: started.state, remark })
 }
 
 /// Writes down, before anything runs, what the server needs to be known by: its
@@ -303,55 +322,54 @@ async fn enrol(
 }
 
 /// Waits until the server answers, at most `http_timeout`.
+async fn wait(shared: &Shared, key: &ServerKey, state: &SavedState, url: &Url) -> Answer {
+    let prefix = shared.links.paths.server(key);
+    let limit = shared.current.get().limits.http_timeout;
+    shared.readiness.wait(&*shared.spawner, key, state, url, &prefix, limit).await
+}
+
+/// How a new server answers.
 async fn answers(
     shared: &Shared,
     key: &ServerKey,
     state: &SavedState,
     url: &Url,
-) -> Result<Option<String>, Failure> {
-    let prefix = shared.links.paths.server(key);
-    let limit = shared.current.get().limits.http_timeout;
-    let waiting = shared.readiness.wait(&*shared.spawner, key, state, url, &prefix);
-    match timeout(limit, waiting).await {
-        Ok(Answer::Up { version }) => Ok(version),
-        Ok(Answer::Exited(exit)) => Err(spawn_failure(key, &hub_spawner::SpawnError::Exited(exit))),
-        Ok(Answer::Missing) => Err(Failure::new("Your server was removed while it was starting.")),
-        Err(_) => {
-            let log = match shared.spawner.log(key, state, LOG_LINES).await {
-                Ok(log) => log,
-                Err(error) => {
-                    tracing::debug!(server = %key, error = &error as &(dyn std::error::Error + 'static), "no log of the silent server");
-                    None
-                }
-            };
-            Err(Failure {
-                message: format!(
-                    "Your server was started but did not answer within {} seconds.",
-                    limit.as_secs()
-                ),
-                hint: Some("The image must run a single-user server that listens on all addresses; its log may tell more.".to_owned()),
-                exit: None,
-                log,
-            })
+) -> Result<Greeting, Failure> {
+    match wait(shared, key, state, url).await {
+        Answer::Up(greeting) => Ok(greeting),
+        Answer::Exited(exit) => Err(spawn_failure(key, &hub_spawner::SpawnError::Exited(exit))),
+        Answer::Missing => Err(Failure::new("Your server was removed while it was starting.")),
+        Answer::Silent(seen) => {
+            let log = log_of(shared, key, state, LOG_LINES).await;
+            let failure =
+                silence::explain(seen, url.port(), shared.current.get().limits.http_timeout, log);
+            tracing::warn!(server = %key, "the start failed: {}", failure.message);
+            Err(failure)
         }
     }
 }
 
-fn warn_about_version(key: &ServerKey, version: Option<&str>, progress: &Progress) {
-    let ours = crate::COMPATIBLE_VERSION;
-    let major = |text: &str| text.split('.').next().map(str::to_owned);
-    match version {
-        None => {
-            tracing::warn!(server = %key, "the server sends no X-JupyterHub-Version; is it a single-user server?")
+/// What is odd about a server that answered, also written to the hub's log.
+fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remark> {
+    let prefix = shared.links.paths.server(key);
+    let remark = compatibility::remark(greeting, &prefix, crate::COMPATIBLE_VERSION)?;
+    tracing::warn!(server = %key, "{} {}", remark.message, remark.hint);
+    Some(remark)
+}
+
+/// The last lines that a server wrote, if it can be asked for them.
+async fn log_of(
+    shared: &Shared,
+    key: &ServerKey,
+    state: &SavedState,
+    lines: usize,
+) -> Option<String> {
+    match shared.spawner.log(key, state, lines).await {
+        Ok(log) => log,
+        Err(error) => {
+            tracing::debug!(server = %key, error = &error as &(dyn std::error::Error + 'static), "no log of the server");
+            None
         }
-        Some(theirs) if major(theirs) != major(ours) => {
-            tracing::warn!(server = %key, "the server's jupyterhub package is {theirs}, the hub speaks {ours}");
-            progress.report(
-                90,
-                format!("The image's jupyterhub package is {theirs}, the hub speaks {ours}"),
-            );
-        }
-        Some(_) => {}
     }
 }
 

@@ -3,6 +3,8 @@
 use hub_spawner::{Exit, SpawnError};
 use serde::{Deserialize, Serialize};
 
+use super::compatibility;
+
 /// The exit code of a process that was killed: 128 and the signal's number.
 const KILLED: i64 = 137;
 
@@ -95,6 +97,8 @@ fn exit_hint(exit: &Exit) -> String {
     let out_of_memory = exit.oom_killed || (exit.code == KILLED && exit.memory_limit.is_some());
     if out_of_memory {
         "Close notebooks that you do not need, or work on less data at a time.".to_owned()
+    } else if compatibility::is_from_before_0_8(&exit.log_tail) {
+        compatibility::BEFORE_0_8.to_owned()
     } else {
         "The last lines of its log tell more.".to_owned()
     }
@@ -116,6 +120,14 @@ mod tests {
         let failure = Outcome::Exited(exit).as_failure().unwrap();
         assert!(failure.message.contains("1 GiB"), "{}", failure.message);
         assert!(failure.hint.unwrap().contains("less data"));
+    }
+
+    #[test]
+    fn nbi_4_a_server_that_misses_the_first_hubs_variables_is_explained() {
+        let exit =
+            Exit { code: 1, log_tail: "KeyError: 'JPY_USER'\n".to_owned(), ..Exit::default() };
+        let failure = Outcome::Exited(exit).as_failure().unwrap();
+        assert!(failure.hint.unwrap().contains("before 0.8"));
     }
 
     #[test]

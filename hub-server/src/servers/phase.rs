@@ -16,7 +16,10 @@ use hub_spawner::{Liveness, SavedState};
 use jiff::Timestamp;
 use url::Url;
 
-use super::outcome::{Failure, Outcome};
+use super::{
+    compatibility::Remark,
+    outcome::{Failure, Outcome},
+};
 
 /// Where one server is in its life. Exactly one of these is true at a time.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub(crate) enum Phase {
         state: SavedState,
         /// When the start was asked for.
         since: Timestamp,
+        /// What is odd about it.
+        remark: Option<Remark>,
     },
     /// On its way down, or being cleaned up.
     Stopping {
@@ -69,6 +74,8 @@ pub(crate) enum Event {
         url: Url,
         /// What the spawner needs to find it again.
         state: SavedState,
+        /// What is odd about it.
+        remark: Option<Remark>,
     },
     /// It could not be started.
     StartFailed(Failure),
@@ -121,8 +128,8 @@ impl Phase {
             }
             (
                 Self::Starting { since } | Self::Checking { since, .. },
-                Event::Routed { url, state },
-            ) => (Self::Ready { url, state, since }, Effect::Nothing),
+                Event::Routed { url, state, remark },
+            ) => (Self::Ready { url, state, since, remark }, Effect::Nothing),
             // A failed start may have left something; only its absence ends the
             // story, so that a page which says "failed" finds nothing running.
             (Self::Starting { since }, Event::StartFailed(failure)) => (
@@ -141,7 +148,7 @@ impl Phase {
             ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Stop { state }),
             // The address changes when Docker restarts a container's network.
             (
-                Self::Ready { url, state, since },
+                Self::Ready { url, state, since, remark },
                 Event::Probed(Liveness::Running { url: found }),
             ) => {
                 let effect = if url == found {
@@ -149,7 +156,7 @@ impl Phase {
                 } else {
                     Effect::Route { url: found.clone() }
                 };
-                (Self::Ready { url: found, state, since }, effect)
+                (Self::Ready { url: found, state, since, remark }, effect)
             }
             (
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
@@ -230,6 +237,17 @@ impl Phase {
         }
     }
 
+    /// What is odd about the server that is up.
+    pub(crate) fn remark(&self) -> Option<&Remark> {
+        match self {
+            Self::Ready { remark, .. } => remark.as_ref(),
+            Self::Stopped { .. }
+            | Self::Checking { .. }
+            | Self::Starting { .. }
+            | Self::Stopping { .. } => None,
+        }
+    }
+
     /// How the last run ended, once it has.
     pub(crate) fn last(&self) -> Option<&Outcome> {
         match self {
@@ -267,7 +285,7 @@ mod tests {
     }
 
     fn routed() -> Event {
-        Event::Routed { url: url(), state: SavedState::default() }
+        Event::Routed { url: url(), state: SavedState::default(), remark: None }
     }
 
     fn exited() -> Event {

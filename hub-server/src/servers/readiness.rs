@@ -1,15 +1,15 @@
 //! Whether a started server answers.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use http_body_util::Empty;
 use hub_spawner::{Exit, Liveness, SavedState, ServerKey, Spawner};
 use hyper::{Request, body::Bytes, header};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, Error, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 /// First pause between two questions; doubles up to [`MAX_PAUSE`].
@@ -28,12 +28,38 @@ pub(crate) struct Readiness {
 /// What came of waiting.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It answers; with the version of its JupyterHub package, if it says so.
-    Up { version: Option<String> },
+    /// It answers.
+    Up(Greeting),
     /// It ended first.
     Exited(Exit),
     /// It vanished first.
     Missing,
+    /// It ran all the time without answering; this is what was seen last.
+    Silent(Silence),
+}
+
+/// How a server answered the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    /// The status, below 500.
+    pub status: u16,
+    /// The version of its JupyterHub package, if it says so.
+    pub version: Option<String>,
+}
+
+/// What a question got that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Nothing listens at the address.
+    Refused,
+    /// No connection came about: the network drops what is sent there.
+    Unreachable,
+    /// A connection, and no word.
+    Hanging,
+    /// A connection, and something that is not HTTP.
+    Garbled,
+    /// A status of 500 or above.
+    Failing(u16),
 }
 
 impl Readiness {
@@ -48,11 +74,8 @@ impl Readiness {
     }
 
     /// Asks `{url}{prefix}api` until the status is below 500, as JupyterHub's
-    /// `wait_for_http_server` does (NBI-5); redirects are not followed. Between
-    /// two questions it looks whether the server is still there.
-    ///
-    /// Never returns while the server runs and stays silent: the caller sets the
-    /// deadline.
+    /// `wait_for_http_server` does (NBI-5), at most for `limit`; redirects are not
+    /// followed. Between two questions it looks whether the server is still there.
     pub(crate) async fn wait(
         &self,
         spawner: &dyn Spawner,
@@ -60,36 +83,114 @@ impl Readiness {
         state: &SavedState,
         url: &Url,
         prefix: &str,
+        limit: Duration,
     ) -> Answer {
-        let mut pause = MIN_PAUSE;
-        loop {
-            if let Ok(Some(version)) = timeout(ANSWER_LIMIT, self.ask(url, prefix)).await {
-                return Answer::Up { version };
+        let deadline = Instant::now() + limit;
+        let mut seen = Silence::Hanging;
+        let asking = async {
+            let mut pause = MIN_PAUSE;
+            loop {
+                match timeout(ANSWER_LIMIT, self.ask(url, prefix)).await {
+                    Ok(Ok(greeting)) => return Answer::Up(greeting),
+                    Ok(Err(silence)) => seen = silence,
+                    Err(_) => seen = Silence::Hanging,
+                }
+                match spawner.probe(key, state).await {
+                    Ok(Liveness::Exited(exit)) => return Answer::Exited(exit),
+                    Ok(Liveness::Missing) => return Answer::Missing,
+                    // A backend that cannot be asked now says nothing about the server.
+                    Ok(Liveness::Running { .. }) | Err(_) => {}
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
             }
-            match spawner.probe(key, state).await {
-                Ok(Liveness::Exited(exit)) => return Answer::Exited(exit),
-                Ok(Liveness::Missing) => return Answer::Missing,
-                // A backend that cannot be asked now says nothing about the server.
-                Ok(Liveness::Running { .. }) | Err(_) => {}
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(MAX_PAUSE);
-        }
+        };
+        let answer = timeout_at(deadline, asking).await;
+        answer.unwrap_or(Answer::Silent(seen))
     }
 
-    /// `Some(version header)` if the server answered with a status below 500.
-    async fn ask(&self, url: &Url, prefix: &str) -> Option<Option<String>> {
-        let target = url.join(prefix).ok()?.join("api").ok()?;
-        let request = Request::get(target.as_str())
-            .header(header::ACCEPT, "application/json")
-            .body(Empty::new())
-            .ok()?;
-        let response = self.client.request(request).await.ok()?;
+    async fn ask(&self, url: &Url, prefix: &str) -> Result<Greeting, Silence> {
+        // Both are made by us from checked names and addresses.
+        let target = url.join(prefix).and_then(|url| url.join("api"));
+        let request = target.ok().and_then(|target| {
+            let request = Request::get(target.as_str()).header(header::ACCEPT, "application/json");
+            request.body(Empty::new()).ok()
+        });
+        let request = request.ok_or(Silence::Unreachable)?;
+        let response = self.client.request(request).await.map_err(|error| silence(&error))?;
         let version = response
             .headers()
             .get("x-jupyterhub-version")
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        (response.status().as_u16() < 500).then_some(version)
+        match response.status().as_u16() {
+            status @ 500.. => Err(Silence::Failing(status)),
+            status => Ok(Greeting { status, version }),
+        }
+    }
+}
+
+/// What it means that a request failed.
+fn silence(error: &Error) -> Silence {
+    if !error.is_connect() {
+        return Silence::Garbled;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return Silence::Refused;
+        }
+        cause = error.source();
+    }
+    Silence::Unreachable
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Asks a server that says `reply` to whatever it is told.
+    async fn asked(reply: &'static [u8]) -> Result<Greeting, Silence> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = [0; 1024];
+            let length = stream.read(&mut question).await.unwrap();
+            let question = String::from_utf8_lossy(&question[..length]).into_owned();
+            assert!(question.starts_with("GET /user/ada/api HTTP/1.1\r\n"), "{question}");
+            stream.write_all(reply).await.unwrap();
+        };
+        let url: Url = format!("http://{address}").parse().unwrap();
+        let readiness = Readiness::new();
+        tokio::join!(readiness.ask(&url, "/user/ada/"), answering).0
+    }
+
+    #[tokio::test]
+    async fn nbi_5_any_status_below_500_is_an_answer() {
+        let reply = b"HTTP/1.1 403 No\r\nx-jupyterhub-version: 4.1.6\r\ncontent-length: 0\r\n\r\n";
+        let greeting = Greeting { status: 403, version: Some("4.1.6".to_owned()) };
+        assert_eq!(asked(reply).await, Ok(greeting));
+        let reply = b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(asked(reply).await, Ok(Greeting { status: 404, version: None }));
+    }
+
+    #[tokio::test]
+    async fn nbi_4_kinds_of_silence_are_told_apart() {
+        let failing = b"HTTP/1.1 503 Later\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(asked(failing).await, Err(Silence::Failing(503)));
+        assert_eq!(asked(b"\x15\x03\x01\x00\x02\x02\x46").await, Err(Silence::Garbled));
+        // Bound and let go: nobody listens there.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        drop(listener);
+        assert_eq!(Readiness::new().ask(&url, "/user/ada/").await, Err(Silence::Refused));
     }
 }

@@ -107,6 +107,10 @@ pub(super) fn server(
     if caller.scopes.has(ScopeName::AdminServerState, &Target::server(key)) {
         body["state"] = record.map_or_else(|| json!({}), |record| record.state.clone());
     }
+    // Ours: what is odd about a server that is up.
+    if let Some(remark) = view.phase.remark() {
+        body["warning"] = json!({ "message": remark.message, "hint": remark.hint });
+    }
     // Ours: how the last run ended, for those who look after other people's.
     if let Some(failure) = view.phase.last().and_then(Outcome::as_failure) {
         body["last_failure"] = json!({

@@ -44,6 +44,10 @@ fn row(hub: &Hub, key: &ServerKey, view: &View, last_activity: Option<String>) -
         stop_action => hub.paths.stop(key),
         started => view.started().map(|at| at.to_string()),
         last_activity => last_activity,
+        warning => view.phase.remark().map(|remark| context! {
+            message => remark.message.as_str(),
+            hint => remark.hint,
+        }),
         failure => view.phase.last().and_then(Outcome::as_failure).map(|failure| failure_value(&failure)),
     }
 }
