@@ -9,6 +9,7 @@ mod external_proxy;
 mod failures;
 mod isolation;
 mod login;
+mod matrix;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]
 mod pebble;
