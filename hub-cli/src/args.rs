@@ -216,13 +216,14 @@ pub(crate) enum Servers {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Print what a user's server wrote last
+    /// Print what a user's server wrote last, also after it has ended
+    #[command(visible_alias = "logs")]
     Log {
         /// The user's name
         #[arg(value_parser = segment)]
         user: String,
         /// How many lines
-        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=5000))]
+        #[arg(long, visible_alias = "tail", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=5000))]
         lines: u64,
     },
 }

@@ -7,6 +7,7 @@
 mod compatibility;
 mod events;
 mod launch;
+mod log;
 mod outcome;
 mod phase;
 mod readiness;
@@ -20,13 +21,14 @@ use std::{
 };
 
 use hub_names::{ServerKey, UserName};
-use hub_spawner::{SpawnError, Spawner};
+use hub_spawner::Spawner;
 use hub_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::{
     launch::Links,
+    log::LogError,
     outcome::{Failure, Outcome},
     phase::Phase,
     view::View,
@@ -227,19 +229,6 @@ impl Servers {
             self.shared.handles().keys().filter(|key| key.user() == user).cloned().collect();
         keys.sort();
         keys
-    }
-
-    /// The last `lines` lines that the server wrote, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// When the backend cannot be asked.
-    pub(crate) async fn log(
-        &self,
-        key: &ServerKey,
-        lines: usize,
-    ) -> Result<Option<String>, SpawnError> {
-        self.shared.spawner.log(key, &hub_spawner::SavedState::default(), lines).await
     }
 
     /// Which spawner runs them.

@@ -7,7 +7,7 @@ pub(crate) const TAIL_LINES: usize = 50;
 pub(crate) const TAIL_BYTES: usize = 16 * 1024;
 
 /// How many bytes of a log are handed out at once.
-pub(crate) const LOG_BYTES: usize = 64 * 1024;
+pub(crate) const LOG_BYTES: usize = 256 * 1024;
 
 /// The end of `raw` without control codes: at most `lines` lines and `bytes`
 /// bytes, beginning at the start of a line where possible.

@@ -11,6 +11,7 @@ mod row;
 #[cfg(test)]
 #[path = "../tests/store/scratch.rs"]
 mod scratch;
+mod server_logs;
 mod servers;
 mod sessions;
 mod sqlite;
@@ -25,6 +26,7 @@ pub use error::{BoxError, StoreError};
 pub use hub_names::{ServerKey, UserName};
 pub use id::{TokenId, UserId};
 pub use oauth::{Oauth, OauthClient, OauthCode};
+pub use server_logs::{KeptLog, ServerLogs};
 pub use servers::{ServerRecord, Servers};
 pub use sessions::{NewSession, Session, Sessions};
 pub use store::Store;

@@ -14,12 +14,16 @@ pub(crate) const ACTION: &str = "bring the schema up to date";
 type Step = (i64, &'static str, &'static str);
 
 /// The history in SQLite's words. The two lists have the same numbers.
-pub(crate) const SQLITE: &[Step] =
-    &[(1, "first", include_str!("../migrations/sqlite/0001_first.sql"))];
+pub(crate) const SQLITE: &[Step] = &[
+    (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
+    (2, "server logs", include_str!("../migrations/sqlite/0002_server_logs.sql")),
+];
 
 /// The history in PostgreSQL's words.
-pub(crate) const POSTGRES: &[Step] =
-    &[(1, "first", include_str!("../migrations/postgres/0001_first.sql"))];
+pub(crate) const POSTGRES: &[Step] = &[
+    (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (2, "server logs", include_str!("../migrations/postgres/0002_server_logs.sql")),
+];
 
 /// Applies what `connection`'s database lacks, each step in a transaction.
 ///

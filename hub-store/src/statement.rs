@@ -32,6 +32,7 @@ mod tests {
     /// Every statement the store can send.
     const ALL_SQL: &[&[Statement]] = &[
         crate::oauth::ALL,
+        crate::server_logs::ALL,
         crate::servers::ALL,
         crate::sessions::ALL,
         crate::store::ALL,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Oauth, Servers, Sessions, StoreConfig, StoreError, Tokens, Users, config::Location,
+    Oauth, ServerLogs, Servers, Sessions, StoreConfig, StoreError, Tokens, Users, config::Location,
     engine::Engine, postgres::Postgres, sqlite::Sqlite, statement::statements,
 };
 
@@ -85,6 +85,11 @@ impl Store {
     /// The users' servers.
     pub fn servers(&self) -> Servers<'_> {
         Servers { engine: &self.engine }
+    }
+
+    /// What servers wrote before they ended.
+    pub fn server_logs(&self) -> ServerLogs<'_> {
+        ServerLogs { engine: &self.engine }
     }
 
     /// API tokens of users and services, and those that servers get by OAuth.

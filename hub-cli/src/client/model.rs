@@ -81,6 +81,9 @@ pub(crate) struct Failure {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Log {
     pub(crate) log: String,
+    /// When the server ended that wrote it; nothing while it runs.
+    #[serde(default)]
+    pub(crate) ended: Option<Timestamp>,
 }
 
 /// All tokens of a user.

@@ -110,6 +110,9 @@ async fn log(client: &Client, output: &Output, user: &str, lines: u64) -> anyhow
     }
     if log.body.log.is_empty() {
         output.note(&format!("The server of {user} has written nothing."));
+    } else if let Some(ended) = log.body.ended {
+        let ended = output.when(Some(ended), "");
+        output.note(&format!("The server of {user} wrote this before it ended ({ended})."));
     }
     Ok(())
 }

@@ -238,6 +238,15 @@ fn a_log_is_printed_as_it_is() {
 }
 
 #[test]
+fn log_1_a_log_that_was_kept_is_called_one() {
+    let kept = json!({ "log": "last words\n", "ended": "2020-01-03T00:00:00Z" });
+    let hub = StandIn::new([Route::get("/hub/api/users/ada/server/log?lines=2").json(200, kept)]);
+    let run = hub.run(&["servers", "logs", "ada", "--tail", "2"]);
+    assert_eq!(run.stderr, "The server of ada wrote this before it ended (2020-01-03).\n");
+    assert_eq!(run.success(), "last words\n");
+}
+
+#[test]
 fn a_server_without_a_log_is_an_error() {
     let hub = StandIn::new([Route::get("/hub/api/users/ada/server/log?lines=200")
         .error(404, "ada is not running and left no log")]);

@@ -52,6 +52,12 @@ pub(super) const SECTION: Section = Section {
         )
         .default("false")
         .next_start(),
+        Key::new(
+            "servers.kept_log_kib",
+            Kind::Integer("KiB"),
+            "How much of a server's log is kept when it ends; 0 for none.",
+        )
+        .default("64"),
     ],
 };
 
@@ -71,7 +77,12 @@ pub struct ServersConfig {
     pub slow_stop_timeout: Duration,
     /// Whether servers are told that administrators may enter.
     pub admin_access: bool,
+    /// How much of a server's log is kept when it ends, in bytes; 0 for none.
+    pub kept_log_bytes: usize,
 }
+
+/// Most that is kept of one server's log: what a spawner hands out at once.
+const MOST_LOG_KIB: usize = 256;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,6 +93,7 @@ pub(super) struct RawServers {
     slow_spawn_timeout_seconds: u64,
     slow_stop_timeout_seconds: u64,
     admin_access: bool,
+    kept_log_kib: usize,
 }
 
 impl Default for RawServers {
@@ -94,6 +106,8 @@ impl Default for RawServers {
             slow_spawn_timeout_seconds: 10,
             slow_stop_timeout_seconds: 10,
             admin_access: false,
+            // Ours: JupyterHub keeps nothing.
+            kept_log_kib: 64,
         }
     }
 }
@@ -112,6 +126,12 @@ impl RawServers {
                 ));
             }
         }
+        if self.kept_log_kib > MOST_LOG_KIB {
+            return Err(ConfigError::value(
+                "servers.kept_log_kib",
+                format!("{} is out of range; use 0 to {MOST_LOG_KIB}", self.kept_log_kib),
+            ));
+        }
         Ok(ServersConfig {
             start_timeout: Duration::from_secs(self.start_timeout_seconds),
             http_timeout: Duration::from_secs(self.http_timeout_seconds),
@@ -119,6 +139,7 @@ impl RawServers {
             slow_spawn_timeout: Duration::from_secs(self.slow_spawn_timeout_seconds),
             slow_stop_timeout: Duration::from_secs(self.slow_stop_timeout_seconds),
             admin_access: self.admin_access,
+            kept_log_bytes: self.kept_log_kib * 1024,
         })
     }
 }

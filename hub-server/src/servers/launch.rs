@@ -20,6 +20,7 @@ use url::Url;
 use super::{
     Shared,
     compatibility::{self, Remark},
+    log,
     outcome::{Failure, Outcome},
     phase::Event,
     readiness::{Answer, Greeting},
@@ -177,7 +178,7 @@ async fn probe(shared: &Shared, key: &ServerKey, state: &SavedState) -> Liveness
     }
 }
 
-/// Ends whatever runs under the key, then forgets its secrets and says how it
+/// Keeps the log, ends whatever runs under the key, then forgets its secrets and says how it
 /// ended. Goes on until the backend and the store have both confirmed.
 pub(super) fn stop(
     shared: Arc<Shared>,
@@ -186,6 +187,7 @@ pub(super) fn stop(
     then: Outcome,
 ) -> BoxFuture<'static, Event> {
     async move {
+        log::keep(&shared, &key, &state, &then).await;
         let mut pause = MIN_PAUSE;
         loop {
             match end(&shared, &key, &state, &then).await {
@@ -340,7 +342,7 @@ async fn answers(
         Answer::Exited(exit) => Err(spawn_failure(key, &hub_spawner::SpawnError::Exited(exit))),
         Answer::Missing => Err(Failure::new("Your server was removed while it was starting.")),
         Answer::Silent(seen) => {
-            let log = log_of(shared, key, state, LOG_LINES).await;
+            let log = log::of(shared, key, state, LOG_LINES).await;
             let failure =
                 silence::explain(seen, url.port(), shared.current.get().limits.http_timeout, log);
             tracing::warn!(server = %key, "the start failed: {}", failure.message);
@@ -355,22 +357,6 @@ fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remar
     let remark = compatibility::remark(greeting, &prefix, crate::COMPATIBLE_VERSION)?;
     tracing::warn!(server = %key, "{} {}", remark.message, remark.hint);
     Some(remark)
-}
-
-/// The last lines that a server wrote, if it can be asked for them.
-async fn log_of(
-    shared: &Shared,
-    key: &ServerKey,
-    state: &SavedState,
-    lines: usize,
-) -> Option<String> {
-    match shared.spawner.log(key, state, lines).await {
-        Ok(log) => log,
-        Err(error) => {
-            tracing::debug!(server = %key, error = &error as &(dyn std::error::Error + 'static), "no log of the server");
-            None
-        }
-    }
 }
 
 fn spawn_failure(key: &ServerKey, error: &hub_spawner::SpawnError) -> Failure {

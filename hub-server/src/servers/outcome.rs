@@ -71,6 +71,16 @@ impl Outcome {
         })
     }
 
+    /// The last that the server wrote, as far as it was noted with its end.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        match self {
+            Self::Exited(exit) => Some(&exit.log_tail),
+            Self::Failed(Failure { exit: Some(exit), .. }) => Some(&exit.log_tail),
+            Self::Failed(failure) => failure.log.as_deref(),
+            Self::Requested | Self::Cancelled | Self::Vanished => None,
+        }
+    }
+
     /// The end of a server that was up, as a failure to show; `None` when
     /// somebody wanted it.
     pub(crate) fn as_failure(&self) -> Option<Failure> {

@@ -3,6 +3,7 @@
 mod activity;
 mod authorizations;
 mod info;
+mod log;
 mod model;
 mod progress;
 mod reload;
@@ -41,9 +42,10 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("/users/{user}/activity"), axum::routing::post(activity::report))
         .route(&at("/users/{user}/server"), server())
         .route(&at("/users/{user}/server/progress"), get(progress::stream_of))
-        .route(&at("/users/{user}/server/log"), get(servers::log))
+        .route(&at("/users/{user}/server/log"), get(log::show))
         .route(&at("/users/{user}/servers/{server}"), server())
         .route(&at("/users/{user}/servers/{server}/progress"), get(progress::stream_of))
+        .route(&at("/users/{user}/servers/{server}/log"), get(log::show))
         .route(&at("/users/{user}/tokens"), get(tokens::list).post(tokens::create))
         .route(&at("/users/{user}/tokens/{id}"), get(tokens::show).delete(tokens::revoke))
         .route(&at("/authorizations/token/{token}"), get(authorizations::of_token))

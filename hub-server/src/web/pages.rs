@@ -1,6 +1,7 @@
 //! The pages: sign in and out, home, start, wait, stopped.
 
 mod home;
+mod log;
 mod login;
 mod oauth_callback;
 mod refused;
@@ -42,6 +43,8 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("spawn-pending/{user}"), get(spawn::pending))
         .route(&at("spawn-pending/{user}/{server}"), get(spawn::pending))
         .route(&at("stop/{user}"), post(spawn::stop))
+        .route(&at("log/{user}"), get(log::show))
+        .route(&at("log/{user}/{server}"), get(log::show))
         .route(&at("user/{user}"), axum::routing::any(server::not_running))
         .route(&at("user/{user}/"), axum::routing::any(server::not_running))
         .route(&at("user/{user}/{*rest}"), axum::routing::any(server::not_running))

@@ -77,6 +77,11 @@ impl Paths {
         format!("{}hub/stop/{}", self.base, key_path(key))
     }
 
+    /// The page with what a server wrote.
+    pub(crate) fn log(&self, key: &ServerKey) -> String {
+        format!("{}hub/log/{}", self.base, key_path(key))
+    }
+
     /// The prefix under which a server is reached, `/user/ada/` or
     /// `/user/ada/lab/`.
     pub(crate) fn server(&self, key: &ServerKey) -> String {

@@ -33,6 +33,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("404.html"),
     template!("error.html"),
     template!("home.html"),
+    template!("log.html"),
     template!("login.html"),
     template!("logout.html"),
     template!("not_running.html"),

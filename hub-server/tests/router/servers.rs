@@ -88,8 +88,38 @@ async fn spn_33_a_server_that_exits_at_once_leaves_its_last_words() {
     let answer = hub.post("/users/ada/server", None).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     let log = hub.get("/users/ada/server/log").await;
-    assert_eq!(log.json(), json!({ "log": "no module named jupyterhub" }));
+    assert_eq!(log.json()["log"], "no module named jupyterhub");
+    assert!(log.json()["ended"].is_string(), "{}", log.text);
     assert!(hub.spawner.running().is_empty());
+}
+
+#[tokio::test]
+async fn log_1_the_log_of_a_stopped_server_is_kept_for_its_owner_and_administrators() {
+    let hub = TestHub::new().await;
+    let never = hub.get("/users/ada/server/log").await;
+    assert_eq!(never.status, StatusCode::NOT_FOUND);
+
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.prints(&key("ada"), "one\ntwo <script>\n");
+    let running = hub.get("/users/ada/server/log?lines=1").await.json();
+    assert_eq!(running, json!({ "log": "two <script>\n", "ended": null }));
+    hub.api(ADMIN, Method::DELETE, "/users/ada/server", None).await;
+    let kept = hub.get("/users/ada/server/log?lines=1").await.json();
+    assert_eq!(kept["log"], "two <script>\n");
+    assert!(kept["ended"].is_string(), "{kept}");
+
+    let page = hub.signed_in("ada").await.get("/hub/log/ada").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("one\ntwo &lt;script&gt;"), "{}", page.text);
+    let other = hub.signed_in("bob").await.get("/hub/log/ada").await;
+    assert_ne!(other.status, StatusCode::OK, "{}", other.text);
+    assert!(!other.text.contains("two"), "{}", other.text);
+    let home = hub.signed_in("ada").await.get("/hub/home").await;
+    assert!(
+        home.text.contains("&#x2f;hub&#x2f;log&#x2f;ada") || home.text.contains("/hub/log/ada"),
+        "{}",
+        home.text
+    );
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod file;
 mod oauth;
 mod postgres_lock;
 mod scratch;
+mod server_logs;
 mod servers;
 mod sessions;
 mod tokens;

@@ -6,14 +6,13 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::Uri,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
 use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::model;
@@ -23,67 +22,12 @@ use crate::{
     servers::{Outcome, Phase},
     web::{
         error::{ApiError, label},
-        request::{self, ApiKey, Fields},
+        request::{self, ApiKey},
     },
 };
 
-/// How many lines of a log are shown when nobody says.
-const DEFAULT_LINES: usize = 200;
-/// How many lines of a log are shown at most.
-const MAX_LINES: usize = 5000;
-
 type ApiResult = Result<Response, ApiError>;
 type HubState = State<Arc<Hub>>;
-
-/// `GET /hub/api/users/{user}/server/log?lines=N`: what the server wrote last.
-/// An extension of ours; whoever may see a server's state may see it.
-pub(super) async fn log(
-    State(hub): HubState,
-    caller: Caller,
-    ApiKey(key): ApiKey,
-    uri: Uri,
-) -> Result<Json<Value>, ApiError> {
-    let target = Target::server(&key);
-    // One's own server's log holds nothing that its owner could not read there.
-    let own = caller.user().is_some_and(|own| own.name == *key.user());
-    if !(own && caller.scopes.has(ScopeName::ReadServers, &target)) {
-        caller.require(ScopeName::AdminServerState, &target)?;
-    }
-    require_account(&hub, &key).await?;
-    let lines = match Fields::of_query(&uri).get("lines") {
-        None => DEFAULT_LINES,
-        Some(text) => text
-            .parse::<usize>()
-            .map_err(|_| {
-                ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}"))
-            })?
-            .clamp(1, MAX_LINES),
-    };
-    let live = hub.servers.log(&key, lines).await.map_err(|error| {
-        tracing::error!(
-            error = &error as &(dyn std::error::Error + 'static),
-            "a log could not be read"
-        );
-        ApiError::new(StatusCode::BAD_GATEWAY, error.user_message())
-    })?;
-    let log = match live {
-        Some(log) => log,
-        // The container is gone; its last words were kept.
-        None => last_words(&hub, &key).await?.ok_or_else(|| {
-            ApiError::new(
-                StatusCode::NOT_FOUND,
-                format!("{} is not running and left no log", label(&key)),
-            )
-        })?,
-    };
-    Ok(Json(json!({ "log": log })))
-}
-
-async fn last_words(hub: &Hub, key: &ServerKey) -> Result<Option<String>, ApiError> {
-    let view = hub.servers.view(key).await?;
-    let failure = view.phase.last().and_then(Outcome::as_failure);
-    Ok(failure.and_then(|failure| failure.exit.map(|exit| exit.log_tail).or(failure.log)))
-}
 
 /// `GET /hub/api/users/{user}/server`
 pub(super) async fn show(State(hub): HubState, caller: Caller, ApiKey(key): ApiKey) -> ApiResult {
@@ -193,7 +137,7 @@ fn accepted() -> Response {
     (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "text/plain")]).into_response()
 }
 
-async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
+pub(super) async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
     match hub.store.users().by_name(key.user()).await? {
         Some(_) => Ok(()),
         None => Err(ApiError::not_found()),

@@ -48,12 +48,13 @@ fn row(hub: &Hub, key: &ServerKey, view: &View, last_activity: Option<String>) -
             message => remark.message.as_str(),
             hint => remark.hint,
         }),
-        failure => view.phase.last().and_then(Outcome::as_failure).map(|failure| failure_value(&failure)),
+        failure => view.phase.last().and_then(Outcome::as_failure).map(|failure| failure_value(hub, key, &failure)),
+        log_url => (view.phase.is_active() || view.phase.last().is_some()).then(|| hub.paths.log(key)),
     }
 }
 
 /// A failure as templates see it.
-pub(super) fn failure_value(failure: &Failure) -> Value {
+pub(super) fn failure_value(hub: &Hub, key: &ServerKey, failure: &Failure) -> Value {
     let exit = failure.exit.as_ref();
     let log = exit.map(|exit| exit.log_tail.clone()).or_else(|| failure.log.clone());
     context! {
@@ -62,5 +63,6 @@ pub(super) fn failure_value(failure: &Failure) -> Value {
         exit_code => exit.map(|exit| exit.code),
         oom => exit.is_some_and(|exit| exit.oom_killed),
         log => log.filter(|log| !log.trim().is_empty()),
+        log_url => hub.paths.log(key),
     }
 }

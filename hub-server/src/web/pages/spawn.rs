@@ -193,7 +193,7 @@ fn failed(
     let page = context! {
         server => context! { name => key.server().as_str(), url => hub.paths.server(key) },
         start_url => hub.paths.spawn(key, next),
-        failure => failure_value(failure),
+        failure => failure_value(hub, key, failure),
     };
     visitor.page(StatusCode::INTERNAL_SERVER_ERROR, "spawn_failed.html", page)
 }
@@ -211,7 +211,7 @@ pub(super) fn not_running(
     let page = context! {
         server => context! { name => key.server().as_str(), user => key.user().as_str() },
         start_url => hub.paths.spawn(key, next),
-        failure => failure.as_ref().map(failure_value),
+        failure => failure.as_ref().map(|failure| failure_value(hub, key, failure)),
     };
     visitor.page(status, "not_running.html", page)
 }

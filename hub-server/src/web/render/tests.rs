@@ -64,6 +64,13 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             "not_running.html",
             json!({"server": server, "failure": failure, "start_url": "/hub/spawn/ada"}),
         ),
+        (
+            "log.html",
+            json!({
+                "server": {"name": "", "user": "ada", "own": true}, "log": "line one\nline two\n",
+                "ended": "2026-11-22T12:00:00Z", "log_url": "/hub/log/ada",
+            }),
+        ),
         ("stop_pending.html", json!({"server": server})),
         ("logout.html", json!({"services": ["GitHub"]})),
         (
@@ -165,7 +172,7 @@ fn every_page_renders_for_a_user_and_for_a_visitor() {
         assert!(html.contains(" · Notebook Hub</title>"), "{name} has no title of its own");
 
         // Pages about one's own account are never shown to a visitor.
-        if !["home.html", "oauth.html"].contains(&name) {
+        if !["home.html", "log.html", "oauth.html"].contains(&name) {
             let html = render(&pages, name, &with_frame(&page, serde_json::Value::Null));
             assert!(!html.contains("6.0.0"), "{name} tells a visitor the version");
         }
