@@ -7,6 +7,7 @@ mod cli;
 mod deploy;
 mod external_proxy;
 mod failures;
+mod images;
 mod isolation;
 mod login;
 mod matrix;

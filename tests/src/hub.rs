@@ -56,6 +56,7 @@ pub struct Builder {
     store: Option<String>,
     image: Option<String>,
     proxy: Option<Behind>,
+    docker: String,
     more: String,
 }
 
@@ -122,6 +123,14 @@ impl Builder {
     pub fn behind(mut self, proxy: &Proxy) -> Self {
         let (url, api_url) = (proxy.url(), proxy.api_url());
         self.proxy = Some(Behind { url, api_url, hub_port: proxy.hub_port });
+        self
+    }
+
+    /// Adds lines to the settings of the Docker spawner.
+    #[must_use]
+    pub fn docker(mut self, toml: &str) -> Self {
+        self.docker.push_str(toml);
+        self.docker.push('\n');
         self
     }
 
@@ -200,9 +209,10 @@ impl Builder {
         text += &format!(
             "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"{}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
              volumes = {{ \"{deployment}-{{username}}\" = \"/home/jovyan/work\" }}\n\
-             [[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
+             {}\n[[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
              scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n",
-            docker::network(deployment)
+            docker::network(deployment),
+            self.docker,
         );
         if let Some(proxy) = &self.proxy {
             text += &format!("[proxy]\napi_url = \"{}\"\n", proxy.api_url);

@@ -66,6 +66,13 @@ pub(super) const SECTION: Section = Section {
         .default("4096")
         .next_start(),
         Key::new(
+            "spawner.docker.user",
+            Kind::Text,
+            "Whom the container begins as, `user`, `uid` or `uid:gid`. Default: as the image says.",
+        )
+        .example("\"root\"")
+        .next_start(),
+        Key::new(
             "spawner.docker.notebook_dir",
             Kind::Text,
             "The server's root directory, and where the user's volume is mounted; may use `{username}`. Empty: whatever the image does.",

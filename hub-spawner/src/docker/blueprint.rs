@@ -29,6 +29,7 @@ pub(super) struct Blueprint {
     pub(super) settings: ServerSettings,
     pub(super) pull_policy: PullPolicy,
     pub(super) pids_limit: u32,
+    pub(super) user: Option<String>,
     pub(super) drop_capabilities: Vec<String>,
     pub(super) remove: bool,
     pub(super) pull_timeout: Duration,
@@ -104,6 +105,7 @@ impl Blueprint {
             image,
             pull_policy: config.pull_policy,
             pids_limit: config.pids_limit,
+            user: config.user.clone(),
             drop_capabilities: config.drop_capabilities.clone(),
             remove: config.remove,
             pull_timeout: Duration::from_secs(config.pull_timeout_seconds),
@@ -163,10 +165,25 @@ fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {
         let key = if config.log_max_bytes == 0 { "log_max_bytes" } else { "log_max_files" };
         return refuse(key, "must be at least 1");
     }
+    if config.user.as_deref().is_some_and(|user| !is_account(user)) {
+        return refuse("user", "write a user of the image, or uid, or uid:gid");
+    }
     if let Some(name) = config.environment.keys().find(|name| !is_variable(name)) {
         return refuse("environment", &format!("{name:?} is not the name of a variable"));
     }
     Ok(())
+}
+
+/// Docker's notation: user and perhaps group, each a name or a number.
+fn is_account(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        Some((user, group)) => is_part(user) && is_part(group),
+        None => is_part(text),
+    }
 }
 
 fn is_variable(name: &str) -> bool {

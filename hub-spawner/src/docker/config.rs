@@ -90,6 +90,9 @@ pub struct DockerConfig {
     pub cpu_limit: Option<f64>,
     /// Processes and threads of one server. Default 4096.
     pub pids_limit: u32,
+    /// Whom the container begins as, `user`, `uid` or `uid:gid`. Default: as the image
+    /// says. Images whose start script changes to `NB_UID` need `root`.
+    pub user: Option<String>,
     /// Variables for servers; they have the last word over all others.
     pub environment: BTreeMap<String, SecretString>,
     /// Whether a container is removed when its server is stopped. Default true.
@@ -189,6 +192,7 @@ impl DockerConfig {
             mem_limit: Some(MemoryLimit::from_bytes(1 << 30)),
             cpu_limit: None,
             pids_limit: 4096,
+            user: None,
             environment: BTreeMap::new(),
             remove: true,
             debug: false,
@@ -315,6 +319,7 @@ mod tests {
             (r#"{"image": "lab", "pull_policy": "maybe"}"#, "unknown variant `maybe`"),
             (r#"{"image": "lab", "cmd": "a 'b"}"#, "not closed"),
             (r#"{"image": "lab", "environment": {"A=B": "c"}}"#, "environment: "),
+            (r#"{"image": "lab", "user": "a b"}"#, "user: "),
             (r#"{"image": "lab", "log_max_files": 0}"#, "log_max_files: "),
         ];
         for (json, complaint) in rows {

@@ -59,6 +59,7 @@ pub(super) fn create_body(
     let mut body = ContainerCreateBody {
         image: Some(blueprint.image.to_string()),
         cmd: command,
+        user: blueprint.user.clone(),
         env: Some(env),
         exposed_ports: Some(vec![port(blueprint)]),
         host_config: Some(host_config(blueprint, binds)),
