@@ -3,6 +3,7 @@
 mod config;
 mod engine;
 mod error;
+mod examination;
 mod id;
 mod migrations;
 mod oauth;
@@ -23,6 +24,7 @@ mod value;
 
 pub use config::StoreConfig;
 pub use error::{BoxError, StoreError};
+pub use examination::{Depth, Examination};
 pub use hub_names::{ServerKey, UserName};
 pub use id::{TokenId, UserId};
 pub use oauth::{Oauth, OauthClient, OauthCode};

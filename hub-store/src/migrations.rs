@@ -40,14 +40,18 @@ pub(crate) async fn apply<C: Migrate>(
         Err(MigrateError::VersionMissing(_)) => {
             let applied =
                 connection.list_applied_migrations(&migrator.table_name).await.map_err(failed)?;
-            let last = |versions: &mut dyn Iterator<Item = i64>| versions.max().unwrap_or(0);
             Err(StoreError::Newer {
-                found: last(&mut applied.iter().map(|step| step.version)),
-                known: last(&mut steps.iter().map(|step| step.0)),
+                found: applied.iter().map(|step| step.version).max().unwrap_or(0),
+                known: last(steps),
             })
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The number of the newest step.
+pub(crate) fn last(steps: &[Step]) -> i64 {
+    steps.iter().map(|step| step.0).max().unwrap_or(0)
 }
 
 fn migration((version, description, sql): &Step) -> Migration {

@@ -50,9 +50,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects to the database that `url` names.
     pub(crate) async fn open(url: &Url, config: &StoreConfig) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url.as_str())
-            .map_err(|error| config.invalid(cause(error).to_string()))?
-            .disable_statement_logging();
+        let options = Self::options(url, config)?;
         let mut connection = connect(&options, config).await?;
         // Before migrating: it may be the schema of a hub that runs.
         let lock = Lock::new(options.clone(), config.redacted());
@@ -67,6 +65,13 @@ impl Postgres {
             })
             .connect_lazy_with(options);
         Ok(Self { pool, lock })
+    }
+
+    /// How to connect to the database that `url` names.
+    pub(crate) fn options(url: &Url, config: &StoreConfig) -> Result<PgConnectOptions, StoreError> {
+        PgConnectOptions::from_str(url.as_str())
+            .map(|options| options.disable_statement_logging())
+            .map_err(|error| config.invalid(cause(error).to_string()))
     }
 
     pub(crate) async fn connection(
@@ -138,7 +143,7 @@ pub(crate) async fn rows(
 /// A connection for bringing the schema up to date, without the limits above: a
 /// migration may take its time, and one that fails leaves a lock behind that
 /// only ends with the connection.
-async fn connect(
+pub(crate) async fn connect(
     options: &PgConnectOptions,
     config: &StoreConfig,
 ) -> Result<PgConnection, StoreError> {

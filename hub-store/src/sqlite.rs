@@ -27,13 +27,15 @@ use crate::{
 };
 
 /// How long to wait for somebody else's lock, such as a backup's.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may queue for the writer before it is better refused.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read while the writer writes.
 const READERS: u32 = 4;
 /// Rows hold digests and names: for the owner of the file only.
 const MODE: u32 = 0o600;
+/// What an error says was being done while a file was checked.
+const CHECK: &str = "check the database";
 
 /// An open SQLite database.
 ///
@@ -124,32 +126,10 @@ impl Sqlite {
         migrations::apply(&mut *connection, migrations::SQLITE).await
     }
 
-    /// Refuses a file that is damaged or another program's, before anything is
-    /// written to it.
+    /// Refuses a file before anything is written to it.
     async fn check(&self, path: &Path, config: &StoreConfig) -> Result<(), StoreError> {
-        const ACTION: &str = "check the database";
-        let failed = |error| unreadable(path, ACTION, error);
-        let mut connection = self.writer(ACTION).await?;
-        let found: String = sqlx::query("PRAGMA quick_check(1)")
-            .fetch_one(&mut *connection)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(failed)?;
-        if found != "ok" {
-            return Err(StoreError::Damaged { path: path.to_owned(), source: found.into() });
-        }
-        let foreign: bool = sqlx::query(
-            "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0
-             FROM sqlite_schema WHERE type = 'table'",
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(failed)?;
-        if foreign {
-            return Err(config.invalid("the file is another program's database"));
-        }
-        Ok(())
+        let mut connection = self.writer(CHECK).await?;
+        check(&mut connection, path, config, "PRAGMA quick_check(1)").await
     }
 
     /// Switches the file to a write-ahead log, for good: readers then do not wait
@@ -163,6 +143,37 @@ impl Sqlite {
             .map_err(|error| Failure::new(ACTION, error))?;
         Ok(())
     }
+}
+
+/// Refuses a file that is damaged or another program's. `pragma` says how much of
+/// it is read: it answers `ok`, or the first thing that is wrong.
+pub(crate) async fn check(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    config: &StoreConfig,
+    pragma: &'static str,
+) -> Result<(), StoreError> {
+    let failed = |error| unreadable(path, CHECK, error);
+    let found: String = sqlx::query(pragma)
+        .fetch_one(&mut *connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed)?;
+    if found != "ok" {
+        return Err(StoreError::Damaged { path: path.to_owned(), source: found.into() });
+    }
+    let foreign: bool = sqlx::query(
+        "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0
+         FROM sqlite_schema WHERE type = 'table'",
+    )
+    .fetch_one(connection)
+    .await
+    .and_then(|row| row.try_get(0))
+    .map_err(failed)?;
+    if foreign {
+        return Err(config.invalid("the file is another program's database"));
+    }
+    Ok(())
 }
 
 /// Runs a statement and returns how many rows it changed.
@@ -204,6 +215,16 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 ///
 /// Links are followed, so that two names of a file are one store with one lock.
 fn prepared(path: &Path, config: &StoreConfig) -> Result<PathBuf, StoreError> {
+    let directory = directory_of(path, config)?;
+    create(path, directory).map_err(|error| failed("create the database file", error))?;
+    path.canonicalize().map_err(|error| failed("find the database file", error))
+}
+
+/// The directory that the file at `path` is in, or is to be in.
+pub(crate) fn directory_of<'p>(
+    path: &'p Path,
+    config: &StoreConfig,
+) -> Result<&'p Path, StoreError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -215,8 +236,7 @@ fn prepared(path: &Path, config: &StoreConfig) -> Result<PathBuf, StoreError> {
     if path.is_dir() {
         return Err(config.invalid("it names a directory, not a file"));
     }
-    create(path, directory).map_err(|error| failed("create the database file", error))?;
-    path.canonicalize().map_err(|error| failed("find the database file", error))
+    Ok(directory)
 }
 
 fn create(path: &Path, directory: &Path) -> io::Result<()> {
@@ -239,7 +259,7 @@ fn restrict(path: &Path) -> io::Result<()> {
 }
 
 /// Tells a file that is no sound database from other trouble.
-fn unreadable(path: &Path, action: &'static str, error: sqlx::Error) -> StoreError {
+pub(crate) fn unreadable(path: &Path, action: &'static str, error: sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     match code.map(|code| code & 0xff) {
         // SQLITE_CORRUPT, SQLITE_NOTADB

@@ -31,6 +31,7 @@ mod tests {
 
     /// Every statement the store can send.
     const ALL_SQL: &[&[Statement]] = &[
+        crate::examination::ALL,
         crate::oauth::ALL,
         crate::server_logs::ALL,
         crate::servers::ALL,

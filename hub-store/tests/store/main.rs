@@ -5,6 +5,7 @@
 #[macro_use]
 mod engines;
 mod engine_settings;
+mod examination;
 mod file;
 mod oauth;
 mod postgres_lock;
