@@ -77,6 +77,9 @@ pub(super) struct Texts<'a> {
     pub(super) environment: &'a Environment,
     pub(super) flags: &'a [String],
     pub(super) lenient: bool,
+    /// Only these sections count. The others have their defaults; the image, which
+    /// has none, is called `unknown`.
+    pub(super) sections: Option<&'a [&'a str]>,
 }
 
 #[derive(Default, Deserialize)]
@@ -115,6 +118,7 @@ pub fn parse(
         environment,
         flags: &[],
         lenient,
+        sections: None,
     })
 }
 
@@ -124,7 +128,8 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
     let mut table: Table = toml::from_str(text).map_err(|error| syntax(&name, text, &error))?;
     // Typed once as written, for errors with a line; then once more with the rest
     // laid over, which may supply what the file leaves out.
-    if let Err(error) = toml::from_str::<Raw>(text)
+    if texts.sections.is_none()
+        && let Err(error) = toml::from_str::<Raw>(text)
         && !error.message().starts_with("missing field")
     {
         return Err(syntax(&name, text, &error));
@@ -132,6 +137,14 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
     let origins = lines::origins(&name, text);
     let overlay = overlay::lay_over(&mut table, origins, env, texts.environment, texts.flags, dir)?;
     let Overlay { origins, files: secrets, mut notes } = overlay;
+    if let Some(sections) = texts.sections {
+        table.retain(|name, _| sections.contains(&name));
+        if !sections.contains(&"spawner") {
+            let docker = Table::from_iter([("image".to_owned(), "unknown".into())]);
+            let spawner = Table::from_iter([("docker".to_owned(), docker.into())]);
+            table.insert("spawner".to_owned(), spawner.into());
+        }
+    }
     let home = texts.environment.get("HOME").map(PathBuf::from);
     let sum = Sum { table, origins, dir: dir.to_owned(), home, lenient: texts.lenient };
     let (config, settings) = sum.check()?;

@@ -103,12 +103,41 @@ impl Sources {
         self
     }
 
+    /// The value of a variable, also of one that sets no key: from the environment,
+    /// else from the file of variables. `None` also if that cannot be read, which
+    /// [`Sources::load`] tells.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.environment.0.get(name) {
+            return Some(value.clone());
+        }
+        let (_, beside) = self.places();
+        let file = existing(self.env_file.as_deref(), &beside)?;
+        EnvFile::read(&file).ok()?.get(name).map(str::to_owned)
+    }
+
     /// Reads everything and checks the sum.
     ///
     /// # Errors
     ///
     /// A [`ConfigError`] with all that is wrong, each with its place and what to do.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
+        self.load_only(None)
+    }
+
+    /// As [`Sources::load`], but only these sections count: what can be used of a
+    /// configuration that is broken elsewhere. The others have their defaults; the
+    /// image, which has none, is called `unknown`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in these sections, or with the whole.
+    pub fn load_sections(&self, sections: &[&str]) -> Result<Loaded, ConfigError> {
+        self.load_only(Some(sections))
+    }
+
+    /// The directory that relative paths are below, and where the file of
+    /// variables is looked for.
+    fn places(&self) -> (PathBuf, PathBuf) {
         let config_file = existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
         let dir = config_file
             .as_deref()
@@ -118,6 +147,12 @@ impl Sources {
             .to_owned();
         // As people write it: no `./` in front of what is right here.
         let beside = if dir == Path::new(".") { ENV_FILE.into() } else { dir.join(ENV_FILE) };
+        (dir, beside)
+    }
+
+    fn load_only(&self, sections: Option<&[&str]>) -> Result<Loaded, ConfigError> {
+        let config_file = existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
+        let (dir, beside) = self.places();
         let env_file = existing(self.env_file.as_deref(), &beside);
         let text = match &config_file {
             Some(path) => read::text(path)?,
@@ -135,6 +170,7 @@ impl Sources {
             environment: &self.environment,
             flags: &self.flags,
             lenient: self.lenient,
+            sections,
         })
     }
 }

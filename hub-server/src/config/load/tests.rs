@@ -97,6 +97,7 @@ fn image(env: Option<&str>, environment: &[(&str, &str)], flags: &[&str]) -> (St
         environment: &environment.iter().map(|(n, v)| (*n, (*v).to_owned())).collect(),
         flags: &flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>(),
         lenient: false,
+        sections: None,
     })
     .unwrap();
     let origin = loaded.settings.get("spawner.docker.image").unwrap().origin.to_string();
