@@ -61,6 +61,19 @@ pub(crate) struct Connection {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    // Listed in the help with those below.
+    #[command(flatten)]
+    OfHub(OfHub),
+    /// Show, check and begin a hub's configuration; speaks to no hub
+    #[command(subcommand)]
+    Config(Config),
+    /// Check all that a hub needs, and say what to do where something is missing
+    Doctor(Doctor),
+}
+
+/// What a running hub is asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfHub {
     /// List, add, change and delete users
     #[command(subcommand)]
     Users(Users),
@@ -70,9 +83,6 @@ pub(crate) enum Command {
     /// Create, list and revoke API tokens
     #[command(subcommand)]
     Tokens(Tokens),
-    /// Show, check and begin a hub's configuration; speaks to no hub
-    #[command(subcommand)]
-    Config(Config),
     /// Have the hub read its configuration again, and show what changed
     Reload,
     /// Show what the hub is, and whom it takes you for
@@ -122,6 +132,19 @@ pub(crate) struct ConfigFiles {
     /// Leave out bad lines of the user list, and tell them
     #[arg(long)]
     pub(crate) lenient: bool,
+}
+
+/// What to examine.
+#[derive(Debug, Group)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) files: ConfigFiles,
+    /// Read the whole database, too
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Only list the calls of Docker's API that a filter before its socket has to let through
+    #[arg(long)]
+    pub(crate) docker_permissions: bool,
 }
 
 /// What to do about users.

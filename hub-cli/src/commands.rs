@@ -1,23 +1,23 @@
 //! What the commands do, one file for each noun.
 
 pub(crate) mod config;
+pub(crate) mod doctor;
 mod info;
 mod reload;
 mod servers;
 mod tokens;
 mod users;
 
-use crate::{args::Command, client::Client, output::Output};
+use crate::{args::OfHub, client::Client, output::Output};
 
-/// Does what was asked for.
-pub(crate) async fn run(command: Command, client: &Client, output: &Output) -> anyhow::Result<()> {
+/// Asks the hub.
+pub(crate) async fn run(command: OfHub, client: &Client, output: &Output) -> anyhow::Result<()> {
     match command {
-        Command::Users(command) => users::run(command, client, output).await,
-        Command::Servers(command) => servers::run(command, client, output).await,
-        Command::Tokens(command) => tokens::run(command, client, output).await,
-        Command::Reload => reload::run(client, output).await,
-        Command::Config(command) => config::run(command, output),
-        Command::Info => info::run(client, output).await,
+        OfHub::Users(command) => users::run(command, client, output).await,
+        OfHub::Servers(command) => servers::run(command, client, output).await,
+        OfHub::Tokens(command) => tokens::run(command, client, output).await,
+        OfHub::Reload => reload::run(client, output).await,
+        OfHub::Info => info::run(client, output).await,
     }
 }
 

@@ -13,7 +13,7 @@ use clap::Parser as _;
 use hub_server::{StartupError, config::ConfigError};
 
 use self::{
-    args::{Args, Command, UsageError},
+    args::{Args, Command, Connection, OfHub, UsageError},
     client::{CallError, Client},
     output::Output,
     token::Token,
@@ -26,36 +26,44 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::parse();
     match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // `hub users list | head`: whoever read has seen enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
+fn run(args: Args) -> anyhow::Result<ExitCode> {
     let output = Output::new(args.json, now());
-    let command = match args.command {
+    match args.command {
         // Needs no hub, and no certificates to speak to one.
-        Command::Config(command) => return commands::config::run(command, &output),
-        command @ (Command::Users(_)
-        | Command::Servers(_)
-        | Command::Tokens(_)
-        | Command::Reload
-        | Command::Info) => command,
-    };
-    // An error means that there is a provider already, which is as good.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the asynchronous runtime could not be started")?;
-    let token = Token::find(args.connection.token_file.as_deref())?;
-    if token.is_none() && !matches!(command, Command::Info) {
+        Command::Config(command) => commands::config::run(command, &output)?,
+        Command::Doctor(what) => {
+            let token = Token::find(args.connection.token_file.as_deref())?;
+            return runtime()?.block_on(commands::doctor::run(what, token, now(), &output));
+        }
+        Command::OfHub(command) => ask(command, &args.connection, &output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(command: OfHub, connection: &Connection, output: &Output) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let token = Token::find(connection.token_file.as_deref())?;
+    if token.is_none() && !matches!(command, OfHub::Info) {
         return Err(token::missing().into());
     }
-    let client = Client::new(&args.connection, token)?;
-    runtime.block_on(commands::run(command, &client, &output))
+    let client = Client::new(connection, token)?;
+    runtime.block_on(commands::run(command, &client, output))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime could not be started")
 }
 
 #[expect(

@@ -41,6 +41,11 @@ fn help_of_reload() {
 }
 
 #[test]
+fn help_of_doctor() {
+    insta::assert_snapshot!(help(&["doctor"]));
+}
+
+#[test]
 fn help_of_users() {
     insta::assert_snapshot!("users", help(&["users"]));
     insta::assert_snapshot!("users_list", help(&["users", "list"]));

@@ -73,7 +73,7 @@ fn uncertified(config: &Config, domains: &[String]) -> Vec<String> {
 }
 
 /// The hosts in the addresses that browsers are sent to.
-fn hosts(config: &Config) -> Vec<String> {
+pub(crate) fn hosts(config: &Config) -> Vec<String> {
     let callback = config.auth.github.as_ref().map(|github| &github.callback_url);
     let urls = config.http.public_url.iter().chain(callback);
     let hosts: BTreeSet<&str> = urls.filter_map(|url| url.host_str()).collect();

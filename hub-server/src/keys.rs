@@ -115,12 +115,8 @@ fn read_or_create(path: &Path) -> Result<[u8; SECRET_LEN], ConfigError> {
     };
     match std::fs::metadata(path) {
         Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(problem(format!(
-                    "others may read or write it (mode {mode:04o}); run `chmod 600 {}`",
-                    path.display()
-                )));
+            if let Some(trouble) = trouble_with_mode(path, metadata.permissions().mode()) {
+                return Err(problem(trouble));
             }
             let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
             decode(text.trim()).ok_or_else(|| {
@@ -146,6 +142,14 @@ fn read_or_create(path: &Path) -> Result<[u8; SECRET_LEN], ConfigError> {
         }
         Err(error) => Err(problem(error.to_string())),
     }
+}
+
+/// Why a secret in a file of this mode is none.
+pub(crate) fn trouble_with_mode(path: &Path, mode: u32) -> Option<String> {
+    let mode = mode & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        format!("others may read or write it (mode {mode:04o}); run `chmod 600 {}`", path.display())
+    })
 }
 
 /// 64 hexadecimal digits, or base64 as old deployments have it.

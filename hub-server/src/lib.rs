@@ -6,6 +6,7 @@ mod certificates;
 mod chain;
 mod clock;
 pub mod config;
+pub mod doctor;
 mod healthcheck;
 mod hub;
 mod keys;

@@ -10,6 +10,7 @@ mod config;
 mod container;
 mod error;
 mod image;
+pub mod inventory;
 mod labels;
 mod machine;
 mod object_name;

@@ -5,6 +5,7 @@ mod acceptance;
 mod acme;
 mod cli;
 mod deploy;
+mod doctor;
 mod external_proxy;
 mod failures;
 mod images;

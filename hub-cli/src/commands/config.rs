@@ -23,13 +23,17 @@ pub(crate) fn run(command: Config, output: &Output) -> anyhow::Result<()> {
     }
 }
 
-fn load(files: ConfigFiles) -> anyhow::Result<Loaded> {
-    let sources = Sources::new(Environment::of_process())
+/// Where the configuration of this machine's hub comes from.
+pub(super) fn sources(files: ConfigFiles) -> Sources {
+    Sources::new(Environment::of_process())
         .config_file(files.config)
         .env_file(files.env_file)
         .flags(files.set)
-        .lenient(files.lenient);
-    Ok(sources.load()?)
+        .lenient(files.lenient)
+}
+
+fn load(files: ConfigFiles) -> anyhow::Result<Loaded> {
+    Ok(sources(files).load()?)
 }
 
 fn show(loaded: &Loaded, output: &Output, origin: bool, only_set: bool) -> anyhow::Result<()> {

@@ -33,7 +33,12 @@ pub(super) fn for_container(deployment: &str, key: &ServerKey, spec_hash: &str) 
 
 /// What a network that we make is labelled with.
 pub(super) fn of_network(deployment: &str) -> Labels {
-    labels([(DEPLOYMENT, deployment), (KIND, "network"), (VERSION, env!("CARGO_PKG_VERSION"))])
+    of_kind(deployment, "network")
+}
+
+/// What something of this kind that we make is labelled with.
+pub(super) fn of_kind(deployment: &str, kind: &str) -> Labels {
+    labels([(DEPLOYMENT, deployment), (KIND, kind), (VERSION, env!("CARGO_PKG_VERSION"))])
 }
 
 /// What a volume is labelled with: whose it is, as far as its name says so.

@@ -28,6 +28,16 @@ pub enum EndpointUser {
     Deploy,
 }
 
+impl fmt::Display for EndpointUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hub => "hub",
+            Self::Backup => "backup",
+            Self::Deploy => "deploy",
+        })
+    }
+}
+
 const fn hub(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
     Endpoint { method, path, user: EndpointUser::Hub, purpose }
 }

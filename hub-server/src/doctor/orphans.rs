@@ -1,0 +1,67 @@
+//! Containers of servers that the hub's database does not know (RST-3).
+
+use hub_names::ServerKey;
+use hub_spawner::{docker::inventory, engine::ContainerSummary};
+
+use super::{Finding, Known, daemon::judge_failure};
+
+/// So many are named.
+const NAMED: usize = 5;
+
+pub(super) async fn check(known: &Known) -> Vec<Finding> {
+    let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
+    let Some(servers) = &known.servers else { return Vec::new() };
+    vec![match inventory::servers(engine, &config.spawner.deployment).await {
+        Ok(found) => judge(&found, servers),
+        Err(error) => judge_failure(&error),
+    }]
+}
+
+fn judge(found: &[(Option<ServerKey>, ContainerSummary)], servers: &[ServerKey]) -> Finding {
+    let orphans: Vec<&str> = found
+        .iter()
+        .filter(|(key, _)| !key.as_ref().is_some_and(|key| servers.contains(key)))
+        .map(|(_, container)| container.name.as_str())
+        .collect();
+    if orphans.is_empty() {
+        return Finding::ok(format!("none among {} containers of servers", found.len()));
+    }
+    let more = orphans.len().saturating_sub(NAMED);
+    let named = orphans[..orphans.len().min(NAMED)].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Finding::warning(
+        format!(
+            "{} of {} containers of servers are not in the database: {named}{more}",
+            orphans.len(),
+            found.len()
+        ),
+        "each is replaced when its user starts a server; remove those of people who are gone with `docker rm -f NAME`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Outcome, *};
+
+    fn container(user: &str) -> (Option<ServerKey>, ContainerSummary) {
+        let key = ServerKey::default_of(user.parse().unwrap());
+        let container = ContainerSummary {
+            id: String::new(),
+            name: format!("jupyter-{user}"),
+            state: "running".to_owned(),
+            labels: Default::default(),
+            created: 0,
+        };
+        (Some(key), container)
+    }
+
+    #[test]
+    fn rst_3_a_container_that_no_row_knows_is_named() {
+        let (ada, bob) = (container("ada"), container("bob"));
+        let servers = [ada.0.clone().unwrap()];
+        assert_eq!(judge(std::slice::from_ref(&ada), &servers).outcome, Outcome::Ok);
+        let finding = judge(&[ada, bob], &servers);
+        assert_eq!(finding.outcome, Outcome::Warning);
+        assert!(finding.seen.contains("jupyter-bob") && !finding.seen.contains("jupyter-ada"));
+    }
+}

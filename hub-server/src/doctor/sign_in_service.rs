@@ -1,0 +1,105 @@
+//! Whether the sign-in service answers, and whether its clock agrees with ours.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method, header};
+use hyper_rustls::ConfigBuilderExt;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use rustls::{ClientConfig, crypto::aws_lc_rs};
+
+use super::{
+    Examination, Finding, Known,
+    ask::{NoAnswer, Question, ask},
+};
+
+/// How long the service may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How far two clocks may be apart: the header counts whole seconds, and the
+/// answer was under way.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
+
+pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Finding> {
+    let Some(github) = known.config.as_ref().and_then(|config| config.auth.github.as_ref()) else {
+        return vec![Finding::skipped("no [auth.github]")];
+    };
+    let question = Question {
+        method: Method::HEAD,
+        url: &github.url,
+        at: None,
+        tls: authorities(),
+        header: None,
+        limit: LIMIT,
+    };
+    let site = github.url.origin().ascii_serialization();
+    match ask(&question).await {
+        Ok(answer) => {
+            let clock = judge_clock(answer.headers(), examination.now);
+            [Finding::ok(format!("{site} answers"))].into_iter().chain(clock).collect()
+        }
+        Err(why) => vec![judge_silence(&site, &why)],
+    }
+}
+
+/// Trust in the authorities that this machine trusts, as at a sign-in.
+fn authorities() -> Option<Arc<ClientConfig>> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    Some(Arc::new(builder.with_native_roots().ok()?.with_no_client_auth()))
+}
+
+/// A warning only: people who are signed in do not need the service, and what
+/// stands in the way may be this machine's alone.
+fn judge_silence(site: &str, why: &NoAnswer) -> Finding {
+    let advice = match why {
+        NoAnswer::NoSuchHost(_) => "check this machine's name server",
+        NoAnswer::TimedOut(_) | NoAnswer::Unreachable(_) | NoAnswer::Refused => {
+            "nobody can sign in while the hub cannot connect there; check the firewall"
+        }
+        NoAnswer::Insecure(_) => {
+            "install the authorities' certificates (package ca-certificates); check this machine's date"
+        }
+        NoAnswer::NotHttp(_) => "check auth.github.url",
+    };
+    Finding::warning(format!("{site}: {why}"), advice)
+}
+
+fn judge_clock(headers: &HeaderMap, now: Timestamp) -> Option<Finding> {
+    let theirs = headers.get(header::DATE)?.to_str().ok()?;
+    let theirs = rfc2822::DateTimeParser::new().parse_timestamp(theirs).ok()?;
+    let ahead = now.duration_since(theirs);
+    if ahead.abs() <= SKEW {
+        return None;
+    }
+    let which = if ahead.is_positive() { "ahead of" } else { "behind" };
+    Some(Finding::warning(
+        format!("this machine's clock is {} s {which} the service's", ahead.abs().as_secs()),
+        "set the clock (timedatectl set-ntp true); certificates and sign-ins expire by it",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told() {
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let judged = |date: &'static str| {
+            let headers = HeaderMap::from_iter([(header::DATE, date.parse().unwrap())]);
+            judge_clock(&headers, now).map(|finding| finding.seen)
+        };
+        assert_eq!(judged("Mon, 23 Nov 2026 08:00:20 GMT"), None);
+        assert_eq!(judged("not a date"), None);
+        assert_eq!(judge_clock(&HeaderMap::new(), now), None);
+        assert_eq!(
+            judged("Mon, 23 Nov 2026 08:01:00 GMT").unwrap(),
+            "this machine's clock is 60 s behind the service's"
+        );
+        assert_eq!(
+            judged("Mon, 23 Nov 2026 07:00:00 GMT").unwrap(),
+            "this machine's clock is 3600 s ahead of the service's"
+        );
+    }
+}
