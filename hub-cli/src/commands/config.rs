@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use hub_server::config::{Environment, Loaded, Origin, Setting, Sources, reference};
+use hub_server::{
+    check_certificate,
+    config::{Environment, Loaded, Origin, Setting, Sources, reference},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -68,6 +71,11 @@ fn as_json(setting: &Setting) -> Value {
 }
 
 fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
+    let certificate = check_certificate(&loaded.config).map_err(|error| UsageError {
+        message: format!("{:#}", anyhow::Error::from(error)),
+        hint: "the hub does not start with this; docs/tls.md shows what it needs".to_owned(),
+    })?;
+    let warnings: Vec<&String> = loaded.warnings.iter().chain(&certificate).collect();
     let weak = loaded.config.weaknesses();
     let mut warnings = loaded.warnings.clone();
     let certificate = hub_server::check_certificate(&loaded.config)?;

@@ -56,6 +56,23 @@ fn check_tells_weak_settings_one_a_line() {
 }
 
 #[test]
+fn tls_2_check_looks_at_the_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = "[http.tls]\ncertificate = \"hub.crt\"\nkey = \"hub.key\"\n";
+    fs::write(dir.path().join("hub.toml"), files).unwrap();
+    let image = [("DOCKER_NOTEBOOK_IMAGE", "lab")];
+    let told = config(dir.path(), &image, &["check"]).failure(2);
+    assert!(told.contains("hub: http.tls: ") && told.contains("hub.crt: no such file"), "{told}");
+
+    let acme = "[http]\nredirect_listen = \":80\"\n[http.acme]\ndomains = [\"hub.example.org\"]\n";
+    fs::write(dir.path().join("hub.toml"), acme).unwrap();
+    let told = config(dir.path(), &image, &["check"]).failure(2);
+    assert!(told.contains("hub: http.acme: the terms of service of https://acme-v02"), "{told}");
+    fs::write(dir.path().join("hub.toml"), format!("{acme}agree_tos = true\n")).unwrap();
+    config(dir.path(), &image, &["check"]).success();
+}
+
+#[test]
 fn init_writes_a_file_that_is_in_order_and_never_overwrites() {
     let dir = tempfile::tempdir().unwrap();
     config(dir.path(), &[], &["init"]).success();
