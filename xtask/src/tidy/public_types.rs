@@ -12,8 +12,17 @@ use super::{Finding, SourceFile};
 const LIBRARIES: [&str; 4] = ["hub-auth/", "hub-spawner/", "hub-proxy/", "hub-store/"];
 
 /// Crates whose major versions must not become ours.
-const FOREIGN: [&str; 8] =
-    ["bollard", "sqlx", "oauth2", "axum", "hyper_util", "rcgen", "argon2", "tower_http"];
+const FOREIGN: [&str; 9] = [
+    "bollard",
+    "sqlx",
+    "oauth2",
+    "axum",
+    "hyper_util",
+    "rcgen",
+    "argon2",
+    "tower_http",
+    "instant_acme",
+];
 
 /// How a public item begins, after `pub`.
 const ITEMS: [&str; 9] =
