@@ -91,7 +91,8 @@ impl Acme {
         config.domains = config.checked_domains()?;
         let client = Outbound::new(&config)?;
         if !config.agree_tos {
-            let terms = client.terms(&config.directory).await.unwrap_or_default();
+            let asked = client.terms(&config.directory).await.unwrap_or_default();
+            let terms = asked.or(config.directory.known_terms().map(str::to_owned));
             return Err(AcmeError::TermsNotAgreed { directory: config.directory, terms });
         }
         let storage = Storage::open(&config.dir, &config.directory)?;

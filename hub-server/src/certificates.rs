@@ -57,7 +57,8 @@ pub fn check_certificate(config: &Config) -> Result<Vec<String>, StartupError> {
         }
         Some(TlsSource::Acme(acme)) if !acme.agree_tos => {
             let directory = acme.directory.clone();
-            Err(AcmeError::TermsNotAgreed { directory, terms: None }.into())
+            let terms = directory.known_terms().map(str::to_owned);
+            Err(AcmeError::TermsNotAgreed { directory, terms }.into())
         }
         Some(TlsSource::Acme(acme)) => Ok(uncertified(config, &acme.domains)),
     }

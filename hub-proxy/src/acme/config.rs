@@ -161,6 +161,13 @@ impl AcmeDirectory {
         self.0.as_str()
     }
 
+    /// Where the terms of service are, if that is known without asking; the
+    /// authority itself tells the exact text.
+    pub fn known_terms(&self) -> Option<&'static str> {
+        let is_preset = PRESETS.iter().any(|(_, url)| *url == self.as_str());
+        is_preset.then_some("https://letsencrypt.org/repository/")
+    }
+
     /// The URL as the name of a directory on disk: one for each authority, so
     /// that a certificate for trying out is never taken for a real one.
     pub(super) fn file_name(&self) -> String {
@@ -219,6 +226,8 @@ mod tests {
         let own = "https://ca.example.org/acme/dir";
         assert_eq!(url("letsencrypt"), Some(AcmeDirectory::default().to_string()));
         assert!(url("letsencrypt-staging").unwrap().contains("staging"));
+        let known = |text: &str| text.parse::<AcmeDirectory>().unwrap().known_terms().is_some();
+        assert!(known("letsencrypt") && known("letsencrypt-staging") && !known(own));
         assert_eq!(url(own).as_deref(), Some(own));
         for text in ["", "letsencript", "http://ca.example.org/dir", "https://"] {
             assert_eq!(url(text), None, "{text:?}");
