@@ -99,6 +99,14 @@ impl Engine {
         }
     }
 
+    /// Begins a transaction that changes nothing and sees nothing change.
+    pub(crate) async fn snapshot(&self, action: &'static str) -> Result<Tx, Failure> {
+        match self {
+            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.snapshot(action).await?)),
+            Self::Postgres(postgres) => Ok(Tx::Postgres(postgres.snapshot(action).await?)),
+        }
+    }
+
     /// Makes sure that no other hub has the database. The lock on a SQLite file
     /// cannot be lost.
     pub(crate) async fn hold(&self) -> Result<(), StoreError> {

@@ -71,6 +71,23 @@ pub enum StoreError {
         known: i64,
     },
 
+    /// Something is to be put into a store that holds something already.
+    #[error("the store is not empty")]
+    NotEmpty,
+
+    /// An export cannot be used; nothing of it was.
+    #[error("line {line} of the export: {reason}")]
+    BadExport {
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+
+    /// An export could not be written or read.
+    #[error("the export could not be written or read")]
+    Stream(#[source] io::Error),
+
     /// The configured URL is not one of a store, or leads nowhere.
     #[error("the store URL {url} cannot be used: {reason}")]
     InvalidUrl {
@@ -101,6 +118,9 @@ impl StoreError {
             | Self::Damaged { .. }
             | Self::InUse { .. }
             | Self::Newer { .. }
+            | Self::NotEmpty
+            | Self::BadExport { .. }
+            | Self::Stream(_)
             | Self::InvalidUrl { .. } => false,
         }
     }

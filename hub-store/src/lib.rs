@@ -19,6 +19,7 @@ mod sqlite;
 mod statement;
 mod store;
 mod tokens;
+mod transfer;
 mod users;
 mod value;
 
@@ -33,4 +34,5 @@ pub use servers::{ServerRecord, Servers};
 pub use sessions::{NewSession, Session, Sessions};
 pub use store::Store;
 pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
+pub use transfer::{Exported, Header, ImportMode, Imported, Origin};
 pub use users::{User, UserFilter, Users};

@@ -5,7 +5,7 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use crate::{StoreError, error::Failure};
+use crate::{StoreConfig, StoreError, engine::Tx, error::Failure};
 
 /// What an error says was being done.
 pub(crate) const ACTION: &str = "bring the schema up to date";
@@ -49,9 +49,45 @@ pub(crate) async fn apply<C: Migrate>(
     }
 }
 
+/// Refuses a database that is no hub's or has steps that are not in `steps`.
+/// Changes nothing; a database that lacks steps is fine.
+///
+/// # Errors
+///
+/// [`StoreError::InvalidUrl`], [`StoreError::Newer`].
+pub(crate) async fn check<C: Migrate>(
+    connection: &mut C,
+    config: &StoreConfig,
+) -> Result<(), StoreError> {
+    let applied = match connection.list_applied_migrations("_sqlx_migrations").await {
+        Ok(applied) => applied,
+        // There is no such table.
+        Err(MigrateError::Execute(sqlx::Error::Database(_))) => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    match applied.iter().map(|step| step.version).max() {
+        None => Err(config.invalid("there is no hub's store in it yet")),
+        Some(found) if found > last(SQLITE) => {
+            Err(StoreError::Newer { found, known: last(SQLITE) })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// The number of the newest step.
 pub(crate) fn last(steps: &[Step]) -> i64 {
     steps.iter().map(|step| step.0).max().unwrap_or(0)
+}
+
+/// Applies the steps up to number `last`, as parts of the transaction.
+pub(crate) async fn apply_until(tx: &mut Tx, last: i64) -> Result<(), StoreError> {
+    let until = |steps: &[Step]| -> Vec<Step> {
+        steps.iter().filter(|step| step.0 <= last).copied().collect()
+    };
+    match tx {
+        Tx::Sqlite(tx) => apply(&mut **tx, &until(SQLITE)).await,
+        Tx::Postgres(tx) => apply(&mut **tx, &until(POSTGRES)).await,
+    }
 }
 
 fn migration((version, description, sql): &Step) -> Migration {

@@ -39,12 +39,17 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'local', false)
         WHERE current_setting('synchronous_commit') = 'off'";
 
+/// The session of who only reads.
+const READ_ONLY_SESSION: &str = "
+    SET lock_timeout = '5s';
+    SET default_transaction_read_only = on";
+
 /// An open PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pool: PgPool,
-    /// Held until the store is closed.
-    lock: Lock,
+    /// Held until the store is closed; who only reads needs none.
+    lock: Option<Lock>,
 }
 
 impl Postgres {
@@ -64,7 +69,28 @@ impl Postgres {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool, lock })
+        Ok(Self { pool, lock: Some(lock) })
+    }
+
+    /// Connects to the database that `url` names beside whoever has it.
+    pub(crate) async fn open_read_only(
+        url: &Url,
+        config: &StoreConfig,
+    ) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url.as_str())
+            .map_err(|error| config.invalid(cause(error).to_string()))?
+            .disable_statement_logging();
+        let mut connection = connect(&options, config).await?;
+        migrations::check(&mut connection, config).await?;
+        connection.close().await.map_err(|error| Failure::new(migrations::ACTION, error))?;
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(QUEUE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(READ_ONLY_SESSION).await.map(drop) })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool, lock: None })
     }
 
     /// How to connect to the database that `url` names.
@@ -88,14 +114,38 @@ impl Postgres {
         self.pool.begin().await.map_err(|error| Failure::new(action, error))
     }
 
+    pub(crate) async fn snapshot(
+        &self,
+        action: &'static str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Failure> {
+        let failed = |error| Failure::new(action, error);
+        let mut tx = self
+            .pool
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(failed)?;
+        // It takes as long as whoever receives it takes.
+        tx.execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
+        .await
+        .map_err(failed)?;
+        Ok(tx)
+    }
+
     /// As [`Lock::hold`].
     pub(crate) async fn hold(&self) -> Result<(), StoreError> {
-        self.lock.hold().await
+        match &self.lock {
+            Some(lock) => lock.hold().await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
-        self.lock.release().await;
+        if let Some(lock) = &self.lock {
+            lock.release().await;
+        }
     }
 }
 

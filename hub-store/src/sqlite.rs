@@ -89,6 +89,32 @@ impl Sqlite {
         Ok(sqlite)
     }
 
+    /// Opens the database in the file at `path`, which is there, beside whoever
+    /// has it.
+    pub(crate) async fn open_read_only(
+        path: &Path,
+        config: &StoreConfig,
+    ) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(config.invalid("there is no such file"));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let readers = pool(1)
+            .connect_with(options)
+            .await
+            .map_err(|error| unreadable(path, "open the database", error))?;
+        let sqlite = Self { writer: readers.clone(), readers, lock: None };
+        sqlite.check(path, config).await?;
+        let mut connection = sqlite.reader("look at the schema").await?;
+        migrations::check(&mut *connection, config).await?;
+        drop(connection);
+        Ok(sqlite)
+    }
+
     pub(crate) async fn reader(
         &self,
         action: &'static str,
@@ -110,6 +136,14 @@ impl Sqlite {
         // A transaction that reads first and writes later cannot wait for a lock
         // another program took in between; so it takes the lock at once.
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| Failure::new(action, error))
+    }
+
+    pub(crate) async fn snapshot(
+        &self,
+        action: &'static str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, Failure> {
+        // What the first statement sees is what all others see.
+        self.readers.begin().await.map_err(|error| Failure::new(action, error))
     }
 
     pub(crate) async fn close(&self) {

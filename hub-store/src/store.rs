@@ -47,6 +47,29 @@ impl Store {
         Ok(Self { engine: Arc::new(engine) })
     }
 
+    /// Opens the database that `config` names to look at it only, also while a hub
+    /// runs on it: for [`export`](Self::export).
+    ///
+    /// Nothing is created or brought up to date; what changes something is answered
+    /// with an error. With a database of an older schema, only an export works.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) but for `InUse`; [`StoreError::InvalidUrl`] also if
+    /// the database is not there or no hub's.
+    pub async fn open_read_only(config: &StoreConfig) -> Result<Self, StoreError> {
+        let engine = match config.location()? {
+            Location::Memory => {
+                return Err(config.invalid("a database in memory is nobody else's to look at"));
+            }
+            Location::File(path) => Engine::Sqlite(Sqlite::open_read_only(&path, config).await?),
+            Location::Postgres(url) => {
+                Engine::Postgres(Postgres::open_read_only(&url, config).await?)
+            }
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
     /// Opens an empty SQLite database that is gone with the last clone; for tests
     /// and demonstrations.
     ///
@@ -107,7 +130,6 @@ impl Store {
         Sessions { engine: &self.engine }
     }
 
-    #[cfg(test)]
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }

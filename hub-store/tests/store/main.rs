@@ -14,6 +14,7 @@ mod server_logs;
 mod servers;
 mod sessions;
 mod tokens;
+mod transfer;
 mod users;
 
 use hub_names::{ServerKey, UserName};
