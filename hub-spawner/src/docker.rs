@@ -14,6 +14,7 @@ pub mod inventory;
 mod labels;
 mod machine;
 mod object_name;
+mod of_user;
 mod volume;
 
 use std::{

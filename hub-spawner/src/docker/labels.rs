@@ -1,6 +1,6 @@
 //! The labels on everything we make, by which we find it again (SPN-7).
 
-use hub_names::{ServerKey, ServerName};
+use hub_names::{ServerKey, ServerName, UserName};
 
 use crate::engine::Labels;
 
@@ -20,6 +20,25 @@ pub(super) fn of_servers(deployment: &str) -> Labels {
 pub(super) fn of_server(deployment: &str, key: &ServerKey) -> Labels {
     let mut all = of_servers(deployment);
     all.extend(labels([(USER, key.user().as_str()), (SERVER, key.server().as_str())]));
+    all
+}
+
+/// By which the containers of all servers of a user are found.
+pub(super) fn of_servers_of(deployment: &str, user: &UserName) -> Labels {
+    let mut all = of_servers(deployment);
+    all.extend(labels([(USER, user.as_str())]));
+    all
+}
+
+/// By which all volumes of a deployment are found.
+pub(super) fn of_volumes(deployment: &str) -> Labels {
+    labels([(DEPLOYMENT, deployment), (KIND, "volume")])
+}
+
+/// By which the volumes of a user are found.
+pub(super) fn of_volumes_of(deployment: &str, user: &UserName) -> Labels {
+    let mut all = of_volumes(deployment);
+    all.extend(labels([(USER, user.as_str())]));
     all
 }
 
@@ -69,6 +88,11 @@ pub(super) fn volume_fits(found: &Labels, deployment: &str, owner: VolumeOwner<'
         _ => true,
     };
     fits(DEPLOYMENT, Some(deployment)) && fits(USER, owner.user) && fits(SERVER, owner.server)
+}
+
+/// Whose these labels say it is.
+pub(super) fn user(found: &Labels) -> Option<&str> {
+    found.get(USER).map(String::as_str)
 }
 
 /// Whether these are labels of this deployment.

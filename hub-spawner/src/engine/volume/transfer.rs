@@ -94,6 +94,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The labels by which [`Engine::remove_volume_helpers`] finds what it removes:
+    /// for containers that do something else to a volume.
+    pub fn volume_helper_labels(volume: &str) -> Labels {
+        helpers_of(volume)
+    }
+
     async fn unpack(
         &self,
         helper: &str,

@@ -1,0 +1,105 @@
+//! What belongs to one user, for tools that look after it without a hub. Pure.
+
+use std::collections::BTreeSet;
+
+use hub_names::{ServerKey, UserName};
+
+use super::{
+    DockerConfig,
+    blueprint::Blueprint,
+    labels::{self, VolumeOwner},
+    object_name::is_object_name,
+};
+use crate::{InvalidConfig, engine::Labels};
+
+impl DockerConfig {
+    /// The labels of all volumes that this deployment has made.
+    pub fn volume_labels(&self) -> Labels {
+        labels::of_volumes(&self.deployment)
+    }
+
+    /// The labels of the volumes that were made for one user.
+    pub fn volume_labels_of(&self, user: &UserName) -> Labels {
+        labels::of_volumes_of(&self.deployment, user)
+    }
+
+    /// What a volume made for one user, and all of the user's servers, is labelled
+    /// with.
+    pub fn new_volume_labels(&self, user: &UserName) -> Labels {
+        labels::of_volume(&self.deployment, VolumeOwner { user: Some(user.as_str()), server: None })
+    }
+
+    /// The labels of the containers of all servers of one user.
+    pub fn server_labels_of(&self, user: &UserName) -> Labels {
+        labels::of_servers_of(&self.deployment, user)
+    }
+
+    /// Whose a volume with these labels is, if they say so.
+    pub fn volume_owner(labels: &Labels) -> Option<&str> {
+        labels::user(labels)
+    }
+
+    /// Whether a volume with these labels may be taken for this user's: it is
+    /// nobody's, or the user's own.
+    pub fn may_be_volume_of(&self, found: &Labels, user: &UserName) -> bool {
+        let owner = VolumeOwner { user: Some(user.as_str()), server: None };
+        labels::volume_fits(found, &self.deployment, owner)
+    }
+
+    /// The names of the volumes that the user's default server has, by this
+    /// configuration, and that are the user's alone. They need not exist. Paths
+    /// of the host are not among them.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense.
+    pub fn volume_names_of(&self, user: &UserName) -> Result<BTreeSet<String>, InvalidConfig> {
+        // Names do not depend on where the daemon is.
+        let blueprint = Blueprint::read(self, None)?;
+        let key = ServerKey::default_of(user.clone());
+        Ok(blueprint
+            .volumes
+            .iter()
+            .filter(|mounted| {
+                mounted.source.uses("username") || mounted.source.uses("raw_username")
+            })
+            .filter_map(|mounted| mounted.render(&blueprint.names, &key).ok())
+            .map(|(source, _)| source)
+            .filter(|source| is_object_name(source))
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bak_1_the_volumes_of_a_user_are_those_that_bear_the_name() {
+        let mut config = DockerConfig::new("lab");
+        let ada: UserName = "ada@x.org".parse().unwrap();
+        let names = |config: &DockerConfig| {
+            config.volume_names_of(&ada).unwrap().into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&config), ["jupyterhub-user-ada-40x-2eorg"]);
+
+        config.volumes = Some(
+            [("hub-{username}", "/home"), ("shared", "/shared"), ("/srv/{username}", "/host")]
+                .map(|(from, to)| (from.to_owned(), to.to_owned()))
+                .into(),
+        );
+        assert_eq!(names(&config), ["hub-ada-40x-2eorg"]);
+    }
+
+    #[test]
+    fn a_volume_of_another_user_is_not_taken() {
+        let config = DockerConfig::new("lab");
+        let (ada, bob) = ("ada".parse().unwrap(), "bob".parse().unwrap());
+        let labels = config.new_volume_labels(&ada);
+        assert!(config.may_be_volume_of(&labels, &ada));
+        assert!(!config.may_be_volume_of(&labels, &bob));
+        assert!(config.may_be_volume_of(&Labels::new(), &bob));
+        assert_eq!(DockerConfig::volume_owner(&labels), Some("ada"));
+        assert!(config.volume_labels_of(&ada).iter().all(|(k, v)| labels.get(k) == Some(v)));
+    }
+}
