@@ -1,9 +1,15 @@
 //! The whole command line.
 
+mod backup;
+
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use hub_store::UserName;
 use url::Url;
+
+pub(crate) use self::backup::{Backup, Restore, Secrets};
+use crate::configuration::Located;
 
 /// Longest life of a token: ten years, as the hub has it.
 const LONGEST_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
@@ -75,7 +81,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum OfHub {
     /// List, add, change and delete users
-    #[command(subcommand)]
+    #[command(subcommand, alias = "user")]
     Users(Users),
     /// List, start and stop servers, and read their logs
     #[command(subcommand)]
@@ -85,6 +91,12 @@ pub(crate) enum OfHub {
     Tokens(Tokens),
     /// Have the hub read its configuration again, and show what changed
     Reload,
+    /// Save the hub's state and users' files; works without a running hub
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Bring back what was saved; works without a running hub
+    #[command(subcommand)]
+    Restore(Restore),
     /// Show what the hub is, and whom it takes you for
     Info,
 }
@@ -147,6 +159,16 @@ pub(crate) struct Doctor {
     pub(crate) docker_permissions: bool,
 }
 
+impl OfHub {
+    /// Whether a hub is asked, on somebody's behalf.
+    pub(crate) fn needs_token(&self) -> bool {
+        !matches!(
+            self,
+            Self::Info | Self::Backup(_) | Self::Restore(_) | Self::Users(Users::Purge { .. })
+        )
+    }
+}
+
 /// What to do about users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
@@ -191,6 +213,16 @@ pub(crate) enum Users {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Remove a user's volumes with all files in them; works without a running hub
+    Purge {
+        /// The user's name
+        name: UserName,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        located: Located,
     },
 }
 

@@ -1,9 +1,11 @@
 //! What the commands do, one file for each noun.
 
+mod backup;
 pub(crate) mod config;
 pub(crate) mod doctor;
 mod info;
 mod reload;
+mod restore;
 mod servers;
 mod tokens;
 mod users;
@@ -16,6 +18,8 @@ pub(crate) async fn run(command: OfHub, client: &Client, output: &Output) -> any
         OfHub::Users(command) => users::run(command, client, output).await,
         OfHub::Servers(command) => servers::run(command, client, output).await,
         OfHub::Tokens(command) => tokens::run(command, client, output).await,
+        OfHub::Backup(command) => backup::run(command, output).await,
+        OfHub::Restore(command) => restore::run(command, output).await,
         OfHub::Reload => reload::run(client, output).await,
         OfHub::Info => info::run(client, output).await,
     }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod backup;
 mod client;
 mod commands;
+mod configuration;
 mod output;
 mod token;
 
@@ -34,13 +36,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let output = Output::new(args.json, now());
+    let output = Output::new(args.json);
     match args.command {
         // Needs no hub, and no certificates to speak to one.
         Command::Config(command) => commands::config::run(command, &output)?,
         Command::Doctor(what) => {
             let token = Token::find(args.connection.token_file.as_deref())?;
-            return runtime()?.block_on(commands::doctor::run(what, token, now(), &output));
+            return runtime()?.block_on(commands::doctor::run(what, token, output.now(), &output));
         }
         Command::OfHub(command) => ask(command, &args.connection, &output)?,
     }
@@ -50,7 +52,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn ask(command: OfHub, connection: &Connection, output: &Output) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let token = Token::find(connection.token_file.as_deref())?;
-    if token.is_none() && !matches!(command, OfHub::Info) {
+    if token.is_none() && command.needs_token() {
         return Err(token::missing().into());
     }
     let client = Client::new(connection, token)?;
@@ -64,14 +66,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the asynchronous runtime could not be started")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tool's only look at the clock, for \"3 min ago\""
-)]
-fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -7,7 +7,7 @@ mod time;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Table, presets::NOTHING};
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde_json::Value;
 
 pub(crate) use self::text::printable;
@@ -23,9 +23,24 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Prints JSON or text; times are told as seen from `now`.
-    pub(crate) fn new(json: bool, now: Timestamp) -> Self {
-        Self { json, now }
+    /// Prints JSON or text; times are told as seen from now.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, now: clock() }
+    }
+
+    /// The same, at a later time: for a command that goes on for days.
+    pub(crate) fn refreshed(&self) -> Self {
+        Self { now: clock(), ..*self }
+    }
+
+    /// When this command began.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The same on the clock of this place.
+    pub(crate) fn local(&self) -> Zoned {
+        self.now.to_zoned(TimeZone::system())
     }
 
     /// Whether the result is to be JSON.
@@ -81,6 +96,14 @@ impl Output {
     pub(crate) fn when(&self, at: Option<Timestamp>, never: &str) -> String {
         at.map_or_else(|| never.to_owned(), |at| time::relative(at, self.now))
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tool's only look at the clock, for \"3 min ago\" and names of backups"
+)]
+fn clock() -> Timestamp {
+    Timestamp::now()
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -53,6 +53,22 @@ fn help_of_users() {
     insta::assert_snapshot!("users_add", help(&["users", "add"]));
     insta::assert_snapshot!("users_admin", help(&["users", "admin"]));
     insta::assert_snapshot!("users_delete", help(&["users", "delete"]));
+    insta::assert_snapshot!("users_purge", help(&["users", "purge"]));
+}
+
+#[test]
+fn help_of_backup() {
+    insta::assert_snapshot!("backup", help(&["backup"]));
+    insta::assert_snapshot!("backup_hub", help(&["backup", "hub"]));
+    insta::assert_snapshot!("backup_user", help(&["backup", "user"]));
+    insta::assert_snapshot!("backup_all", help(&["backup", "all"]));
+}
+
+#[test]
+fn help_of_restore() {
+    insta::assert_snapshot!("restore", help(&["restore"]));
+    insta::assert_snapshot!("restore_hub", help(&["restore", "hub"]));
+    insta::assert_snapshot!("restore_user", help(&["restore", "user"]));
 }
 
 #[test]

@@ -75,10 +75,8 @@ fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
         message: format!("{:#}", anyhow::Error::from(error)),
         hint: "the hub does not start with this; docs/tls.md shows what it needs".to_owned(),
     })?;
-    let warnings: Vec<&String> = loaded.warnings.iter().chain(&certificate).collect();
     let weak = loaded.config.weaknesses();
     let mut warnings = loaded.warnings.clone();
-    let certificate = hub_server::check_certificate(&loaded.config)?;
     warnings.extend(certificate.into_iter().map(|warning| format!("certificate: {warning}")));
     if output.is_json() {
         let weak: Vec<Value> =

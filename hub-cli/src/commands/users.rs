@@ -1,5 +1,7 @@
 //! `hub users`
 
+mod purge;
+
 use std::io::{self, IsTerminal as _};
 
 use anyhow::bail;
@@ -18,6 +20,7 @@ pub(super) async fn run(command: Users, client: &Client, output: &Output) -> any
         Users::Add { names, admin } => add(client, output, &names, admin).await,
         Users::Admin { name, revoke } => set_admin(client, output, &name, !revoke).await,
         Users::Delete { name, yes } => delete(client, output, &name, yes).await,
+        Users::Purge { name, yes, located } => purge::run(output, &located, &name, yes).await,
     }
 }
 

@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("hub-store", &["hub-names"]),
     ("hub-proxy", &[]),
     ("hub-server", &["hub-names", "hub-auth", "hub-spawner", "hub-store", "hub-proxy"]),
-    ("hub-cli", &["hub-server", "hub-store", "hub-proxy"]),
+    ("hub-cli", &["hub-server", "hub-spawner", "hub-store", "hub-proxy"]),
     ("xtask", &["hub-spawner", "hub-server", "hub-proxy"]),
     (
         "hub-tests",

@@ -1,0 +1,17 @@
+//! Backups as files: their forms, their content, where they lie. What a command
+//! does with them is in `commands/`.
+
+pub(crate) mod form;
+pub(crate) mod hub_archive;
+pub(crate) mod inventory;
+pub(crate) mod manifest;
+pub(crate) mod passphrase;
+pub(crate) mod progress;
+pub(crate) mod reader;
+mod redact;
+pub(crate) mod runs;
+pub(crate) mod schedule;
+pub(crate) mod volume_index;
+pub(crate) mod volume_stream;
+pub(crate) mod volumes;
+pub(crate) mod writer;

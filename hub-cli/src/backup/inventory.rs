@@ -1,0 +1,228 @@
+//! Which files make up a hub, beside its store.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use hub_server::config::{Config, CookieSecretSource, TlsSource};
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+use super::{
+    manifest::{Fingerprint, Role},
+    redact,
+};
+use crate::configuration::Located;
+
+/// What the archive gets, and what it does not.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) items: Vec<Item>,
+    /// For people.
+    pub(crate) left_out: Vec<String>,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+}
+
+/// A file on its way into the archive.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) role: Role,
+    /// Relative to the directory of the configuration where it is below that.
+    pub(crate) place: PathBuf,
+    /// Whether secrets were taken out of it.
+    pub(crate) redacted: bool,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Collects the files of the hub that `located` describes.
+///
+/// # Errors
+///
+/// When one of them cannot be read: a backup without it would be missed late.
+pub(crate) fn collect(
+    located: &Located,
+    config: &Config,
+    env_file: Option<&Path>,
+    with_secrets: bool,
+) -> anyhow::Result<Inventory> {
+    let mut inventory = Inventory::default();
+    let directory = located.directory();
+    let mut table = Table::new();
+    if let Some(path) = &located.file {
+        let text = read_text(path)?;
+        table = toml::from_str(&text)?;
+        inventory.config(path, &text, table.clone(), &directory, with_secrets);
+    }
+    if let Some(path) = env_file {
+        let text = read_text(path)?;
+        let (kept, removed) = redact::variables(&text);
+        let place = place(path, &directory);
+        let content = if with_secrets { text } else { kept };
+        if !with_secrets {
+            inventory
+                .left_out
+                .extend(removed.iter().map(|name| format!("{name} of {}", path.display())));
+        }
+        let redacted = !with_secrets && !removed.is_empty();
+        inventory.items.push(Item { role: Role::Env, place, redacted, content: content.into() });
+    }
+    if let Some(path) = text_at(&table, &["auth", "userlist"]) {
+        inventory.file(Role::Userlist, &directory.join(path), &directory)?;
+    }
+    if let Some(TlsSource::Files(tls)) = &config.http.tls {
+        inventory.file(Role::Certificate, &tls.certificate, &directory)?;
+        inventory.secret(Role::TlsKey, &tls.key, &directory, with_secrets)?;
+    }
+    match &config.cookie_secret {
+        CookieSecretSource::File(path) if path.exists() => {
+            inventory.fingerprint("cookie secret", &read(path)?);
+            inventory.secret(Role::CookieSecret, path, &directory, with_secrets)?;
+        }
+        // A hub that has never run has none yet.
+        CookieSecretSource::File(_) => {}
+        CookieSecretSource::Given(text) => {
+            inventory.fingerprint("cookie secret", text.as_bytes());
+            inventory.left_out.push("the cookie secret, which is in JPY_COOKIE_SECRET".to_owned());
+        }
+    }
+    let mut secret_files = Vec::new();
+    let table = Value::Table(table);
+    named_files(&table, &mut secret_files);
+    for path in secret_files {
+        let path = directory.join(path);
+        let known = place(&path, &directory);
+        let is_cookie =
+            matches!(&config.cookie_secret, CookieSecretSource::File(file) if *file == path);
+        if !is_cookie && !inventory.items.iter().any(|item| item.place == known) {
+            inventory.secret(Role::SecretFile, &path, &directory, with_secrets)?;
+        }
+    }
+    if let Some(templates) = &config.templates {
+        inventory.left_out.push(format!("the page templates in {}", templates.display()));
+    }
+    Ok(inventory)
+}
+
+impl Inventory {
+    fn config(
+        &mut self,
+        path: &Path,
+        text: &str,
+        mut table: Table,
+        directory: &Path,
+        with_secrets: bool,
+    ) {
+        let removed = redact::config(&mut table);
+        let redacted = !with_secrets && !removed.is_empty();
+        let content = if !redacted {
+            text.to_owned()
+        } else {
+            self.left_out.extend(removed.iter().map(|key| format!("{key} of {}", path.display())));
+            let list = removed.iter().map(|key| format!("#   {key}\n")).collect::<String>();
+            format!("# Restored without its secrets. Set these again:\n{list}\n{table}")
+        };
+        let place = place(path, directory);
+        self.items.push(Item { role: Role::Config, place, redacted, content: content.into() });
+    }
+
+    fn file(&mut self, role: Role, path: &Path, directory: &Path) -> anyhow::Result<()> {
+        let (place, content) = (place(path, directory), read(path)?);
+        self.items.push(Item { role, place, redacted: false, content });
+        Ok(())
+    }
+
+    fn secret(
+        &mut self,
+        role: Role,
+        path: &Path,
+        directory: &Path,
+        with_secrets: bool,
+    ) -> anyhow::Result<()> {
+        if with_secrets {
+            return self.file(role, path, directory);
+        }
+        self.left_out.push(path.display().to_string());
+        Ok(())
+    }
+
+    fn fingerprint(&mut self, of: &str, secret: &[u8]) {
+        self.fingerprints.push(fingerprint(of, secret));
+    }
+}
+
+/// How to recognise a secret: its SHA-256 begins with these digits.
+pub(crate) fn fingerprint(of: &str, secret: &[u8]) -> Fingerprint {
+    let digest = Sha256::digest(secret.trim_ascii());
+    let sha256_begins = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Fingerprint { of: of.to_owned(), sha256_begins }
+}
+
+/// The path as the archive keeps it.
+fn place(path: &Path, directory: &Path) -> PathBuf {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (path, directory) = (absolute(path), absolute(directory));
+    path.strip_prefix(&directory).map(Path::to_owned).unwrap_or(path)
+}
+
+/// What all keys that end in `_file` say.
+fn named_files<'t>(value: &'t Value, found: &mut Vec<&'t str>) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table {
+                match value {
+                    Value::String(path) if key.ends_with("_file") => found.push(path),
+                    other => named_files(other, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| named_files(item, found)),
+        _ => {}
+    }
+}
+
+fn text_at<'t>(table: &'t Table, path: &[&str]) -> Option<&'t str> {
+    let (last, parents) = path.split_last()?;
+    let mut at = table;
+    for key in parents {
+        at = at.get(*key)?.as_table()?;
+    }
+    at.get(*last)?.as_str()
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_below_the_configuration_are_relative() {
+        let directory = Path::new("/srv/hub");
+        assert_eq!(place(Path::new("/srv/hub/tls/a.crt"), directory), Path::new("tls/a.crt"));
+        assert_eq!(place(Path::new("/data/cookie"), directory), Path::new("/data/cookie"));
+    }
+
+    #[test]
+    fn files_are_found_by_the_ending_of_their_keys() {
+        let table: Table =
+            toml::from_str("[a]\nx_file = \"1\"\n[[b]]\ny_file = \"2\"\nz = \"3\"\n").unwrap();
+        let table = Value::Table(table);
+        let mut found = Vec::new();
+        named_files(&table, &mut found);
+        assert_eq!(found, ["1", "2"]);
+    }
+
+    #[test]
+    fn bak_3_a_fingerprint_does_not_depend_on_the_last_newline() {
+        assert_eq!(fingerprint("x", b"abc\n"), fingerprint("x", b"abc"));
+        assert_eq!(fingerprint("x", b"abc").sha256_begins, "ba7816bf");
+    }
+}

@@ -1,0 +1,349 @@
+//! `hub backup all`
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use hub_server::config::Config;
+use hub_store::{Store, UserFilter, UserName};
+use jiff::Zoned;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{hub, user};
+use crate::{
+    args::Secrets,
+    backup::{
+        form::{Compression, Form},
+        passphrase,
+        runs::{self, Keep},
+        schedule::Schedule,
+        volumes::Volumes,
+    },
+    configuration::Located,
+    output::Output,
+};
+
+/// Users that are asked for at once.
+const PAGE: u64 = 500;
+/// How long a wait is at most before the clock is looked at again: it may have
+/// been set, or the machine may have slept.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The name of a file is at most 255 bytes long, and an ending follows.
+const LONGEST_STEM: usize = 200;
+
+/// What each run does.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) directory: PathBuf,
+    pub(super) keep: Option<Keep>,
+    pub(super) secrets: Secrets,
+    pub(super) located: Located,
+}
+
+/// How one part of a run has ended.
+#[derive(Debug)]
+struct Part {
+    what: String,
+    file: String,
+    outcome: Result<u64, String>,
+}
+
+/// What to keep; everything, if nothing is said.
+pub(super) fn keep(daily: Option<u16>, weekly: Option<u16>) -> Option<Keep> {
+    (daily.is_some() || weekly.is_some())
+        .then(|| Keep { daily: daily.unwrap_or(0), weekly: weekly.unwrap_or(0) })
+}
+
+pub(super) async fn run(
+    output: &Output,
+    plan: &Plan,
+    schedule: Option<Schedule>,
+) -> anyhow::Result<()> {
+    let passphrase = match plan.secrets.with_secrets {
+        true => Some(passphrase::choose(plan.secrets.passphrase_file.as_deref())?),
+        false => None,
+    };
+    let Some(schedule) = schedule else {
+        return once(output, plan, passphrase.as_ref()).await;
+    };
+    // Said at once rather than at three in the morning.
+    plan.located.load()?;
+    let mut end = End::listen()?;
+    loop {
+        let now = output.refreshed();
+        let due = schedule.after(&now.local())?;
+        now.note(&format!("The next backup is due at {due}."));
+        if !end.wait_until(&now, &due).await {
+            return Ok(());
+        }
+        let now = now.refreshed();
+        // One bad night must not end the backups of all others.
+        if let Err(error) = once(&now, plan, passphrase.as_ref()).await {
+            now.note(&format!("The backup has failed: {error:#}"));
+        }
+    }
+}
+
+/// The signals that end the program between two runs; one that comes during a
+/// run is heard after it.
+struct End {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl End {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate())?,
+            interrupted: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits; returns whether the time has come, and not the end.
+    async fn wait_until(&mut self, output: &Output, due: &Zoned) -> bool {
+        loop {
+            let left = due.timestamp().duration_since(output.refreshed().now());
+            let Ok(left) = Duration::try_from(left) else { return true };
+            if left.is_zero() {
+                return true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LONGEST_WAIT)) => {}
+                _ = self.terminated.recv() => return false,
+                _ = self.interrupted.recv() => return false,
+            }
+        }
+    }
+}
+
+async fn once(
+    output: &Output,
+    plan: &Plan,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<()> {
+    let config = plan.located.load()?;
+    let name = runs::name(output.now());
+    let partial = plan.directory.join(format!("{name}{}", runs::PARTIAL));
+    let folder = plan.directory.join(&name);
+    if folder.exists() {
+        bail!("{} exists already", folder.display());
+    }
+    make_private(&plan.directory, true)?;
+    make_private(&partial, false)?;
+
+    let mut parts = vec![save_hub(output, plan, &config, &partial, passphrase).await];
+    match Volumes::connect(config.spawner.clone()).await {
+        Ok(volumes) => {
+            make_private(&partial.join("users"), false)?;
+            save_users(&volumes, &config, &partial, &mut parts).await;
+        }
+        Err(error) => parts.push(failed("users", &error)),
+    }
+
+    let failures = parts.iter().filter(|part| part.outcome.is_err()).count();
+    let place = if failures == 0 {
+        fs::rename(&partial, &folder)?;
+        folder
+    } else {
+        partial
+    };
+    let removed = match plan.keep {
+        Some(keep) if failures == 0 => remove_old(&plan.directory, keep, output)?,
+        _ => Vec::new(),
+    };
+    report(output, &place, &parts, &removed)?;
+    if failures > 0 {
+        bail!("{failures} of {} parts of the backup have failed", parts.len());
+    }
+    Ok(())
+}
+
+async fn save_hub(
+    output: &Output,
+    plan: &Plan,
+    config: &Config,
+    folder: &Path,
+    passphrase: Option<&SecretString>,
+) -> Part {
+    let file = if plan.secrets.with_secrets { "hub.tar.zst.age" } else { "hub.tar.zst" };
+    let path = folder.join(file);
+    let saved = hub::save(output, &plan.located, config, &plan.secrets, &path, passphrase).await;
+    part("hub", file, &path, saved.map(drop))
+}
+
+async fn save_volume(
+    volumes: &Volumes,
+    user: &UserName,
+    volume: &str,
+    alone: bool,
+    folder: &Path,
+) -> Part {
+    let stem = stem(user.as_str());
+    let file = match alone {
+        true => format!("users/{stem}.tar.zst"),
+        false => format!("users/{stem}@{volume}.tar.zst"),
+    };
+    let path = folder.join(&file);
+    let form = Form { compression: Compression::Zstd, sealed: false };
+    let saved = user::save(volumes, volume, &path, form).await;
+    part(&format!("{user}: {volume}"), &file, &path, saved.map(drop))
+}
+
+fn part(what: &str, file: &str, path: &Path, saved: anyhow::Result<()>) -> Part {
+    let size = || Ok(fs::metadata(path)?.len());
+    let outcome = saved.and_then(|()| size()).map_err(|error| format!("{error:#}"));
+    Part { what: what.to_owned(), file: file.to_owned(), outcome }
+}
+
+/// Saves the volumes of everybody who has one: by its labels, or by the store's
+/// list of users and the configured name.
+async fn save_users(volumes: &Volumes, config: &Config, folder: &Path, parts: &mut Vec<Part>) {
+    let mut all = match volumes.of_all().await {
+        Ok(all) => all,
+        Err(error) => return parts.push(failed("users", &error)),
+    };
+    if let Err(error) = add_unlabelled(volumes, config, &mut all).await {
+        // Those with labels are saved in any case.
+        parts.push(failed("users in the store", &error));
+    }
+    for (user, names) in &all {
+        for name in names {
+            parts.push(save_volume(volumes, user, name, names.len() == 1, folder).await);
+        }
+    }
+}
+
+async fn add_unlabelled(
+    volumes: &Volumes,
+    config: &Config,
+    all: &mut BTreeMap<UserName, BTreeSet<String>>,
+) -> anyhow::Result<()> {
+    let store = Store::open_read_only(&config.store).await?;
+    let known = names(&store).await;
+    store.close().await;
+    for user in known? {
+        let found = volumes.of_user(&user).await?;
+        if !found.is_empty() {
+            all.entry(user).or_default().extend(found);
+        }
+    }
+    Ok(())
+}
+
+fn failed(what: &str, error: &anyhow::Error) -> Part {
+    Part { what: what.to_owned(), file: String::new(), outcome: Err(format!("{error:#}")) }
+}
+
+async fn names(store: &Store) -> anyhow::Result<Vec<UserName>> {
+    let mut names = Vec::new();
+    loop {
+        let offset = names.len() as u64;
+        let filter = UserFilter { name_contains: None, offset, limit: PAGE };
+        let page = store.users().page(&filter).await?;
+        if page.is_empty() {
+            return Ok(names);
+        }
+        names.extend(page.into_iter().map(|user| user.name));
+    }
+}
+
+fn remove_old(directory: &Path, keep: Keep, output: &Output) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    let gone = runs::expendable(&names, keep, output.local().time_zone());
+    for name in &gone {
+        fs::remove_dir_all(directory.join(name))
+            .with_context(|| format!("the old backup {name} cannot be removed"))?;
+    }
+    Ok(gone)
+}
+
+fn report(output: &Output, place: &Path, parts: &[Part], removed: &[String]) -> anyhow::Result<()> {
+    if output.is_json() {
+        let list: Vec<_> = parts
+            .iter()
+            .map(|part| match &part.outcome {
+                Ok(bytes) => json!({"what": part.what, "file": part.file, "bytes": bytes}),
+                Err(error) => json!({"what": part.what, "file": part.file, "error": error}),
+            })
+            .collect();
+        let folder = place.display().to_string();
+        return Ok(output.json(&json!({"folder": folder, "parts": list, "removed": removed}))?);
+    }
+    let rows: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            let (size, state) = match &part.outcome {
+                Ok(bytes) => (bytes.to_string(), "saved and read again".to_owned()),
+                Err(error) => (String::new(), format!("FAILED: {error}")),
+            };
+            [part.what.clone(), part.file.clone(), size, state]
+        })
+        .collect();
+    output.table(["WHAT", "FILE", "BYTES", "OUTCOME"], &rows, "")?;
+    output.line(&format!("In {}", place.display()))?;
+    for name in removed {
+        output.line(&format!("Removed: {name}"))?;
+    }
+    Ok(())
+}
+
+/// A user's name as the name of a file: what could be something else is written
+/// as `%` and two hexadecimal digits.
+fn stem(user: &str) -> String {
+    let mut stem = String::new();
+    for byte in user.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if plain && !(stem.is_empty() && byte == b'.') {
+            stem.push(char::from(byte));
+        } else {
+            stem.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    stem.truncate(LONGEST_STEM);
+    stem
+}
+
+fn make_private(path: &Path, may_exist: bool) -> anyhow::Result<()> {
+    match DirBuilder::new().mode(0o700).recursive(false).create(path) {
+        Err(error) if may_exist && error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.with_context(|| format!("{} cannot be made", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_name_is_one_plain_file_name() {
+        for (user, expected) in [
+            ("ada", "ada"),
+            ("ada@example.org", "ada%40example.org"),
+            ("..", "%2e."),
+            ("a/b", "a%2fb"),
+            ("ö", "%c3%b6"),
+        ] {
+            assert_eq!(stem(user), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_removed_unless_it_was_said_what_to_keep() {
+        assert_eq!(keep(None, None), None);
+        assert_eq!(keep(Some(7), None), Some(Keep { daily: 7, weekly: 0 }));
+    }
+}

@@ -1,0 +1,123 @@
+//! `hub backup hub`
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use hub_server::config::Config;
+use hub_store::{Origin, Store};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::program;
+use crate::{
+    args::{Secrets, UsageError},
+    backup::{
+        form::Form,
+        hub_archive, inventory,
+        manifest::Manifest,
+        passphrase, reader,
+        writer::{self, ArchiveWriter},
+    },
+    configuration::Located,
+    output::Output,
+};
+
+pub(super) async fn run(
+    output: &Output,
+    located: &Located,
+    secrets: &Secrets,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let form = form(path, secrets.with_secrets)?;
+    writer::refuse_existing(path)?;
+    let config = located.load()?;
+    let passphrase = match form.sealed {
+        true => Some(passphrase::choose(secrets.passphrase_file.as_deref())?),
+        false => None,
+    };
+    let manifest = save(output, located, &config, secrets, path, passphrase.as_ref()).await?;
+    report(output, path, &manifest)
+}
+
+/// Writes the archive and reads it again.
+pub(super) async fn save(
+    output: &Output,
+    located: &Located,
+    config: &Config,
+    secrets: &Secrets,
+    path: &Path,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<Manifest> {
+    let form = form(path, secrets.with_secrets)?;
+    let env_file = env_file(located, secrets);
+    let inventory = inventory::collect(located, config, env_file.as_deref(), secrets.with_secrets)?;
+    let mut store = exported(config, path, output).await?;
+    let mut archive = ArchiveWriter::create(path, form, passphrase)?;
+    let manifest = Manifest::new(program(), output.now(), secrets.with_secrets);
+    let manifest = hub_archive::write(&mut archive, manifest, &inventory, &mut store)?;
+    archive.finish().with_context(|| format!("{} could not be written", path.display()))?;
+
+    let ask = || passphrase.cloned().context("the archive asks for a passphrase");
+    hub_archive::check(reader::open(path, ask)?, &mut io::sink())
+        .with_context(|| format!("{} was written, but cannot be read again", path.display()))?;
+    Ok(manifest)
+}
+
+/// The store as it is now, in a file without a name beside the archive.
+async fn exported(config: &Config, path: &Path, output: &Output) -> anyhow::Result<File> {
+    let file = tempfile::tempfile_in(writer::directory(path))
+        .with_context(|| format!("no file can be made beside {}", path.display()))?;
+    let store = Store::open_read_only(&config.store).await?;
+    let mut out = BufWriter::new(file);
+    let origin = Origin { program: program(), created: output.now() };
+    let exported = store.export(&mut out, &origin).await;
+    store.close().await;
+    exported?;
+    out.flush()?;
+    Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?)
+}
+
+/// The form of the archive; secrets go into an encrypted one only.
+pub(super) fn form(path: &Path, with_secrets: bool) -> Result<Form, UsageError> {
+    let name = path.to_string_lossy();
+    let form = Form::of_name(&name)?;
+    if name == "-" {
+        return Err(UsageError {
+            message: "the archive of a hub is read again after it was written".to_owned(),
+            hint: "name a file for it, like hub.tar.zst".to_owned(),
+        });
+    }
+    if with_secrets && !form.sealed {
+        return Err(UsageError {
+            message: "an archive with secrets is encrypted, and its name has to say so".to_owned(),
+            hint: format!("call it {name}.age"),
+        });
+    }
+    Ok(form)
+}
+
+fn env_file(located: &Located, secrets: &Secrets) -> Option<PathBuf> {
+    secrets
+        .env_file
+        .clone()
+        .or_else(|| Some(located.directory().join(".env")).filter(|path| path.is_file()))
+}
+
+fn report(output: &Output, path: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    if output.is_json() {
+        let file = path.display().to_string();
+        return Ok(output.json(&json!({ "file": file, "manifest": manifest }))?);
+    }
+    output.line(&format!("The hub is saved in {}.", path.display()))?;
+    if !manifest.left_out.is_empty() {
+        output.line("Not in it:")?;
+        for what in &manifest.left_out {
+            output.line(&format!("  {what}"))?;
+        }
+    }
+    Ok(())
+}
