@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod acme;
+mod backup;
 mod cli;
 mod deploy;
 mod doctor;

@@ -1,0 +1,6 @@
+//! Backup and restore with the shipped `hub`, against real volumes and hubs.
+
+mod all;
+mod hub;
+mod place;
+mod user;
