@@ -167,7 +167,7 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let operator = Operator::new(engine, args.common.dry_run);
     let layout = &settings.layout;
     match args.command {
-        None => everything(&operator, &settings, &source).await?,
+        None => Box::pin(everything(&operator, &settings, &source)).await?,
         Some(Command::CheckFiles | Command::SelfSignedCert { .. }) => {}
         Some(Command::Network) => drop(networks::ensure(&operator, layout).await?),
         Some(Command::Volumes) => volumes::ensure(&operator, layout).await?,

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(&args).await,
-        Command::Deploy(args) => deploy::run(args).await,
+        Command::Deploy(args) => Box::pin(deploy::run(args)).await,
         Command::Test(args) | Command::Ci(args) => ci::run(&args).await,
         Command::Tidy => tidy::run(),
         Command::Images(args) => images::run(&args).await,
