@@ -31,8 +31,8 @@ const LAST_ID_SQLITE: Statement =
 const LAST_ID_POSTGRES: Statement = Statement {
     action: ACTION,
     text: "SELECT coalesce(last_value, 0) AS seq FROM pg_sequences
-           WHERE format('%I.%I', schemaname, sequencename)::regclass
-               = pg_get_serial_sequence($1, 'id')::regclass",
+           WHERE schemaname = current_schema()
+             AND format('%I.%I', schemaname, sequencename) = pg_get_serial_sequence($1, 'id')",
 };
 const SCHEMA: Statement = Statement {
     action: ACTION,
