@@ -113,3 +113,18 @@ async fn xt_3_a_dry_run_tells_and_changes_nothing() {
     assert!(engine.network(&docker::network(&deployment.name)).await.unwrap().is_none());
     assert!(engine.inspect(&deployment.name).await.unwrap().is_none());
 }
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn a_taken_port_is_told_and_the_same_command_goes_on() {
+    let mut deployment = Deployment::prepare();
+    deployment.run(&["network"]).await;
+    let _github = deployment.github().await;
+    let somebody = std::net::TcpListener::bind(("127.0.0.1", deployment.port)).unwrap();
+    let said = deployment.fail(&[]).await;
+    assert!(said.contains("HUB_HTTPS_PORT"), "{said}");
+    drop(somebody);
+    deployment.run(&[]).await;
+    let status = deployment.status().await;
+    assert_eq!(status["proxy"]["state"], "running", "{status:#}");
+}
