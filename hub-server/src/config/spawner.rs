@@ -167,7 +167,7 @@ pub(super) const SECTION: Section = Section {
             Kind::Place,
             "Where Docker's own tools keep their settings. Default: `.docker` in the home directory.",
         )
-        .example("\"/root/.docker\"")
+        .example("\"/home/hub/.docker\"")
         .restart(),
         Key::new(
             "spawner.docker.ssh_config",

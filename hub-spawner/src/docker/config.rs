@@ -40,7 +40,7 @@ pub struct DockerConfig {
     pub cert_path: Option<PathBuf>,
     /// A context made with `docker context create`; `host` goes before it.
     pub context: Option<String>,
-    /// Where Docker's own tools keep their settings, such as `/root/.docker`.
+    /// Where Docker's own tools keep their settings, such as `/home/hub/.docker`.
     pub config_dir: Option<PathBuf>,
     /// A configuration file for `ssh`. Default: that of the hub's user.
     pub ssh_config: Option<PathBuf>,
@@ -348,10 +348,10 @@ mod tests {
     fn dm_1_certificates_are_by_default_where_docker_keeps_its_settings() {
         let mut config =
             read(r#"{"image": "lab", "cert_path": "certs", "ssh_config": ""}"#).unwrap();
-        config.settle(Path::new("/etc/hub"), Some(Path::new("/root")));
+        config.settle(Path::new("/etc/hub"), Some(Path::new("/home/hub")));
         let settings = config.host_settings();
         assert_eq!(settings.cert_path.as_deref(), Some(Path::new("/etc/hub/certs")));
-        assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/root/.docker")));
+        assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/home/hub/.docker")));
         assert_eq!(settings.ssh_config, None);
     }
 
