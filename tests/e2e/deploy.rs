@@ -1,5 +1,14 @@
 //! A deployment from nothing, replaced, taken down.
 
+mod backup;
+mod certificates;
+mod compose;
+mod faults;
+mod migration;
+mod operate;
+mod remote;
+mod upgrade;
+
 use hub_tests::{Browser, Deployment, GitHub, Kernel, docker};
 use serde_json::Value;
 

@@ -1,0 +1,1 @@
+//! A host is emptied, and a backup brings everything back.

@@ -1,0 +1,1 @@
+//! A deployment's certificates: own, imported, from an authority.

@@ -1,0 +1,1 @@
+//! What goes wrong while deploying, and the same command that goes on.

@@ -1,0 +1,1 @@
+//! What the reference deployment left on a host is taken as it is.

@@ -1,0 +1,1 @@
+//! A deployment on another host's daemon.

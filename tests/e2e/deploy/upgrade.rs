@@ -1,0 +1,1 @@
+//! A newer release takes over.
