@@ -26,12 +26,15 @@ use crate::BoxError;
 mod endpoint;
 mod record;
 mod registry;
+mod tally;
 mod token;
 mod vitals;
 
 pub use registry::Registry;
 #[cfg(feature = "cli")]
 pub(crate) use registry::{ForeignRoute, HandedTable};
+#[cfg(feature = "cli")]
+pub(crate) use tally::Tally;
 pub use token::AdminToken;
 pub use vitals::Vitals;
 

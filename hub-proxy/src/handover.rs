@@ -13,18 +13,19 @@
 //!    | ---- Prepared -------------> |  routes cannot change from here on
 //!    | <--- Routes ---------------- |
 //!    | ---- Serving --------------> |  drains from here on
-//!    | <--- Used, Used, ... ------- |  while it has open connections
+//!    | <--- Used, Open, ... ------- |  while it has open connections
 //! ```
 //!
 //! The predecessor's open WebSockets live on in it. What they do is activity of
-//! routes that the successor owns now, so the link stays and reports it.
+//! routes that the successor owns now, so the link stays and reports it, and how
+//! many they are.
 
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::HandedTable;
+use crate::admin::{HandedTable, Tally};
 
 mod giving;
 mod link;
@@ -59,12 +60,21 @@ enum Message {
         sockets: Vec<SocketLabel>,
     },
     Prepared,
-    Routes(HandedTable),
+    Routes(Handed),
     Serving {
         pid: u32,
     },
     /// Decoded paths of routes and when data last passed.
     Used(Vec<(String, Timestamp)>),
+    /// The connections that the predecessor still has.
+    Open(Tally),
+}
+
+/// What a successor goes on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Handed {
+    pub(crate) table: HandedTable,
+    pub(crate) tally: Tally,
 }
 
 /// What is known about an offered socket.
@@ -83,6 +93,7 @@ impl Message {
             Self::Routes(_) => "routes",
             Self::Serving { .. } => "serving",
             Self::Used(_) => "used",
+            Self::Open(_) => "open",
         }
     }
 }

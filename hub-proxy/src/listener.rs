@@ -96,6 +96,11 @@ impl Traffic {
     pub fn tunnels(&self) -> usize {
         self.tunnels.open()
     }
+
+    /// WebSockets that have ended, for whatever reason.
+    pub fn tunnels_ended(&self) -> usize {
+        self.tunnels.ended()
+    }
 }
 
 impl Listener {

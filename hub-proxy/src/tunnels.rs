@@ -21,16 +21,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Tunnels {
     tasks: TaskTracker,
     cut: CancellationToken,
-    open: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
-/// Counts one tunnel while it lives.
-struct Open(Arc<AtomicUsize>);
+#[derive(Debug, Default)]
+struct Counts {
+    open: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+/// Counts one tunnel while it lives, and its end.
+struct Open(Arc<Counts>);
 
 impl Tunnels {
     /// How many tunnels are open.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.counts.open.load(Ordering::Relaxed)
+    }
+
+    /// How many tunnels have ended.
+    pub fn ended(&self) -> usize {
+        self.counts.ended.load(Ordering::Relaxed)
     }
 
     /// Waits at most `grace` for the tunnels to end by themselves, then closes
@@ -54,8 +65,8 @@ impl Tunnels {
 
     /// Runs `tunnel` until it ends or the tunnels are stopped.
     pub(crate) fn spawn(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let open = Open(Arc::clone(&self.open));
+        self.counts.open.fetch_add(1, Ordering::Relaxed);
+        let open = Open(Arc::clone(&self.counts));
         self.spawn_support(async move {
             let _open = open;
             tunnel.await;
@@ -76,6 +87,7 @@ impl Tunnels {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }

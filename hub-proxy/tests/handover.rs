@@ -119,6 +119,9 @@ async fn z_01_z_02_z_03_nobody_notices_an_upgrade() {
     assert_eq!(program.api("GET", "/api/v2/routes", "").await.body, before.body, "Z-03");
     assert_echoes(&mut socket, "after").await;
     assert!(program.is_running(), "the old process, for its WebSocket");
+    let status = program.status().await;
+    let counts = (&status["websockets"], &status["websockets_ended"]);
+    assert_eq!(counts, (&1.into(), &0.into()), "R-31 counts what the old process has");
     idle.send("GET /_chp_healthz HTTP/1.1\r\nHost: h\r\n\r\n").await;
     assert!(idle.rest().await.contains("connection: close"), "one more, and the last");
     soon(socket.close(None)).await.unwrap();
@@ -126,6 +129,8 @@ async fn z_01_z_02_z_03_nobody_notices_an_upgrade() {
     drop(socket);
     assert!(program.ended().await.success());
     assert_eq!(program.get("/_chp_healthz").await.status, 200);
+    soon(async { while program.status().await["websockets_ended"] != 1 {} }).await;
+    assert_eq!(program.status().await["websockets"], 0);
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! How the proxy fares.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use http::HeaderValue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Registry, record::written};
+use super::{Registry, record::written, tally::Tally};
 use crate::{Traffic, clock};
 
-/// What [`AdminApi`](super::AdminApi) reports beside the routes.
+/// What [`AdminApi`](super::AdminApi) reports beside the routes. Clones are of
+/// the same process.
 #[derive(Clone, Debug)]
 pub struct Vitals {
     version: &'static str,
@@ -17,6 +20,8 @@ pub struct Vitals {
     started: Timestamp,
     draining: CancellationToken,
     traffic: Vec<Traffic>,
+    /// What the processes have that this one took over from.
+    inherited: Arc<Mutex<Tally>>,
 }
 
 impl Vitals {
@@ -29,15 +34,36 @@ impl Vitals {
         // A container's process always has the same id; two starts in one
         // microsecond do not happen.
         let start = format!("{:x}-{:x}", started.as_microsecond(), std::process::id());
-        Self { version, start, started, draining, traffic }
+        Self { version, start, started, draining, traffic, inherited: Arc::default() }
     }
 
     pub(super) fn start_header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.start).expect("hexadecimal digits and a minus are visible")
     }
 
+    /// The connections of this process and of those it took over from.
+    pub(crate) fn tally(&self) -> Tally {
+        let own = self.traffic.iter().map(|traffic| Tally {
+            connections: traffic.connections(),
+            websockets: traffic.tunnels(),
+            websockets_ended: traffic.tunnels_ended(),
+        });
+        own.fold(self.inherited(), |sum, one| sum + one)
+    }
+
+    /// What the processes have that this one took over from, as far as known.
+    pub(crate) fn inherited(&self) -> Tally {
+        *self.inherited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the process has that this one took over from.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the program hands over"))]
+    pub(crate) fn inherit(&self, tally: Tally) {
+        *self.inherited.lock().unwrap_or_else(PoisonError::into_inner) = tally;
+    }
+
     pub(super) fn report(&self, registry: &Registry) -> Value {
-        let sum = |count: fn(&Traffic) -> usize| self.traffic.iter().map(count).sum::<usize>();
+        let tally = self.tally();
         json!({
             "version": self.version,
             "pid": std::process::id(),
@@ -46,8 +72,9 @@ impl Vitals {
             "state": if self.draining.is_cancelled() { "draining" } else { "serving" },
             "routes": registry.len(),
             "routes_version": registry.version(),
-            "connections": sum(Traffic::connections),
-            "websockets": sum(Traffic::tunnels),
+            "connections": tally.connections,
+            "websockets": tally.websockets,
+            "websockets_ended": tally.websockets_ended,
         })
     }
 }

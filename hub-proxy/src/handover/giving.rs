@@ -10,8 +10,11 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, LinkError, Message, PROTOCOL, SocketLabel};
-use crate::{RoutePrefix, admin::Registry};
+use super::{Handed, Link, LinkError, Message, PROTOCOL, SocketLabel};
+use crate::{
+    RoutePrefix,
+    admin::{Registry, Tally, Vitals},
+};
 
 /// How long a successor may take until it says hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +45,7 @@ pub(crate) struct Given {
     pub(crate) pid: u32,
     link: Link,
     reported: HashMap<RoutePrefix, Timestamp>,
+    tally: Tally,
 }
 
 /// Offers `sockets` and the routes; returns once the successor serves. On an
@@ -50,6 +54,7 @@ pub(crate) async fn give(
     mut link: Link,
     sockets: &[(SocketLabel, OwnedFd)],
     registry: &Registry,
+    vitals: &Vitals,
 ) -> Result<Given, GiveError> {
     timeout(HELLO_LIMIT, greet(&mut link))
         .await
@@ -58,11 +63,13 @@ pub(crate) async fn give(
         .await
         .map_err(|_| GiveError::TimedOut(PREPARE_LIMIT))??;
     let frozen = registry.freeze();
-    let pid = timeout(SERVE_LIMIT, tell(&mut link, registry))
+    let tally = vitals.tally();
+    let handed = Handed { table: registry.handed(), tally };
+    let pid = timeout(SERVE_LIMIT, tell(&mut link, handed))
         .await
         .map_err(|_| GiveError::TimedOut(SERVE_LIMIT))??;
     frozen.hand_over();
-    Ok(Given { pid, link, reported: registry.uses().into_iter().collect() })
+    Ok(Given { pid, link, reported: registry.uses().into_iter().collect(), tally })
 }
 
 async fn greet(link: &mut Link) -> Result<(), GiveError> {
@@ -86,8 +93,8 @@ async fn prepare(link: &mut Link, sockets: &[(SocketLabel, OwnedFd)]) -> Result<
     }
 }
 
-async fn tell(link: &mut Link, registry: &Registry) -> Result<u32, GiveError> {
-    link.send(&Message::Routes(registry.handed())).await?;
+async fn tell(link: &mut Link, handed: Handed) -> Result<u32, GiveError> {
+    link.send(&Message::Routes(handed)).await?;
     match link.receive().await?.0 {
         Message::Serving { pid } => Ok(pid),
         other => Err(unexpected("serving", &other)),
@@ -99,9 +106,15 @@ fn unexpected(wanted: &'static str, got: &Message) -> GiveError {
 }
 
 impl Given {
-    /// Tells the successor about the use of routes, until it is gone or, with a
-    /// last report, until `drained`. Then the link is closed.
-    pub(crate) async fn report(mut self, registry: &Registry, drained: &CancellationToken) {
+    /// Tells the successor about open connections and the use of routes, until
+    /// it is gone or, with a last report, until `drained`. Then the link is
+    /// closed.
+    pub(crate) async fn report(
+        mut self,
+        registry: &Registry,
+        vitals: &Vitals,
+        drained: &CancellationToken,
+    ) {
         let mut ticks = interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -110,15 +123,26 @@ impl Given {
                 () = drained.cancelled() => true,
                 _ = ticks.tick() => false,
             };
-            let news = self.news(registry.uses());
-            let is_gone = !news.is_empty() && self.link.send(&Message::Used(news)).await.is_err();
-            if is_gone || is_last {
+            if self.tell_news(registry, vitals).await.is_err() || is_last {
                 return;
             }
         }
     }
 
-    /// What the successor does not know yet.
+    async fn tell_news(&mut self, registry: &Registry, vitals: &Vitals) -> Result<(), LinkError> {
+        let news = self.news(registry.uses());
+        if !news.is_empty() {
+            self.link.send(&Message::Used(news)).await?;
+        }
+        let tally = vitals.tally();
+        if tally != self.tally {
+            self.tally = tally;
+            self.link.send(&Message::Open(tally)).await?;
+        }
+        Ok(())
+    }
+
+    /// The uses that the successor does not know yet.
     fn news(&mut self, uses: Vec<(RoutePrefix, Timestamp)>) -> Vec<(String, Timestamp)> {
         uses.into_iter()
             .filter_map(|(prefix, at)| {

@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-use super::{Link, LinkError, Message, PROTOCOL, SocketLabel};
-use crate::admin::{HandedTable, Registry};
+use super::{Handed, Link, LinkError, Message, PROTOCOL, SocketLabel};
+use crate::admin::{Registry, Vitals};
 
 /// The process to take over from.
 #[derive(Debug)]
@@ -77,11 +77,12 @@ impl Predecessor {
         Ok(offered.collect())
     }
 
-    /// Its routes. From here on it changes none, so what follows must be quick.
-    pub(crate) async fn routes(&mut self) -> Result<HandedTable, TakeError> {
+    /// Its routes, and how many connections it keeps. From here on it changes no
+    /// route, so what follows must be quick.
+    pub(crate) async fn routes(&mut self) -> Result<Handed, TakeError> {
         self.0.send(&Message::Prepared).await?;
         match self.0.receive().await?.0 {
-            Message::Routes(table) => Ok(table),
+            Message::Routes(handed) => Ok(handed),
             other => Err(unexpected("routes", &other)),
         }
     }
@@ -93,10 +94,21 @@ impl Predecessor {
     }
 
     /// Listens to what it reports about its open connections, until it ends.
-    pub(crate) async fn follow(mut self, registry: Registry) {
-        while let Ok((Message::Used(uses), _)) = self.0.receive().await {
-            for (path, at) in uses {
-                registry.used(&path, at);
+    pub(crate) async fn follow(mut self, registry: Registry, vitals: Vitals) {
+        let mut last = vitals.inherited();
+        loop {
+            match self.0.receive().await {
+                Ok((Message::Used(uses), _)) => {
+                    for (path, at) in uses {
+                        registry.used(&path, at);
+                    }
+                }
+                Ok((Message::Open(tally), _)) => {
+                    last = tally;
+                    vitals.inherit(tally);
+                }
+                // Whatever it still had has ended with it.
+                _ => return vitals.inherit(last.ended()),
             }
         }
     }

@@ -6,7 +6,10 @@ use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{giving::GiveError, *};
-use crate::{RouteTable, admin::Registry};
+use crate::{
+    RouteTable,
+    admin::{Registry, Vitals},
+};
 
 fn links() -> (Link, Link) {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -19,6 +22,10 @@ fn registry() -> Registry {
     registry
 }
 
+fn vitals() -> Vitals {
+    Vitals::new("1.0", CancellationToken::new(), Vec::new())
+}
+
 fn listening() -> (SocketLabel, OwnedFd) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     (SocketLabel { role: Role::Public, addr: socket.local_addr().unwrap() }, socket.into())
@@ -27,6 +34,8 @@ fn listening() -> (SocketLabel, OwnedFd) {
 #[tokio::test]
 async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
     let (old, new) = (registry(), Registry::new(RouteTable::default(), false));
+    let (has, sees) = (vitals(), vitals());
+    has.inherit(Tally { connections: 1, websockets: 3, websockets_ended: 4 });
     let (label, socket) = listening();
     let sockets = [(label, socket)];
     let (ours, theirs) = links();
@@ -37,11 +46,14 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
         let offered = offered.remove(0);
         assert_eq!((offered.label.role, offered.label.addr), (Role::Public, label.addr));
         assert_eq!(offered.socket.local_addr().unwrap(), label.addr, "the socket itself");
-        new.take_over(predecessor.routes().await.unwrap()).unwrap();
+        let handed = predecessor.routes().await.unwrap();
+        new.take_over(handed.table).unwrap();
+        sees.inherit(handed.tally);
         predecessor.release().await.unwrap();
     };
-    let (given, ()) = tokio::join!(give(ours, &sockets, &old), taken);
+    let (given, ()) = tokio::join!(give(ours, &sockets, &old, &has), taken);
     let given = given.unwrap();
+    assert_eq!(sees.tally(), has.tally(), "from the first moment on");
     assert_eq!(given.pid, std::process::id());
     assert_eq!(new.version(), old.version());
 
@@ -53,8 +65,8 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
         }
     };
     let drained = CancellationToken::new();
-    let mut report = std::pin::pin!(given.report(&old, &drained));
-    let mut follow = std::pin::pin!(predecessor.follow(new.clone()));
+    let mut report = std::pin::pin!(given.report(&old, &has, &drained));
+    let mut follow = std::pin::pin!(predecessor.follow(new.clone(), sees.clone()));
     tokio::select! {
         () = &mut report => panic!("the successor is still there"),
         () = &mut follow => panic!("the predecessor is still there"),
@@ -62,16 +74,19 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
     }
     assert_eq!(new.uses(), [("/user/ada".parse().unwrap(), at)]);
 
+    has.inherit(Tally { connections: 0, websockets: 2, websockets_ended: 5 });
     let last = "2100-01-01T00:00:00Z".parse().unwrap();
     old.used("/user/ada", last);
     drained.cancel();
     tokio::join!(report, follow);
     assert_eq!(new.uses(), [("/user/ada".parse().unwrap(), last)], "nothing is left out");
+    let ended = Tally { connections: 0, websockets: 0, websockets_ended: 7 };
+    assert_eq!(sees.tally(), ended, "what it had ended with it");
 }
 
 #[tokio::test]
 async fn z_04_a_successor_that_gives_up_changes_nothing() {
-    let old = registry();
+    let (old, vitals) = (registry(), vitals());
     for steps in 0..3 {
         let (ours, theirs) = links();
         let mut predecessor = taking::Predecessor::over(theirs);
@@ -85,7 +100,7 @@ async fn z_04_a_successor_that_gives_up_changes_nothing() {
             }
             drop(predecessor);
         };
-        let (given, ()) = tokio::join!(give(ours, &sockets, &old), gives_up);
+        let (given, ()) = tokio::join!(give(ours, &sockets, &old, &vitals), gives_up);
         assert!(matches!(given, Err(GiveError::Link(_))), "{steps}: {given:?}");
         assert!(old.is_open(), "{steps}");
     }
@@ -93,7 +108,7 @@ async fn z_04_a_successor_that_gives_up_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn z_04_a_successor_that_hangs_is_given_up() {
-    let old = registry();
+    let (old, vitals) = (registry(), vitals());
     for steps in 0..3 {
         let (ours, theirs) = links();
         let mut predecessor = taking::Predecessor::over(theirs);
@@ -108,7 +123,7 @@ async fn z_04_a_successor_that_hangs_is_given_up() {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            given = give(ours, &sockets, &old) => {
+            given = give(ours, &sockets, &old, &vitals) => {
                 assert!(matches!(given, Err(GiveError::TimedOut(_))), "{steps}: {given:?}");
             }
             () = hangs => {}
@@ -122,6 +137,6 @@ async fn z_04_a_successor_of_another_kind_is_refused() {
     let (ours, mut theirs) = links();
     let hello = Message::Hello { protocol: PROTOCOL + 1, version: "9.0".to_owned() };
     theirs.send(&hello).await.unwrap();
-    let given = give(ours, &[listening()], &registry()).await;
+    let given = give(ours, &[listening()], &registry(), &vitals()).await;
     assert!(matches!(given, Err(GiveError::Protocol { theirs: 2 })), "{given:?}");
 }

@@ -30,6 +30,7 @@ use crate::{
 pub(super) struct Running {
     settings: Settings,
     registry: Registry,
+    vitals: Vitals,
     certificate: Option<Certificate>,
     serving: Serving,
     /// To be handed over.
@@ -80,16 +81,20 @@ impl Running {
 
         let table = RouteTable::default();
         let registry = Registry::new(table.clone(), settings.proxy.host_routing);
+        let draining = CancellationToken::new();
+        let vitals = Vitals::new(version, draining.clone(), sockets.traffic());
         match (&mut predecessor, &settings.default_target) {
-            (Some(predecessor), _) => registry.take_over(predecessor.routes().await?)?,
+            (Some(predecessor), _) => {
+                let handed = predecessor.routes().await?;
+                registry.take_over(handed.table)?;
+                vitals.inherit(handed.tally);
+            }
             (None, Some(target)) => {
                 registry.preset("/".parse().expect("the root is a prefix"), target.clone());
             }
             (None, None) => {}
         }
-        let draining = CancellationToken::new();
-        let vitals = Vitals::new(version, draining.clone(), sockets.traffic());
-        let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals);
+        let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
         let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
         announce(&settings, &sockets);
         let mut serving = Serving::default();
@@ -108,7 +113,7 @@ impl Running {
         let takes_over = predecessor.is_some();
         if let Some(mut predecessor) = predecessor {
             predecessor.release().await?;
-            followers.spawn(predecessor.follow(registry.clone()));
+            followers.spawn(predecessor.follow(registry.clone(), vitals.clone()));
         }
         // Only who serves is who others should turn to. And then there is no way
         // back: the predecessor has left.
@@ -124,6 +129,7 @@ impl Running {
         Ok(Self {
             settings,
             registry,
+            vitals,
             certificate,
             serving,
             sockets: duplicates,
@@ -189,7 +195,7 @@ impl Running {
 
     async fn give(&mut self, link: Link, successor: Option<Successor>) -> Option<End> {
         let given = tokio::select! {
-            given = give(link, &self.sockets, &self.registry) => given,
+            given = give(link, &self.sockets, &self.registry, &self.vitals) => given,
             signal = self.signals.stop() => {
                 successor.inspect(|successor| successor.kill());
                 return Some(End::Stop(signal));
@@ -264,7 +270,7 @@ impl Running {
         let timeout = self.settings.drain.timeout;
         let cutter = self.serving.cutter();
         let mut deadline = Deadline::after(self.settings.drain.upgrade_timeout);
-        let Self { registry, mut serving, mut signals, followers, .. } = self;
+        let Self { registry, vitals, mut serving, mut signals, followers, .. } = self;
         followers.close();
         let drained = CancellationToken::new();
         let mut drain = std::pin::pin!(async {
@@ -277,7 +283,7 @@ impl Running {
             drained.cancel();
             cut
         });
-        let mut report = std::pin::pin!(given.report(&registry, &drained));
+        let mut report = std::pin::pin!(given.report(&registry, &vitals, &drained));
         let (mut cut, mut is_reported) = (None, false);
         // Signals that came during the hand-over were not looked at.
         if let Some(code) = reap(stays) {
