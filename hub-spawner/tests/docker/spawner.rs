@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::future::join_all;
 use hub_spawner::{
@@ -38,17 +38,24 @@ async fn get(url: &Url) -> String {
     let address = url.socket_addrs(|| None).expect("an address")[0];
     timeout(PATIENCE, async {
         loop {
-            if let Ok(mut stream) = TcpStream::connect(address).await {
-                let mut answer = String::new();
-                stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.expect("ask");
-                stream.read_to_string(&mut answer).await.expect("answer");
-                return answer;
+            // Docker accepts at a published port before anything listens behind
+            // it, and resets the connection then.
+            match ask(address).await {
+                Ok(answer) if !answer.is_empty() => return answer,
+                Ok(_) | Err(_) => tokio::task::yield_now().await,
             }
-            tokio::task::yield_now().await;
         }
     })
     .await
     .expect("the server answers")
+}
+
+async fn ask(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let mut answer = String::new();
+    stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await?;
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// Starts a server that ends by itself, before or after its start is over.
