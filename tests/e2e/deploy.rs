@@ -13,7 +13,7 @@ use hub_tests::{Browser, Deployment, GitHub, Kernel, docker};
 use serde_json::Value;
 
 /// Deploys from an empty state and signs ada in; her server runs.
-async fn deployed() -> (Deployment, GitHub, Browser) {
+pub(crate) async fn deployed() -> (Deployment, GitHub, Browser) {
     let mut deployment = Deployment::prepare();
     deployment.run(&["network"]).await;
     let github = deployment.github().await;
@@ -27,7 +27,7 @@ async fn deployed() -> (Deployment, GitHub, Browser) {
     (deployment, github, ada)
 }
 
-async fn container_id(name: &str) -> String {
+pub(crate) async fn container_id(name: &str) -> String {
     docker::engine().await.inspect(name).await.unwrap().expect("the container is there").id
 }
 

@@ -31,6 +31,8 @@ pub struct Deployment {
     pub port: u16,
     dir: TempDir,
     variables: Vec<(String, String)>,
+    /// Where the programs are that go into the image.
+    programs: PathBuf,
 }
 
 impl Deployment {
@@ -62,7 +64,8 @@ impl Deployment {
             ("OAUTH_CALLBACK_URL", format!("{url}/hub/oauth_callback")),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let deployment = Self { name, url, ca, port, dir, variables };
+        let programs = program("hub-server").parent().unwrap().to_owned();
+        let deployment = Self { name, url, ca, port, dir, variables, programs };
         deployment.write_env();
         deployment
     }
@@ -74,6 +77,34 @@ impl Deployment {
             self.variables.push((name.to_owned(), value.to_owned()));
         }
         self.write_env();
+    }
+
+    /// Makes a release whose proxy is another program that does the same; the
+    /// next run deploys it.
+    pub fn new_release(&mut self) {
+        let next = self.dir.path().join("next-release");
+        fs::create_dir(&next).unwrap();
+        let note = next.join("note");
+        fs::write(&note, &self.name).unwrap();
+        for name in ["hub-server", "hub"] {
+            fs::hard_link(self.programs.join(name), next.join(name))
+                .or_else(|_| fs::copy(self.programs.join(name), next.join(name)).map(drop))
+                .unwrap();
+        }
+        let section = format!("--add-section=.note.release={}", note.display());
+        let done = Command::new("objcopy")
+            .arg(section)
+            .arg(self.programs.join("hub-proxy"))
+            .arg(next.join("hub-proxy"))
+            .status()
+            .unwrap();
+        assert!(done.success(), "{done}");
+        self.programs = next;
+    }
+
+    /// Goes back to the programs of this build.
+    pub fn first_release(&mut self) {
+        self.programs = program("hub-server").parent().unwrap().to_owned();
     }
 
     /// Starts a GitHub where the hub's container reaches it. The network has to
@@ -103,6 +134,13 @@ impl Deployment {
         said(&output)
     }
 
+    /// The same as [`run`](Self::run), but what it said to the person who runs it.
+    pub async fn told(&self, arguments: &[&str]) -> String {
+        let output = self.try_run(arguments).await;
+        assert!(output.status.success(), "deploy {arguments:?}: {}", said(&output));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// Runs it, whatever comes of it.
     pub async fn try_run(&self, arguments: &[&str]) -> Output {
         tokio::process::Command::from(self.command(arguments)).output().await.unwrap()
@@ -111,12 +149,11 @@ impl Deployment {
     /// The command, to be run in a way of the test's own.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("xtask"));
-        let built = program("hub-server");
         command
             .args(["deploy", "--dir"])
             .arg(self.dir.path())
             .arg("--binaries")
-            .arg(built.parent().unwrap())
+            .arg(&self.programs)
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -32,6 +32,7 @@ mod up;
 mod variables;
 mod volume;
 mod volumes;
+mod witness;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -180,12 +181,7 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Pull) => notebook::pull(&operator, &settings, true).await?,
         Some(Command::NotebookImage) => notebook::ensure(&operator, &settings, true).await?,
-        Some(Command::Up) => {
-            check_files(&settings)?;
-            let release = release::ensure(&operator, &source).await?;
-            start(&operator, &settings, &release).await?;
-        }
-        Some(Command::Upgrade) => {
+        Some(Command::Up | Command::Upgrade) => {
             check_files(&settings)?;
             let release = release::ensure(&operator, &source).await?;
             start(&operator, &settings, &release).await?;
@@ -233,7 +229,8 @@ async fn start(operator: &Operator, settings: &Settings, release: &Release) -> a
     let up = Box::pin(up::run(operator, settings, release)).await?;
     health::of_hub(operator, settings).await?;
     if !operator.is_dry_run() {
-        report::ready(settings, up);
+        let websockets = up.told(operator, settings).await?;
+        report::ready(settings, &up, websockets.as_deref());
     }
     Ok(())
 }

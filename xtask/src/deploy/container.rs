@@ -21,6 +21,8 @@ pub(super) enum Outcome {
     Started,
     Created,
     Replaced,
+    /// The container is the same; a newer program has taken over in it.
+    HandedOver,
 }
 
 impl Outcome {
@@ -30,7 +32,13 @@ impl Outcome {
             Self::Started => "started again",
             Self::Created => "made and started",
             Self::Replaced => "replaced",
+            Self::HandedOver => "runs a newer program",
         }
+    }
+
+    /// Whether connections through it went on.
+    pub(super) fn kept_connections(self) -> bool {
+        matches!(self, Self::Kept | Self::HandedOver)
     }
 }
 

@@ -11,9 +11,10 @@ use secrecy::SecretString;
 use super::{
     environment,
     files::{CERTIFICATE, CONFIG_DIR, KEY, PROXY_TOKEN},
+    handover::PROGRAM,
     layout::{
-        API_PORT, DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, PROXY_API_PORT, PROXY_DIR, SOCKET, UID,
-        WEB_PORT,
+        API_PORT, DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, PROGRAM_DIR, PROXY_API_PORT, PROXY_DIR,
+        SOCKET, UID, WEB_PORT,
     },
     settings::{Acme, Settings, Tls},
 };
@@ -88,7 +89,7 @@ pub(super) fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
         format!("{PROXY_DIR}/{PROXY_TOKEN}"),
     )]));
     spec.user = Some(format!("{UID}:{UID}"));
-    spec.mounts = vec![volume(&layout.keys, PROXY_DIR), tmpfs()];
+    spec.mounts = vec![volume(&layout.keys, PROXY_DIR), Mount::anonymous(PROGRAM_DIR), tmpfs()];
     spec.networks = vec![end(&layout.servers, &[]), end(&layout.control, &[layout.proxy_host()])];
     spec.ports = ports(settings);
     spec.stop_grace = Some(PROXY_GRACE + Duration::from_secs(5));
@@ -158,7 +159,7 @@ fn proxy_command(settings: &Settings) -> Vec<String> {
         .option("--origin-owner", settings.base_url())
         .option("--drain-timeout", PROXY_GRACE.as_secs())
         .option("--upgrade-socket", "/tmp/hub-proxy.sock")
-        .option("--upgrade-binary", format!("{PROXY_DIR}/bin/hub-proxy"))
+        .option("--upgrade-binary", format!("{PROGRAM_DIR}/{PROGRAM}"))
         .flag("--stay-as-init");
     for cookie in hub_server::reserved_cookies() {
         words.option("--reserved-cookie", cookie);

@@ -1,28 +1,32 @@
 //! A newer proxy in the place of a running one, without cutting a connection.
 //!
-//! The running proxy starts the new program from its volume and hands it its
-//! listeners and routes; open connections end in the old process when they end.
-//! That needs the same container, so it is the way only if nothing but the
-//! program has changed.
+//! The running proxy starts the new program and hands it its listeners and
+//! routes; open connections end in the old process when they end. That needs the
+//! same container, so it is the way only if nothing but the program has changed.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context, bail};
-use hub_spawner::engine::ContainerSpec;
+use hub_spawner::engine::{ContainerDetails, ContainerSpec};
 
 use super::{
     container::{SPEC_HASH, last_words},
     files::Files,
-    layout::{Layout, PROXY_API_PORT, PROXY_DIR, UID},
+    layout::{PROGRAM_DIR, UID},
     operator::Operator,
     release::Release,
     settings::Settings,
-    volume,
+    volume::Volume,
+    witness::{self, Witness},
 };
 use crate::step::Step;
 
-/// Which program runs: the hash of what was put into the volume.
-const PROGRAM: &str = "bin/program";
+/// The newer program, below [`PROGRAM_DIR`].
+pub(super) const PROGRAM: &str = "bin/hub-proxy";
+
+/// The hash of that program. Comes after it in an archive, so that it is there
+/// only if the program is whole.
+const PROGRAM_HASH: &str = "bin/hub-proxy.hash";
 
 /// How long the new program may take to take over.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -55,56 +59,51 @@ pub(super) async fn needed(
     spec: &ContainerSpec,
     release: &Release,
 ) -> anyhow::Result<Way> {
-    let layout = &settings.layout;
-    let Some(found) = operator.engine().inspect(&layout.proxy).await? else {
+    let Some(found) = operator.engine().inspect(&settings.layout.proxy).await? else {
         return Ok(Way::Ensure);
     };
     let same = found.labels.get(SPEC_HASH) == Some(&fingerprint(spec));
-    if !same || !found.is_running() {
+    if !same || !found.is_running() || release.proxy_hash.is_empty() {
         return Ok(Way::Ensure);
     }
-    let running = running_program(operator, settings, &found.image_id).await?;
-    let running = running.or_else(|| found.labels.get(MADE_WITH).cloned());
-    let newer = !release.proxy_hash.is_empty() && running.as_deref() != Some(&release.proxy_hash);
+    let newer = running_program(operator, &found).await?.as_ref() != Some(&release.proxy_hash);
     Ok(if newer { Way::HandOver } else { Way::Ensure })
 }
 
-/// What was handed over to last, if anything was.
+/// The hash of the program that runs in a container: what was handed over to
+/// last, or what it was made with.
 async fn running_program(
     operator: &Operator,
-    settings: &Settings,
-    image: &str,
+    found: &ContainerDetails,
 ) -> anyhow::Result<Option<String>> {
-    let layout = &settings.layout;
-    volume::with(operator.engine(), layout, image, (&layout.keys, PROXY_DIR), async |keys| {
-        let there = keys.read(PROGRAM).await?;
-        Ok(there.get(PROGRAM).map(|hash| String::from_utf8_lossy(hash).into_owned()))
-    })
-    .await
+    let there = programs(operator, &found.id).read("bin").await?;
+    let put = there.get(PROGRAM_HASH).map(|hash| String::from_utf8_lossy(hash).into_owned());
+    Ok(put.or_else(|| found.labels.get(MADE_WITH).cloned()))
 }
 
-/// Puts the program into the volume and has the running proxy start it.
+fn programs<'a>(operator: &'a Operator, container: &str) -> Volume<'a> {
+    Volume::of_container(operator.engine(), container, PROGRAM_DIR)
+}
+
+/// Gives the running proxy the program and has it start that.
 pub(super) async fn run(
     operator: &Operator,
     settings: &Settings,
     release: &Release,
 ) -> anyhow::Result<()> {
-    let layout = &settings.layout;
     let engine = operator.engine();
-    let name = layout.proxy.as_str();
-    let before = status(operator, layout).await?;
+    let name = settings.layout.proxy.as_str();
+    let before = witness::ask(operator, settings).await?;
     let program = fs::read(&release.proxy_program)
         .with_context(|| format!("{}", release.proxy_program.display()))?;
     let files = Files::from([
-        ("bin/hub-proxy".to_owned(), program),
-        (PROGRAM.to_owned(), release.proxy_hash.clone().into_bytes()),
+        (PROGRAM.to_owned(), program),
+        (PROGRAM_HASH.to_owned(), release.proxy_hash.clone().into_bytes()),
     ]);
     operator
         .change(
-            format_args!("PUT /containers/(helper)/archive?path={PROXY_DIR} (bin/hub-proxy)"),
-            volume::with(engine, layout, &release.image, (&layout.keys, PROXY_DIR), async |keys| {
-                keys.write(&files, UID).await
-            }),
+            format_args!("PUT /containers/{name}/archive?path={PROGRAM_DIR} ({PROGRAM})"),
+            programs(operator, name).write(&files, UID),
         )
         .await?;
     operator
@@ -117,20 +116,9 @@ pub(super) async fn run(
         return Ok(());
     }
     let step = Step::begin("handing over to the new proxy");
-    let took_over = async {
-        loop {
-            match status(operator, layout).await {
-                Ok(now) if now.start != before.start => return now,
-                Ok(_) => {}
-                Err(error) => step.line(&format!("{error:#}")),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    match tokio::time::timeout(DEADLINE, took_over).await {
-        Ok(now) => {
-            step.done(&format!("{} open connections go on in the old process", before.websockets));
-            let _ = now;
+    match tokio::time::timeout(DEADLINE, another(operator, settings, &before, &step)).await {
+        Ok(()) => {
+            step.done(&format!("{} WebSockets go on", before.websockets));
             Ok(())
         }
         Err(_) => {
@@ -143,19 +131,14 @@ pub(super) async fn run(
     }
 }
 
-/// What a proxy says about itself.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct Status {
-    pub(super) start: String,
-    pub(super) websockets: u64,
-}
-
-/// Asks the proxy, from inside its container: its orders come from the hub's
-/// network only.
-pub(super) async fn status(operator: &Operator, layout: &Layout) -> anyhow::Result<Status> {
-    let api = format!("http://{}:{PROXY_API_PORT}", layout.proxy_host());
-    let command = ["/usr/bin/hub-proxy", "status", "--api", &api];
-    let said = operator.engine().exec(&layout.proxy, &command).await?;
-    anyhow::ensure!(said.code == 0, "the proxy's status: {}", said.output.trim());
-    serde_json::from_str(said.output.trim()).context("the proxy's status cannot be read")
+/// Waits until another process than `before` answers.
+async fn another(operator: &Operator, settings: &Settings, before: &Witness, step: &Step) {
+    loop {
+        match witness::ask(operator, settings).await {
+            Ok(now) if now.start != before.start => return,
+            Ok(_) => {}
+            Err(error) => step.line(&format!("{error:#}")),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }

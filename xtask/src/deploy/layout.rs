@@ -17,6 +17,10 @@ pub(super) const UID: u32 = 1000;
 /// Where the proxy's volume is mounted.
 pub(super) const PROXY_DIR: &str = "/srv/hub-proxy";
 
+/// Where a newer program of the proxy's is put while it runs. A volume of the
+/// container's own: the next container begins with the program of its image.
+pub(super) const PROGRAM_DIR: &str = "/srv/hub-proxy-program";
+
 /// Where the daemon's socket is, on its host and in the hub's container.
 pub(super) const SOCKET: &str = "/var/run/docker.sock";
 
@@ -52,7 +56,7 @@ pub(super) struct Layout {
     pub(super) data: String,
     /// Where `data` is mounted in the hub's container.
     pub(super) data_dir: String,
-    /// The proxy's certificates, token and binary.
+    /// The proxy's certificates and token.
     pub(super) keys: String,
 }
 

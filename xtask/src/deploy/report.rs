@@ -19,7 +19,7 @@ pub(super) fn problems(problems: Vec<Problem>) -> anyhow::Error {
 }
 
 /// Where the hub is, who may do what there, and what to do next.
-pub(super) fn ready(settings: &Settings, up: Up) {
+pub(super) fn ready(settings: &Settings, up: &Up, websockets: Option<&str>) {
     eprintln!();
     eprintln!("The hub is ready:  {}", settings.public_url.as_str().trim_end_matches('/'));
     match settings.administrators().as_slice() {
@@ -31,6 +31,9 @@ pub(super) fn ready(settings: &Settings, up: Up) {
     }
     eprintln!("  hub              {} ({})", settings.layout.hub, up.hub.word());
     eprintln!("  proxy            {} ({})", settings.layout.proxy, up.proxy.word());
+    if let Some(told) = websockets {
+        eprintln!("  WebSockets       {told}");
+    }
     if settings.tls == Tls::Elsewhere {
         eprintln!("  TLS              ends in front of it; see docs/tls.md");
     }

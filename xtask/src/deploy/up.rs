@@ -18,6 +18,7 @@ use super::{
     report,
     settings::Settings,
     tokens, volume, volumes,
+    witness::{self, Witness},
 };
 
 /// How long the volume may take to be looked through.
@@ -36,10 +37,29 @@ struct Owner {
 }
 
 /// What became of the two containers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Up {
     pub(super) hub: Outcome,
     pub(super) proxy: Outcome,
+    /// What a proxy that ran already had seen before anything was done.
+    before: Option<Witness>,
+}
+
+impl Up {
+    /// What the change meant to those who were at work; `None` if there was no
+    /// change, or nobody.
+    pub(super) async fn told(
+        &self,
+        operator: &Operator,
+        settings: &Settings,
+    ) -> anyhow::Result<Option<String>> {
+        let Some(before) = &self.before else { return Ok(None) };
+        if [self.hub, self.proxy] == [Outcome::Kept; 2] {
+            return Ok(None);
+        }
+        let now = witness::ask(operator, settings).await?;
+        Ok(Some(witness::told(before, &now, self.proxy.kept_connections())))
+    }
 }
 
 /// Brings up proxy and hub from an image that is there.
@@ -61,13 +81,17 @@ pub(super) async fn run(
         socket_group: prepared.socket_group,
     };
 
+    let before = match operator.engine().inspect(&layout.proxy).await? {
+        Some(found) if found.is_running() => witness::ask(operator, settings).await.ok(),
+        _ => None,
+    };
     let mut proxy = containers::proxy(settings, &wanted);
     proxy.labels.insert(handover::MADE_WITH.to_owned(), release.proxy_hash.clone());
     let proxy = match handover::needed(operator, settings, &proxy, release).await? {
         // Nobody's connection is cut for a newer program.
         handover::Way::HandOver => {
             handover::run(operator, settings, release).await?;
-            Outcome::Replaced
+            Outcome::HandedOver
         }
         handover::Way::Ensure => {
             let fingerprint = handover::fingerprint(&proxy);
@@ -79,7 +103,7 @@ pub(super) async fn run(
     let fingerprint = hub.fingerprint();
     let hub = container::ensure(operator, layout, hub, &fingerprint).await?;
     report::line(&layout.hub, hub.word());
-    Ok(Up { hub, proxy })
+    Ok(Up { hub, proxy, before })
 }
 
 /// Copies what has changed of the operator's files into the volumes, from where

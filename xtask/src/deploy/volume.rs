@@ -50,7 +50,12 @@ pub(super) async fn with<'a, T>(
     Ok(outcome)
 }
 
-impl Volume<'_> {
+impl<'a> Volume<'a> {
+    /// What a container that is there has mounted at `target`.
+    pub(super) fn of_container(engine: &'a Engine, name: &str, target: &'a str) -> Self {
+        Self { engine, id: name.to_owned(), target }
+    }
+
     /// The files below a directory, by path below the volume's root. A directory
     /// that is not there has none.
     pub(super) async fn read(&self, directory: &str) -> anyhow::Result<Files> {

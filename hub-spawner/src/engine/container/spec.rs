@@ -80,6 +80,8 @@ pub struct Mount {
 pub enum MountSource {
     /// A named volume; made without labels if it does not exist.
     Volume(String),
+    /// A volume of the container's own, which is removed with it.
+    Anonymous,
     /// A path on the daemon's host; it has to exist.
     Bind(PathBuf),
     /// Memory.
@@ -230,6 +232,11 @@ impl Mount {
         Self::of(MountSource::Volume(name.into()), target)
     }
 
+    /// A volume of the container's own at `target`.
+    pub fn anonymous(target: impl Into<String>) -> Self {
+        Self::of(MountSource::Anonymous, target)
+    }
+
     /// A path of the daemon's host at `target`.
     pub fn bind(path: impl Into<PathBuf>, target: impl Into<String>) -> Self {
         Self::of(MountSource::Bind(path.into()), target)
@@ -253,6 +260,7 @@ impl Mount {
     fn body(&self) -> wire::Mount {
         let (typ, source, tmpfs) = match &self.source {
             MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone()), None),
+            MountSource::Anonymous => (MountType::VOLUME, None, None),
             MountSource::Bind(path) => {
                 (MountType::BIND, Some(path.to_string_lossy().into_owned()), None)
             }
