@@ -95,6 +95,16 @@ impl TlsKeys {
         Self::new(None, Pair::of_texts(cert, key, &[])?)
     }
 
+    /// As [`from_pem`](Self::from_pem), for a certificate that has to be for all
+    /// of `hosts`, DNS names or IP addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_for`](Self::load_for), but for those about files.
+    pub fn from_pem_for(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
+        Self::new(None, Pair::of_texts(cert, key, hosts)?)
+    }
+
     /// Reads the files again; handshakes from now on use what they hold.
     /// Running connections are not touched.
     ///

@@ -21,6 +21,7 @@ mod logs;
 mod networks;
 mod notebook;
 mod operator;
+mod preflight;
 mod release;
 mod reload;
 mod report;
@@ -77,6 +78,10 @@ struct Common {
     /// Only tell what would be done, one call or command a line.
     #[arg(long, global = true)]
     dry_run: bool,
+
+    /// A weak setting that is meant; may be repeated (HUB_ACCEPT_WEAK).
+    #[arg(long, value_name = "NAME", global = true)]
+    accept_weak: Vec<String>,
 
     /// cargo's profile for the programs.
     #[arg(long, value_name = "PROFILE", default_value = "release", global = true)]
@@ -242,6 +247,11 @@ fn settings(common: &Common) -> anyhow::Result<Settings> {
     if let Some(name) = &common.name {
         variables.set("HUB_DEPLOY_NAME", name.clone());
     }
+    if !common.accept_weak.is_empty() {
+        let known = variables.get("HUB_ACCEPT_WEAK").map(str::to_owned);
+        let all = known.into_iter().chain(common.accept_weak.iter().cloned());
+        variables.set("HUB_ACCEPT_WEAK", all.collect::<Vec<_>>().join(","));
+    }
     if let Some(context) = &common.context {
         // A context that is asked for goes before an address that is lying around.
         variables.set("DOCKER_CONTEXT", context.clone());
@@ -250,13 +260,19 @@ fn settings(common: &Common) -> anyhow::Result<Settings> {
     Settings::read(&dir, variables).map_err(report::problems)
 }
 
+/// Everything that can be known before anything is changed.
 fn check_files(settings: &Settings) -> anyhow::Result<()> {
-    for warning in checks::warnings(settings) {
+    let missing = checks::files(settings);
+    if !missing.is_empty() {
+        return Err(report::problems(missing));
+    }
+    let remarks = preflight::look(settings, &settings.accepted()).map_err(report::problems)?;
+    for warning in remarks.warnings {
         eprintln!("  warning: {warning}");
     }
-    match checks::files(settings) {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(report::problems(problems)),
+    match remarks.refused {
+        refused if refused.is_empty() => Ok(()),
+        refused => Err(report::problems(refused)),
     }
 }
 

@@ -34,7 +34,7 @@ enum Command {
     /// Run a hub on this machine: Docker, notebook image, certificate, account.
     Demo(demo::DemoArgs),
     /// Set up a hub on a Docker host, look at it, replace it, take it down.
-    Deploy(deploy::DeployArgs),
+    Deploy(Box<deploy::DeployArgs>),
     /// Run every check and test; install what they need.
     Test(ci::TestArgs),
     /// What CI runs: the same as `test`.
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(&args).await,
-        Command::Deploy(args) => Box::pin(deploy::run(args)).await,
+        Command::Deploy(args) => Box::pin(deploy::run(*args)).await,
         Command::Test(args) | Command::Ci(args) => ci::run(&args).await,
         Command::Tidy => tidy::run(),
         Command::Images(args) => images::run(&args).await,

@@ -318,6 +318,12 @@ pub const VARIABLES: &[Variable] = &[
         "Networks of terminators in front whose forwarded headers are believed; default none.",
     ),
     Variable::other(
+        "HUB_ACCEPT_WEAK",
+        Effect::Nothing,
+        DEPLOY,
+        "Weak settings that are meant, by name; a deployment refuses others.",
+    ),
+    Variable::other(
         "HUB_CONFIG",
         Effect::Nothing,
         DEPLOY,

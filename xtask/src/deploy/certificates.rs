@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
-use hub_proxy::{Overwrite, SelfSigned};
+use hub_proxy::{Overwrite, SelfSigned, TlsKeys};
 use hub_spawner::engine::Engine;
 use tar::{Archive, EntryType};
 
@@ -41,6 +41,11 @@ pub(super) async fn of_volume(
     let (chain, key) = read(operator.engine(), volume, image)
         .await
         .with_context(|| format!("SECRETS_VOLUME={volume}"))?;
+    let keys = TlsKeys::from_pem_for(&chain, &key, &settings.hosts())
+        .with_context(|| format!("SECRETS_VOLUME={volume}: {CHAIN} and {PRIVATE}"))?;
+    for warning in keys.warnings() {
+        eprintln!("  warning: SECRETS_VOLUME={volume}: {warning}");
+    }
     Ok(Files::from([(CERTIFICATE.to_owned(), chain), (KEY.to_owned(), key)]))
 }
 

@@ -1,7 +1,7 @@
 //! Whether all that a deployment needs is there: every missing thing in one run,
 //! each with how to get it (XT-2).
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, io, path::Path};
 
 use super::settings::{Problem, Settings, Tls};
 use crate::workspace::shown;
@@ -67,22 +67,6 @@ fn readable(path: &Path, what: &str, how: &str, problems: &mut Vec<Problem>) {
     problems.push(Problem(format!("{} ({what}) {trouble}: {how}", shown(path))));
 }
 
-/// Warns of files that everybody on this machine can read.
-pub(super) fn warnings(settings: &Settings) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Tls::Files { key, .. } = &settings.tls
-        && let Ok(found) = fs::metadata(key)
-        && found.permissions().mode() & 0o077 != 0
-    {
-        warnings.push(format!(
-            "{} can be read by others; run chmod 600 {}",
-            shown(key),
-            shown(key)
-        ));
-    }
-    warnings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,14 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_directory_has_no_problem_and_a_wide_key_a_warning() {
+    fn a_complete_directory_has_no_problem() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("secrets")).unwrap();
         for file in ["secrets/jupyterhub.crt", "secrets/jupyterhub.key", "userlist"] {
             fs::write(dir.path().join(file), "x").unwrap();
         }
-        let key = dir.path().join("secrets/jupyterhub.key");
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         let settings = settings(
             dir.path(),
             &[
@@ -138,6 +120,5 @@ mod tests {
             ],
         );
         assert_eq!(files(&settings), []);
-        assert!(warnings(&settings)[0].contains("chmod 600"));
     }
 }

@@ -196,6 +196,23 @@ impl Settings {
         format!("{scheme}://{host}:{}{}hub/health", self.port, self.base_url())
     }
 
+    /// The hosts in the addresses that browsers are sent to: the certificate has to
+    /// be for them (TLS-2).
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let callback = self.variables.get("OAUTH_CALLBACK_URL");
+        let callback = callback.and_then(|url| Url::parse(url).ok());
+        let urls = [Some(&self.public_url), callback.as_ref()].into_iter().flatten();
+        let mut hosts: Vec<String> = urls.filter_map(Url::host_str).map(str::to_owned).collect();
+        hosts.dedup();
+        hosts
+    }
+
+    /// The weak settings that are meant.
+    pub(super) fn accepted(&self) -> Vec<String> {
+        let names = self.variables.get("HUB_ACCEPT_WEAK").unwrap_or_default();
+        names.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Where the Docker engine is, in the words of Docker's own tools (DM-1).
     pub(super) fn docker(&self) -> Result<DockerHost, InvalidConfig> {
         let get = |name: &str| self.variables.get(name).map(str::to_owned);

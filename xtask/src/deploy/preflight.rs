@@ -1,0 +1,199 @@
+//! Whether the hub and the proxy would start with what an operator has, asked of
+//! their own code before anything is changed.
+//!
+//! The files are laid out in a private directory as they will be in the volume,
+//! and read with the variables that the container will have.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use hub_proxy::TlsKeys;
+use hub_server::{
+    chain,
+    config::{Environment, Loaded, Sources},
+};
+use tempfile::TempDir;
+
+use super::{
+    environment,
+    files::{self, CONFIG_DIR, Files, PROXY_TOKEN, SECRETS_DIR},
+    settings::{Problem, Settings, Tls},
+};
+use crate::workspace::shown;
+
+/// In place of the token that is made later: long enough to pass as one.
+const ANY_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What there is to say about a configuration that can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Remarks {
+    pub(super) warnings: Vec<String>,
+    /// Settings that are not safe, and that nobody has said are meant.
+    pub(super) refused: Vec<Problem>,
+}
+
+/// Reads everything as hub and proxy will; `accepted` are weak settings that the
+/// operator means to have (security G2).
+pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut remarks = Remarks::default();
+    match rehearse(settings) {
+        Ok(loaded) => {
+            remarks.warnings.extend(loaded.warnings);
+            for weak in loaded.config.weaknesses() {
+                if accepted.iter().any(|name| name == weak.name) {
+                    remarks.warnings.push(weak.to_string());
+                } else {
+                    remarks.refused.push(Problem(format!(
+                        "{weak}. If that is meant, say so: --accept-weak {0}, or \
+                         HUB_ACCEPT_WEAK={0} in .env",
+                        weak.name
+                    )));
+                }
+            }
+        }
+        Err(more) => problems.extend(more),
+    }
+    if let Tls::Files { certificate, key } = &settings.tls {
+        match TlsKeys::load_for(certificate, key, settings.hosts()) {
+            Ok(keys) => {
+                remarks.warnings.extend(keys.warnings().iter().map(ToString::to_string));
+            }
+            Err(error) => problems.push(Problem(chain(&error))),
+        }
+    }
+    if problems.is_empty() { Ok(remarks) } else { Err(problems) }
+}
+
+/// The hub's configuration as the hub will read it.
+fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
+    let mut files = files::of_hub(settings)?;
+    files.entry(PROXY_TOKEN.to_owned()).or_insert_with(|| ANY_TOKEN.into());
+    // Without a configuration the hub would look for one where it happens to be.
+    let config = format!("{CONFIG_DIR}/hub.toml");
+    files.entry(config.clone()).or_default();
+    let stage = stage(&files)
+        .map_err(|error| vec![Problem(format!("a temporary directory: {error:#}"))])?;
+    let root = stage.path().display().to_string();
+    let mut there = settings.clone();
+    there.layout.data_dir.clone_from(&root);
+    let environment: Environment = environment::of_hub(&there, &[]).into_iter().collect();
+    Sources::new(environment).config_file(Some(stage.path().join(config))).load().map_err(|error| {
+        let said = error.each().into_iter().map(|one| operators(&chain(one), &root, settings));
+        said.map(Problem).collect()
+    })
+}
+
+/// Writes files that nobody else can read.
+fn stage(files: &Files) -> anyhow::Result<TempDir> {
+    let stage = tempfile::Builder::new().prefix("preflight-").tempdir()?;
+    for (path, content) in files {
+        let path = stage.path().join(path);
+        if let Some(dir) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(content)?;
+    }
+    Ok(stage)
+}
+
+/// A complaint about the copies, about the files they were made from.
+fn operators(said: &str, root: &str, settings: &Settings) -> String {
+    let config = settings.config.as_deref();
+    let dir = config.and_then(Path::parent).unwrap_or(&settings.dir);
+    let config = config.map_or_else(|| "hub.toml".to_owned(), shown);
+    said.replace(&format!("{root}/{CONFIG_DIR}/userlist"), &shown(&settings.userlist))
+        .replace(&format!("{root}/{CONFIG_DIR}/hub.toml"), &config)
+        .replace(&format!("{root}/{CONFIG_DIR}"), &shown(dir))
+        .replace(&format!("{root}/{SECRETS_DIR}/"), "")
+        .replace(root, &settings.layout.data_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look_at(files: &[(&str, &str)], accepted: &[&str]) -> Result<Remarks, String> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
+        for (path, text) in files {
+            fs::write(dir.path().join(path), text).unwrap();
+        }
+        let variables = [
+            ("HUB_TLS", "off"),
+            ("HUB_PUBLIC_URL", "https://hub.example.org"),
+            ("DOCKER_NOTEBOOK_IMAGE", "lab"),
+            ("GITHUB_CLIENT_ID", "id"),
+            ("GITHUB_CLIENT_SECRET", "secret"),
+            ("OAUTH_CALLBACK_URL", "https://hub.example.org/hub/oauth_callback"),
+        ];
+        let settings = Settings::read(dir.path(), variables.into_iter().collect()).unwrap();
+        let accepted: Vec<String> = accepted.iter().map(|&name| name.to_owned()).collect();
+        look(&settings, &accepted).map_err(|problems| {
+            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            all.join("\n").replace(&dir.path().display().to_string(), "DIR")
+        })
+    }
+
+    #[test]
+    fn what_the_reference_deployment_has_is_in_order() {
+        assert_eq!(look_at(&[], &[]), Ok(Remarks::default()));
+    }
+
+    #[test]
+    fn xt_2_what_the_hub_would_refuse_is_told_before_anything_is_done() {
+        let text = "[servers]\nstart_timeout_seconds = \"soon\"\n";
+        let said = look_at(&[("hub.toml", text)], &[]).unwrap_err();
+        assert!(said.contains("hub.toml:2:"), "with its line: {said}");
+        assert!(!said.contains("preflight"), "no temporary path: {said}");
+
+        let said = look_at(&[("userlist", "ada\nno/body\n")], &[]).unwrap_err();
+        assert!(said.contains("userlist"), "{said}");
+        assert!(!said.contains("preflight"), "no temporary path: {said}");
+    }
+
+    #[test]
+    fn tls_2_a_certificate_for_somebody_else_is_told_with_its_file() {
+        use hub_proxy::{Overwrite, SelfSigned};
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
+        fs::create_dir(dir.path().join("secrets")).unwrap();
+        let place = |name: &str| dir.path().join("secrets").join(name);
+        let (certificate, key) = (place("jupyterhub.crt"), place("jupyterhub.key"));
+        let variables = [
+            ("DOCKER_NOTEBOOK_IMAGE", "lab"),
+            ("HUB_PUBLIC_URL", "https://hub.example.org"),
+            ("HUB_CONFIG", "hub.toml"),
+        ];
+        fs::write(dir.path().join("hub.toml"), "").unwrap();
+        let settings = Settings::read(dir.path(), variables.into_iter().collect()).unwrap();
+        for (host, expected) in [("other.example.org", false), ("hub.example.org", true)] {
+            let made = SelfSigned::new([host]).unwrap();
+            made.write(&certificate, &key, Overwrite::Replace).unwrap();
+            match look(&settings, &[]) {
+                Ok(_) => assert!(expected, "{host}"),
+                Err(problems) => {
+                    assert!(!expected, "{problems:?}");
+                    assert!(problems[0].0.contains("jupyterhub.crt"), "{problems:?}");
+                    assert!(problems[0].0.contains("hub.example.org"), "{problems:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn g2_a_weak_setting_has_to_be_meant() {
+        let text = "[spawner.docker]\nmem_limit = \"none\"\n";
+        let remarks = look_at(&[("hub.toml", text)], &[]).unwrap();
+        assert!(remarks.refused[0].0.contains("--accept-weak no-memory-limit"), "{remarks:?}");
+        let remarks = look_at(&[("hub.toml", text)], &["no-memory-limit"]).unwrap();
+        assert_eq!(remarks.refused, []);
+        assert!(remarks.warnings[0].contains("no-memory-limit"), "{remarks:?}");
+    }
+}
