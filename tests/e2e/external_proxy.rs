@@ -1,5 +1,5 @@
-//! A hub that drives a proxy of its own process (design: two processes), here the
-//! one of JupyterHub.
+//! A hub that drives a proxy of its own process (design: two processes): the one
+//! of JupyterHub, and ours.
 
 use hub_tests::{Browser, Kernel, Proxy, ProxyProgram, TestHub, eventually};
 use reqwest::Method;
@@ -82,6 +82,12 @@ async fn z_4_an_open_websocket_does_not_notice_that_the_hub_was_killed() {
     a_killed_hub_is_not_noticed(ProxyProgram::configurable_http_proxy()).await;
 }
 
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn z_4_an_open_websocket_does_not_notice_that_the_hub_was_killed_with_our_own() {
+    a_killed_hub_is_not_noticed(ProxyProgram::hub_proxy()).await;
+}
+
 async fn routes_come_back(program: ProxyProgram) {
     let (mut proxy, hub, mut ada) = signed_in(program).await;
     ada.start_server("ada").await;
@@ -119,6 +125,12 @@ async fn j_03_a_proxy_that_was_killed_gets_its_routes_back() {
     routes_come_back(ProxyProgram::configurable_http_proxy()).await;
 }
 
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn j_03_a_proxy_that_was_killed_gets_its_routes_back_with_our_own() {
+    routes_come_back(ProxyProgram::hub_proxy()).await;
+}
+
 async fn use_is_written_down(program: ProxyProgram) {
     let (mut proxy, mut hub, mut ada) = signed_in(program).await;
     ada.start_server("ada").await;
@@ -139,6 +151,12 @@ async fn use_is_written_down(program: ProxyProgram) {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn use_of_a_server_is_read_from_the_proxy() {
     use_is_written_down(ProxyProgram::configurable_http_proxy()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn use_of_a_server_is_read_from_the_proxy_with_our_own() {
+    use_is_written_down(ProxyProgram::hub_proxy()).await;
 }
 
 async fn failures_are_told(program: ProxyProgram) {
@@ -177,4 +195,10 @@ async fn told(hub: &TestHub, advice: &str) {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn e_01_what_is_wrong_between_hub_and_proxy_is_told() {
     failures_are_told(ProxyProgram::configurable_http_proxy()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn e_01_what_is_wrong_between_hub_and_proxy_is_told_with_our_own() {
+    failures_are_told(ProxyProgram::hub_proxy()).await;
 }

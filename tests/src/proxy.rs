@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    hub::{crypto_provider, free_port, variable},
+    hub::{crypto_provider, free_port, program, variable},
     wait::eventually,
 };
 
@@ -32,6 +32,11 @@ impl ProxyProgram {
         let path = variable("HUB_TEST_CHP").map_or_else(installed, PathBuf::from);
         assert!(path.exists(), "{} is missing; cargo xtask test installs it", path.display());
         Self(path)
+    }
+
+    /// Our own.
+    pub fn hub_proxy() -> Self {
+        Self(program("hub-proxy"))
     }
 }
 
