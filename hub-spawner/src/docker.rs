@@ -56,8 +56,8 @@ const GONE_DEADLINE: Duration = Duration::from_secs(30);
 /// Pause between two looks at a container that is about to change.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// The events that end a server, or may have.
-const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill"];
+/// The events that end a server, or may have, and changes of its health.
+const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill", "health_status"];
 
 /// Runs each server in a container of its own.
 ///
@@ -420,7 +420,7 @@ impl Spawner for DockerSpawner {
                 Ok(Liveness::Exited(self.exit(&found).await?))
             }
             ContainerState::Running => match self.address(&found.id).await {
-                Ok(url) => Ok(Liveness::Running { url }),
+                Ok(url) => Ok(Liveness::Running { url, health: found.health }),
                 Err(SpawnError::Exited(exit)) => Ok(Liveness::Exited(exit)),
                 Err(error) => Err(error),
             },

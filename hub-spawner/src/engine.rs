@@ -38,9 +38,10 @@ use std::{
 use bollard::Docker;
 use tokio::sync::Semaphore;
 
+pub use crate::Health;
 pub use container::{
     ContainerDetails, ContainerMount, ContainerSpec, ContainerState, ContainerSummary, ExecOutput,
-    Health, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort, RestartPolicy,
+    HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort, RestartPolicy,
     RunOutput,
 };
 pub use error::EngineError;

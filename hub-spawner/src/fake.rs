@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::{
-    Exit, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
+    Exit, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started,
+    StopMode,
 };
 
 /// Nothing listens at the discard port of any machine in our decade.
@@ -68,6 +69,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Server {
     url: Url,
+    health: Option<Health>,
     ended: Option<Exit>,
     log: String,
 }
@@ -135,6 +137,16 @@ impl FakeSpawner {
     /// The address given as [`Spawner::host_address`]. Default `127.0.0.1`.
     pub fn set_host_address(&self, address: Option<IpAddr>) {
         self.state().host_address = address;
+    }
+
+    /// Lets the health check of a running server say this, and tells those who
+    /// watch. Does nothing if it does not run.
+    pub fn set_health(&self, key: &ServerKey, health: Option<Health>) {
+        let mut state = self.state();
+        if let Some(server) = state.servers.get_mut(key) {
+            server.health = health;
+            state.tell(key);
+        }
     }
 
     /// Ends a running server behind the hub's back and tells those who watch.
@@ -227,7 +239,7 @@ impl Spawner for FakeSpawner {
         let mut state = self.reached()?;
         state.started += 1;
         let saved = SavedState::default().with("start", state.started);
-        let server = Server { url: url.clone(), ended: None, log: String::new() };
+        let server = Server { url: url.clone(), health: None, ended: None, log: String::new() };
         state.servers.insert(request.key.clone(), server);
         progress.report(80, "Started");
         Ok(Started { url, state: saved })
@@ -237,7 +249,9 @@ impl Spawner for FakeSpawner {
         Ok(match self.reached()?.servers.get(key) {
             None => Liveness::Missing,
             Some(Server { ended: Some(exit), .. }) => Liveness::Exited(exit.clone()),
-            Some(Server { url, .. }) => Liveness::Running { url: url.clone() },
+            Some(Server { url, health, .. }) => {
+                Liveness::Running { url: url.clone(), health: *health }
+            }
         })
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod exit;
 #[cfg(feature = "test-util")]
 pub mod fake;
+mod health;
 mod invalid_config;
 mod limits;
 #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "used by the Docker spawner"))]
@@ -24,6 +25,7 @@ mod template;
 pub use environment::{Environment, ServerSettings};
 pub use error::SpawnError;
 pub use exit::Exit;
+pub use health::Health;
 pub use hub_names::ServerKey;
 pub use invalid_config::InvalidConfig;
 pub use limits::{InvalidMemory, MemoryLimit};

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::{Exit, MemoryLimit, Progress, SavedState, SpawnError};
+use crate::{Exit, Health, MemoryLimit, Progress, SavedState, SpawnError};
 
 /// Starts, watches and stops single-user servers.
 ///
@@ -77,7 +77,7 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<String>, SpawnError>;
 
     /// Sends the key of each server that something happened to: it ended, ran
-    /// out of memory, was stopped or removed. What exactly, [`probe`](Self::probe)
+    /// out of memory, was stopped or removed, or its health changed. What exactly, [`probe`](Self::probe)
     /// tells; the same key may come several times.
     ///
     /// Returns when the backend ends the conversation or the receiver is gone.
@@ -168,6 +168,8 @@ pub enum Liveness {
     Running {
         /// Where it is reached now, which may differ from where it started.
         url: Url,
+        /// What its own health check says, if it has one.
+        health: Option<Health>,
     },
     /// It ended by itself or was killed, and can still be asked why.
     Exited(Exit),

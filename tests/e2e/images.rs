@@ -1,9 +1,14 @@
 //! Images with start scripts of their own, as people have them: the entry point
 //! is the image's, the command is the hub's, and root may become somebody else.
 
+use std::process::Command;
+
 use bytes::Bytes;
 use hub_spawner::engine::Build;
-use hub_tests::{Browser, TestHub, docker, hub::notebook_image};
+use hub_tests::{
+    Browser, TestHub, docker,
+    hub::{notebook_image, program},
+};
 use uuid::Uuid;
 
 /// What docker-stacks and the reference deployment have in one script: set-up work
@@ -175,6 +180,63 @@ async fn nbi_5_a_server_at_another_path_is_let_up_with_a_warning() {
     let home = ada.get("/hub/home").await;
     assert!(home.text.contains("JUPYTERHUB_SERVICE_PREFIX"), "{}", home.text);
     assert!(hub.log().contains("JUPYTERHUB_SERVICE_PREFIX"));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn nbi_8_the_health_of_a_server_is_shown_and_bad_health_ends_nothing() {
+    // Failures count once it has been well.
+    let image = Image::with(
+        "USER 1000:100\nHEALTHCHECK --interval=1s --retries=2 --start-period=1h CMD test -e /tmp/well",
+    )
+    .await;
+    let hub = TestHub::builder().password("ada").image(&image.0).start().await;
+    let mut ada = Browser::new(&hub);
+    ada.sign_in("ada").await;
+    ada.start_server("ada").await;
+    let id = hub.container("ada").await;
+    let engine = docker::engine().await;
+
+    has_health(&hub, "starting").await;
+    engine.exec(&id, &["touch", "/tmp/well"]).await.unwrap();
+    has_health(&hub, "healthy").await;
+    assert!(!is_told_unwell(&mut ada).await);
+    engine.exec(&id, &["rm", "/tmp/well"]).await.unwrap();
+    has_health(&hub, "unhealthy").await;
+    assert!(is_told_unwell(&mut ada).await);
+    let listed = Command::new(program("hub"))
+        .args(["servers", "list"])
+        .env_clear()
+        .env("HUB_URL", &hub.url)
+        .env("HUB_TOKEN", hub_tests::ADMIN_TOKEN)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("ready (unhealthy)"), "{listed}");
+    assert!(hub.log().contains("health check fails"), "{}", hub.log());
+
+    assert_eq!(hub.container("ada").await, id);
+    assert_eq!(ada.get("/user/ada/api/status").await.status, 200);
+    engine.exec(&id, &["touch", "/tmp/well"]).await.unwrap();
+    has_health(&hub, "healthy").await;
+}
+
+/// Waits until the hub tells this of ada's server, which goes on running.
+async fn has_health(hub: &TestHub, wanted: &str) {
+    hub_tests::eventually("the health is told", || async {
+        let (_, user) = hub.api(reqwest::Method::GET, "/users/ada", None).await;
+        let server = &user["servers"][""];
+        assert_eq!(server["ready"], true, "{server}");
+        if server["health"] == wanted { Ok(()) } else { Err(server["health"].clone()) }
+    })
+    .await;
+}
+
+/// Whether ada's home page shows that her server is not well.
+async fn is_told_unwell(ada: &mut Browser) -> bool {
+    let home = ada.get("/hub/home").await;
+    let notice = home.text.split("data-field=\"health\"").nth(1).unwrap();
+    !notice.split('>').next().unwrap().contains("hidden")
 }
 
 /// Starts ada's server in vain; the page that tells why.

@@ -49,6 +49,8 @@ pub(crate) struct Server {
     #[serde(default)]
     pub(crate) url: String,
     pub(crate) last_failure: Option<Failure>,
+    /// What the image's own check says, if it has one.
+    pub(crate) health: Option<String>,
 }
 
 impl Server {
@@ -61,6 +63,14 @@ impl Server {
             Some(other) => other,
             None if self.ready => "ready",
             None => "stopped",
+        }
+    }
+
+    /// The same, with the verdict of the server's own health check.
+    pub(crate) fn state_and_health(&self) -> String {
+        match &self.health {
+            Some(health) => format!("{} ({health})", self.state()),
+            None => self.state().to_owned(),
         }
     }
 

@@ -41,7 +41,7 @@ async fn show_all(client: &Client, output: &Output) -> anyhow::Result<()> {
                 if name.is_empty() { user.name.clone() } else { format!("{}/{name}", user.name) };
             rows.push([
                 label,
-                server.state().to_owned(),
+                server.state_and_health(),
                 output.when(server.started, ""),
                 output.when(server.last_activity, ""),
                 client.absolute(&server.url),

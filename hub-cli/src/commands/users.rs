@@ -102,7 +102,7 @@ async fn show(client: &Client, output: &Output, name: &str) -> anyhow::Result<()
 }
 
 fn describe(server: &Server, client: &Client, output: &Output) -> String {
-    let mut text = server.state().to_owned();
+    let mut text = server.state_and_health();
     if server.is_active() {
         if server.started.is_some() {
             text += &format!(", started {}", output.when(server.started, ""));

@@ -30,6 +30,8 @@ function show(card, server) {
   const state = stateOf(server);
   setTime(card, "started", server?.started);
   setTime(card, "last_activity", server?.last_activity);
+  // Absent from a template of the operator's that was made before it.
+  card.querySelector('[data-field="health"]')?.toggleAttribute("hidden", server?.health !== "unhealthy");
   if (state === before) return;
   // Only the page knows why a server ended.
   if (state === "stopped") {

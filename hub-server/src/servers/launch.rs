@@ -114,7 +114,7 @@ pub(super) fn check(
 ) -> BoxFuture<'static, Event> {
     async move {
         let url = match probe(&shared, &key, &state).await {
-            Liveness::Running { url } => url,
+            Liveness::Running { url, .. } => url,
             gone => return Event::Probed(gone),
         };
         // A server that is there is never ended for being slow: a busy one may take

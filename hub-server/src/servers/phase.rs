@@ -12,7 +12,7 @@
 //!                          cleaned up
 //! ```
 
-use hub_spawner::{Liveness, SavedState};
+use hub_spawner::{Health, Liveness, SavedState};
 use jiff::Timestamp;
 use url::Url;
 
@@ -51,6 +51,8 @@ pub(crate) enum Phase {
         since: Timestamp,
         /// What is odd about it.
         remark: Option<Remark>,
+        /// What its own health check said at the last look, if it has one.
+        health: Option<Health>,
     },
     /// On its way down, or being cleaned up.
     Stopping {
@@ -129,7 +131,7 @@ impl Phase {
             (
                 Self::Starting { since } | Self::Checking { since, .. },
                 Event::Routed { url, state, remark },
-            ) => (Self::Ready { url, state, since, remark }, Effect::Nothing),
+            ) => (Self::Ready { url, state, since, remark, health: None }, Effect::Nothing),
             // A failed start may have left something; only its absence ends the
             // story, so that a page which says "failed" finds nothing running.
             (Self::Starting { since }, Event::StartFailed(failure)) => (
@@ -146,17 +148,18 @@ impl Phase {
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
                 Event::StopRequested,
             ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Stop { state }),
-            // The address changes when Docker restarts a container's network.
+            // The address changes when Docker restarts a container's network. Bad
+            // health changes nothing but what is told of it (NBI-8).
             (
-                Self::Ready { url, state, since, remark },
-                Event::Probed(Liveness::Running { url: found }),
+                Self::Ready { url, state, since, remark, health: _ },
+                Event::Probed(Liveness::Running { url: found, health }),
             ) => {
                 let effect = if url == found {
                     Effect::Nothing
                 } else {
                     Effect::Route { url: found.clone() }
                 };
-                (Self::Ready { url: found, state, since, remark }, effect)
+                (Self::Ready { url: found, state, since, remark, health }, effect)
             }
             (
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
@@ -241,6 +244,17 @@ impl Phase {
     pub(crate) fn remark(&self) -> Option<&Remark> {
         match self {
             Self::Ready { remark, .. } => remark.as_ref(),
+            Self::Stopped { .. }
+            | Self::Checking { .. }
+            | Self::Starting { .. }
+            | Self::Stopping { .. } => None,
+        }
+    }
+
+    /// What the own health check of the server that is up says.
+    pub(crate) fn health(&self) -> Option<Health> {
+        match self {
+            Self::Ready { health, .. } => *health,
             Self::Stopped { .. }
             | Self::Checking { .. }
             | Self::Starting { .. }
@@ -362,10 +376,22 @@ mod tests {
     #[test]
     fn rst_2_a_changed_address_moves_the_route() {
         let moved: Url = "http://172.18.0.9:8888".parse().unwrap();
-        let event = Event::Probed(Liveness::Running { url: moved.clone() });
+        let event = Event::Probed(Liveness::Running { url: moved.clone(), health: None });
         let (phase, effect) = after([Event::StartRequested, routed(), event]);
         assert!(matches!(phase, Phase::Ready { url, .. } if url == moved));
         assert!(matches!(effect, Effect::Route { url } if url == moved));
+    }
+
+    #[test]
+    fn nbi_8_bad_health_is_told_and_changes_nothing_else() {
+        let (mut phase, _) = after([Event::StartRequested, routed()]);
+        assert_eq!(phase.health(), None);
+        for health in [Health::Starting, Health::Healthy, Health::Unhealthy] {
+            let event = Event::Probed(Liveness::Running { url: url(), health: Some(health) });
+            let effect = phase.on(event, Timestamp::UNIX_EPOCH).unwrap();
+            assert!(phase.is_ready() && matches!(effect, Effect::Nothing), "{health:?}");
+            assert_eq!(phase.health(), Some(health));
+        }
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
@@ -374,7 +400,7 @@ mod tests {
             Just(Event::StopRequested),
             Just(routed()),
             Just(Event::StartFailed(Failure::new("no"))),
-            Just(Event::Probed(Liveness::Running { url: url() })),
+            Just(Event::Probed(Liveness::Running { url: url(), health: None })),
             Just(exited()),
             Just(Event::Probed(Liveness::Missing)),
             Just(Event::StopFinished),

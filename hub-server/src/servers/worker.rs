@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hub_names::ServerKey;
+use hub_spawner::Health;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -132,7 +133,7 @@ impl Worker {
 
     /// Takes one step of the state machine and performs its effect.
     fn apply(&mut self, event: Event) {
-        let before = self.phase.name();
+        let (before, health) = (self.phase.name(), self.phase.health());
         let effect = match self.phase.on(event, self.shared.clock.now()) {
             Ok(effect) => effect,
             Err(refused) => {
@@ -143,6 +144,11 @@ impl Worker {
         self.perform(effect);
         if before != self.phase.name() {
             tracing::info!(server = %self.key, "{before} -> {}{}", self.phase.name(), reason(&self.phase));
+            // A first look, beside waiting for its answers: at its health.
+            self.look_again |= self.phase.is_ready();
+        }
+        if health != self.phase.health() && self.phase.health() == Some(Health::Unhealthy) {
+            tracing::warn!(server = %self.key, "the server's own health check fails; the server is left alone");
         }
         // Effect first, announcement second: the browser follows "ready" at once,
         // and would otherwise meet the hub's page instead of its notebook.

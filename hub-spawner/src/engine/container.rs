@@ -19,7 +19,7 @@ use bollard::{
 };
 use futures_util::StreamExt;
 
-pub use details::{ContainerDetails, ContainerMount, ContainerState, Health};
+pub use details::{ContainerDetails, ContainerMount, ContainerState};
 pub use run::RunOutput;
 pub use spec::{
     ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,

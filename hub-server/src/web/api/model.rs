@@ -111,6 +111,10 @@ pub(super) fn server(
     if let Some(remark) = view.phase.remark() {
         body["warning"] = json!({ "message": remark.message, "hint": remark.hint });
     }
+    // Ours: what the image's own check says of it (NBI-8).
+    if let Some(health) = view.phase.health() {
+        body["health"] = json!(health.as_str());
+    }
     // Ours: how the last run ended, for those who look after other people's.
     if let Some(failure) = view.phase.last().and_then(Outcome::as_failure) {
         body["last_failure"] = json!({

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use hub_names::ServerKey;
+use hub_spawner::Health;
 use minijinja::{Value, context};
 
 use crate::{
@@ -48,6 +49,7 @@ fn row(hub: &Hub, key: &ServerKey, view: &View, last_activity: Option<String>) -
             message => remark.message.as_str(),
             hint => remark.hint,
         }),
+        health => view.phase.health().map(Health::as_str),
         failure => view.phase.last().and_then(Outcome::as_failure).map(|failure| failure_value(hub, key, &failure)),
         log_url => (view.phase.is_active() || view.phase.last().is_some()).then(|| hub.paths.log(key)),
     }

@@ -19,7 +19,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             "url": "/user/ada/", "start_url": "/hub/spawn/ada",
             "pending_url": "/hub/spawn-pending/ada", "stop_action": "/hub/stop/ada",
             "started": "2026-03-01T10:20:30.123456Z", "last_activity": "2026-03-01T11:00:00Z",
-            "failure": failure,
+            "health": "healthy", "failure": failure,
         })
     };
     let none = serde_json::Value::Null;
@@ -270,7 +270,7 @@ fn a_card_shows_only_what_its_state_allows() {
         let server = json!({
             "name": "", "display_name": "", "state": state, "url": "/user/ada/",
             "start_url": "/s", "pending_url": "/p", "stop_action": "/x",
-            "started": null, "last_activity": null, "failure": null,
+            "started": null, "last_activity": null, "failure": null, "health": null,
         });
         let html = render_one("home.html", &json!({"servers": [server]}));
         let visible: Vec<_> = html

@@ -10,7 +10,7 @@ use bollard::models::{
     self as wire, ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum,
 };
 
-use crate::engine::Labels;
+use crate::{Health, engine::Labels};
 
 /// A container, looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,17 +67,6 @@ pub enum ContainerState {
     },
     /// About to be gone.
     Removing,
-}
-
-/// What a container's health check says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It has not succeeded yet, nor failed often enough.
-    Starting,
-    /// It succeeded last time.
-    Healthy,
-    /// It failed as often as it may.
-    Unhealthy,
 }
 
 /// Something mounted into a container.
