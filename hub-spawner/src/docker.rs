@@ -15,6 +15,7 @@ mod labels;
 mod machine;
 mod object_name;
 mod of_user;
+mod older_name;
 mod volume;
 
 use std::{

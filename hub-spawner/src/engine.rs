@@ -40,9 +40,9 @@ use tokio::sync::Semaphore;
 
 pub use crate::Health;
 pub use container::{
-    ContainerDetails, ContainerMount, ContainerSpec, ContainerState, ContainerSummary, ExecOutput,
-    HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort, RestartPolicy,
-    RunOutput,
+    ContainerDetails, ContainerMount, ContainerRecipe, ContainerSpec, ContainerState,
+    ContainerSummary, ExecOutput, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd,
+    PublishedPort, RestartPolicy, RunOutput,
 };
 pub use error::EngineError;
 pub use host::{DockerHost, HostSettings};

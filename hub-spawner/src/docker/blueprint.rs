@@ -250,6 +250,13 @@ impl Mounted {
         }
         Ok((source, target))
     }
+
+    /// What the volume was called by older spawners, the newest first.
+    pub(super) fn older_volumes(&self, names: &Names, key: &ServerKey) -> Vec<String> {
+        let mut older = names.render_older(&self.source, key);
+        older.retain(|name| is_object_name(name));
+        older
+    }
 }
 
 fn invalid<E: ToString>(key: &'static str) -> impl Fn(E) -> InvalidConfig {

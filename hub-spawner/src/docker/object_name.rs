@@ -5,6 +5,7 @@ use std::fmt::Write;
 use hub_names::ServerKey;
 use sha2::{Digest, Sha256};
 
+use super::older_name;
 use crate::{InvalidConfig, engine::ImageReference, template::Template};
 
 /// Fields of the templates for names and volumes (deployment contract, 2.2).
@@ -70,8 +71,21 @@ impl Names {
 
     /// Fills in a template.
     pub(super) fn render(&self, template: &Template, key: &ServerKey) -> String {
+        self.render_as(template, key, &escape(key.user().as_str()))
+    }
+
+    /// What a template was filled to by older spawners, the newest first (SPN-31).
+    pub(super) fn render_older(&self, template: &Template, key: &ServerKey) -> Vec<String> {
+        let spellings = match template.uses("username") {
+            true => older_name::spellings(key.user().as_str()),
+            false => Vec::new(),
+        };
+        spellings.iter().map(|spelling| self.render_as(template, key, spelling)).collect()
+    }
+
+    fn render_as(&self, template: &Template, key: &ServerKey, username: &str) -> String {
         template.render(|field| match field {
-            "username" => escape(key.user().as_str()),
+            "username" => username.to_owned(),
             "raw_username" => key.user().to_string(),
             "servername" => escape(&key.server().as_str().to_lowercase()),
             "raw_servername" => key.server().to_string(),

@@ -1,6 +1,6 @@
 //! What belongs to one user, for tools that look after it without a hub. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_names::{ServerKey, UserName};
 
@@ -54,6 +54,19 @@ impl DockerConfig {
     ///
     /// The first setting that makes no sense.
     pub fn volume_names_of(&self, user: &UserName) -> Result<BTreeSet<String>, InvalidConfig> {
+        Ok(self.volume_names_with_older_of(user)?.into_keys().collect())
+    }
+
+    /// The same, each with what older spawners called it, the newest first: a
+    /// server without the one has the first of the others that exists (SPN-31).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense.
+    pub fn volume_names_with_older_of(
+        &self,
+        user: &UserName,
+    ) -> Result<BTreeMap<String, Vec<String>>, InvalidConfig> {
         // Names do not depend on where the daemon is.
         let blueprint = Blueprint::read(self, None)?;
         let key = ServerKey::default_of(user.clone());
@@ -63,9 +76,11 @@ impl DockerConfig {
             .filter(|mounted| {
                 mounted.source.uses("username") || mounted.source.uses("raw_username")
             })
-            .filter_map(|mounted| mounted.render(&blueprint.names, &key).ok())
-            .map(|(source, _)| source)
-            .filter(|source| is_object_name(source))
+            .filter_map(|mounted| {
+                let (source, _) = mounted.render(&blueprint.names, &key).ok()?;
+                Some((source, mounted.older_volumes(&blueprint.names, &key)))
+            })
+            .filter(|(source, _)| is_object_name(source))
             .collect())
     }
 }

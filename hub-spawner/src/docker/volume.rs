@@ -15,7 +15,7 @@ use crate::{SpawnError, engine::Engine};
 ///
 /// Volumes are made here and not on the fly by the daemon, so that they carry
 /// labels that tell whose they are (SPN-7). An unlabelled one that exists is
-/// used as it is.
+/// used as it is, also one that an older spawner called differently.
 ///
 /// # Errors
 ///
@@ -37,19 +37,60 @@ pub(super) async fn ensure(
                 user: uses("username", "raw_username").then(|| key.user().as_str()),
                 server: uses("servername", "raw_servername").then(|| key.server().as_str()),
             };
-            let wanted = labels::of_volume(&blueprint.deployment, owner);
-            let volume = engine
-                .ensure_volume(&source, &wanted)
-                .await
-                .map_err(|error| spawn_error("make the volume", error))?;
-            if !labels::volume_fits(&volume.labels, &blueprint.deployment, owner) {
-                return Err(SpawnError::Rejected {
-                    what: format!("the volume {source}"),
-                    reason: "it belongs to another user, server or hub".to_owned(),
-                });
-            }
+            let older = mounted.older_volumes(&blueprint.names, key);
+            let name = match older_one(engine, blueprint, owner, &source, older).await? {
+                Some(name) => name,
+                None => made(engine, blueprint, owner, source).await?,
+            };
+            binds.push(format!("{name}:{target}:rw"));
+        } else {
+            binds.push(format!("{source}:{target}:rw"));
         }
-        binds.push(format!("{source}:{target}:rw"));
     }
     Ok(binds)
+}
+
+/// The volume called `name`, which is made if there is none.
+async fn made(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    owner: VolumeOwner<'_>,
+    name: String,
+) -> Result<String, SpawnError> {
+    let wanted = labels::of_volume(&blueprint.deployment, owner);
+    let volume = engine
+        .ensure_volume(&name, &wanted)
+        .await
+        .map_err(|error| spawn_error("make the volume", error))?;
+    if !labels::volume_fits(&volume.labels, &blueprint.deployment, owner) {
+        return Err(SpawnError::Rejected {
+            what: format!("the volume {name}"),
+            reason: "it belongs to another user, server or hub".to_owned(),
+        });
+    }
+    Ok(name)
+}
+
+/// The user's volume of an older spawner, if there is one and none is called as
+/// it should be: two would hide files of the user's (SPN-31).
+async fn older_one(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    owner: VolumeOwner<'_>,
+    wanted: &str,
+    older: Vec<String>,
+) -> Result<Option<String>, SpawnError> {
+    let failed = |error| spawn_error("look for the volume", error);
+    if older.is_empty() || engine.volume(wanted).await.map_err(failed)?.is_some() {
+        return Ok(None);
+    }
+    for name in older {
+        if let Some(found) = engine.volume(&name).await.map_err(failed)?
+            && labels::volume_fits(&found.labels, &blueprint.deployment, owner)
+        {
+            tracing::info!(volume = name, wanted, "using the volume of an older spawner");
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }

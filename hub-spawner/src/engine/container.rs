@@ -2,6 +2,7 @@
 
 mod details;
 mod fingerprint;
+mod recipe;
 mod run;
 mod spec;
 
@@ -20,6 +21,7 @@ use bollard::{
 use futures_util::StreamExt;
 
 pub use details::{ContainerDetails, ContainerMount, ContainerState};
+pub use recipe::ContainerRecipe;
 pub use run::RunOutput;
 pub use spec::{
     ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,

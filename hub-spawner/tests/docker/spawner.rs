@@ -225,6 +225,38 @@ async fn b6_a_volume_of_another_deployment_is_not_mounted() {
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn spn_31_a_volume_of_an_older_spawner_is_used_and_no_second_one_made() {
+    in_a_corner(|corner| async move {
+        let (raw, today) =
+            (format!("{}-ada-lovelace", corner.name), format!("{}-ada-2dlovelace", corner.name));
+        corner.engine.ensure_volume(&raw, &corner.labels()).await.unwrap();
+        let spawner = corner.spawner().await;
+        let ada = key("ada-lovelace", "");
+        let mounted = async || {
+            start(&spawner, &ada).await.unwrap();
+            let id = corner.container(&ada).await;
+            let found = corner.engine.inspect(&id).await.unwrap().unwrap();
+            spawner.stop(&ada, &SavedState::default(), StopMode::Now).await.unwrap();
+            found.mounts[0].source.clone()
+        };
+        assert_eq!(mounted().await, raw);
+        assert_eq!(corner.engine.volume(&today).await.unwrap(), None);
+
+        // Somebody whose name spells today's volume of another is not given it.
+        let other = key("ada-2dlovelace", "");
+        corner.engine.ensure_volume(&today, &corner.labels()).await.unwrap();
+        start(&spawner, &other).await.unwrap();
+        let id = corner.container(&other).await;
+        let found = corner.engine.inspect(&id).await.unwrap().unwrap();
+        assert_eq!(found.mounts[0].source, format!("{}-ada-2d2dlovelace", corner.name));
+
+        assert_eq!(mounted().await, today, "the one that is called as it should be goes first");
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn files_survive_a_stop_and_servers_that_differ_in_case_are_two() {
     in_a_corner(|corner| async move {
         let spawner = corner.spawner().await;
