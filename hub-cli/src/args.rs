@@ -280,6 +280,9 @@ pub(crate) enum Servers {
         /// How many lines
         #[arg(long, visible_alias = "tail", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=5000))]
         lines: u64,
+        /// Go on with what it writes from now on, until it ends
+        #[arg(long, short)]
+        follow: bool,
     },
 }
 

@@ -19,8 +19,8 @@ use url::Url;
 
 pub(crate) use self::{
     error::CallError,
-    events::{ProgressEvent, ProgressStream},
-    model::{Answer, ApiToken, Caller, NewApiToken, Reloaded, Server, User},
+    events::{Events, ProgressEvent},
+    model::{Answer, ApiToken, Caller, Log, NewApiToken, Reloaded, Server, User},
 };
 use crate::{
     args::{Connection, UserState},
@@ -212,25 +212,37 @@ impl Client {
     }
 
     /// `GET /hub/api/users/{user}/server/progress`, as it happens.
-    pub(crate) async fn progress(&self, user: &str) -> Result<ProgressStream, CallError> {
+    pub(crate) async fn progress(&self, user: &str) -> Result<Events<ProgressEvent>, CallError> {
         let path = ["users", user, "server", "progress"];
-        let response = self.call(Method::GET, &path, None).await?;
-        if content_type(&response) != "text/event-stream" {
-            return Err(self.not_a_hub(&response));
-        }
-        Ok(ProgressStream::new(response))
+        self.events(self.call(Method::GET, &path, None).await?)
     }
 
     /// `GET /hub/api/users/{user}/server/log`: the last `lines` lines.
-    pub(crate) async fn log(
+    pub(crate) async fn log(&self, user: &str, lines: u64) -> Result<Answer<Log>, CallError> {
+        let lines = lines.to_string();
+        self.answer(self.log_as(user, &[("lines", &lines)]).await?).await
+    }
+
+    /// The same, and what the server writes from then on.
+    pub(crate) async fn follow_log(
         &self,
         user: &str,
         lines: u64,
-    ) -> Result<Answer<model::Log>, CallError> {
+    ) -> Result<Events<Log>, CallError> {
         let lines = lines.to_string();
-        let request =
-            self.http.get(self.url(&["users", user, "server", "log"], &[("lines", &lines)]));
-        self.answer(self.checked(self.authorized(request), Some(user)).await?).await
+        self.events(self.log_as(user, &[("lines", &lines), ("follow", "1")]).await?)
+    }
+
+    async fn log_as(&self, user: &str, query: &[(&str, &str)]) -> Result<Response, CallError> {
+        let request = self.http.get(self.url(&["users", user, "server", "log"], query));
+        self.checked(self.authorized(request), Some(user)).await
+    }
+
+    fn events<T: DeserializeOwned>(&self, response: Response) -> Result<Events<T>, CallError> {
+        if content_type(&response) != "text/event-stream" {
+            return Err(self.not_a_hub(&response));
+        }
+        Ok(Events::new(response))
     }
 
     /// `POST /hub/api/users/{user}/tokens`

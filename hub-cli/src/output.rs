@@ -53,6 +53,11 @@ impl Output {
         print(&format!("{value:#}\n"))
     }
 
+    /// Prints one of many results as JSON, on a line of its own.
+    pub(crate) fn json_line(&self, value: &Value) -> io::Result<()> {
+        print(&format!("{value}\n"))
+    }
+
     /// Prints one line of a result.
     pub(crate) fn line(&self, text: &str) -> io::Result<()> {
         print(&format!("{}\n", printable(text)))

@@ -6,6 +6,7 @@ use hub_auth::{Owner, ScopeSet, role};
 use hub_names::UserName;
 use hub_proxy::TrustForwarded;
 use hub_store::{Store, User};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) attempts: Attempts,
     /// How to have the configuration read again.
     pub(crate) reload: ReloadHandle,
+    /// Cancelled when the hub begins to stop: answers that go on end then.
+    pub(crate) ending: CancellationToken,
 }
 
 impl Hub {

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::{
     launch::Links,
-    log::LogError,
+    log::{Followed, Following, Log, LogError},
     outcome::{Failure, Outcome},
     phase::Phase,
     view::View,

@@ -290,6 +290,7 @@ async fn assemble(
             networks => TrustForwarded::Networks(networks.to_vec()),
         },
         attempts: Attempts::default(),
+        ending: CancellationToken::new(),
     });
     hub.servers.resume().await?;
     hub.servers.keep_watching();
@@ -351,14 +352,18 @@ impl Running {
         let port_80 = self
             .certificate
             .map(|certificate| certificate.answering(RedirectToHttps::new(self.https_port)));
+        let ending = async {
+            stop.cancelled().await;
+            assembled.hub.ending.cancel();
+        };
         let fronts = async {
             let redirect = async {
                 if let (Some(listener), Some(redirect)) = (self.redirect, port_80) {
                     listener.serve(redirect, stop.clone(), grace).await;
                 }
             };
-            let (drained, ()) =
-                tokio::join!(self.public.serve(proxy, stop.clone(), grace), redirect);
+            let public = self.public.serve(proxy, stop.clone(), grace);
+            let (drained, (), ()) = tokio::join!(public, redirect, ending);
             // Servers may call until the last browser is served.
             api_stop.cancel();
             drained

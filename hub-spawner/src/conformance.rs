@@ -80,6 +80,7 @@ pub async fn check(bench: &impl Bench) {
     a_server_is_stopped_by_its_key_alone(bench).await;
     a_server_that_ends_at_once_says_why(spawner).await;
     a_killed_server_is_noticed(bench).await;
+    a_log_is_followed_to_the_end_of_its_server(bench).await;
     an_abandoned_start_leaves_nothing_that_stop_does_not_find(spawner).await;
     assert_eq!(patient(spawner.found()).await.expect("found"), [], "all is stopped at the end");
 }
@@ -215,6 +216,27 @@ async fn a_server_that_ends_at_once_says_why(spawner: &dyn Spawner) {
     assert_eq!(exit.code, 3);
     assert!(exit.log_tail.contains("last words"), "{exit:?}");
     stop(spawner, &key, &SavedState::default()).await;
+}
+
+async fn a_log_is_followed_to_the_end_of_its_server(bench: &impl Bench) {
+    let spawner = bench.open().await;
+    let ada = key("ada", "");
+    let state = start(&*spawner, &ada).await.state;
+    let (pieces, mut told) = mpsc::channel(64);
+    let mut following = std::pin::pin!(spawner.follow_log(&ada, &state, 10, pieces));
+    let listening = async { while told.recv().await.is_some() {} };
+    tokio::select! {
+        biased;
+        end = &mut following => panic!("the log ended before its server: {end:?}"),
+        () = bench.kill(&ada) => {}
+    }
+    let (end, ()) = patient(async { tokio::join!(following, listening) }).await;
+    end.expect("a log ends with its server");
+    stop(&*spawner, &ada, &state).await;
+
+    let (pieces, mut told) = mpsc::channel(64);
+    patient(spawner.follow_log(&ada, &state, 10, pieces)).await.expect("nothing to follow");
+    assert_eq!(told.recv().await, None, "a missing server says nothing");
 }
 
 async fn a_killed_server_is_noticed(bench: &impl Bench) {

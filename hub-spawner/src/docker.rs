@@ -468,6 +468,33 @@ impl Spawner for DockerSpawner {
         Ok(raw.map(|raw| log_text::tail(&raw, lines, log_text::LOG_BYTES)))
     }
 
+    async fn follow_log(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        lines: usize,
+        pieces: mpsc::Sender<String>,
+    ) -> Result<(), SpawnError> {
+        let Some(found) = self.current(key, state).await? else { return Ok(()) };
+        let mut printed = std::pin::pin!(self.engine.logs_follow(&found.id, Some(lines), true));
+        let mut whole = log_text::Lines::default();
+        loop {
+            let next = tokio::select! {
+                () = pieces.closed() => return Ok(()),
+                next = printed.next() => next,
+            };
+            let (piece, is_last) = match next {
+                Some(Ok(bytes)) => (whole.push(&bytes), false),
+                Some(Err(error)) => return Err(spawn_error("read the log", error)),
+                None => (std::mem::take(&mut whole).rest(), true),
+            };
+            // Nobody listens any more.
+            if !piece.is_empty() && pieces.send(piece).await.is_err() || is_last {
+                return Ok(());
+            }
+        }
+    }
+
     async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
         let labels = labels::of_servers(&self.blueprint().deployment);
         // One nanosecond later, so that the last event is not told again.

@@ -5,6 +5,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,6 +20,9 @@ use crate::{
 
 /// Nothing listens at the discard port of any machine in our decade.
 const SILENT_URL: &str = "http://127.0.0.1:9";
+
+/// Pause between two looks at a log that is followed.
+const LOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// Remembers which servers run, without running any.
 ///
@@ -203,6 +207,12 @@ impl FakeSpawner {
         if state.unreachable { Err(unreachable()) } else { Ok(state) }
     }
 
+    /// How much a server has printed, in bytes, and whether it has ended.
+    fn printed(&self, key: &ServerKey) -> Result<Option<(usize, bool)>, SpawnError> {
+        let state = self.reached()?;
+        Ok(state.servers.get(key).map(|server| (server.log.len(), server.ended.is_some())))
+    }
+
     fn behaviour(&self, key: &ServerKey) -> Result<Behaviour, SpawnError> {
         let state = self.reached()?;
         Ok(state.special.get(key).unwrap_or(&state.default).clone())
@@ -281,6 +291,33 @@ impl Spawner for FakeSpawner {
             let last = &all[all.len().saturating_sub(lines)..];
             last.iter().map(|line| format!("{line}\n")).collect()
         }))
+    }
+
+    async fn follow_log(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        lines: usize,
+        pieces: mpsc::Sender<String>,
+    ) -> Result<(), SpawnError> {
+        let mut piece = self.log(key, state, lines).await?.unwrap_or_default();
+        let mut told = self.printed(key)?.map_or(0, |(length, _)| length);
+        loop {
+            if !piece.is_empty() && pieces.send(std::mem::take(&mut piece)).await.is_err() {
+                return Ok(());
+            }
+            let Some((length, ended)) = self.printed(key)? else { return Ok(()) };
+            if length > told {
+                piece = self.reached()?.servers.get(key).map_or_else(String::new, |server| {
+                    server.log.get(told..length).unwrap_or_default().to_owned()
+                });
+                told = length;
+            } else if ended || pieces.is_closed() {
+                return Ok(());
+            } else {
+                tokio::time::sleep(LOG_PAUSE).await;
+            }
+        }
     }
 
     async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {

@@ -1,5 +1,9 @@
 //! What a server printed, made fit to be shown.
 
+mod lines;
+
+pub(crate) use self::lines::Lines;
+
 /// How many lines of a server's last words are kept (SPN-33).
 pub(crate) const TAIL_LINES: usize = 50;
 

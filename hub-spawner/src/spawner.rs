@@ -76,6 +76,17 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         lines: usize,
     ) -> Result<Option<String>, SpawnError>;
 
+    /// Sends the last `lines` lines the server printed, and then what it prints,
+    /// control codes removed, in pieces of whole lines. Returns when the server
+    /// ends, at once if there is none, or when the receiver is gone.
+    async fn follow_log(
+        &self,
+        key: &ServerKey,
+        state: &SavedState,
+        lines: usize,
+        pieces: mpsc::Sender<String>,
+    ) -> Result<(), SpawnError>;
+
     /// Sends the key of each server that something happened to: it ended, ran
     /// out of memory, was stopped or removed, or its health changed. What exactly, [`probe`](Self::probe)
     /// tells; the same key may come several times.

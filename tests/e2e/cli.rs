@@ -1,27 +1,34 @@
 //! The operator's tool against a hub.
 
-use std::process::{Command, Output};
+use std::{
+    io::Read as _,
+    process::{Command, Output, Stdio},
+};
 
 use hub_tests::{ADMIN_TOKEN, TestHub, hub::program};
 use serde_json::Value;
 
 const CHIEF: &str = "end-to-end-chief-token";
 
+fn command(hub: &TestHub, token: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program("hub"));
+    command.args(arguments).env_clear().env("HUB_URL", &hub.url).env("HUB_TOKEN", token);
+    command
+}
+
 fn hub(hub: &TestHub, token: &str, arguments: &[&str]) -> Output {
-    Command::new(program("hub"))
-        .args(arguments)
-        .env_clear()
-        .env("HUB_URL", &hub.url)
-        .env("HUB_TOKEN", token)
-        .output()
-        .unwrap()
+    command(hub, token, arguments).output().unwrap()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
 }
 
 /// Runs a command that has to succeed; what it printed.
 fn ok(test_hub: &TestHub, arguments: &[&str]) -> String {
     let output = hub(test_hub, CHIEF, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    text(output.stdout)
 }
 
 #[tokio::test]
@@ -46,7 +53,20 @@ async fn an_operator_runs_a_hub() {
     assert_eq!(servers[0]["ready"], true);
     let log = run(&["servers", "log", "ada"]);
     assert!(log.contains("/user/ada/"), "{log}");
+    let mut following = command(&hub_process, CHIEF, &["servers", "log", "ada", "--follow"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    following.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     run(&["servers", "stop", "ada"]);
+    let followed = following.wait_with_output().unwrap();
+    assert!(followed.status.success(), "{followed:?}");
+    let (log, end) = (text(followed.stdout), text(followed.stderr));
+    // What it says when it is asked to end.
+    assert!(log.contains("received signal 15"), "{log}");
+    assert!(end.contains("before it ended"), "{end}");
     assert_eq!(hub_process.containers().await, []);
 
     let token = run(&["tokens", "create", "ada", "--note", "script"]);

@@ -1,7 +1,12 @@
-//! The progress of a start: server-sent events (hub-contract 5.5).
+//! Answers that go on for a while: server-sent events (hub-contract 5.5).
+
+use std::marker::PhantomData;
 
 use reqwest::Response;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::Answer;
 
 /// Longest event. The hub's are far below; what is not is no hub's.
 const EVENT_LEN: usize = 1 << 20;
@@ -18,25 +23,27 @@ pub(crate) struct ProgressEvent {
     pub(crate) failed: bool,
 }
 
-/// The steps of a start, from the first one on, as they happen.
+/// Events, from the first one on, as they happen.
 #[derive(Debug)]
-pub(crate) struct ProgressStream {
+pub(crate) struct Events<T> {
     response: Response,
     text: EventText,
+    of: PhantomData<T>,
 }
 
-impl ProgressStream {
+impl<T: DeserializeOwned> Events<T> {
     pub(super) fn new(response: Response) -> Self {
-        Self { response, text: EventText::default() }
+        Self { response, text: EventText::default(), of: PhantomData }
     }
 
-    /// The next step; `None` when the stream is over or broken, which is the
-    /// same to a reader: the last event tells how a start ended.
-    pub(crate) async fn next(&mut self) -> Option<ProgressEvent> {
+    /// The next event; `None` when the stream is over or broken, which is the
+    /// same to a reader: the last event says that it is the last.
+    pub(crate) async fn next(&mut self) -> Option<Answer<T>> {
         loop {
             while let Some(data) = self.text.take() {
                 // Events of another kind are nobody's loss.
-                if let Ok(event) = serde_json::from_str(&data) {
+                let event = serde_json::from_str::<Value>(&data).and_then(Answer::read);
+                if let Ok(event) = event {
                     return Some(event);
                 }
             }

@@ -5,6 +5,7 @@ mod start;
 use std::time::Duration;
 
 use anyhow::bail;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +25,8 @@ pub(super) async fn run(command: Servers, client: &Client, output: &Output) -> a
         Servers::List => show_all(client, output).await,
         Servers::Start { user, no_wait } => start::run(client, output, &user, no_wait).await,
         Servers::Stop { user, no_wait } => stop(client, output, &user, no_wait).await,
-        Servers::Log { user, lines } => log(client, output, &user, lines).await,
+        Servers::Log { user, lines, follow: false } => log(client, output, &user, lines).await,
+        Servers::Log { user, lines, follow: true } => follow(client, output, &user, lines).await,
     }
 }
 
@@ -111,8 +113,29 @@ async fn log(client: &Client, output: &Output, user: &str, lines: u64) -> anyhow
     if log.body.log.is_empty() {
         output.note(&format!("The server of {user} has written nothing."));
     } else if let Some(ended) = log.body.ended {
-        let ended = output.when(Some(ended), "");
-        output.note(&format!("The server of {user} wrote this before it ended ({ended})."));
+        tell_end(output, user, ended);
     }
     Ok(())
+}
+
+async fn follow(client: &Client, output: &Output, user: &str, lines: u64) -> anyhow::Result<()> {
+    let mut log = client.follow_log(user, lines).await?;
+    while let Some(piece) = log.next().await {
+        match output.is_json() {
+            true => output.json_line(&piece.json)?,
+            false => output.text(&piece.body.log)?,
+        }
+        if let Some(ended) = piece.body.ended {
+            tell_end(&output.refreshed(), user, ended);
+            return Ok(());
+        }
+    }
+    bail!(
+        "the log of {user}'s server broke off, perhaps because the hub was stopped; the server may still run"
+    )
+}
+
+fn tell_end(output: &Output, user: &str, ended: Timestamp) {
+    let ended = output.when(Some(ended), "");
+    output.note(&format!("The server of {user} wrote this before it ended ({ended})."));
 }

@@ -247,6 +247,33 @@ fn log_1_a_log_that_was_kept_is_called_one() {
 }
 
 #[test]
+fn faq_1_a_log_is_followed_until_the_server_ends() {
+    let events = [
+        json!({ "log": "one\ntwo\n", "ended": null }),
+        json!({ "log": "", "ended": "2020-01-03T00:00:00Z" }),
+    ];
+    let route = || Route::get("/hub/api/users/ada/server/log?lines=2&follow=1").told(&events);
+    let hub = StandIn::new([route()]);
+    let run = hub.run(&["servers", "logs", "ada", "--tail", "2", "--follow"]);
+    assert_eq!(run.stderr, "The server of ada wrote this before it ended (2020-01-03).\n");
+    assert_eq!(run.success(), "one\ntwo\n");
+
+    let run = StandIn::new([route()]).run(&["--json", "servers", "log", "ada", "--lines=2", "-f"]);
+    assert_eq!(run.success().lines().count(), 2, "an object a line");
+}
+
+#[test]
+fn faq_1_a_log_that_breaks_off_is_an_error() {
+    let piece = json!({ "log": "one\n", "ended": null });
+    let hub = StandIn::new([
+        Route::get("/hub/api/users/ada/server/log?lines=200&follow=1").told(&[piece])
+    ]);
+    let run = hub.run(&["servers", "log", "ada", "--follow"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), "one\n"));
+    assert!(run.stderr.contains("broke off"), "{run:?}");
+}
+
+#[test]
 fn a_server_without_a_log_is_an_error() {
     let hub = StandIn::new([Route::get("/hub/api/users/ada/server/log?lines=200")
         .error(404, "ada is not running and left no log")]);

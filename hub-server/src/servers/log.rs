@@ -1,10 +1,15 @@
 //! What servers write: read where they run, and kept when they end (LOG-1).
 
+mod following;
+
+use std::sync::Arc;
+
 use hub_names::ServerKey;
-use hub_spawner::{SavedState, SpawnError};
+use hub_spawner::{Liveness, SavedState, SpawnError};
 use hub_store::StoreError;
 use jiff::Timestamp;
 
+pub(crate) use self::following::Following;
 use super::{Servers, Shared, outcome::Outcome};
 
 /// How many lines of a log are looked at when it is kept; its size in bytes is
@@ -19,6 +24,15 @@ pub(crate) struct Log {
     pub text: String,
     /// When the run ended that wrote it; `None` while the server is there.
     pub ended: Option<Timestamp>,
+}
+
+/// A log that somebody wants to see grow.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// Of a server that is there.
+    Going(Following),
+    /// Of one that has ended.
+    Ended(Log),
 }
 
 /// Why a log could not be read.
@@ -44,11 +58,39 @@ impl Servers {
         if let Some(text) = shared.spawner.log(key, &SavedState::default(), lines).await? {
             return Ok(Some(Log { text, ended: None }));
         }
-        if let Some(kept) = shared.store.server_logs().get(key).await? {
-            let text = last_lines(&kept.text, lines).to_owned();
-            return Ok(Some(Log { text, ended: Some(kept.ended) }));
-        }
-        Ok(None)
+        Ok(shared.kept_log(key, lines).await?)
+    }
+
+    /// The same of a server that has ended; of one that is there, all that it will
+    /// write as well.
+    ///
+    /// # Errors
+    ///
+    /// When the backend or the store cannot be asked.
+    pub(crate) async fn follow_log(
+        &self,
+        key: &ServerKey,
+        lines: usize,
+    ) -> Result<Option<Followed>, LogError> {
+        let shared = &self.shared;
+        Ok(match shared.spawner.probe(key, &SavedState::default()).await? {
+            Liveness::Running { .. } | Liveness::Exited(_) => {
+                let spawner = Arc::clone(&shared.spawner);
+                Some(Followed::Going(Following::of(spawner, key.clone(), lines)))
+            }
+            Liveness::Missing => shared.kept_log(key, lines).await?.map(Followed::Ended),
+        })
+    }
+}
+
+impl Shared {
+    /// The last `lines` lines that were kept when the server ended.
+    async fn kept_log(&self, key: &ServerKey, lines: usize) -> Result<Option<Log>, StoreError> {
+        let kept = self.store.server_logs().get(key).await?;
+        Ok(kept.map(|kept| Log {
+            text: last_lines(&kept.text, lines).to_owned(),
+            ended: Some(kept.ended),
+        }))
     }
 }
 

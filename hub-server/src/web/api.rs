@@ -2,6 +2,7 @@
 
 mod activity;
 mod authorizations;
+mod event_stream;
 mod info;
 mod log;
 mod model;

@@ -118,14 +118,15 @@ impl TestHub {
         path: &str,
         body: Option<Value>,
     ) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/hub/api{path}"))
-            .header(header::HOST, "hub.test")
-            .header(header::AUTHORIZATION, format!("token {token}"))
-            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
-            .unwrap();
-        send(&self.router, request).await
+        send(&self.router, api_request(token, method, path, body)).await
+    }
+
+    /// GET of an event stream with the administrating service's token.
+    pub(crate) async fn stream(&self, path: &str) -> EventStream {
+        let request = api_request(ADMIN, Method::GET, path, None);
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        EventStream(response.into_body())
     }
 
     /// GET with the administrating service's token.
@@ -241,6 +242,36 @@ impl Browser {
         );
         self.post(path, &form).await
     }
+}
+
+/// An answer that goes on.
+pub(crate) struct EventStream(Body);
+
+impl EventStream {
+    /// The JSON of the next event; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let next = async {
+            loop {
+                let frame = self.0.frame().await?.unwrap();
+                let bytes = frame.into_data().unwrap();
+                let text = std::str::from_utf8(&bytes).unwrap();
+                if let Some(json) = text.strip_prefix("data: ") {
+                    return Some(serde_json::from_str(json).unwrap());
+                }
+            }
+        };
+        timeout(DEADLINE, next).await.expect("no event in time")
+    }
+}
+
+fn api_request(token: &str, method: Method, path: &str, body: Option<Value>) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(format!("/hub/api{path}"))
+        .header(header::HOST, "hub.test")
+        .header(header::AUTHORIZATION, format!("token {token}"))
+        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+        .unwrap()
 }
 
 /// Sends a request to a router and reads the answer to its end.

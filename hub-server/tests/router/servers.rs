@@ -123,6 +123,32 @@ async fn log_1_the_log_of_a_stopped_server_is_kept_for_its_owner_and_administrat
 }
 
 #[tokio::test]
+async fn faq_1_a_log_is_followed_by_whom_it_concerns_until_the_server_ends() {
+    let hub = TestHub::new().await;
+    let path = "/users/ada/server/log?lines=1&follow=1";
+    assert_eq!(hub.get(path).await.status, StatusCode::NOT_FOUND);
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.prints(&key("ada"), "one\ntwo\n");
+
+    let mut log = hub.stream(path).await;
+    let piece = log.next().await;
+    assert_eq!(piece, Some(json!({ "log": "two\n", "ended": null })));
+    hub.spawner.prints(&key("ada"), "three\n");
+    assert_eq!(log.next().await, Some(json!({ "log": "three\n", "ended": null })));
+    hub.api(ADMIN, Method::DELETE, "/users/ada/server", None).await;
+    let last = log.next().await.unwrap();
+    assert!(last["log"] == "" && last["ended"].is_string(), "{last}");
+    assert_eq!(log.next().await, None);
+
+    let kept = events(&hub.get(path).await.text);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0]["log"], "three\n");
+    assert!(kept[0]["ended"].is_string(), "{kept:?}");
+    let other = hub.signed_in("bob").await.get(&format!("/hub/api{path}")).await;
+    assert!(!other.status.is_success() && !other.text.contains("three"), "{}", other.text);
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_fails_at_its_deadline() {
     let hub = TestHub::over(FakeSpawner::new().never_answers()).await;
     let answer = hub.post("/users/ada/server", None).await;

@@ -7,7 +7,7 @@ use anyhow::bail;
 use tokio::time::sleep;
 
 use crate::{
-    client::{CallError, Client, ProgressEvent, Taken},
+    client::{Answer, CallError, Client, ProgressEvent, Taken},
     output::Output,
 };
 
@@ -107,7 +107,7 @@ async fn follow(
 ) -> Result<Option<Ended>, CallError> {
     let mut stream = client.progress(user).await?;
     let mut at = 0;
-    while let Some(event) = stream.next().await {
+    while let Some(Answer { body: event, .. }) = stream.next().await {
         if event.ready {
             return Ok(Some(Ended::Ready));
         }

@@ -2,16 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, stream};
 use http::StatusCode;
 use hub_auth::{ScopeName, Target};
+use hub_names::ServerKey;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::{model, servers::require_account};
+use super::{
+    event_stream::{self, KEEPALIVE, SIGN_OF_LIFE, event},
+    model,
+    servers::require_account,
+};
 use crate::{
     access::Caller,
     hub::Hub,
-    servers::LogError,
+    servers::{Followed, Following, Log, LogError},
     web::{
         error::{ApiError, label},
         request::{ApiKey, Fields},
@@ -26,12 +40,15 @@ const MAX_LINES: usize = 5000;
 /// `GET /hub/api/users/{user}/server/log?lines=N`: of a server that runs, or as it
 /// was kept when it ended. Its owner may see it, and whoever may see a server's
 /// state.
+///
+/// With `follow=1` an event stream of the same, which goes on until the server
+/// ends (FAQ-1).
 pub(super) async fn show(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     ApiKey(key): ApiKey,
     uri: Uri,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let target = Target::server(&key);
     // One's own server's log holds nothing that its owner could not read there.
     let own = caller.user().is_some_and(|own| own.name == *key.user());
@@ -39,22 +56,65 @@ pub(super) async fn show(
         caller.require(ScopeName::AdminServerState, &target)?;
     }
     require_account(&hub, &key).await?;
-    let lines = match Fields::of_query(&uri).get("lines") {
-        None => DEFAULT_LINES,
-        Some(text) => text
-            .parse::<usize>()
-            .map_err(|_| {
-                ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}"))
-            })?
-            .clamp(1, MAX_LINES),
-    };
-    let log = hub.servers.log(&key, lines).await.map_err(told)?.ok_or_else(|| {
-        ApiError::new(
-            StatusCode::NOT_FOUND,
-            format!("{} is not running and left no log", label(&key)),
-        )
+    let query = Fields::of_query(&uri);
+    let lines = lines(query.get("lines"))?;
+    if query.get("follow") != Some("1") {
+        let log = hub.servers.log(&key, lines).await.map_err(told)?;
+        let log = log.ok_or_else(|| no_log(&key))?;
+        return Ok(Json(whole(&log)).into_response());
+    }
+    let followed = hub.servers.follow_log(&key, lines).await.map_err(told)?;
+    Ok(match followed.ok_or_else(|| no_log(&key))? {
+        Followed::Ended(log) => event_stream::of_one(&whole(&log)),
+        Followed::Going(following) => {
+            event_stream::of_many(&hub, events(Arc::clone(&hub), key, following))
+        }
+    })
+}
+
+fn lines(asked: Option<&str>) -> Result<usize, ApiError> {
+    let Some(text) = asked else { return Ok(DEFAULT_LINES) };
+    let number = text.parse::<usize>().map_err(|_| {
+        ApiError::bad_request(format!("lines must be a number from 1 to {MAX_LINES}"))
     })?;
-    Ok(Json(json!({ "log": log.text, "ended": model::time(log.ended) })))
+    Ok(number.clamp(1, MAX_LINES))
+}
+
+fn no_log(key: &ServerKey) -> ApiError {
+    let text = format!("{} is not running and left no log", label(key));
+    ApiError::new(StatusCode::NOT_FOUND, text)
+}
+
+fn whole(log: &Log) -> Value {
+    part(&log.text, log.ended)
+}
+
+fn part(text: &str, ended: Option<Timestamp>) -> Value {
+    json!({ "log": text, "ended": model::time(ended) })
+}
+
+/// The pieces of a log; the last event, and it alone, says when the server ended.
+/// A stream without one has broken off.
+fn events(hub: Arc<Hub>, key: ServerKey, following: Following) -> impl Stream<Item = Bytes> {
+    stream::unfold(Some(following), move |following| {
+        let (hub, key) = (Arc::clone(&hub), key.clone());
+        async move {
+            let mut following = following?;
+            let next = match timeout(KEEPALIVE, following.next()).await {
+                Err(_) => SIGN_OF_LIFE,
+                Ok(Some(Ok(piece))) => event(&part(&piece, None)),
+                Ok(None) => return Some((event(&part("", Some(hub.clock.now()))), None)),
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(
+                        server = %key, error = &error as &(dyn std::error::Error + 'static),
+                        "a log could not be followed to its end"
+                    );
+                    return None;
+                }
+            };
+            Some((next, Some(following)))
+        }
+    })
 }
 
 fn told(error: LogError) -> ApiError {

@@ -1,20 +1,16 @@
 //! The progress of a start, as server-sent events (hub-contract 5.5).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::{
-    body::{Body, Bytes},
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use futures_util::stream;
-use http::header;
+use axum::{body::Bytes, extract::State, response::Response};
+use futures_util::{Stream, stream};
 use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use hub_spawner::ProgressEvent;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
 
+use super::event_stream::{self, KEEPALIVE, SIGN_OF_LIFE, event};
 use crate::{
     access::Caller,
     hub::Hub,
@@ -24,9 +20,6 @@ use crate::{
         request::ApiKey,
     },
 };
-
-/// How often an idle stream shows that it lives.
-const KEEPALIVE: Duration = Duration::from_secs(8);
 
 /// `GET /hub/api/users/{user}/server/progress`
 pub(super) async fn stream_of(
@@ -38,21 +31,18 @@ pub(super) async fn stream_of(
     if hub.store.users().by_name(key.user()).await?.is_none() {
         return Err(ApiError::not_found());
     }
-    let body = match hub.servers.follow(&key) {
-        Some(view) => Body::from_stream(events(hub, key, view)),
+    match hub.servers.follow(&key) {
+        Some(view) => Ok(event_stream::of_many(&hub, events(Arc::clone(&hub), key, view))),
         None => {
             let view = hub.servers.view(&key).await?;
-            let event = last_event(&hub, &key, &view)
+            let last = last_event(&hub, &key, &view)
                 .filter(|_| matches!(view.phase, Phase::Stopped { last: Some(Outcome::Failed(_)) }))
                 .ok_or_else(|| {
                     ApiError::bad_request(format!("{} is not starting...", label(&key)))
                 })?;
-            Body::from(line(&event))
+            Ok(event_stream::of_one(&last))
         }
-    };
-    let headers =
-        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, body).into_response())
+    }
 }
 
 /// Where a reader is in the story.
@@ -64,20 +54,9 @@ struct Reader {
     over: bool,
 }
 
-fn events(
-    hub: Arc<Hub>,
-    key: ServerKey,
-    view: watch::Receiver<View>,
-) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+fn events(hub: Arc<Hub>, key: ServerKey, view: watch::Receiver<View>) -> impl Stream<Item = Bytes> {
     let reader = Reader { hub, key, view, told: 0, over: false };
-    // The head of the answer goes out at once, with bytes behind it: some proxies
-    // hold back a head that is alone.
-    let greeting = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
-    let story = stream::unfold(reader, |mut reader| async move {
-        let bytes = reader.next().await?;
-        Some((Ok(bytes), reader))
-    });
-    futures_util::StreamExt::chain(greeting, story)
+    stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })
 }
 
 impl Reader {
@@ -88,30 +67,30 @@ impl Reader {
         }
         loop {
             let view = self.view.borrow_and_update().clone();
-            if let Some(event) = view.events.get(self.told) {
+            if let Some(step) = view.events.get(self.told) {
                 self.told += 1;
-                return Some(line(&event_json(event)));
+                return Some(event_of(step));
             }
-            if let Some(event) = last_event(&self.hub, &self.key, &view) {
+            if let Some(last) = last_event(&self.hub, &self.key, &view) {
                 self.over = true;
-                return Some(line(&event));
+                return Some(event(&last));
             }
             match timeout(KEEPALIVE, self.view.changed()).await {
                 Ok(Ok(())) => {}
                 // The worker is gone, so there is nothing more to tell.
                 Ok(Err(_)) => return None,
-                Err(_) => return Some(Bytes::from_static(b"\n\n")),
+                Err(_) => return Some(SIGN_OF_LIFE),
             }
         }
     }
 }
 
-fn event_json(event: &ProgressEvent) -> Value {
-    match event.percent {
+fn event_of(step: &ProgressEvent) -> Bytes {
+    event(&match step.percent {
         // 100 is the word of the last event.
-        Some(percent) => json!({ "progress": percent.min(99), "message": event.message }),
-        None => json!({ "message": event.message }),
-    }
+        Some(percent) => json!({ "progress": percent.min(99), "message": step.message }),
+        None => json!({ "message": step.message }),
+    })
 }
 
 /// The event that ends the stream, once the start is over.
@@ -139,8 +118,4 @@ fn last_event(hub: &Hub, key: &ServerKey, view: &View) -> Option<Value> {
         }
         Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => None,
     }
-}
-
-fn line(event: &Value) -> Bytes {
-    Bytes::from(format!("data: {event}\n\n"))
 }
