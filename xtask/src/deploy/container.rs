@@ -1,6 +1,8 @@
 //! One container, made to be as wanted: kept, started, made, or replaced in a way
 //! that an interruption at any point can be recovered from.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine, EngineError};
 
@@ -10,6 +12,7 @@ use super::{
     layout::Layout,
     operator::{Operator, advice},
 };
+use crate::step::Step;
 
 /// The label with the fingerprint of what a container was made from (SPN-11).
 pub(super) const SPEC_HASH: &str = "hub.spec-hash";
@@ -128,13 +131,7 @@ async fn replace(operator: &Operator, spec: &ContainerSpec, previous: &str) -> a
     // Made under another name first: whatever is wrong with it shows while the
     // old one still runs.
     create(operator, spec, &fresh).await?;
-    let grace = spec.stop_grace.unwrap_or_default();
-    operator
-        .change(
-            format_args!("POST /containers/{name}/stop?t={}", grace.as_secs()),
-            engine.stop_container(name, grace),
-        )
-        .await?;
+    stop(operator, name, spec.stop_grace.unwrap_or_default()).await?;
     for (from, to) in [(name, previous), (fresh.as_str(), name)] {
         operator
             .change(
@@ -183,6 +180,24 @@ async fn start(operator: &Operator, spec: &ContainerSpec) -> anyhow::Result<()> 
         .await
         .map_err(explained)
         .with_context(|| format!("the container {name} could not be started"))?;
+    Ok(())
+}
+
+/// Asks a container to end; open requests and WebSockets may take all of `grace`.
+pub(super) async fn stop(operator: &Operator, name: &str, grace: Duration) -> anyhow::Result<()> {
+    let engine = operator.engine();
+    let seconds = grace.as_secs();
+    let step = (!operator.is_dry_run())
+        .then(|| Step::begin(format!("stopping {name} (open connections have {seconds} s)")));
+    operator
+        .change(
+            format_args!("POST /containers/{name}/stop?t={seconds}"),
+            engine.stop_container(name, grace),
+        )
+        .await?;
+    if let Some(step) = step {
+        step.done("");
+    }
     Ok(())
 }
 

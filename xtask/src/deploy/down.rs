@@ -73,13 +73,7 @@ pub(super) async fn run(
 }
 
 async fn end(operator: &Operator, name: &str, grace: std::time::Duration) -> anyhow::Result<()> {
-    let engine = operator.engine();
-    operator
-        .change(
-            format_args!("POST /containers/{name}/stop?t={}", grace.as_secs()),
-            engine.stop_container(name, grace),
-        )
-        .await?;
+    super::container::stop(operator, name, grace).await?;
     super::container::remove(operator, name).await
 }
 
