@@ -41,8 +41,8 @@ use tokio::sync::Semaphore;
 pub use crate::Health;
 pub use container::{
     ContainerDetails, ContainerMount, ContainerRecipe, ContainerSpec, ContainerState,
-    ContainerSummary, ExecOutput, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd,
-    PublishedPort, RestartPolicy, RunOutput,
+    ContainerSummary, ExecOutput, HealthCheck, Interactive, LogRotation, Mount, MountSource,
+    NetworkEnd, PublishedPort, RestartPolicy, RunOutput, Streams,
 };
 pub use error::EngineError;
 pub use host::{DockerHost, HostSettings};

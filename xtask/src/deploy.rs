@@ -28,7 +28,9 @@ mod report;
 mod rootfs;
 mod settings;
 mod status;
+mod terminal;
 mod tokens;
+mod tool;
 mod up;
 mod variables;
 mod volume;
@@ -142,6 +144,13 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Run the operator's tool `hub` in the deployment: doctor, users, backup, ...
+    #[command(trailing_var_arg = true, disable_help_flag = true)]
+    Hub {
+        /// Its arguments.
+        #[arg(value_name = "ARGUMENT", allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Write a compose file that does the same.
     Compose {
         /// Where to; `-` is standard output.
@@ -207,6 +216,9 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
         Some(Command::Reload) => reload::run(&operator, &settings).await?,
         Some(Command::ImportCerts { volume, force }) => {
             certificates::import(&operator, &settings, &volume, force).await?;
+        }
+        Some(Command::Hub { arguments }) => {
+            return Box::pin(tool::run(&operator, &settings, &source, arguments)).await;
         }
         Some(Command::Compose { output }) => {
             let release = release::ensure(&operator, &source).await?;

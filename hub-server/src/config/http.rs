@@ -98,6 +98,11 @@ pub(super) const API_SECTION: Section = Section {
         )
         .example("\"http://jupyterhub:8081/hub/api\"")
         .restart(),
+        Key::new(
+            "hub_api.operator_token",
+            Kind::Secret,
+            "Token with which `hub` may do what an administrator may, as the service `operator`. A deployment makes one by itself.",
+        ),
     ],
 };
 
@@ -194,6 +199,7 @@ pub(super) struct RawTls {
 pub(super) struct RawHubApi {
     pub(super) listen: Option<String>,
     pub(super) url: Option<String>,
+    pub(super) operator_token: Option<String>,
 }
 
 impl RawHttp {
@@ -435,7 +441,10 @@ mod tests {
     #[test]
     fn listeners_are_addresses_or_auto() {
         let check = |text: &str| {
-            RawHubApi { listen: Some(text.to_owned()), url: None }.check("/").map(|c| c.listen).ok()
+            RawHubApi { listen: Some(text.to_owned()), ..RawHubApi::default() }
+                .check("/")
+                .map(|c| c.listen)
+                .ok()
         };
         assert_eq!(check("auto"), Some(ApiListen::Auto { port: 8081 }));
         assert_eq!(check("auto:0"), Some(ApiListen::Auto { port: 0 }));

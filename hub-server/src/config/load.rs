@@ -200,7 +200,12 @@ impl Sum {
     }
 }
 
-fn check(raw: Raw, dir: &Path, home: Option<&Path>, lenient: bool) -> Result<Config, ConfigError> {
+fn check(
+    mut raw: Raw,
+    dir: &Path,
+    home: Option<&Path>,
+    lenient: bool,
+) -> Result<Config, ConfigError> {
     let mut errors = Vec::new();
     let mut keep = |error: ConfigError| match error {
         ConfigError::Several(more) => errors.extend(more),
@@ -212,6 +217,7 @@ fn check(raw: Raw, dir: &Path, home: Option<&Path>, lenient: bool) -> Result<Con
         Some(http) => raw.auth.check(dir, http, lenient).map_err(&mut keep).ok(),
         None => None,
     };
+    let operator = raw.hub_api.operator_token.take().map(RawService::operator);
     let hub_api =
         raw.hub_api.check(http.as_ref().map_or("/", |http| &http.base_url)).map_err(&mut keep).ok();
     let proxy = match &http {
@@ -222,7 +228,7 @@ fn check(raw: Raw, dir: &Path, home: Option<&Path>, lenient: bool) -> Result<Con
     let servers = raw.servers.check().map_err(&mut keep).ok();
     let spawner = raw.spawner.check(dir, home).map_err(&mut keep).ok();
     let mut services: Vec<ServiceConfig> = Vec::new();
-    for service in raw.services {
+    for service in operator.into_iter().chain(raw.services) {
         match service
             .check(dir)
             .and_then(|service| service.is_new_among(&services).map(|()| service))

@@ -75,7 +75,17 @@ pub(super) struct RawService {
     admin: bool,
 }
 
+/// The service that `hub_api.operator_token` makes.
+const OPERATOR: &str = "operator";
+
 impl RawService {
+    /// Whoever operates the hub, with the tool `hub`.
+    pub(super) fn operator(token: String) -> Self {
+        let api_token = Some(token);
+        let (api_token_file, scopes) = (None, Vec::new());
+        Self { name: OPERATOR.to_owned(), api_token, api_token_file, scopes, admin: true }
+    }
+
     pub(super) fn check(self, dir: &Path) -> Result<ServiceConfig, ConfigError> {
         let at = |key: &str| format!("services.{}.{key}", self.name);
         if self.name.is_empty() || self.name.contains('/') || self.name.trim() != self.name {

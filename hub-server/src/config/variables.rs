@@ -267,6 +267,13 @@ pub const VARIABLES: &[Variable] = &[
     )
     .secret(),
     Variable::sets(
+        "HUB_OPERATOR_TOKEN",
+        "hub_api.operator_token",
+        HUB,
+        "Token with which `hub` may do what an administrator may.",
+    )
+    .secret(),
+    Variable::sets(
         "HUB_PROXY_API",
         "proxy.api_url",
         HUB,

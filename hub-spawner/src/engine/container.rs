@@ -1,5 +1,6 @@
 //! Containers: find, make, start, stop, look, run something inside.
 
+mod attach;
 mod details;
 mod fingerprint;
 mod recipe;
@@ -20,12 +21,13 @@ use bollard::{
 };
 use futures_util::StreamExt;
 
+pub use attach::Streams;
 pub use details::{ContainerDetails, ContainerMount, ContainerState};
 pub use recipe::ContainerRecipe;
 pub use run::RunOutput;
 pub use spec::{
-    ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,
-    RestartPolicy,
+    ContainerSpec, HealthCheck, Interactive, LogRotation, Mount, MountSource, NetworkEnd,
+    PublishedPort, RestartPolicy,
 };
 
 use super::{CALL_DEADLINE, Engine, EngineError, Labels, label_filters};

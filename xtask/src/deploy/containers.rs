@@ -58,7 +58,8 @@ pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     spec.user = Some(format!("{0}:{0}", wanted.run_as));
     spec.group_add = wanted.socket_group.iter().map(ToString::to_string).collect();
     spec.labels.insert(RUN_AS.to_owned(), wanted.run_as.to_string());
-    spec.working_dir = Some(layout.data_dir.clone());
+    // Where programs look for hub.toml by themselves.
+    spec.working_dir = Some(layout.in_data(CONFIG_DIR));
     spec.mounts = vec![
         volume(&layout.data, &layout.data_dir),
         Mount {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     containers::{api_url, has_reference_names},
-    files::{CONFIG_DIR, PROXY_TOKEN, SECRETS_DIR},
+    files::{CONFIG_DIR, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     layout::{API_PORT, PROXY_API_PORT, WEB_PORT},
     settings::Settings,
     variables::secret_variables,
@@ -41,6 +41,11 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
     set("HUB__PROXY__API_URL", format!("http://{}:{PROXY_API_PORT}", layout.proxy_host()));
     set("HUB__PROXY__HUB_URL", format!("http://{}:{WEB_PORT}", layout.web_host()));
     set("CONFIGPROXY_AUTH_TOKEN_FILE", layout.in_data(PROXY_TOKEN));
+    set("HUB_OPERATOR_TOKEN_FILE", layout.in_data(OPERATOR_TOKEN));
+    // For `hub` in the same container.
+    set("HUB_TOKEN_FILE", layout.in_data(OPERATOR_TOKEN));
+    set("HUB_URL", format!("http://{}:{WEB_PORT}{}", layout.web_host(), settings.base_url()));
+    set("DATA_VOLUME_HOST", layout.data.clone());
     set("HUB__SPAWNER__DOCKER__DEPLOYMENT", layout.name.clone());
     if settings.setting(&["auth", "userlist"]).is_none() {
         set("HUB__AUTH__USERLIST", layout.in_data(&format!("{CONFIG_DIR}/userlist")));

@@ -36,6 +36,9 @@ pub(super) const ACME_CA: &str = "certs/acme-ca.pem";
 /// What hub and proxy know each other by, in both volumes.
 pub(super) const PROXY_TOKEN: &str = "secrets/CONFIGPROXY_AUTH_TOKEN";
 
+/// What `hub` in the hub's container is known to the hub by.
+pub(super) const OPERATOR_TOKEN: &str = "secrets/HUB_OPERATOR_TOKEN";
+
 /// Files of one volume: path below its root to content.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 

@@ -20,12 +20,12 @@ use tempfile::TempDir;
 
 use super::{
     environment,
-    files::{self, CONFIG_DIR, Files, PROXY_TOKEN, SECRETS_DIR},
+    files::{self, CONFIG_DIR, Files, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     settings::{Problem, Settings, Tls},
 };
 use crate::workspace::shown;
 
-/// In place of the token that is made later: long enough to pass as one.
+/// In place of tokens that are made later: long enough to pass as one.
 const ANY_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// What there is to say about a configuration that can be used.
@@ -72,7 +72,9 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
 /// The hub's configuration as the hub will read it.
 fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
     let mut files = files::of_hub(settings)?;
-    files.entry(PROXY_TOKEN.to_owned()).or_insert_with(|| ANY_TOKEN.into());
+    for name in [PROXY_TOKEN, OPERATOR_TOKEN] {
+        files.entry(name.to_owned()).or_insert_with(|| ANY_TOKEN.into());
+    }
     // Without a configuration the hub would look for one where it happens to be.
     let config = format!("{CONFIG_DIR}/hub.toml");
     files.entry(config.clone()).or_default();

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use hub_spawner::engine::ContainerSpec;
 use serde::Deserialize;
 
 use super::{
     certificates,
     container::{self, Outcome},
     containers::{self, Wanted},
-    files::{self, Files, PROXY_TOKEN, SECRETS_DIR},
+    files::{self, Files, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     handover,
     layout::{PROXY_DIR, UID},
     networks,
@@ -62,6 +63,45 @@ impl Up {
     }
 }
 
+/// What hub and proxy stand on.
+#[derive(Debug)]
+struct Ground {
+    prepared: Prepared,
+    /// The network of hub and proxy.
+    trusted: Vec<String>,
+}
+
+impl Ground {
+    /// Networks, volumes and the files in them.
+    async fn prepare(
+        operator: &Operator,
+        settings: &Settings,
+        image: &str,
+    ) -> anyhow::Result<Self> {
+        let layout = &settings.layout;
+        let control = networks::ensure(operator, layout).await?;
+        volumes::ensure(operator, layout).await?;
+        let prepared = prepare(operator, settings, image).await?;
+        configure(operator, settings, image, prepared.run_as.uid).await?;
+        Ok(Self { prepared, trusted: control.map(|network| network.subnets).unwrap_or_default() })
+    }
+
+    fn wanted<'a>(&'a self, image: &'a str) -> Wanted<'a> {
+        let Prepared { run_as, socket_group } = self.prepared;
+        Wanted { image, trusted: &self.trusted, run_as: run_as.uid, socket_group }
+    }
+}
+
+/// The hub's container as it would be made, with all it needs in place.
+pub(super) async fn hub_to_be(
+    operator: &Operator,
+    settings: &Settings,
+    image: &str,
+) -> anyhow::Result<ContainerSpec> {
+    let ground = Box::pin(Ground::prepare(operator, settings, image)).await?;
+    Ok(containers::hub(settings, &ground.wanted(image)))
+}
+
 /// Brings up proxy and hub from an image that is there.
 pub(super) async fn run(
     operator: &Operator,
@@ -69,17 +109,8 @@ pub(super) async fn run(
     release: &Release,
 ) -> anyhow::Result<Up> {
     let layout = &settings.layout;
-    let control = networks::ensure(operator, layout).await?;
-    volumes::ensure(operator, layout).await?;
-    let prepared = prepare(operator, settings, &release.image).await?;
-    configure(operator, settings, &release.image, prepared.run_as.uid).await?;
-    let trusted = control.map(|network| network.subnets).unwrap_or_default();
-    let wanted = Wanted {
-        image: &release.image,
-        trusted: &trusted,
-        run_as: prepared.run_as.uid,
-        socket_group: prepared.socket_group,
-    };
+    let ground = Box::pin(Ground::prepare(operator, settings, &release.image)).await?;
+    let wanted = ground.wanted(&release.image);
 
     let before = match operator.engine().inspect(&layout.proxy).await? {
         Some(found) if found.is_running() => witness::ask(operator, settings).await.ok(),
@@ -132,9 +163,11 @@ pub(super) async fn configure(
     let mut changed =
         volume::with(engine, layout, image, (&layout.data, &layout.data_dir), async |data| {
             let there = data.read(SECRETS_DIR).await?;
-            let token = tokens::of(&there)?;
-            of_proxy.insert(PROXY_TOKEN.to_owned(), token.clone());
-            of_hub.entry(PROXY_TOKEN.to_owned()).or_insert(token);
+            for name in [PROXY_TOKEN, OPERATOR_TOKEN] {
+                let token = tokens::of(&there, name)?;
+                of_hub.entry(name.to_owned()).or_insert(token);
+            }
+            of_proxy.insert(PROXY_TOKEN.to_owned(), of_hub[PROXY_TOKEN].clone());
             volume::sync(operator, data, &of_hub, owner).await
         })
         .await

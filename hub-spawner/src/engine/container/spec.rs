@@ -56,6 +56,9 @@ pub struct ContainerSpec {
     pub healthcheck: Option<HealthCheck>,
     /// Whether a small init process reaps orphans.
     pub init: bool,
+    /// Whether somebody is to be joined to its streams; for
+    /// [`Engine::run_joined`](crate::engine::Engine::run_joined).
+    pub interactive: Interactive,
     /// Memory it may use, in bytes; no swap on top.
     pub memory: Option<u64>,
     /// Processes and threads it may have.
@@ -140,6 +143,18 @@ pub struct HealthCheck {
     pub start_period: Duration,
 }
 
+/// Whether a container's standard input is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interactive {
+    /// It has ended from the start.
+    #[default]
+    No,
+    /// Until whoever is joined to it ends it.
+    Piped,
+    /// The same, and all streams are a terminal.
+    Terminal,
+}
+
 /// When a container's log file is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRotation {
@@ -174,6 +189,7 @@ impl ContainerSpec {
             stop_grace: None,
             healthcheck: None,
             init: false,
+            interactive: Interactive::No,
             memory: None,
             pids_limit: None,
             log: None,
@@ -183,6 +199,7 @@ impl ContainerSpec {
     pub(super) fn body(&self) -> ContainerCreateBody {
         let first = self.networks.first();
         let env = self.env.iter().map(|(name, value)| format!("{name}={}", value.expose_secret()));
+        let joined = (self.interactive != Interactive::No).then_some(true);
         ContainerCreateBody {
             image: Some(self.image.clone()),
             cmd: self.command.clone(),
@@ -192,6 +209,12 @@ impl ContainerSpec {
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
             hostname: self.hostname.clone(),
+            open_stdin: joined,
+            stdin_once: joined,
+            attach_stdin: joined,
+            attach_stdout: joined,
+            attach_stderr: joined,
+            tty: (self.interactive == Interactive::Terminal).then_some(true),
             exposed_ports: Some(self.ports.iter().map(PublishedPort::key).collect()),
             stop_timeout: self.stop_grace.map(whole_seconds),
             healthcheck: self.healthcheck.as_ref().map(healthcheck),

@@ -1,0 +1,107 @@
+//! `hub` for a deployment: the operator's tool, run where the hub's files and
+//! address are, joined to this terminal.
+//!
+//! In the hub's container while that runs; else in one that is made for it from
+//! the same image, so that a hub that is down can be saved, restored and examined.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use anyhow::Context;
+use hub_spawner::engine::{ContainerSpec, Engine, Interactive, RestartPolicy, Streams};
+
+use super::{
+    operator::Operator,
+    release::{self, Source},
+    settings::Settings,
+    terminal::{self, RawMode},
+    up,
+};
+
+/// The tool in the image.
+const TOOL: &str = "/usr/bin/hub";
+
+/// What ends a program that a signal ended, less the signal.
+const UNKNOWN: u8 = 125;
+
+pub(super) async fn run(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+    arguments: Vec<String>,
+) -> anyhow::Result<ExitCode> {
+    let engine = operator.engine();
+    let name = settings.layout.hub.as_str();
+    // A program that prompts needs a terminal; one in a pipe must not get its
+    // line ends changed.
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let runs = engine.inspect(name).await?.is_some_and(|found| found.is_running());
+    if operator.is_dry_run() {
+        let words = arguments.join(" ");
+        let at = if runs { format!("{name}/exec") } else { "create and attach (helper".to_owned() };
+        super::print(&format!("POST /containers/{at} ({TOOL} {words})"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = if runs {
+        let mut command = vec![TOOL.to_owned()];
+        command.extend(arguments);
+        join(is_terminal, async |streams| {
+            engine.exec_joined(name, &command, is_terminal, streams).await
+        })
+        .await?
+    } else {
+        let spec = alone(operator, settings, source, arguments, is_terminal).await?;
+        join(is_terminal, async |streams| engine.run_joined(&spec, streams).await).await?
+    };
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(UNKNOWN)))
+}
+
+/// Joins this process's streams, and its terminal, to a program's.
+async fn join<E: std::error::Error + Send + Sync + 'static>(
+    is_terminal: bool,
+    program: impl AsyncFnOnce(
+        Streams<tokio::io::DuplexStream, tokio::io::Stdout, tokio::io::Stderr>,
+    ) -> Result<i64, E>,
+) -> anyhow::Result<i64> {
+    let _raw = is_terminal.then(RawMode::begin).transpose().context("the terminal")?;
+    let streams = Streams {
+        input: terminal::input(),
+        output: tokio::io::stdout(),
+        errors: tokio::io::stderr(),
+    };
+    Ok(program(streams).await?)
+}
+
+/// The hub's container with the tool in the hub's place.
+async fn alone(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+    arguments: Vec<String>,
+    is_terminal: bool,
+) -> anyhow::Result<ContainerSpec> {
+    let image = image(operator.engine(), operator, settings, source).await?;
+    let mut spec = Box::pin(up::hub_to_be(operator, settings, &image)).await?;
+    spec.name = String::new();
+    spec.labels = settings.layout.labels("helper");
+    spec.entrypoint = Some(vec![TOOL.to_owned()]);
+    spec.command = Some(arguments);
+    spec.healthcheck = None;
+    spec.restart = RestartPolicy::No;
+    // Nobody should take it for the hub.
+    spec.networks.iter_mut().for_each(|end| end.aliases.clear());
+    spec.interactive = if is_terminal { Interactive::Terminal } else { Interactive::Piped };
+    Ok(spec)
+}
+
+/// The image of a hub that is there, else the one of this checkout.
+async fn image(
+    engine: &Engine,
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+) -> anyhow::Result<String> {
+    match engine.inspect(&settings.layout.hub).await? {
+        Some(hub) => Ok(hub.image_id),
+        None => Ok(release::ensure(operator, source).await?.image),
+    }
+}
