@@ -60,8 +60,16 @@ async fn xt_3_from_nothing_to_a_kernel_and_through_a_replaced_hub() {
     assert_eq!(status["servers"][0]["user"], "ada", "{status:#}");
     assert!(status["networks"].as_array().unwrap().iter().all(|network| network["exists"] == true));
 
+    // The operator's tool, in the hub's container, and without one.
+    let users = deployment.run(&["hub", "users", "list", "--json"]).await;
+    assert!(users.contains("grace") && users.contains("ada"), "{users}");
+    let unknown = deployment.try_run(&["hub", "users", "show", "nobody"]).await;
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+
     // XT-4: down leaves the user's server.
     deployment.run(&["down"]).await;
+    let shown = deployment.run(&["hub", "config", "show", "--set-only"]).await;
+    assert!(shown.contains("store.url = \"sqlite:///data/hub.sqlite\""), "{shown}");
     let status = deployment.status().await;
     assert_eq!((&status["hub"], &status["proxy"]), (&Value::Null, &Value::Null));
     assert_eq!(status["servers"][0]["state"], "running", "{status:#}");

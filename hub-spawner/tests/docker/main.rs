@@ -9,6 +9,7 @@ mod containers;
 mod engine;
 mod faults;
 mod gate;
+mod joined;
 mod pull;
 mod registry;
 mod remote;
