@@ -8,7 +8,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use hub_store::UserName;
 use url::Url;
 
-pub(crate) use self::backup::{Backup, Restore, Secrets};
+pub(crate) use self::backup::{Backup, HowHub, Restore, Secrets};
 use crate::configuration::Located;
 
 /// Longest life of a token: ten years, as the hub has it.

@@ -1,8 +1,10 @@
 //! Backups as files: their forms, their content, where they lie. What a command
 //! does with them is in `commands/`.
 
+pub(crate) mod deployed;
 pub(crate) mod form;
 pub(crate) mod hub_archive;
+mod included;
 pub(crate) mod inventory;
 pub(crate) mod manifest;
 pub(crate) mod passphrase;
@@ -11,6 +13,7 @@ pub(crate) mod reader;
 mod redact;
 pub(crate) mod runs;
 pub(crate) mod schedule;
+pub(crate) mod user_file;
 pub(crate) mod volume_index;
 pub(crate) mod volume_stream;
 pub(crate) mod volumes;

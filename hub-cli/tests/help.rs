@@ -69,6 +69,7 @@ fn help_of_restore() {
     insta::assert_snapshot!("restore", help(&["restore"]));
     insta::assert_snapshot!("restore_hub", help(&["restore", "hub"]));
     insta::assert_snapshot!("restore_user", help(&["restore", "user"]));
+    insta::assert_snapshot!("restore_all", help(&["restore", "all"]));
 }
 
 #[test]

@@ -34,5 +34,5 @@ pub use servers::{ServerRecord, Servers};
 pub use sessions::{NewSession, Session, Sessions};
 pub use store::Store;
 pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
-pub use transfer::{Exported, Header, ImportMode, Imported, Origin};
+pub use transfer::{Exported, Header, ImportMode, Imported, Origin, exported_users};
 pub use users::{User, UserFilter, Users};

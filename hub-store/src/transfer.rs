@@ -20,6 +20,7 @@ mod dialect;
 mod export;
 mod import;
 mod line;
+mod users;
 
 use jiff::Timestamp;
 
@@ -27,6 +28,7 @@ pub use self::{
     export::Origin,
     import::{ImportMode, Imported},
     line::Header,
+    users::exported_users,
 };
 
 /// All tables of all schemas so far, parents first.

@@ -30,6 +30,7 @@ pub mod github;
 pub mod hub;
 pub mod kernel;
 pub mod proxy;
+pub mod volume;
 pub mod wait;
 pub mod wire;
 

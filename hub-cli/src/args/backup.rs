@@ -69,6 +69,9 @@ pub(crate) struct Secrets {
     /// File of variables to save; .env beside the configuration if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
+    /// A further file or directory to save; of its files, only certificates are no secrets
+    #[arg(long, value_name = "PATH")]
+    pub(crate) include: Vec<PathBuf>,
 }
 
 /// What to bring back.
@@ -79,9 +82,29 @@ pub(crate) enum Restore {
         /// The archive
         #[arg(long, short, value_name = "FILE")]
         input: PathBuf,
-        /// Replace a store that is not empty, and files that differ; those are kept as NAME.old
+        #[command(flatten)]
+        how: HowHub,
+        /// File with the passphrase; asked for at the terminal if not given
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        located: Located,
+    },
+    /// Bring back a run of `hub backup all`: the hub and all users' files
+    ///
+    /// Goes on with the others when a user cannot be restored, and fails at the end.
+    All {
+        /// The folder of the run
+        #[arg(long, short, value_name = "DIR")]
+        input: PathBuf,
+        #[command(flatten)]
+        how: HowHub,
+        /// Remove what is in users' volumes first
+        #[arg(long, conflicts_with = "merge")]
+        wipe: bool,
+        /// Lay the files over those in users' volumes
         #[arg(long)]
-        force: bool,
+        merge: bool,
         /// File with the passphrase; asked for at the terminal if not given
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -113,4 +136,19 @@ pub(crate) enum Restore {
         #[command(flatten)]
         located: Located,
     },
+}
+
+/// How a hub is brought back.
+#[derive(Clone, Copy, Debug, Group)]
+pub(crate) struct HowHub {
+    /// Replace a store that is not empty, and files that differ; those are kept as NAME.old
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Bring back only what the hub itself has written, its store and its cookie secret, and
+    /// leave configuration files alone; with --deployment it is always so
+    #[arg(long)]
+    pub(crate) state_only: bool,
+    /// Stop servers, and with --deployment the hub, for as long as it takes
+    #[arg(long)]
+    pub(crate) stop: bool,
 }

@@ -50,6 +50,20 @@ impl Form {
     }
 }
 
+impl Form {
+    /// The end of a name that says this form.
+    pub(crate) fn suffix(self) -> &'static str {
+        match (self.compression, self.sealed) {
+            (Compression::None, false) => ".tar",
+            (Compression::None, true) => ".tar.age",
+            (Compression::Gzip, false) => ".tar.gz",
+            (Compression::Gzip, true) => ".tar.gz.age",
+            (Compression::Zstd, false) => ".tar.zst",
+            (Compression::Zstd, true) => ".tar.zst.age",
+        }
+    }
+}
+
 /// What the first bytes of a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Magic {
@@ -88,7 +102,9 @@ mod tests {
             ("a.tar.zst.age", Compression::Zstd, true),
             ("-", Compression::None, false),
         ] {
-            assert_eq!(Form::of_name(name).unwrap(), Form { compression, sealed }, "{name}");
+            let form = Form::of_name(name).unwrap();
+            assert_eq!(form, Form { compression, sealed }, "{name}");
+            assert_eq!(Form::of_name(form.suffix()).unwrap(), form, "{name}");
         }
         for name in ["a", "a.zip", "a.age", "a.tar.bz2", ""] {
             let error = Form::of_name(name).unwrap_err();

@@ -6,15 +6,16 @@ use std::{
 };
 
 use anyhow::Context;
-use hub_server::config::{Config, CookieSecretSource, TlsSource};
+use hub_server::config::{Config, CookieSecretSource, Setting, TlsSource};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::{
+    included,
     manifest::{Fingerprint, Role},
     redact,
 };
-use crate::configuration::Located;
+use crate::{args::Secrets, configuration::Located};
 
 /// What the archive gets, and what it does not.
 #[derive(Debug, Default)]
@@ -44,18 +45,22 @@ pub(crate) struct Item {
 pub(crate) fn collect(
     located: &Located,
     config: &Config,
-    env_file: Option<&Path>,
-    with_secrets: bool,
+    secrets: &Secrets,
 ) -> anyhow::Result<Inventory> {
+    let with_secrets = secrets.with_secrets;
     let mut inventory = Inventory::default();
     let directory = located.directory();
+    let env_file = secrets.env_file.clone();
+    let beside = || Some(directory.join(".env")).filter(|path| path.is_file());
+    let env_file = env_file.or_else(beside);
+    let loaded = located.loaded()?;
     let mut table = Table::new();
-    if let Some(path) = &located.file {
+    if let Some(path) = &loaded.config_file {
         let text = read_text(path)?;
         table = toml::from_str(&text)?;
         inventory.config(path, &text, table.clone(), &directory, with_secrets);
     }
-    if let Some(path) = env_file {
+    if let Some(path) = env_file.as_deref() {
         let text = read_text(path)?;
         let (kept, removed) = redact::variables(&text);
         let place = place(path, &directory);
@@ -68,7 +73,8 @@ pub(crate) fn collect(
         let redacted = !with_secrets && !removed.is_empty();
         inventory.items.push(Item { role: Role::Env, place, redacted, content: content.into() });
     }
-    if let Some(path) = text_at(&table, &["auth", "userlist"]) {
+    let userlist = loaded.settings.get("auth.userlist").map(Setting::to_json);
+    if let Some(path) = userlist.as_ref().and_then(|path| path.as_str()) {
         inventory.file(Role::Userlist, &directory.join(path), &directory)?;
     }
     if let Some(TlsSource::Files(tls)) = &config.http.tls {
@@ -98,6 +104,23 @@ pub(crate) fn collect(
         if !is_cookie && !inventory.items.iter().any(|item| item.place == known) {
             inventory.secret(Role::SecretFile, &path, &directory, with_secrets)?;
         }
+    }
+    let mut included = secrets.include.clone();
+    if let Some(TlsSource::Acme(acme)) = &config.http.tls {
+        included.push(acme.dir.clone());
+    }
+    included.extend(config.spawner.cert_path.clone());
+    // What variables name, for example a secret that is in a file of its own.
+    let own = [&loaded.config_file, &loaded.env_file];
+    let cookie = match &config.cookie_secret {
+        CookieSecretSource::File(path) => Some(path),
+        CookieSecretSource::Given(_) => None,
+    };
+    included.extend(loaded.files.iter().filter(|path| path.is_file()).cloned());
+    included
+        .retain(|path| !own.iter().any(|own| own.as_ref() == Some(path)) && cookie != Some(path));
+    for path in &included {
+        inventory.include(path, &directory, with_secrets)?;
     }
     if let Some(templates) = &config.templates {
         inventory.left_out.push(format!("the page templates in {}", templates.display()));
@@ -147,6 +170,27 @@ impl Inventory {
         Ok(())
     }
 
+    /// Adds a file, or all files below a directory. Certificates are for everybody,
+    /// the rest counts as secret.
+    fn include(&mut self, path: &Path, directory: &Path, with_secrets: bool) -> anyhow::Result<()> {
+        if !path.exists() {
+            self.left_out.push(format!("{}, which is not there", path.display()));
+            return Ok(());
+        }
+        for path in included::files(path)? {
+            let known = place(&path, directory);
+            let shown = path.display().to_string();
+            if self.items.iter().any(|item| item.place == known) || self.left_out.contains(&shown) {
+                continue;
+            }
+            match included::is_certificate(&read(&path)?) {
+                true => self.file(Role::Certificate, &path, directory)?,
+                false => self.secret(Role::Included, &path, directory, with_secrets)?,
+            }
+        }
+        Ok(())
+    }
+
     fn fingerprint(&mut self, of: &str, secret: &[u8]) {
         self.fingerprints.push(fingerprint(of, secret));
     }
@@ -180,15 +224,6 @@ fn named_files<'t>(value: &'t Value, found: &mut Vec<&'t str>) {
         Value::Array(items) => items.iter().for_each(|item| named_files(item, found)),
         _ => {}
     }
-}
-
-fn text_at<'t>(table: &'t Table, path: &[&str]) -> Option<&'t str> {
-    let (last, parents) = path.split_last()?;
-    let mut at = table;
-    for key in parents {
-        at = at.get(*key)?.as_table()?;
-    }
-    at.get(*last)?.as_str()
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

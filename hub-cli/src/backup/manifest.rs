@@ -63,6 +63,9 @@ pub(crate) enum Role {
     CookieSecret,
     /// A file with one secret, that the configuration names.
     SecretFile,
+    /// What an authority was asked with, what Docker is asked with, and what the
+    /// operator named.
+    Included,
 }
 
 /// The beginning of a secret's SHA-256.

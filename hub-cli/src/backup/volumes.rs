@@ -38,7 +38,12 @@ impl Volumes {
     pub(crate) async fn connect(config: DockerConfig) -> anyhow::Result<Self> {
         let host = DockerHost::resolve(&config.host_settings()).context("spawner.docker")?;
         let engine = Engine::connect_to(&host).await?;
-        Ok(Self { engine, config })
+        Ok(Self::new(engine, config))
+    }
+
+    /// The volumes of users at an engine, by a hub's configuration.
+    pub(crate) fn new(engine: Engine, config: DockerConfig) -> Self {
+        Self { engine, config }
     }
 
     /// The names of a user's volumes: those that are labelled as such, and those
@@ -46,15 +51,37 @@ impl Volumes {
     pub(crate) async fn of_user(&self, user: &UserName) -> anyhow::Result<BTreeSet<String>> {
         let labelled = self.engine.volumes(&self.config.volume_labels_of(user)).await?;
         let mut names: BTreeSet<String> = labelled.into_iter().map(|found| found.name).collect();
-        for name in self.configured(user)? {
+        let configured = self.config.volume_names_with_older_of(user).context("spawner.docker")?;
+        for (name, older) in configured {
             if !names.contains(&name)
-                && let Some(found) = self.engine.volume(&name).await?
-                && self.config.may_be_volume_of(&found.labels, user)
+                && let Some(found) = self.first_of(user, &name, &older).await?
             {
-                names.insert(name);
+                names.insert(found);
             }
         }
         Ok(names)
+    }
+
+    /// The volume that a server gets: the one called `name`, or without it the
+    /// first that an older spawner has left.
+    async fn first_of(
+        &self,
+        user: &UserName,
+        name: &str,
+        older: &[String],
+    ) -> anyhow::Result<Option<String>> {
+        if let Some(found) = self.engine.volume(name).await? {
+            let fits = self.config.may_be_volume_of(&found.labels, user);
+            return Ok(fits.then_some(found.name));
+        }
+        for name in older {
+            if let Some(found) = self.engine.volume(name).await?
+                && self.config.may_be_volume_of(&found.labels, user)
+            {
+                return Ok(Some(found.name));
+            }
+        }
+        Ok(None)
     }
 
     /// The volumes of all users whom labels name.

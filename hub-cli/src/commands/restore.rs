@@ -1,26 +1,46 @@
 //! `hub restore`
 
+mod all;
 mod files;
 mod hub;
 mod user;
 
-use crate::{args::Restore, output::Output};
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use crate::{
+    args::Restore,
+    backup::{form::Magic, passphrase, reader},
+    output::Output,
+};
 
 pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()> {
     match command {
-        Restore::Hub { input, force, passphrase_file, located } => {
-            hub::run(output, &located, &input, force, passphrase_file.as_deref()).await
+        Restore::Hub { input, how, passphrase_file, located } => {
+            let passphrase = asked_for(&input, passphrase_file.as_deref())?;
+            hub::run(output, &located, &input, how, passphrase.as_ref()).await
+        }
+        Restore::All { input, how, wipe, merge, passphrase_file, located } => {
+            let existing = user::Existing::new(wipe, merge);
+            let folder = all::Folder::read(&input)?;
+            let passphrase = asked_for(&folder.hub, passphrase_file.as_deref())?;
+            all::run(output, &located, folder, how, existing, passphrase.as_ref()).await
         }
         Restore::User { user, input, wipe, merge, stop, volume, passphrase_file, located } => {
-            let wanted = user::Wanted {
-                user,
-                input,
-                existing: user::Existing::new(wipe, merge),
-                stop,
-                volume,
-                passphrase_file,
-            };
+            let passphrase = asked_for(&input, passphrase_file.as_deref())?;
+            let existing = user::Existing::new(wipe, merge);
+            let wanted = user::Wanted { user, input, existing, stop, volume, passphrase };
             user::run(output, &located, wanted).await
         }
+    }
+}
+
+/// The passphrase of an encrypted archive. Asked for once, since an archive is read
+/// more often than that.
+fn asked_for(archive: &Path, file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
+    match reader::magic_of(archive)? {
+        Magic::Age => passphrase::recall(file).map(Some),
+        Magic::Gzip | Magic::Zstd | Magic::Other => Ok(None),
     }
 }

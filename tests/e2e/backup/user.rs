@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use hub_tests::{TestHub, eventually};
+use hub_tests::{TestHub, eventually, volume::FILL};
 use reqwest::Method;
 
-use super::place::{FILL, Place, hub, succeeded};
+use super::place::{Place, hub, succeeded};
 
 fn size(place: &Place, name: &str) -> u64 {
     fs::metadata(place.path(name)).unwrap().len()

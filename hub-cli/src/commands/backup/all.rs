@@ -2,16 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, DirBuilder},
-    io,
+    fs::{self, DirBuilder, File},
+    io::{self, BufReader},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use hub_server::config::Config;
-use hub_store::{Store, UserFilter, UserName};
+use hub_store::UserName;
 use jiff::Zoned;
 use secrecy::SecretString;
 use serde_json::json;
@@ -25,19 +24,16 @@ use crate::{
         passphrase,
         runs::{self, Keep},
         schedule::Schedule,
+        user_file,
         volumes::Volumes,
     },
-    configuration::Located,
+    configuration::{Located, Subject},
     output::Output,
 };
 
-/// Users that are asked for at once.
-const PAGE: u64 = 500;
 /// How long a wait is at most before the clock is looked at again: it may have
 /// been set, or the machine may have slept.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The name of a file is at most 255 bytes long, and an ending follows.
-const LONGEST_STEM: usize = 200;
 
 /// What each run does.
 #[derive(Debug)]
@@ -75,7 +71,7 @@ pub(super) async fn run(
         return once(output, plan, passphrase.as_ref()).await;
     };
     // Said at once rather than at three in the morning.
-    plan.located.load()?;
+    plan.located.subject().await?.volumes().await?;
     let mut end = End::listen()?;
     loop {
         let now = output.refreshed();
@@ -129,7 +125,10 @@ async fn once(
     plan: &Plan,
     passphrase: Option<&SecretString>,
 ) -> anyhow::Result<()> {
-    let config = plan.located.load()?;
+    let subject = plan.located.subject().await?;
+    if let Subject::Here(located) = subject {
+        located.configured()?;
+    }
     let name = runs::name(output.now());
     let partial = plan.directory.join(format!("{name}{}", runs::PARTIAL));
     let folder = plan.directory.join(&name);
@@ -139,11 +138,12 @@ async fn once(
     make_private(&plan.directory, true)?;
     make_private(&partial, false)?;
 
-    let mut parts = vec![save_hub(output, plan, &config, &partial, passphrase).await];
-    match Volumes::connect(config.spawner.clone()).await {
+    let (hub, store) = save_hub(output, plan, &subject, &partial, passphrase).await;
+    let mut parts = vec![hub];
+    match subject.volumes().await {
         Ok(volumes) => {
             make_private(&partial.join("users"), false)?;
-            save_users(&volumes, &config, &partial, &mut parts).await;
+            save_users(&volumes, store, &partial, &mut parts).await;
         }
         Err(error) => parts.push(failed("users", &error)),
     }
@@ -169,28 +169,26 @@ async fn once(
 async fn save_hub(
     output: &Output,
     plan: &Plan,
-    config: &Config,
+    subject: &Subject<'_>,
     folder: &Path,
     passphrase: Option<&SecretString>,
-) -> Part {
+) -> (Part, Option<File>) {
     let file = if plan.secrets.with_secrets { "hub.tar.zst.age" } else { "hub.tar.zst" };
     let path = folder.join(file);
-    let saved = hub::save(output, &plan.located, config, &plan.secrets, &path, passphrase).await;
-    part("hub", file, &path, saved.map(drop))
+    match hub::save(output, subject, &plan.secrets, &path, passphrase).await {
+        Ok(saved) => (part("hub", file, &path, Ok(())), Some(saved.store)),
+        Err(error) => (part("hub", file, &path, Err(error)), None),
+    }
 }
 
 async fn save_volume(
     volumes: &Volumes,
     user: &UserName,
     volume: &str,
-    alone: bool,
+    several: bool,
     folder: &Path,
 ) -> Part {
-    let stem = stem(user.as_str());
-    let file = match alone {
-        true => format!("users/{stem}.tar.zst"),
-        false => format!("users/{stem}@{volume}.tar.zst"),
-    };
+    let file = format!("users/{}", user_file::name(user, volume, several));
     let path = folder.join(&file);
     let form = Form { compression: Compression::Zstd, sealed: false };
     let saved = user::save(volumes, volume, &path, form).await;
@@ -205,31 +203,30 @@ fn part(what: &str, file: &str, path: &Path, saved: anyhow::Result<()>) -> Part 
 
 /// Saves the volumes of everybody who has one: by its labels, or by the store's
 /// list of users and the configured name.
-async fn save_users(volumes: &Volumes, config: &Config, folder: &Path, parts: &mut Vec<Part>) {
+async fn save_users(volumes: &Volumes, store: Option<File>, folder: &Path, parts: &mut Vec<Part>) {
     let mut all = match volumes.of_all().await {
         Ok(all) => all,
         Err(error) => return parts.push(failed("users", &error)),
     };
-    if let Err(error) = add_unlabelled(volumes, config, &mut all).await {
-        // Those with labels are saved in any case.
+    // Those with labels are saved in any case.
+    if let Some(store) = store
+        && let Err(error) = add_unlabelled(volumes, store, &mut all).await
+    {
         parts.push(failed("users in the store", &error));
     }
     for (user, names) in &all {
         for name in names {
-            parts.push(save_volume(volumes, user, name, names.len() == 1, folder).await);
+            parts.push(save_volume(volumes, user, name, names.len() > 1, folder).await);
         }
     }
 }
 
 async fn add_unlabelled(
     volumes: &Volumes,
-    config: &Config,
+    store: File,
     all: &mut BTreeMap<UserName, BTreeSet<String>>,
 ) -> anyhow::Result<()> {
-    let store = Store::open_read_only(&config.store).await?;
-    let known = names(&store).await;
-    store.close().await;
-    for user in known? {
+    for user in hub_store::exported_users(BufReader::new(store))? {
         let found = volumes.of_user(&user).await?;
         if !found.is_empty() {
             all.entry(user).or_default().extend(found);
@@ -240,19 +237,6 @@ async fn add_unlabelled(
 
 fn failed(what: &str, error: &anyhow::Error) -> Part {
     Part { what: what.to_owned(), file: String::new(), outcome: Err(format!("{error:#}")) }
-}
-
-async fn names(store: &Store) -> anyhow::Result<Vec<UserName>> {
-    let mut names = Vec::new();
-    loop {
-        let offset = names.len() as u64;
-        let filter = UserFilter { name_contains: None, offset, limit: PAGE };
-        let page = store.users().page(&filter).await?;
-        if page.is_empty() {
-            return Ok(names);
-        }
-        names.extend(page.into_iter().map(|user| user.name));
-    }
 }
 
 fn remove_old(directory: &Path, keep: Keep, output: &Output) -> anyhow::Result<Vec<String>> {
@@ -301,22 +285,6 @@ fn report(output: &Output, place: &Path, parts: &[Part], removed: &[String]) -> 
     Ok(())
 }
 
-/// A user's name as the name of a file: what could be something else is written
-/// as `%` and two hexadecimal digits.
-fn stem(user: &str) -> String {
-    let mut stem = String::new();
-    for byte in user.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if plain && !(stem.is_empty() && byte == b'.') {
-            stem.push(char::from(byte));
-        } else {
-            stem.push_str(&format!("%{byte:02x}"));
-        }
-    }
-    stem.truncate(LONGEST_STEM);
-    stem
-}
-
 fn make_private(path: &Path, may_exist: bool) -> anyhow::Result<()> {
     match DirBuilder::new().mode(0o700).recursive(false).create(path) {
         Err(error) if may_exist && error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -327,19 +295,6 @@ fn make_private(path: &Path, may_exist: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_users_name_is_one_plain_file_name() {
-        for (user, expected) in [
-            ("ada", "ada"),
-            ("ada@example.org", "ada%40example.org"),
-            ("..", "%2e."),
-            ("a/b", "a%2fb"),
-            ("ö", "%c3%b6"),
-        ] {
-            assert_eq!(stem(user), expected);
-        }
-    }
 
     #[test]
     fn nothing_is_removed_unless_it_was_said_what_to_keep() {

@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Write as _},
-    path::{Path, PathBuf},
+    io::{self, BufWriter, Seek as _, Write as _},
+    path::Path,
 };
 
 use anyhow::Context;
@@ -22,7 +22,7 @@ use crate::{
         passphrase, reader,
         writer::{self, ArchiveWriter},
     },
-    configuration::Located,
+    configuration::{Located, Subject},
     output::Output,
 };
 
@@ -34,28 +34,54 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let form = form(path, secrets.with_secrets)?;
     writer::refuse_existing(path)?;
-    let config = located.load()?;
+    let subject = located.subject().await?;
     let passphrase = match form.sealed {
         true => Some(passphrase::choose(secrets.passphrase_file.as_deref())?),
         false => None,
     };
-    let manifest = save(output, located, &config, secrets, path, passphrase.as_ref()).await?;
-    report(output, path, &manifest)
+    let saved = save(output, &subject, secrets, path, passphrase.as_ref()).await?;
+    report(output, path, &saved.manifest)
+}
+
+/// What was saved.
+#[derive(Debug)]
+pub(super) struct Saved {
+    pub(super) manifest: Manifest,
+    /// The store as it is in the archive.
+    pub(super) store: File,
 }
 
 /// Writes the archive and reads it again.
 pub(super) async fn save(
     output: &Output,
-    located: &Located,
-    config: &Config,
+    subject: &Subject<'_>,
     secrets: &Secrets,
     path: &Path,
     passphrase: Option<&SecretString>,
-) -> anyhow::Result<Manifest> {
+) -> anyhow::Result<Saved> {
     let form = form(path, secrets.with_secrets)?;
-    let env_file = env_file(located, secrets);
-    let inventory = inventory::collect(located, config, env_file.as_deref(), secrets.with_secrets)?;
-    let mut store = exported(config, path, output).await?;
+    match subject {
+        Subject::Here(located) => {
+            Box::pin(save_here(output, located, secrets, path, passphrase, form)).await
+        }
+        Subject::Deployed(hub) => {
+            let (manifest, store) = Box::pin(hub.save(form, secrets, passphrase, path)).await?;
+            Ok(Saved { manifest, store })
+        }
+    }
+}
+
+async fn save_here(
+    output: &Output,
+    located: &Located,
+    secrets: &Secrets,
+    path: &Path,
+    passphrase: Option<&SecretString>,
+    form: Form,
+) -> anyhow::Result<Saved> {
+    let config = located.configured()?;
+    let inventory = inventory::collect(located, &config, secrets)?;
+    let mut store = exported(&config, path, output).await?;
     let mut archive = ArchiveWriter::create(path, form, passphrase)?;
     let manifest = Manifest::new(program(), output.now(), secrets.with_secrets);
     let manifest = hub_archive::write(&mut archive, manifest, &inventory, &mut store)?;
@@ -64,7 +90,8 @@ pub(super) async fn save(
     let ask = || passphrase.cloned().context("the archive asks for a passphrase");
     hub_archive::check(reader::open(path, ask)?, &mut io::sink())
         .with_context(|| format!("{} was written, but cannot be read again", path.display()))?;
-    Ok(manifest)
+    store.rewind()?;
+    Ok(Saved { manifest, store })
 }
 
 /// The store as it is now, in a file without a name beside the archive.
@@ -98,13 +125,6 @@ pub(super) fn form(path: &Path, with_secrets: bool) -> Result<Form, UsageError> 
         });
     }
     Ok(form)
-}
-
-fn env_file(located: &Located, secrets: &Secrets) -> Option<PathBuf> {
-    secrets
-        .env_file
-        .clone()
-        .or_else(|| Some(located.directory().join(".env")).filter(|path| path.is_file()))
 }
 
 fn report(output: &Output, path: &Path, manifest: &Manifest) -> anyhow::Result<()> {

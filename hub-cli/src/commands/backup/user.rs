@@ -29,8 +29,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let form = form(path)?;
     writer::refuse_existing(path)?;
-    let config = located.load()?;
-    let volumes = Volumes::connect(config.spawner).await?;
+    let volumes = located.volumes().await?;
     let volume = volumes
         .one_of(user, volume)
         .await?

@@ -1,25 +1,26 @@
 //! `hub restore hub`
 
 use std::{
-    io::{BufReader, BufWriter, Seek as _, Write as _},
+    io::{self, BufReader, BufWriter, Seek as _, Write as _},
     path::Path,
 };
 
 use anyhow::Context;
-use hub_server::config::CookieSecretSource;
+use hub_server::config::{Config, CookieSecretSource};
 use hub_store::{ImportMode, Store, StoreConfig, StoreError};
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::files::{self, Step, Wanted};
 use crate::{
-    args::UsageError,
+    args::{HowHub, UsageError},
     backup::{
         hub_archive::{self, Checked},
         inventory,
         manifest::Role,
-        passphrase, reader,
+        reader,
     },
-    configuration::Located,
+    configuration::{Located, Subject},
     output::Output,
 };
 
@@ -27,12 +28,36 @@ pub(super) async fn run(
     output: &Output,
     located: &Located,
     input: &Path,
-    force: bool,
-    passphrase_file: Option<&Path>,
+    how: HowHub,
+    passphrase: Option<&SecretString>,
 ) -> anyhow::Result<()> {
+    let ask = || passphrase.cloned().context("the archive asks for a passphrase");
+    if let Subject::Deployed(hub) = located.subject().await? {
+        // A damaged archive stops no hub.
+        hub_archive::check(reader::open(input, ask)?, &mut io::sink())
+            .with_context(|| format!("{} cannot be restored", input.display()))?;
+        let said = Box::pin(hub.restore(input, passphrase, how.force, how.stop)).await?;
+        let file = input.display().to_string();
+        match output.is_json() {
+            true => output.json(&json!({ "file": file, "said": said }))?,
+            false => output.text(&said)?,
+        }
+        return Ok(());
+    }
+    Box::pin(here(output, located, input, how, ask)).await
+}
+
+async fn here(
+    output: &Output,
+    located: &Located,
+    input: &Path,
+    how: HowHub,
+    ask: impl FnOnce() -> anyhow::Result<SecretString>,
+) -> anyhow::Result<()> {
+    let force = how.force;
     // Everything is read and compared with its checksums before anything is
     // written anywhere.
-    let archive = reader::open(input, || passphrase::recall(passphrase_file))?;
+    let archive = reader::open(input, ask)?;
     let mut store = BufWriter::new(tempfile::tempfile()?);
     let checked = hub_archive::check(archive, &mut store)
         .with_context(|| format!("{} cannot be restored", input.display()))?;
@@ -40,7 +65,11 @@ pub(super) async fn run(
     let mut store = store.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     store.rewind()?;
 
-    let steps = files::plan(wanted(&checked, located)?, force)?;
+    let wanted = match how.state_only {
+        true => wanted_state(&checked, located.load()?),
+        false => wanted(&checked, located)?,
+    };
+    let steps = files::plan(wanted, force)?;
     if let Ok(config) = located.load() {
         refuse_early(&config.store, force).await?;
     }
@@ -110,6 +139,16 @@ fn wanted<'a>(checked: &'a Checked, located: &Located) -> anyhow::Result<Vec<Wan
         all.push(Wanted { path, content, private, redacted });
     }
     Ok(all)
+}
+
+/// What the hub itself has written beside its store: the cookie secret, to where
+/// this hub looks for it.
+fn wanted_state(checked: &Checked, config: Config) -> Vec<Wanted<'_>> {
+    let CookieSecretSource::File(path) = config.cookie_secret else { return Vec::new() };
+    let secret = checked.manifest.member(Role::CookieSecret);
+    let content = secret.and_then(|member| checked.files.get(&member.name));
+    let wanted = |content| Wanted { path, content, private: true, redacted: false };
+    content.map(|content| wanted(content.as_slice())).into_iter().collect()
 }
 
 /// Looks at the store that is there before files are written; the import looks

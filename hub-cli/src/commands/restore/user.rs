@@ -10,8 +10,6 @@ use serde_json::json;
 use crate::{
     args::UsageError,
     backup::{
-        form::Magic,
-        passphrase,
         progress::{Counted, Progress},
         reader, volume_index,
         volumes::{Volumes, is_alive},
@@ -28,7 +26,7 @@ pub(super) struct Wanted {
     pub(super) existing: Existing,
     pub(super) stop: bool,
     pub(super) volume: Option<String>,
-    pub(super) passphrase_file: Option<PathBuf>,
+    pub(super) passphrase: Option<SecretString>,
 }
 
 /// What becomes of the files that are there.
@@ -53,9 +51,7 @@ impl Existing {
 
 pub(super) async fn run(output: &Output, located: &Located, wanted: Wanted) -> anyhow::Result<()> {
     let Wanted { user, input, .. } = &wanted;
-    let config = located.load()?;
-    let passphrase = passphrase(&wanted)?;
-
+    let passphrase = wanted.passphrase.clone();
     // The whole archive is looked at before anything is stopped or written.
     let ask = || passphrase.clone().context("the archive asks for a passphrase");
     let progress = Progress::new(&format!("reading {}", input.display()));
@@ -63,7 +59,7 @@ pub(super) async fn run(output: &Output, located: &Located, wanted: Wanted) -> a
     let index = volume_index::scan(Counted { inner, progress })
         .with_context(|| format!("{} cannot be restored", input.display()))?;
 
-    let volumes = Volumes::connect(config.spawner).await?;
+    let volumes = located.volumes().await?;
     let volume = volumes.ensure_one_of(user, wanted.volume.as_deref()).await?;
     if wanted.existing == Existing::Refuse && !volumes.is_empty(&volume).await? {
         let error = UsageError {
@@ -115,12 +111,4 @@ async fn end_servers(output: &Output, volumes: &Volumes, wanted: &Wanted) -> any
         volumes.stop(server).await?;
     }
     Ok(())
-}
-
-/// Asked for once, since the archive is read twice.
-fn passphrase(wanted: &Wanted) -> anyhow::Result<Option<SecretString>> {
-    match reader::magic_of(&wanted.input)? {
-        Magic::Age => passphrase::recall(wanted.passphrase_file.as_deref()).map(Some),
-        Magic::Gzip | Magic::Zstd | Magic::Other => Ok(None),
-    }
 }

@@ -6,12 +6,7 @@ use anyhow::bail;
 use hub_store::UserName;
 use serde_json::json;
 
-use crate::{
-    args::UsageError,
-    backup::volumes::{Volumes, is_alive},
-    configuration::Located,
-    output::Output,
-};
+use crate::{args::UsageError, backup::volumes::is_alive, configuration::Located, output::Output};
 
 /// Removes a user's volumes, also while no hub runs.
 pub(super) async fn run(
@@ -20,8 +15,7 @@ pub(super) async fn run(
     user: &UserName,
     yes: bool,
 ) -> anyhow::Result<()> {
-    let config = located.load()?;
-    let volumes = Volumes::connect(config.spawner).await?;
+    let volumes = located.volumes().await?;
     let names = volumes.of_user(user).await?;
     let servers = volumes.servers(user).await?;
     if let Some(server) = servers.iter().find(|server| is_alive(&server.state)) {

@@ -1,0 +1,256 @@
+//! A hub that was deployed in a container. Its store and files are in a volume,
+//! maybe of another machine, so this same program is run beside it: in a
+//! container made from the hub's image, with the hub's variables and volumes.
+
+mod helper;
+mod tar_of_one;
+
+use std::{
+    fs::{self, File},
+    io::Seek as _,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context;
+use hub_server::config::{Environment, Sources};
+use hub_spawner::{
+    docker::DockerConfig,
+    engine::{ContainerDetails, ContainerRecipe, DockerHost, Engine, Labels},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use self::helper::{Helper, Job};
+use super::{form::Form, hub_archive, manifest::Manifest, reader, volumes::Volumes};
+use crate::args::{Secrets, UsageError};
+
+/// How long the hub gets to finish open requests.
+const GRACE: Duration = Duration::from_secs(30);
+/// Where the helper finds what it is given.
+const INPUT: &str = "/tmp";
+const PASSPHRASE: &str = "passphrase";
+
+/// A deployment's hub, found at the engine.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    engine: Engine,
+    name: String,
+    hub: ContainerDetails,
+    recipe: ContainerRecipe,
+}
+
+impl Deployed {
+    /// Finds the hub of the deployment `name` at the engine that the environment
+    /// names, as Docker's own tools do.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the error lists those there are.
+    pub(crate) async fn find(name: &str) -> anyhow::Result<Self> {
+        let engine = Engine::connect_to(&engine_host()?).await?;
+        let found = engine.inspect(name).await?;
+        let Some(hub) = found.filter(|found| found.labels == with(&found.labels, name, "hub"))
+        else {
+            return Err(none_of(&engine, name).await?.into());
+        };
+        let recipe = engine.recipe(&hub.id).await?.context("the hub's container is gone")?;
+        Ok(Self { engine, name: name.to_owned(), hub, recipe })
+    }
+
+    /// The users' volumes.
+    pub(crate) async fn volumes(&self) -> anyhow::Result<Volumes> {
+        let config = self.spawner().await.context("the deployed hub's configuration")?;
+        Ok(Volumes::new(self.engine.clone(), config))
+    }
+
+    /// Saves the hub to `path` and reads the archive again; what is in it, and
+    /// the store.
+    pub(crate) async fn save(
+        &self,
+        form: Form,
+        secrets: &Secrets,
+        passphrase: Option<&SecretString>,
+        path: &Path,
+    ) -> anyhow::Result<(Manifest, File)> {
+        let archive = format!("{INPUT}/hub{}", form.suffix());
+        let mut arguments = words(&["backup", "hub", "--output", &archive]);
+        arguments.extend(self.config_arguments());
+        let proxy = self.proxy().await?;
+        for place in proxy.iter().flat_map(|(_, places)| places) {
+            arguments.extend(words(&["--include", place]));
+        }
+        let mut input = Vec::new();
+        if let Some(passphrase) = passphrase.filter(|_| secrets.with_secrets) {
+            arguments.extend(passphrase_arguments());
+            arguments.push("--with-secrets".to_owned());
+            input.push((PASSPHRASE, passphrase.expose_secret().as_bytes().to_vec()));
+        }
+        let also = proxy.map(|(mounts, _)| mounts).unwrap_or_default();
+        let job = Job { arguments, input, output: Some(archive), also };
+        helper::run(&self.helper(), job, path).await?;
+
+        let mut store = tempfile::tempfile()?;
+        let ask = || passphrase.cloned().context("the archive asks for a passphrase");
+        let checked = hub_archive::check(reader::open(path, ask)?, &mut store)
+            .with_context(|| format!("{} was written, but cannot be read again", path.display()))?;
+        store.rewind()?;
+        Ok((checked.manifest, store))
+    }
+
+    /// Brings the hub's store and cookie secret back from the archive at `path`;
+    /// what the helper said. The hub is stopped meanwhile if `stop` allows it.
+    pub(crate) async fn restore(
+        &self,
+        path: &Path,
+        passphrase: Option<&SecretString>,
+        force: bool,
+        stop: bool,
+    ) -> anyhow::Result<String> {
+        let name = "archive";
+        let mut arguments =
+            words(&["restore", "hub", "--state-only", "--input", &format!("{INPUT}/{name}")]);
+        arguments.extend(self.config_arguments());
+        if force {
+            arguments.push("--force".to_owned());
+        }
+        let content =
+            fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let mut input = vec![(name, content)];
+        if let Some(passphrase) = passphrase {
+            arguments.extend(passphrase_arguments());
+            input.push((PASSPHRASE, passphrase.expose_secret().as_bytes().to_vec()));
+        }
+        let job = Job { arguments, input, output: None, also: Vec::new() };
+        let runs = self.hub.is_running();
+        if runs && !stop {
+            let error = UsageError {
+                message: format!("the hub of {} runs", self.name),
+                hint: "have it stopped for this and started again with --stop; notebooks go on"
+                    .to_owned(),
+            };
+            return Err(error.into());
+        }
+        if runs {
+            self.engine.stop_container(&self.hub.id, GRACE).await?;
+        }
+        let outcome = helper::run(&self.helper(), job, Path::new("")).await;
+        if runs {
+            // Also after a failure: the import has happened as a whole or not at all.
+            self.engine.start_container(&self.hub.id).await?;
+        }
+        outcome
+    }
+
+    /// What the hub runs its servers by, as its configuration says.
+    async fn spawner(&self) -> anyhow::Result<DockerConfig> {
+        let directory = tempfile::tempdir()?;
+        // A file in any case: none would mean the one in the working directory.
+        let file = directory.path().join("hub.toml");
+        let text = match self.config_file() {
+            Some(path) => helper::read_file(&self.engine, &self.hub.id, path).await?,
+            None => Vec::new(),
+        };
+        fs::write(&file, text)?;
+        // Files that variables name are in the container, and none is needed here.
+        let environment: Environment = self
+            .recipe
+            .environment
+            .iter()
+            .filter(|(name, _)| !name.ends_with("_FILE"))
+            .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+            .collect();
+        let sources = Sources::new(environment).config_file(Some(file));
+        Ok(sources.load_sections(&["spawner"])?.config.spawner)
+    }
+
+    /// The configuration file as the hub's container sees it, if it has one.
+    fn config_file(&self) -> Option<&str> {
+        option(&self.recipe.command, "--config")
+    }
+
+    fn config_arguments(&self) -> Vec<String> {
+        self.config_file().map(|path| words(&["--config", path])).unwrap_or_default()
+    }
+
+    /// The proxy's volumes, and where in them its certificates are.
+    async fn proxy(&self) -> anyhow::Result<Option<(Vec<(String, String)>, Vec<String>)>> {
+        let labels = with(&Labels::new(), &self.name, "proxy");
+        let Some(found) = self.engine.containers(&labels).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let details = self.engine.inspect(&found.id).await?;
+        let recipe = self.engine.recipe(&found.id).await?;
+        let (Some(details), Some(recipe)) = (details, recipe) else { return Ok(None) };
+        let places = ["--ssl-cert", "--ssl-key", "--acme-dir"];
+        let places = places.iter().filter_map(|name| option(&recipe.command, name));
+        Ok(Some((helper::volumes(&details), places.map(str::to_owned).collect())))
+    }
+
+    fn helper(&self) -> Helper<'_> {
+        Helper {
+            engine: &self.engine,
+            deployment: &self.name,
+            hub: &self.hub,
+            recipe: &self.recipe,
+        }
+    }
+}
+
+/// Where the engine is, in the words of Docker's own tools. A `.env` in the
+/// working directory counts: that is where a deployment says it.
+fn engine_host() -> anyhow::Result<DockerHost> {
+    // Only where the engine is matters here; that needs no image.
+    let sources =
+        Sources::new(Environment::of_process()).flags(["spawner.docker.image=unknown".to_owned()]);
+    let config = sources.load_sections(&["spawner"])?.config.spawner;
+    DockerHost::resolve(&config.host_settings()).context("spawner.docker")
+}
+
+async fn none_of(engine: &Engine, name: &str) -> anyhow::Result<UsageError> {
+    let hubs = engine.containers(&[("hub.kind".to_owned(), "hub".to_owned())].into()).await?;
+    let names: Vec<&str> = hubs.iter().map(|hub| hub.name.as_str()).collect();
+    Ok(UsageError {
+        message: format!("there is no deployed hub called {name} at {}", engine.endpoint()),
+        hint: match names.is_empty() {
+            true => "there is none at all; `cargo xtask deploy` makes one, and DOCKER_HOST says \
+                     where Docker is"
+                .to_owned(),
+            false => format!("there is: {}", names.join(", ")),
+        },
+    })
+}
+
+/// These labels, and those of a deployment's part.
+fn with(labels: &Labels, deployment: &str, kind: &str) -> Labels {
+    let mut all = labels.clone();
+    all.insert("hub.deployment".to_owned(), deployment.to_owned());
+    all.insert("hub.kind".to_owned(), kind.to_owned());
+    all
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn passphrase_arguments() -> Vec<String> {
+    words(&["--passphrase-file", &format!("{INPUT}/{PASSPHRASE}")])
+}
+
+/// What follows an option of a command line.
+fn option<'a>(command: &'a [String], name: &str) -> Option<&'a str> {
+    let at = command.iter().position(|word| word == name)?;
+    command.get(at + 1).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_found_in_a_command() {
+        let command = words(&["--config", "/data/config/hub.toml", "--lenient"]);
+        assert_eq!(option(&command, "--config"), Some("/data/config/hub.toml"));
+        assert_eq!(option(&command, "--lenient"), None);
+        assert_eq!(option(&command, "--ssl-key"), None);
+    }
+}
