@@ -224,13 +224,16 @@ async fn a_log_is_followed_to_the_end_of_its_server(bench: &impl Bench) {
     let state = start(&*spawner, &ada).await.state;
     let (pieces, mut told) = mpsc::channel(64);
     let mut following = std::pin::pin!(spawner.follow_log(&ada, &state, 10, pieces));
-    let listening = async { while told.recv().await.is_some() {} };
-    tokio::select! {
-        biased;
-        end = &mut following => panic!("the log ended before its server: {end:?}"),
-        () = bench.kill(&ada) => {}
+    for _ in 0..3 {
+        tokio::select! {
+            biased;
+            end = &mut following => panic!("the log ended before its server: {end:?}"),
+            runs = is_running(&*spawner, &ada, &state) => assert!(runs, "nobody ended it"),
+        }
     }
-    let (end, ()) = patient(async { tokio::join!(following, listening) }).await;
+    let listening = async { while told.recv().await.is_some() {} };
+    let all = async { tokio::join!(following, listening, bench.kill(&ada)) };
+    let (end, (), ()) = patient(all).await;
     end.expect("a log ends with its server");
     stop(&*spawner, &ada, &state).await;
 
