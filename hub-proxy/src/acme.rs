@@ -8,7 +8,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -72,7 +72,8 @@ struct Inner {
     tls: challenges::TlsChallenges,
     keys: TlsKeys,
     status: watch::Sender<AcmeStatus>,
-    nudge: Notify,
+    /// The moment beyond which a pause after a failure is not to last.
+    nudge: watch::Sender<Timestamp>,
 }
 
 impl Acme {
@@ -119,7 +120,7 @@ impl Acme {
             tls,
             keys,
             status,
-            nudge: Notify::new(),
+            nudge: watch::Sender::new(Timestamp::MAX),
         })))
     }
 
@@ -149,7 +150,21 @@ impl Acme {
 
     /// Ends a pause after a failure: somebody has done something about it.
     pub fn try_now(&self) {
-        self.0.nudge.notify_one();
+        self.0.nudge.send_replace(clock::now());
+    }
+
+    /// Cuts a pause after a failure short, as somebody may have done something
+    /// about it; when the next order will be. Orders stay so far apart that an
+    /// authority does not shut its door: a quarter of an hour, when five failed
+    /// orders an hour are the least that authorities bear. `None` if nothing
+    /// failed.
+    pub fn try_soon(&self) -> Option<Timestamp> {
+        let AcmeState::Failed { failed_at, next_attempt, .. } = self.status().state else {
+            return None;
+        };
+        let soon = schedule::soon_after(failed_at).max(clock::now()).min(next_attempt);
+        self.0.nudge.send_replace(soon);
+        Some(soon)
     }
 
     /// Orders a certificate when one is needed, and keeps doing so until `stop`
@@ -173,6 +188,7 @@ impl Acme {
     async fn keep_renewing(&self) {
         let inner = &*self.0;
         let mut progress = Progress::Smooth;
+        let mut nudges = inner.nudge.subscribe();
         loop {
             let now = clock::now();
             match schedule::next(self.held(), progress, now, jitter()) {
@@ -184,15 +200,19 @@ impl Acme {
                     }
                     tokio::select! {
                         () = sleep_until(until, now) => {}
-                        () = inner.nudge.notified() => progress = progress.nudged(now),
+                        // The sender lives as long as this.
+                        Ok(()) = nudges.changed() => {
+                            progress = progress.nudged(*nudges.borrow_and_update());
+                            self.show(progress);
+                        }
                     }
                 }
-                Next::Order => progress = self.order(progress).await,
+                Next::Order => progress = self.order(progress, &mut nudges).await,
             }
         }
     }
 
-    async fn order(&self, progress: Progress) -> Progress {
+    async fn order(&self, progress: Progress, nudges: &mut watch::Receiver<Timestamp>) -> Progress {
         let inner = &*self.0;
         let config = &inner.config;
         let domains = config.domains.join(", ");
@@ -205,7 +225,10 @@ impl Acme {
             http: &inner.http,
             tls: &inner.tls,
         };
-        match ordering.obtain().await {
+        let obtained = ordering.obtain().await;
+        // What was wished before was about an earlier failure.
+        nudges.mark_unchanged();
+        match obtained {
             Ok(pair) => {
                 let not_after = pair.not_after;
                 tracing::info!(domains, %not_after, "a new certificate is in use");
@@ -222,7 +245,7 @@ impl Acme {
     }
 
     fn failed(&self, problem: AcmeProblem, progress: Progress) {
-        let Progress::Failing { failures, retry_at } = progress else { return };
+        let Progress::Failing { failures, failed_at, retry_at } = progress else { return };
         let advice = problem.advice(self.0.config.challenge);
         let days_left = self.status().not_after.map(|end| days_left(end, clock::now()));
         match days_left {
@@ -235,7 +258,18 @@ impl Acme {
                 "there is no valid certificate; browsers warn their users"
             ),
         }
-        self.enter(AcmeState::Failed { failures, problem, advice, next_attempt: retry_at });
+        let next_attempt = retry_at;
+        self.enter(AcmeState::Failed { failures, failed_at, problem, advice, next_attempt });
+    }
+
+    /// Tells another time of the next attempt.
+    fn show(&self, progress: Progress) {
+        let Progress::Failing { retry_at, .. } = progress else { return };
+        self.0.status.send_modify(|status| {
+            if let AcmeState::Failed { next_attempt, .. } = &mut status.state {
+                *next_attempt = retry_at;
+            }
+        });
     }
 
     /// What is in use, unless it only stands in.

@@ -1,7 +1,11 @@
 //! The certificate of a running server, wherever it comes from.
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+mod status;
+
+pub use self::status::CertificateStatus;
 use crate::{Acme, RedirectToHttps, TlsKeys, TlsWarning};
 
 /// Where a server has its certificate from, for those who leave that to their
@@ -56,10 +60,12 @@ impl Certificate {
         }
     }
 
-    /// Does not wait for the time of the next order, after one that failed.
-    pub fn try_now(&self) {
-        if let Self::Acme(acme) = self {
-            acme.try_now();
+    /// Does not wait so long for the next order, after one that failed; when it
+    /// will be, if one did. See [`Acme::try_soon`].
+    pub fn try_soon(&self) -> Option<Timestamp> {
+        match self {
+            Self::Files(_) => None,
+            Self::Acme(acme) => acme.try_soon(),
         }
     }
 }

@@ -47,7 +47,7 @@ pub use acme::{
 };
 pub use body::{FallbackBody, ProxyBody};
 #[cfg(feature = "acme")]
-pub use certificate::Certificate;
+pub use certificate::{Certificate, CertificateStatus};
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
 #[cfg(feature = "admin")]

@@ -4,11 +4,19 @@
 
 #[path = "support/pebble.rs"]
 mod pebble;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
 
 use std::{path::Path, process::Stdio, time::Duration};
 
+use jiff::Timestamp;
 use pebble::{Pebble, Wishes, tls_connect};
+use process::Program;
+use rustix::process::Signal;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
@@ -71,6 +79,42 @@ async fn acme_1_the_program_obtains_its_certificate_by_either_challenge() {
         let program = command(&pebble, dir.path(), &more).spawn().unwrap();
         is_certified(&pebble, program).await;
     }
+}
+
+/// What the proxy tells of its certificate, once it is as wanted.
+async fn certificate(program: &Program, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let told = program.status().await["certificate"].take();
+        if wanted(&told) {
+            return told;
+        }
+        assert!(Instant::now() < deadline, "still {told}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Pebble: cargo xtask test"]
+async fn acme_2_status_tells_what_failed_and_a_reload_does_not_hurry_the_authority() {
+    let (pebble, dir) = (Pebble::start(Wishes::default()).await, tempfile::tempdir().unwrap());
+    pebble.know_only(&[]).await;
+    let mut command = command(&pebble, dir.path(), &["--acme-agree-tos"]);
+    command.env("CONFIGPROXY_AUTH_TOKEN", "s3cret").stdout(Stdio::piped()).process_group(0);
+    let mut program = Program::of(command).await;
+    let failed = certificate(&program, |told| told["state"] == "failed").await;
+    assert_eq!((&failed["source"], &failed["failures"]), (&json!("acme"), &json!(1)), "{failed}");
+    assert_eq!(failed["not_after"], Value::Null, "what is served stands in");
+    assert!(failed["problem"].as_str().unwrap().contains("hub.example.test"), "{failed}");
+    assert!(failed["advice"].as_str().unwrap().contains("DNS"), "{failed}");
+
+    program.signal(Signal::HUP);
+    program.line("The order that failed is tried again").await;
+    let sooner = certificate(&program, |told| told["next_try"] != failed["next_try"]).await;
+    assert_eq!((&sooner["state"], &sooner["failures"]), (&json!("failed"), &json!(1)));
+    let moment = |told: &Value| told["next_try"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let earlier = moment(&failed).duration_since(moment(&sooner));
+    assert!(earlier.as_mins() >= 44, "in a quarter of an hour instead of one: {earlier}");
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ impl Reloader {
             tls.adopt(keys);
         }
         if let Some(certificate) = &self.certificate {
-            certificate.try_now();
+            certificate.try_soon();
         }
         self.log.set(filter);
         self.hub.current.set(Live::new(config, authenticators, render));

@@ -62,7 +62,7 @@ impl AcmeProblem {
         self.domain.as_deref()
     }
 
-    pub(super) fn new(cause: AcmeCause, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(cause: AcmeCause, detail: impl Into<String>) -> Self {
         Self { cause, domain: None, detail: detail.into() }
     }
 

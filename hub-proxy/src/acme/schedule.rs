@@ -5,6 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 /// How long to wait after the first failure.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long at least, whoever asks: Let's Encrypt accepts five failed proofs of
+/// a name an hour.
+const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+
 /// How long at most, however often it failed.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -25,8 +29,8 @@ pub(super) struct Held {
 pub(super) enum Progress {
     /// Nothing has gone wrong since a certificate came.
     Smooth,
-    /// This often in a row there was none.
-    Failing { failures: u32, retry_at: Timestamp },
+    /// This often in a row there was none, the last time at `failed_at`.
+    Failing { failures: u32, failed_at: Timestamp, retry_at: Timestamp },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +52,24 @@ impl Progress {
         let pause = (FIRST_PAUSE * (1_i32 << doublings)).min(LONGEST_PAUSE);
         // Up to a tenth more, but never more than the longest.
         let pause = (pause + scaled(pause, jitter / 10.0)).min(LONGEST_PAUSE);
-        Self::Failing { failures, retry_at: now.saturating_add(pause).unwrap_or(Timestamp::MAX) }
+        let retry_at = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        Self::Failing { failures, failed_at: now, retry_at }
     }
 
-    /// When somebody has asked not to wait.
-    pub(super) fn nudged(self, now: Timestamp) -> Self {
+    /// When somebody has asked not to wait beyond `until`.
+    pub(super) fn nudged(self, until: Timestamp) -> Self {
         match self {
             Self::Smooth => Self::Smooth,
-            Self::Failing { failures, .. } => Self::Failing { failures, retry_at: now },
+            Self::Failing { failures, failed_at, retry_at } => {
+                Self::Failing { failures, failed_at, retry_at: retry_at.min(until) }
+            }
         }
     }
+}
+
+/// The earliest that one may try again, whoever asks, after a failure.
+pub(super) fn soon_after(failed_at: Timestamp) -> Timestamp {
+    failed_at.saturating_add(SHORTEST_PAUSE).unwrap_or(Timestamp::MAX)
 }
 
 /// What to do now, and if nothing, until when (ACME-2).
@@ -170,22 +182,33 @@ mod tests {
     #[test]
     fn acme_2_however_often_it_failed_the_pause_is_a_day_at_most() {
         let now = at("2026-01-01T00:00:00Z");
-        let many = Progress::Failing { failures: u32::MAX, retry_at: now };
-        let expected = at("2026-01-02T00:00:00Z");
-        assert_eq!(
-            many.failed(now, 1.0),
-            Progress::Failing { failures: u32::MAX, retry_at: expected }
-        );
-        assert_eq!(
-            Progress::Smooth.failed(now, 1.0),
-            Progress::Failing { failures: 1, retry_at: at("2026-01-01T01:06:00Z") }
-        );
+        let failing = |failures, retry_at: &str| Progress::Failing {
+            failures,
+            failed_at: now,
+            retry_at: at(retry_at),
+        };
+        let many = failing(u32::MAX, "2026-01-01T00:00:00Z");
+        assert_eq!(many.failed(now, 1.0), failing(u32::MAX, "2026-01-02T00:00:00Z"));
+        assert_eq!(Progress::Smooth.failed(now, 1.0), failing(1, "2026-01-01T01:06:00Z"));
+    }
+
+    #[test]
+    fn acme_2_a_wish_makes_a_pause_shorter_and_never_longer() {
+        let failed_at = at("2026-01-01T00:00:00Z");
+        let until =
+            |retry_at: &str| Progress::Failing { failures: 3, failed_at, retry_at: at(retry_at) };
+        let pause = until("2026-01-01T04:00:00Z");
+        let soon = soon_after(failed_at);
+        assert_eq!(pause.nudged(soon), until("2026-01-01T00:15:00Z"));
+        assert_eq!(pause.nudged(at("2026-01-01T09:00:00Z")), pause);
+        assert_eq!(Progress::Smooth.nudged(soon), Progress::Smooth);
     }
 
     #[test]
     fn acme_2_a_pause_after_a_failure_is_kept_and_then_over() {
         let now = at("2026-03-10T00:00:00Z");
-        let progress = Progress::Failing { failures: 2, retry_at: at("2026-03-10T02:00:00Z") };
+        let retry_at = at("2026-03-10T02:00:00Z");
+        let progress = Progress::Failing { failures: 2, failed_at: now, retry_at };
         for held in [None, Some(held())] {
             assert_eq!(next(held, progress, now, 0.5), Next::Wait(at("2026-03-10T02:00:00Z")));
             assert_eq!(next(held, progress, at("2026-03-10T02:00:00Z"), 0.5), Next::Order);

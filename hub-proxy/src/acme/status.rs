@@ -32,6 +32,8 @@ pub enum AcmeState {
     Failed {
         /// Orders that failed in a row.
         failures: u32,
+        /// When the last one did.
+        failed_at: Timestamp,
         /// Why the last one did.
         problem: AcmeProblem,
         /// What to do about it.

@@ -22,6 +22,8 @@ pub struct Vitals {
     traffic: Vec<Traffic>,
     /// What the processes have that this one took over from.
     inherited: Arc<Mutex<Tally>>,
+    #[cfg(feature = "acme")]
+    certificate: Option<crate::Certificate>,
 }
 
 impl Vitals {
@@ -34,7 +36,36 @@ impl Vitals {
         // A container's process always has the same id; two starts in one
         // microsecond do not happen.
         let start = format!("{:x}-{:x}", started.as_microsecond(), std::process::id());
-        Self { version, start, started, draining, traffic, inherited: Arc::default() }
+        Self {
+            version,
+            start,
+            started,
+            draining,
+            traffic,
+            inherited: Arc::default(),
+            #[cfg(feature = "acme")]
+            certificate: None,
+        }
+    }
+
+    /// Also reports how the certificate is doing that browsers are shown.
+    #[cfg(feature = "acme")]
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<crate::Certificate>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    #[cfg(feature = "acme")]
+    fn certificate(&self) -> Value {
+        let status = self.certificate.as_ref().map(crate::Certificate::status);
+        // Text and numbers can always be written.
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    #[cfg(not(feature = "acme"))]
+    #[expect(clippy::unused_self, reason = "with the feature there may be one")]
+    fn certificate(&self) -> Value {
+        Value::Null
     }
 
     pub(super) fn start_header(&self) -> HeaderValue {
@@ -72,6 +103,7 @@ impl Vitals {
             "state": if self.draining.is_cancelled() { "draining" } else { "serving" },
             "routes": registry.len(),
             "routes_version": registry.version(),
+            "certificate": self.certificate(),
             "connections": tally.connections,
             "websockets": tally.websockets,
             "websockets_ended": tally.websockets_ended,

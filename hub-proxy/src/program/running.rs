@@ -82,7 +82,8 @@ impl Running {
         let table = RouteTable::default();
         let registry = Registry::new(table.clone(), settings.proxy.host_routing);
         let draining = CancellationToken::new();
-        let vitals = Vitals::new(version, draining.clone(), sockets.traffic());
+        let vitals = Vitals::new(version, draining.clone(), sockets.traffic())
+            .with_certificate(certificate.clone());
         match (&mut predecessor, &settings.default_target) {
             (Some(predecessor), _) => {
                 let handed = predecessor.routes().await?;
@@ -370,9 +371,11 @@ fn put_up_signs(settings: &Settings) -> Result<(Option<PidFile>, UpgradeSocket),
 
 fn reload(certificate: Option<&Certificate>) {
     let Some(certificate) = certificate else { return };
-    certificate.try_now();
+    if let Some(next_attempt) = certificate.try_soon() {
+        tracing::info!(%next_attempt, "The order that failed is tried again");
+    }
     match certificate.files().map(TlsKeys::reload) {
-        None => tracing::info!("An order that failed is tried again now"),
+        None => {}
         Some(Ok(())) => tracing::info!("Certificate and key were read again"),
         Some(Err(error)) => {
             tracing::error!(error = %chain(&error), "the certificate was not replaced; the old one stays");
