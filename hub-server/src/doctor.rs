@@ -119,7 +119,7 @@ async fn take(step: Step, examination: &Examination, known: &mut Known) -> Vec<F
         Step::Hub => running::check(examination, known).await,
         Step::Ports => ports::check(known).await,
         Step::FromContainer => inside::check(known).await,
-        Step::Proxy => proxy::check(known).await,
+        Step::Proxy => proxy::check(examination, known).await,
         Step::Orphans => orphans::check(known).await,
     }
 }

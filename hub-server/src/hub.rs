@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hub_auth::{Owner, ScopeSet, role};
 use hub_names::UserName;
-use hub_proxy::TrustForwarded;
+use hub_proxy::{Certificate, TrustForwarded};
 use hub_store::{Store, User};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -44,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) attempts: Attempts,
     /// How to have the configuration read again.
     pub(crate) reload: ReloadHandle,
+    /// What browsers are shown, if this process speaks https.
+    pub(crate) certificate: Option<Certificate>,
     /// Cancelled when the hub begins to stop: answers that go on end then.
     pub(crate) ending: CancellationToken,
 }

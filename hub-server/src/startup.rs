@@ -195,7 +195,8 @@ pub async fn start(
     let api_url = api_url(&config.hub_api, private.local_addr(), &paths, &*spawner).await?;
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
-    let (assembled, requests) = assemble(&config, leaves, keys, render, api_url.clone()).await?;
+    let (assembled, requests) =
+        assemble(&config, leaves, keys, render, api_url.clone(), certificate.clone()).await?;
     if let Some(certificate) = &certificate {
         certificates::keep_fresh(&assembled.tasks, certificate);
     }
@@ -242,7 +243,7 @@ pub async fn assemble_with(
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
     // Nobody serves requests for a reload: there is nothing to read again.
-    let (assembled, _requests) = assemble(config, leaves, keys, render, api_url).await?;
+    let (assembled, _requests) = assemble(config, leaves, keys, render, api_url, None).await?;
     Ok(assembled)
 }
 
@@ -252,6 +253,7 @@ async fn assemble(
     keys: Keys,
     render: Render,
     api_url: String,
+    certificate: Option<Certificate>,
 ) -> Result<(Assembled, Requests), StartupError> {
     let Leaves { store, spawner, authenticators, clock } = leaves;
     let tasks = Tasks::default();
@@ -290,6 +292,7 @@ async fn assemble(
             networks => TrustForwarded::Networks(networks.to_vec()),
         },
         attempts: Attempts::default(),
+        certificate,
         ending: CancellationToken::new(),
     });
     hub.servers.resume().await?;

@@ -1,5 +1,6 @@
 //! `hub info`: is it there, what is it, and whom does it take us for?
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,6 +37,9 @@ pub(super) async fn run(client: &Client, output: &Output) -> anyhow::Result<()> 
                 format!("{} ({})", text(&part["class"]), text(&part["version"])),
             ]);
         }
+        if let Some(certificate) = certificate(output, &info["certificate"]) {
+            facts.push(["Certificate".to_owned(), certificate]);
+        }
     }
     match caller {
         None => facts.push(["You are".to_owned(), "nobody: there is no token".to_owned()]),
@@ -47,6 +51,28 @@ pub(super) async fn run(client: &Client, output: &Output) -> anyhow::Result<()> 
         }
     }
     Ok(output.facts(&facts)?)
+}
+
+/// How the hub's certificate is doing, where it has one.
+fn certificate(output: &Output, status: &Value) -> Option<String> {
+    let moment = |key: &str| status[key].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let state = status["state"].as_str()?;
+    let end = match moment("not_after") {
+        Some(end) => format!("until {}", end.strftime("%Y-%m-%d")),
+        None => "none yet, one signed by itself stands in".to_owned(),
+    };
+    Some(match (state, status["problem"].as_str()) {
+        ("failed", Some(problem)) => {
+            let next = moment("next_try").map(|at| output.when(Some(at), ""));
+            format!(
+                "{end}; no new one: {problem}; {} (next try: {})",
+                status["advice"].as_str().unwrap_or_default(),
+                next.unwrap_or_default()
+            )
+        }
+        ("served" | "waiting", _) => end,
+        (other, _) => format!("{end}; {other}"),
+    })
 }
 
 /// What a token may not see is left out.

@@ -45,6 +45,25 @@ fn info_tells_what_the_hub_is_and_who_asks() {
 }
 
 #[test]
+fn acme_2_info_tells_why_there_is_no_new_certificate() {
+    let mut told = about();
+    told["certificate"] = json!({
+        "source": "acme", "not_after": "2020-01-02T00:00:00Z", "state": "failed",
+        "next_try": "2020-01-01T00:00:00Z", "failures": 2,
+        "problem": "hub.example.org is not in the DNS", "advice": "make a record",
+    });
+    let hub = StandIn::new([
+        version(),
+        Route::get("/hub/api/user").json(200, caller()),
+        Route::get("/hub/api/info").json(200, told),
+    ]);
+    let printed = hub.run(&["info"]).success();
+    let line = "Certificate  until 2020-01-02; no new one: hub.example.org is not in the DNS; make \
+                a record (next try: 2020-01-01)";
+    assert!(printed.contains(line), "{printed}");
+}
+
+#[test]
 fn what_the_token_may_not_see_is_left_out() {
     let missing = "Action is not authorized with current scopes; requires any of [read:hub]";
     let hub = StandIn::new([

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
 
-use super::AcmeError;
+use super::{AcmeError, storage::Storage};
 
 /// For which hosts, from whom and how certificates are obtained.
 #[derive(Clone, Debug)]
@@ -45,6 +45,12 @@ impl AcmeConfig {
             external_account: None,
             dir: dir.into(),
         }
+    }
+
+    /// Where the newest certificate is kept once there is one: PEM, the key and
+    /// then the chain, the server's own certificate first.
+    pub fn certificate_path(&self) -> PathBuf {
+        Storage::at(&self.dir, &self.directory).certificate_path()
     }
 
     /// Finds what cannot work whatever the authority says. Reads no file and

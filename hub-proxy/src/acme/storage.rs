@@ -43,9 +43,14 @@ pub(super) enum Kept {
 }
 
 impl Storage {
+    /// Where things are kept; touches nothing.
+    pub(super) fn at(dir: &Path, directory: &AcmeDirectory) -> Self {
+        Self { dir: dir.join(directory.file_name()) }
+    }
+
     /// Makes the directories that are missing.
     pub(super) fn open(dir: &Path, directory: &AcmeDirectory) -> Result<Self, AcmeError> {
-        let dir = dir.join(directory.file_name());
+        let Self { dir } = Self::at(dir, directory);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -94,7 +99,7 @@ impl Storage {
         self.dir.join("account.json")
     }
 
-    fn certificate_path(&self) -> PathBuf {
+    pub(super) fn certificate_path(&self) -> PathBuf {
         self.dir.join("certificate.pem")
     }
 }

@@ -5,6 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use hub_proxy::TlsKeys;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+mod authority;
+
+pub(super) use self::authority::judge_status;
 use super::{Examination, Finding, Known, told};
 use crate::{
     certificates,
@@ -19,7 +22,7 @@ pub(super) fn check(examination: &Examination, known: &Known) -> Vec<Finding> {
     match &config.http.tls {
         None => vec![Finding::skipped("no [http.tls]; https is for others to speak")],
         Some(TlsSource::Files(files)) => of_files(config, files, examination.now),
-        Some(TlsSource::Acme(acme)) => of_authority(config, &acme.domains),
+        Some(TlsSource::Acme(acme)) => authority::check(config, acme, examination.now),
     }
 }
 
@@ -31,34 +34,22 @@ fn of_files(config: &Config, files: &TlsFiles, now: Timestamp) -> Vec<Finding> {
         Err(error) => return vec![Finding::problem(told(&error), "")],
     };
     let shown = files.certificate.display().to_string();
-    let mut findings = vec![judge_end(&shown, keys.not_after(), now)];
+    let advice = "renew it; the hub takes up the new file by itself";
+    let mut findings = vec![judge_end(&shown, keys.not_after(), now, advice)];
     let doubts = keys.warnings().into_iter();
     findings.extend(doubts.map(|doubt| Finding::warning(doubt.to_string(), "")));
     findings.extend(judge_key(&files.key));
     findings
 }
 
-/// Asks no authority: that is for the hub to do, and counted there.
-fn of_authority(config: &Config, domains: &[String]) -> Vec<Finding> {
-    match certificates::check_certificate(config) {
-        Ok(doubts) => {
-            let seen = format!("ordered by the hub, for {}", domains.join(", "));
-            let doubts = doubts.into_iter().map(|doubt| Finding::warning(doubt, ""));
-            [Finding::ok(seen)].into_iter().chain(doubts).collect()
-        }
-        Err(error) => vec![Finding::problem(told(&error), "")],
-    }
-}
-
-fn judge_end(shown: &str, end: Timestamp, now: Timestamp) -> Finding {
+/// A certificate called `shown` that ends then; `advice` is for one that ends
+/// soon.
+fn judge_end(shown: &str, end: Timestamp, now: Timestamp, advice: &'static str) -> Finding {
     let left = end.duration_since(now);
     let day = end.to_zoned(TimeZone::UTC).date();
     let days = left.as_hours() / 24;
     match left < SOON {
-        true => Finding::warning(
-            format!("{shown}: ends in {days} days, on {day}"),
-            "renew it; the hub takes up the new file by itself",
-        ),
+        true => Finding::warning(format!("{shown}: ends in {days} days, on {day}"), advice),
         false => Finding::ok(format!("{shown}: until {day}, {days} days from now")),
     }
 }
@@ -92,7 +83,7 @@ mod tests {
     #[test]
     fn a_certificate_that_ends_soon_is_a_warning() {
         let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
-        let judged = |end: &str| judge_end("hub.crt", end.parse().unwrap(), now);
+        let judged = |end: &str| judge_end("hub.crt", end.parse().unwrap(), now, "renew it");
         let fine = judged("2027-02-21T08:00:00Z");
         assert_eq!(fine.outcome, Outcome::Ok);
         assert_eq!(fine.seen, "hub.crt: until 2027-02-21, 90 days from now");

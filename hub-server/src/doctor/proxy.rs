@@ -4,40 +4,55 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
 use super::{
-    Finding, Known,
+    Examination, Finding, Known,
     ask::{NoAnswer, Question, ask},
+    certificate::judge_status,
 };
 use crate::config::ProxyApiConfig;
 
 /// How long the proxy may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn check(known: &Known) -> Vec<Finding> {
+pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Finding> {
     let Some(config) = &known.config else { return Vec::new() };
     let Some(proxy) = &config.proxy else {
         return vec![Finding::skipped("no [proxy]; the hub is its own")];
     };
-    let Some(routes) = routes_url(proxy) else { return Vec::new() };
+    let Ok(routes) = proxy.api_url.join("/api/routes") else { return Vec::new() };
     let token = format!("token {}", proxy.auth_token.expose_secret());
     let header = HeaderValue::from_str(&token).ok().map(|mut value| {
         value.set_sensitive(true);
         (header::AUTHORIZATION, value)
     });
-    let question =
-        Question { method: Method::GET, url: &routes, at: None, tls: None, header, limit: LIMIT };
-    let answer = ask(&question).await;
-    vec![judge(proxy, &config.http.base_url, known.serves, &answer)]
+    let answer = get(&routes, header.clone()).await;
+    let finding = judge(proxy, &config.http.base_url, known.serves, &answer);
+    let is_a_proxy = matches!(&answer, Ok(answer) if answer.status() == StatusCode::OK);
+    let mut findings = vec![finding];
+    if let Some(status) = proxy.api_url.join("/api/v2/status").ok().filter(|_| is_a_proxy) {
+        let answer = get(&status, header).await;
+        findings.extend(answer.ok().and_then(|answer| judge_own(&answer, examination.now)));
+    }
+    findings
 }
 
-/// The default route's own address: the whole table may be long.
-fn routes_url(proxy: &ProxyApiConfig) -> Option<Url> {
-    proxy.api_url.join("/api/routes").ok()
+async fn get(
+    url: &Url,
+    header: Option<(HeaderName, HeaderValue)>,
+) -> Result<Response<Bytes>, NoAnswer> {
+    ask(&Question { method: Method::GET, url, at: None, tls: None, header, limit: LIMIT }).await
+}
+
+/// What our own proxy tells of its certificate; others tell nothing.
+fn judge_own(answer: &Response<Bytes>, now: Timestamp) -> Option<Finding> {
+    let status: Value = serde_json::from_slice(answer.body()).ok()?;
+    judge_status(&status["certificate"], now)
 }
 
 fn judge(

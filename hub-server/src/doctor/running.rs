@@ -4,12 +4,14 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
 use super::{
     Examination, Finding, Known,
     ask::{NoAnswer, Question, ask},
+    certificate::judge_status,
     pinned,
 };
 use crate::{
@@ -37,9 +39,11 @@ pub(super) async fn check(examination: &Examination, known: &mut Known) -> Vec<F
         Err(why) => findings.push(judge(&hub.shown(), &Err(why))),
     }
     if let Some(value) = examination.authorization.as_ref().filter(|_| hub.is_certain) {
-        let header = Some((header::AUTHORIZATION, value.clone()));
-        let answer = hub.ask(&paths.in_hub("api/user"), header).await;
+        let header = (header::AUTHORIZATION, value.clone());
+        let answer = hub.ask(&paths.in_hub("api/user"), Some(header.clone())).await;
         findings.extend(answer.ok().map(|answer| judge_token(&answer)));
+        let answer = hub.ask(&paths.in_hub("api/info"), Some(header)).await;
+        findings.extend(answer.ok().and_then(|answer| judge_order(&answer, examination.now)));
     }
     findings
 }
@@ -57,8 +61,9 @@ impl Door {
         let listen = config.http.listen.from_here();
         let certificate = match &config.http.tls {
             Some(TlsSource::Files(files)) => pinned::first(&files.certificate),
-            // Kept by the hub, who may have a newer one already.
-            Some(TlsSource::Acme(_)) | None => None,
+            // Kept before it is shown; until the first one, who knows.
+            Some(TlsSource::Acme(acme)) => pinned::first(&acme.certificate_path()),
+            None => None,
         };
         let speaks_tls = config.http.tls.is_some();
         let is_certain = certificate.is_some() || !speaks_tls;
@@ -162,6 +167,14 @@ fn judge_token(answer: &Response<Bytes>) -> Finding {
             "make another one, or name the right file with --token-file",
         ),
     }
+}
+
+/// How the hub gets on with the authority that gives its certificate, if this
+/// token may know. What is in files was looked at before.
+fn judge_order(answer: &Response<Bytes>, now: Timestamp) -> Option<Finding> {
+    let body: Value = serde_json::from_slice(answer.body()).ok()?;
+    let status = &body["certificate"];
+    if status["source"] == "acme" { judge_status(status, now) } else { None }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderName, header};
+use hub_proxy::Certificate;
 use serde_json::{Value, json};
 
 use super::model;
@@ -36,6 +37,8 @@ pub(super) async fn info(
         "sys_executable": "hub-server",
         "spawner": { "class": hub.servers.spawner_kind(), "version": ours },
         "authenticator": { "class": providers.join(","), "version": ours },
+        // Ours: null where a proxy speaks https.
+        "certificate": hub.certificate.as_ref().map(Certificate::status),
     })))
 }
 
