@@ -179,6 +179,11 @@ impl Sqlite {
     }
 }
 
+/// What is said about the database of the hub that was there before. Its users are
+/// named in the user list, its tokens are made anew.
+const JUPYTERHUB: &str = "the file is JupyterHub's database, which is left alone; name another \
+                          file in store.url, for example sqlite://hub.sqlite";
+
 /// Refuses a file that is damaged or another program's. `pragma` says how much of
 /// it is read: it answers `ok`, or the first thing that is wrong.
 pub(crate) async fn check(
@@ -196,18 +201,21 @@ pub(crate) async fn check(
     if found != "ok" {
         return Err(StoreError::Damaged { path: path.to_owned(), source: found.into() });
     }
-    let foreign: bool = sqlx::query(
-        "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0
+    let found = sqlx::query(
+        "SELECT count(*) > 0 AND sum(name = '_sqlx_migrations') = 0,
+                coalesce(sum(name IN ('spawners', 'hubs')), 0) > 0
          FROM sqlite_schema WHERE type = 'table'",
     )
     .fetch_one(connection)
     .await
-    .and_then(|row| row.try_get(0))
     .map_err(failed)?;
-    if foreign {
-        return Err(config.invalid("the file is another program's database"));
+    let foreign: bool = found.try_get(0).map_err(failed)?;
+    let jupyterhub: bool = found.try_get(1).map_err(failed)?;
+    match (foreign, jupyterhub) {
+        (true, true) => Err(config.invalid(JUPYTERHUB)),
+        (true, false) => Err(config.invalid("the file is another program's database")),
+        (false, _) => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs a statement and returns how many rows it changed.

@@ -33,6 +33,17 @@ pub fn sweep(deployment: &str) {
     wait_for(async move { remove_all(&name).await });
 }
 
+/// Removes volumes that carry no label of ours. For destructors.
+pub fn remove_volumes(names: &[String]) {
+    let names = names.to_vec();
+    wait_for(async move {
+        let engine = engine().await;
+        for name in names {
+            engine.remove_volume(&name).await.ok();
+        }
+    });
+}
+
 /// Takes a name away from an image. For destructors.
 pub fn forget_image(name: &str) {
     let name = name.to_owned();

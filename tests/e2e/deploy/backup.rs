@@ -98,9 +98,11 @@ async fn bak_1_bak_5_a_lost_deployment_comes_back_with_files_and_sessions() {
     let certificate = fs::read_to_string(deployment.dir().join("secrets/jupyterhub.crt")).unwrap();
     assert!(contains(&plain, &certificate), "certificates are for everybody");
     assert!(contains(&plain, "grace admin\nada\n"), "the list of users");
-    operator.ok(&format!(
-        "backup all --deployment {name} -o runs --with-secrets --passphrase-file passphrase"
-    ));
+    let (runs, passphrase) = (operator.path("runs"), operator.path("passphrase"));
+    let backup = ["hub", "backup", "all", "--with-secrets", "--passphrase-file"];
+    let places = [passphrase.to_str().unwrap(), "-o", runs.to_str().unwrap()];
+    let told = deployment.run(&[&backup[..], &places[..]].concat()).await;
+    assert!(told.contains("saved and read again"), "{told}");
     let run = operator.run("runs");
     assert_eq!(kernel.run("6 * 7").await, "42", "nobody noticed");
     drop(kernel);

@@ -49,10 +49,7 @@ pub(super) struct Release {
 /// Builds the programs and the image, as far as they are not there.
 pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Result<Release> {
     same_machine(operator.engine()).await?;
-    let directory = match source {
-        Source::Directory(directory) => directory.clone(),
-        Source::Profile(profile) => build(operator, profile).await?,
-    };
+    let directory = programs(operator, source).await?;
     let scratch = scratch()?;
     let mut stripped = Vec::new();
     for program in PROGRAMS {
@@ -96,6 +93,14 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
     let proxy = proxy.context("the proxy is one of the programs")?;
     let kept = keep(proxy)?;
     Ok(Release { image, proxy_hash: hash(&kept)?, proxy_program: kept })
+}
+
+/// Where the programs are, which are built if need be.
+pub(super) async fn programs(operator: &Operator, source: &Source) -> anyhow::Result<PathBuf> {
+    match source {
+        Source::Directory(directory) => Ok(directory.clone()),
+        Source::Profile(profile) => build(operator, profile).await,
+    }
 }
 
 /// What a dry run works with when nothing was built yet.

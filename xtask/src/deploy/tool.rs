@@ -8,6 +8,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
 use hub_spawner::engine::{ContainerSpec, Engine, Interactive, RestartPolicy, Streams};
+use tokio::process::Command;
 
 use super::{
     operator::Operator,
@@ -20,6 +21,10 @@ use super::{
 /// The tool in the image.
 const TOOL: &str = "/usr/bin/hub";
 
+/// What reads and writes archives on this machine, and reaches the hub and its
+/// volumes through the engine.
+const AT_HOME: [&str; 2] = ["backup", "restore"];
+
 /// What ends a program that a signal ended, less the signal.
 const UNKNOWN: u8 = 125;
 
@@ -29,6 +34,9 @@ pub(super) async fn run(
     source: &Source,
     arguments: Vec<String>,
 ) -> anyhow::Result<ExitCode> {
+    if arguments.first().is_some_and(|word| AT_HOME.contains(&word.as_str())) {
+        return at_home(operator, settings, source, arguments).await;
+    }
     let engine = operator.engine();
     let name = settings.layout.hub.as_str();
     // A program that prompts needs a terminal; one in a pipe must not get its
@@ -53,6 +61,35 @@ pub(super) async fn run(
         join(is_terminal, async |streams| engine.run_joined(&spec, streams).await).await?
     };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(UNKNOWN)))
+}
+
+/// Runs the tool here, and tells it which deployment is meant.
+async fn at_home(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+    mut arguments: Vec<String>,
+) -> anyhow::Result<ExitCode> {
+    arguments.extend(["--deployment".to_owned(), settings.layout.name.clone()]);
+    if operator.is_dry_run() {
+        super::print(&format!("hub {}", arguments.join(" ")));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut command = Command::new(release::programs(operator, source).await?.join("hub"));
+    command.args(arguments);
+    for name in ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT"] {
+        match settings.variables.get(name) {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    for name in ["DOCKER_CERT_PATH", "DOCKER_CONFIG"] {
+        if let Some(path) = settings.variables.get(name) {
+            command.env(name, settings.dir.join(path));
+        }
+    }
+    let ended = command.status().await.context("hub could not be run")?;
+    Ok(ExitCode::from(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(UNKNOWN)))
 }
 
 /// Joins this process's streams, and its terminal, to a program's.
