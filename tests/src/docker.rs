@@ -26,7 +26,7 @@ pub fn network(deployment: &str) -> String {
     format!("jupyterhub-{deployment}")
 }
 
-/// Removes the containers, volumes and the network of a deployment. For
+/// Removes the containers, volumes and networks of a deployment. For
 /// destructors.
 pub fn sweep(deployment: &str) {
     let name = deployment.to_owned();
@@ -72,7 +72,10 @@ async fn remove_all(deployment: &str) {
     for volume in engine.volumes(&labels(deployment)).await.unwrap_or_default() {
         engine.remove_volume(&volume.name).await.ok();
     }
-    if let Ok(Some(network)) = engine.network(&network(deployment)).await {
+    // A deployment has one for hub and proxy, too. A daemon has room for thirty.
+    let mut networks = engine.networks_labelled(&labels(deployment)).await.unwrap_or_default();
+    networks.extend(engine.networks(&network(deployment)).await.unwrap_or_default());
+    for network in networks {
         engine.remove_network(&network.id).await.ok();
     }
 }

@@ -62,6 +62,15 @@ impl Engine {
         Ok(all.into_iter().map(network).filter(|network| network.name == name).collect())
     }
 
+    /// All networks with these labels.
+    pub async fn networks_labelled(&self, labels: &Labels) -> Result<Vec<Network>, EngineError> {
+        let all = self.read("list networks", || self.docker.list_networks(None)).await?;
+        let has = |network: &Network| {
+            labels.iter().all(|(key, value)| network.labels.get(key) == Some(value))
+        };
+        Ok(all.into_iter().map(network).filter(has).collect())
+    }
+
     /// The one network called `name`, if there is one.
     ///
     /// # Errors

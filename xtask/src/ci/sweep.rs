@@ -29,6 +29,12 @@ pub(super) async fn run(engine: &Engine) -> anyhow::Result<Done> {
             deployments.insert(deployment);
         }
     }
+    for network in engine.networks_labelled(&Labels::new()).await? {
+        if of_a_test(&network.labels).is_some() {
+            eprintln!("removing network {}", network.name);
+            engine.remove_network(&network.id).await?;
+        }
+    }
     for deployment in deployments {
         for network in engine.networks(&format!("jupyterhub-{deployment}")).await? {
             eprintln!("removing network {}", network.name);
