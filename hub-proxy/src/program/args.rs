@@ -198,6 +198,10 @@ pub(super) struct OurArgs {
     #[arg(long)]
     pub(super) guard_origin: bool,
 
+    /// Redirect with 308, which lets a form stay a form, instead of 301.
+    #[arg(long, requires = "redirect_port")]
+    pub(super) redirect_keeps_method: bool,
+
     /// The route whose target owns the origin: what --guard-origin and
     /// --reserved-cookie keep from all others, it may do.
     #[arg(long, value_name = "PATH", default_value = "/")]

@@ -102,7 +102,11 @@ impl Running {
         serving.public(sockets.public, &HealthCheck::new(proxy, draining.clone()));
         serving.api(sockets.api, &api);
         if let Some(redirect) = &settings.redirect {
-            let service = RedirectToHttps::new(redirect.to).moved_permanently();
+            let service = RedirectToHttps::new(redirect.to);
+            let service = match redirect.keeps_method {
+                true => service,
+                false => service.moved_permanently(),
+            };
             let service = match &certificate {
                 Some(certificate) => certificate.answering(service),
                 None => service,

@@ -56,6 +56,8 @@ pub(super) struct Redirect {
     pub(super) from: Endpoint,
     /// The port that clients are sent to.
     pub(super) to: u16,
+    /// 308 rather than 301.
+    pub(super) keeps_method: bool,
 }
 
 /// How to end.
@@ -112,6 +114,7 @@ impl Settings {
             redirect: args.redirect_port.map(|port| Redirect {
                 from: Endpoint { host: host.clone(), port },
                 to: args.redirect_to.unwrap_or(args.port),
+                keeps_method: args.ours.redirect_keeps_method,
             }),
             public: Endpoint { host, port: args.port },
             api: Endpoint { host: Host::new(&args.api_ip), port: api_port },

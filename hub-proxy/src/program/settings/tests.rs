@@ -43,8 +43,10 @@ fn p_016_redirects_name_the_public_port_or_another() {
     let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--port", "8443", "--redirect-port", "8080"];
     let redirect = with(&tls).redirect.unwrap();
     assert_eq!((redirect.from.port, redirect.to), (8080, 8443));
-    let redirect = with(&[&tls[..], &["--redirect-to", "443"]].concat()).redirect.unwrap();
-    assert_eq!(redirect.to, 443);
+    assert!(!redirect.keeps_method, "P-015: 301, as the program that this one stands in for");
+    let more = ["--redirect-to", "443", "--redirect-keeps-method"];
+    let redirect = with(&[&tls[..], &more].concat()).redirect.unwrap();
+    assert_eq!((redirect.to, redirect.keeps_method), (443, true));
 }
 
 #[test]
