@@ -10,7 +10,7 @@ use super::{
     operator::{Operator, advice},
     settings::{DerivedImage, Settings},
 };
-use crate::step::Step;
+use crate::{step::Step, workspace::shown};
 
 /// Pulls the image; with `always` also one that is there.
 pub(super) async fn pull(
@@ -110,12 +110,26 @@ async fn build(
     build.args = args;
     let context = context(&derived.directory)?;
     let step = Step::begin(format!("building {}", derived.tag));
+    let mut at = None;
     operator
         .change(
             format_args!("POST /build?t={} (singleuser/)", derived.tag),
-            operator.engine().build(context, &build, |line| step.line(line)),
+            operator.engine().build(context, &build, |line| {
+                step.line(line);
+                // The daemon announces each: `Step 3/8 : RUN ...`
+                if line.starts_with("Step ") {
+                    at = Some(line.trim_end().to_owned());
+                }
+            }),
         )
-        .await?;
+        .await
+        .with_context(|| {
+            let file = shown(&derived.directory.join("Dockerfile"));
+            match at {
+                Some(step) => format!("{file} failed at {step}"),
+                None => file,
+            }
+        })?;
     step.done("");
     Ok(())
 }
