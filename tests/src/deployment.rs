@@ -29,6 +29,8 @@ pub struct Deployment {
     pub ca: String,
     /// The published port of https.
     pub port: u16,
+    /// The published port that sends browsers there.
+    pub http_port: u16,
     dir: TempDir,
     variables: Vec<(String, String)>,
     /// Where the programs are that go into the image.
@@ -65,7 +67,7 @@ impl Deployment {
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let programs = program("hub-server").parent().unwrap().to_owned();
-        let deployment = Self { name, url, ca, port, dir, variables, programs };
+        let deployment = Self { name, url, ca, port, http_port, dir, variables, programs };
         deployment.write_env();
         deployment
     }

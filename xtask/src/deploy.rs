@@ -151,7 +151,7 @@ enum Command {
         #[arg(value_name = "ARGUMENT", allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Write a compose file that does the same.
+    /// Make networks, volumes and image, and write a compose file of the rest.
     Compose {
         /// Where to; `-` is standard output.
         #[arg(long, short, value_name = "FILE", default_value = "-")]
@@ -202,7 +202,7 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Down(args)) => down::run(&operator, &settings, args).await?,
         Some(Command::Status { json }) => {
-            let status = status::look(operator.engine(), &settings).await?;
+            let status = Box::pin(status::look(&operator, &settings)).await?;
             print(&if json {
                 serde_json::to_string_pretty(&status)?
             } else {
@@ -221,8 +221,12 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
             return Box::pin(tool::run(&operator, &settings, &source, arguments)).await;
         }
         Some(Command::Compose { output }) => {
+            check_files(&settings)?;
+            let control = networks::ensure(&operator, layout).await?;
+            volumes::ensure(&operator, layout).await?;
             let release = release::ensure(&operator, &source).await?;
-            compose::write(&settings, &release.image, &output)?;
+            let trusted = control.map(|network| network.subnets).unwrap_or_default();
+            compose::write(&settings, &release.image, &trusted, &output)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -33,6 +33,16 @@ impl TlsKeys {
         }
     }
 
+    /// Full days that the certificate is still good for, if they are the last 14;
+    /// 0 on its last day and after that.
+    pub fn last_days(&self) -> Option<i64> {
+        match Remaining::of(self.not_after(), clock::now()) {
+            Remaining::Plenty => None,
+            Remaining::Days(days) => Some(days),
+            Remaining::Nothing => Some(0),
+        }
+    }
+
     fn tell(&self, reloaded: Result<(), TlsError>) {
         match reloaded {
             Ok(()) => {

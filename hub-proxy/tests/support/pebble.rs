@@ -33,6 +33,11 @@ pub(crate) struct Wishes {
     pub(crate) valid_seconds: Option<u32>,
     /// Name and key (base64url) without which there is no account.
     pub(crate) external_account: Option<(&'static str, &'static str)>,
+    /// The address of the directory; 127.0.0.1 without.
+    pub(crate) address: Option<Ipv4Addr>,
+    /// The ports of http-01 and tls-alpn-01, where something listens already or
+    /// will; free ones without.
+    pub(crate) asked: Option<(u16, u16)>,
 }
 
 /// An authority that knows nothing from earlier tests. Its processes end when
@@ -40,6 +45,7 @@ pub(crate) struct Wishes {
 #[derive(Debug)]
 pub(crate) struct Pebble {
     dir: TempDir,
+    address: Ipv4Addr,
     ports: Ports,
     wishes: Wishes,
     processes: Vec<Process>,
@@ -71,17 +77,19 @@ impl Pebble {
     pub(crate) fn prepared(wishes: Wishes) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Held together, so that they differ.
-        let held: Vec<_> = (0..6).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let address = wishes.address.unwrap_or(Ipv4Addr::LOCALHOST);
+        let held: Vec<_> = (0..6).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
         let port = |index: usize| held[index].local_addr().unwrap().port();
+        let (http, tls) = wishes.asked.unwrap_or_else(|| (port(2), port(3)));
         let ports = Ports {
             directory: port(0),
             management: port(1),
-            http: port(2),
-            tls: port(3),
+            http,
+            tls,
             dns: port(4),
             dns_management: port(5),
         };
-        let pebble = Self { dir, ports, wishes, processes: Vec::new() };
+        let pebble = Self { dir, address, ports, wishes, processes: Vec::new() };
         pebble.write_own_certificate();
         pebble
     }
@@ -97,11 +105,11 @@ impl Pebble {
     pub(crate) async fn run(&mut self) {
         self.processes.clear();
         let ports = self.ports;
-        let dns = format!("127.0.0.1:{}", ports.dns);
+        let dns = format!("{}:{}", self.address, ports.dns);
         let mut names = Command::new("pebble-challtestsrv");
         names.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &dns]);
         names.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-management"]);
-        names.arg(format!("127.0.0.1:{}", ports.dns_management));
+        names.arg(format!("{}:{}", self.address, ports.dns_management));
         self.spawn("names", &mut names);
         let config = self.dir.path().join("pebble.json");
         fs::write(&config, self.config().to_string()).unwrap();
@@ -123,7 +131,7 @@ impl Pebble {
 
     /// The directory's URL.
     pub(crate) fn directory(&self) -> String {
-        format!("https://127.0.0.1:{}/dir", self.ports.directory)
+        format!("https://{}:{}/dir", self.address, self.ports.directory)
     }
 
     /// PEM of the authority behind the directory's own https.
@@ -145,8 +153,9 @@ impl Pebble {
     pub(crate) async fn root(&self) -> String {
         let ca = fs::read(self.directory_ca()).unwrap();
         let ca = CertificateDer::from_pem_slice(&ca).unwrap();
-        let addr = (Ipv4Addr::LOCALHOST, self.ports.management).into();
-        let mut stream = tls_connect(addr, "127.0.0.1", &[ca]).await.unwrap();
+        let addr = (self.address, self.ports.management).into();
+        let host = self.address.to_string();
+        let mut stream = tls_connect(addr, &host, &[ca]).await.unwrap();
         stream.write_all(b"GET /roots/0 HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -163,7 +172,7 @@ impl Pebble {
     }
 
     async fn tell_names(&self, path: &str, body: &str) {
-        let addr = (Ipv4Addr::LOCALHOST, self.ports.dns_management);
+        let addr = (self.address, self.ports.dns_management);
         let mut stream = TcpStream::connect(addr).await.unwrap();
         let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
@@ -186,7 +195,7 @@ impl Pebble {
 
     async fn answers(&self, port: u16) {
         let deadline = Instant::now() + DEADLINE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+        while TcpStream::connect((self.address, port)).await.is_err() {
             let log = || fs::read_to_string(self.dir.path().join("pebble.log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "nobody listens on {port}: {}", log());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -197,8 +206,8 @@ impl Pebble {
         let Ports { directory, management, http, tls, .. } = self.ports;
         let path = |name: &str| self.dir.path().join(name);
         let mut pebble = serde_json::json!({
-            "listenAddress": format!("127.0.0.1:{directory}"),
-            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "listenAddress": format!("{}:{directory}", self.address),
+            "managementListenAddress": format!("{}:{management}", self.address),
             "certificate": path("cert.pem"),
             "privateKey": path("key.pem"),
             "httpPort": http,
@@ -219,7 +228,7 @@ impl Pebble {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let own = CertificateParams::new(vec![self.address.to_string()]).unwrap();
         let own = own.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
         let files = [("ca.pem", ca_pem), ("cert.pem", own.pem()), ("key.pem", key.serialize_pem())];
         for (name, text) in files {

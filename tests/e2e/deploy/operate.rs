@@ -1,1 +1,156 @@
 //! An operator's daily commands.
+
+use std::{fs, process::Stdio};
+
+use hub_tests::{Browser, Deployment, GitHub, Kernel, deployment::said, docker, eventually};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::container_id;
+
+/// What the reference deployment of 2017 builds its servers' image from.
+const DOCKERFILE: &str = "ARG DOCKER_NOTEBOOK_IMAGE\nFROM $DOCKER_NOTEBOOK_IMAGE\n\
+                          ARG JUPYTERHUB_VERSION\nENV MADE_FOR=$JUPYTERHUB_VERSION\n";
+
+fn write(deployment: &Deployment, file: &str, text: &str) {
+    let path = deployment.dir().join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Signs in at GitHub and comes back; the page that the hub shows then.
+async fn arrives(github: &GitHub, browser: &mut Browser, login: &str) -> (u16, String) {
+    github.sign_in(login);
+    let page = browser.get("/hub/oauth_login?next=%2Fhub%2Fhome").await;
+    (page.status, page.url.path().to_owned())
+}
+
+fn home() -> (u16, String) {
+    (200, "/hub/home".to_owned())
+}
+
+/// The image that a deployment built, taken away at the end.
+struct Built(String);
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        docker::forget_image(&self.0);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn cfg_1_a_day_of_an_operator() {
+    let mut deployment = Deployment::prepare();
+    let built = Built(format!("{}-user", deployment.name));
+    deployment.set("LOCAL_NOTEBOOK_IMAGE", &built.0);
+    deployment.set("JUPYTERHUB_VERSION", "5.4.0");
+
+    // A step of the Dockerfile fails, and it is said which.
+    let broken = format!("{DOCKERFILE}RUN echo nearly there && exit 3\n");
+    write(&deployment, "singleuser/Dockerfile", &broken);
+    let failed = deployment.fail(&["notebook-image"]).await;
+    for part in ["RUN echo nearly there && exit 3", "| nearly there", "singleuser/Dockerfile"] {
+        assert!(failed.contains(part), "{part:?} in {failed}");
+    }
+    write(&deployment, "singleuser/Dockerfile", DOCKERFILE);
+    deployment.run(&["notebook-image"]).await;
+
+    deployment.run(&["network"]).await;
+    let github = deployment.github().await;
+    github.person("ada", 1815);
+    github.person("bob", 1816);
+    deployment.run(&[]).await;
+    let (hub, proxy) =
+        (container_id(&deployment.name).await, container_id(&deployment.proxy()).await);
+    let (mut ada, mut bob) = (deployment.browser(), deployment.browser());
+    assert_eq!(arrives(&github, &mut ada, "ada").await, home());
+    ada.start_server("ada").await;
+    let mut kernel = Kernel::start(&mut ada, "ada").await;
+    let made_for = "__import__('os').environ['MADE_FOR']";
+    assert_eq!(kernel.run(made_for).await, "'5.4.0'", "the built image, with its argument");
+
+    // FAQ-1.
+    let logs = deployment.run(&["logs"]).await;
+    assert!(logs.contains("ada"), "{logs}");
+    let servers = deployment.run(&["logs", "Ada", "--tail", "50"]).await;
+    assert!(servers.contains("/user/ada/"), "{servers}");
+    assert_eq!(deployment.run(&["logs", "--tail", "1"]).await.lines().count(), 1);
+    let nobody = deployment.fail(&["logs", "bob"]).await;
+    assert!(nobody.contains("bob has no running server"), "{nobody}");
+    let mut follow = tokio::process::Command::from(deployment.command(&["logs", "-f"]));
+    let mut follow = follow.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let (status, _) = arrives(&github, &mut bob, "bob").await;
+    assert_eq!(status, 403, "bob is on no list");
+    let told = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("bob") {
+                return line;
+            }
+        }
+        panic!("the log ended")
+    };
+    tokio::time::timeout(hub_tests::wait::DEADLINE, told).await.expect("bob is in the log");
+    drop(follow);
+
+    // USR-6: a line more.
+    write(&deployment, "userlist", "grace admin\nada\nbob\n");
+    // The image is built again for those who start from now on.
+    write(&deployment, "singleuser/Dockerfile", &format!("{DOCKERFILE}ENV MADE_FOR=bob\n"));
+    deployment.run(&["notebook-image"]).await;
+    let told = deployment.told(&["reload"]).await;
+    assert!(told.contains("config/userlist") && told.contains("configuration reloaded"), "{told}");
+    let mut bob = deployment.browser();
+    assert_eq!(arrives(&github, &mut bob, "bob").await, home());
+    bob.start_server("bob").await;
+    let mut bobs = Kernel::start(&mut bob, "bob").await;
+    assert_eq!(bobs.run(made_for).await, "'bob'", "the image as it is now");
+    assert_eq!(kernel.run("6 * 7").await, "42", "ada's goes on");
+
+    // A configuration where there was none, and a bad one after it.
+    let authoritative =
+        "[auth]\nuserlist_mode = \"authoritative\"\nremoved_user_grace_seconds = 1\n";
+    write(&deployment, "hub.toml", authoritative);
+    let told = deployment.told(&["reload"]).await;
+    assert!(told.contains("auth.userlist_mode"), "{told}");
+    write(&deployment, "hub.toml", &format!("{authoritative}userlst_mode = \"seed\"\n"));
+    write(&deployment, "userlist", "grace admin\nada\n");
+    let refused = deployment.fail(&["reload"]).await;
+    for part in ["hub.toml:4", "userlist_mode", "nothing was changed"] {
+        assert!(refused.contains(part), "{part:?} in {refused}");
+    }
+    assert_eq!(bob.look("/hub/home").await.status, 200, "the old ones hold");
+    write(&deployment, "hub.toml", authoritative);
+    deployment.run(&["reload"]).await;
+    eventually("bob is signed out", || async {
+        let answer = bob.clone().look("/hub/home").await;
+        if answer.status == 302 { Ok(()) } else { Err(answer.status) }
+    })
+    .await;
+    assert_eq!(ada.look("/hub/home").await.status, 200);
+
+    // Nothing changed is nothing done; a variable is for another container.
+    let told = deployment.told(&["reload"]).await;
+    assert!(told.contains("files: unchanged") && !told.contains("upgrade"), "{told}");
+    deployment.set("HUB__SERVERS__START_TIMEOUT_SECONDS", "77");
+    let told = deployment.told(&["reload"]).await;
+    assert!(told.contains("`cargo xtask deploy upgrade`"), "{told}");
+
+    assert_eq!(container_id(&deployment.name).await, hub, "the hub was never replaced");
+    assert_eq!(container_id(&deployment.proxy()).await, proxy);
+
+    // XT-5, as a person reads it.
+    let output = deployment.try_run(&["status"]).await;
+    let status = said(&output);
+    for part in [
+        deployment.url.as_str(),
+        "running",
+        "healthy",
+        "certificate good until",
+        "ada",
+        &format!("127.0.0.1:{}", deployment.port),
+    ] {
+        assert!(status.contains(part), "{part:?} in {status}");
+    }
+    println!("{status}");
+}

@@ -43,10 +43,21 @@ pub(super) async fn of_volume(
         .with_context(|| format!("SECRETS_VOLUME={volume}"))?;
     let keys = TlsKeys::from_pem_for(&chain, &key, &settings.hosts())
         .with_context(|| format!("SECRETS_VOLUME={volume}: {CHAIN} and {PRIVATE}"))?;
-    for warning in keys.warnings() {
+    for warning in remarks(&keys, CHAIN) {
         eprintln!("  warning: SECRETS_VOLUME={volume}: {warning}");
     }
     Ok(Files::from([(CERTIFICATE.to_owned(), chain), (KEY.to_owned(), key)]))
+}
+
+/// What is not quite right with a pair that can be used; `certificate` is how the
+/// operator calls it.
+pub(super) fn remarks(keys: &TlsKeys, certificate: &str) -> Vec<String> {
+    let mut remarks: Vec<String> = keys.warnings().iter().map(ToString::to_string).collect();
+    if let Some(days) = keys.last_days() {
+        let when = keys.not_after();
+        remarks.push(format!("{certificate}: expires in {days} days, at {when}; renew it"));
+    }
+    remarks
 }
 
 /// Copies the pair from a volume to where a deployment reads it (ACME-4).
@@ -93,6 +104,7 @@ pub(super) fn self_signed(
         super::print(&format!("write {} and {}", shown(&certificate), shown(&key)));
         return Ok(());
     }
+    refuse_existing(&[&certificate, &key], force)?;
     for dir in [certificate.parent(), key.parent()].into_iter().flatten() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", shown(dir)))?;
     }
@@ -119,13 +131,17 @@ fn targets(settings: &Settings) -> anyhow::Result<(PathBuf, PathBuf)> {
     }
 }
 
+fn refuse_existing(paths: &[&Path], force: bool) -> anyhow::Result<()> {
+    match paths.iter().find(|path| !force && path.exists()) {
+        Some(path) => bail!("{} is there already; --force replaces it", shown(path)),
+        None => Ok(()),
+    }
+}
+
 /// Writes files that are not there, or replaces them with `force`; all or none.
 fn keep(files: &[(&Path, Vec<u8>, u32)], force: bool, dry_run: bool) -> anyhow::Result<()> {
-    for (path, _, _) in files {
-        if !force && path.exists() {
-            bail!("{} is there already; --force replaces it", shown(path));
-        }
-    }
+    let paths: Vec<&Path> = files.iter().map(|(path, _, _)| *path).collect();
+    refuse_existing(&paths, force)?;
     for (path, content, mode) in files {
         if dry_run {
             super::print(&format!("write {}", shown(path)));

@@ -22,6 +22,9 @@ use super::{
 /// The label with the user that the hub runs as.
 pub(super) const RUN_AS: &str = "hub.run-as";
 
+/// The label with the group that lets this user use Docker's socket.
+pub(super) const SOCKET_GROUP: &str = "hub.socket-group";
+
 /// How long the hub gets to finish open requests.
 pub(super) const HUB_GRACE: Duration = Duration::from_secs(30);
 
@@ -47,17 +50,17 @@ pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     let mut spec = hardened(&layout.hub, wanted.image);
     spec.labels = layout.labels("hub");
     spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
-    let mut command = Vec::new();
-    if settings.config.is_some() {
-        command.extend(["--config".to_owned(), layout.in_data(&format!("{CONFIG_DIR}/hub.toml"))]);
-    }
-    spec.command = Some(command);
+    spec.command =
+        Some(vec!["--config".to_owned(), layout.in_data(&format!("{CONFIG_DIR}/hub.toml"))]);
     spec.env = secret(environment::of_hub(settings, wanted.trusted));
     // Whoever may use the socket is root on that machine anyway; still, a
     // mistake of the hub's own is then an ordinary user's.
     spec.user = Some(format!("{0}:{0}", wanted.run_as));
     spec.group_add = wanted.socket_group.iter().map(ToString::to_string).collect();
     spec.labels.insert(RUN_AS.to_owned(), wanted.run_as.to_string());
+    if let Some(group) = wanted.socket_group {
+        spec.labels.insert(SOCKET_GROUP.to_owned(), group.to_string());
+    }
     // Where programs look for hub.toml by themselves.
     spec.working_dir = Some(layout.in_data(CONFIG_DIR));
     spec.mounts = vec![
@@ -189,6 +192,8 @@ fn with_redirect(words: &mut Words, settings: &Settings) {
         "--redirect-to",
         settings.public_url.port_or_known_default().unwrap_or(settings.port),
     );
+    // A form that was posted to the wrong port stays one (TLS-5).
+    words.flag("--redirect-keeps-method");
 }
 
 fn acme_words(words: &mut Words, acme: &Acme) {

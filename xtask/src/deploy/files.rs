@@ -53,31 +53,24 @@ pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
         Err(error) => problems.push(Problem(format!("{}: {error}", shown(from)))),
     };
     take(format!("{CONFIG_DIR}/userlist"), &settings.userlist);
-    let mut named = Vec::new();
     if let Some(config) = &settings.config {
         take(format!("{CONFIG_DIR}/hub.toml"), config);
-        // What is wrong with the text itself is the hub's to tell, with its line.
-        let table = fs::read_to_string(config).ok().and_then(|text| text.parse::<Table>().ok());
-        let dir = config.parent().unwrap_or(&settings.dir);
-        for path in table.iter().flat_map(named_files) {
-            match below(dir, &path) {
-                Some(relative) => named.push((relative, dir.join(&path))),
-                None => problems.push(Problem(format!(
-                    "{}: {path:?} is not below {}; move it there, since its copy goes with the hub",
-                    shown(config),
-                    shown(dir)
-                ))),
-            }
-        }
     }
     let mut found = Vec::new();
-    for (relative, from) in named {
-        if let Err(error) = walk(&from, &relative, &mut found) {
-            problems.push(Problem(format!("{}: {error}", shown(&from))));
+    match beside_config(settings) {
+        Ok(named) => {
+            for (relative, from) in named {
+                if let Err(error) = walk(&from, &relative, &mut found) {
+                    problems.push(Problem(format!("{}: {error}", shown(&from))));
+                }
+            }
         }
+        Err(more) => problems.extend(more),
     }
     files
         .extend(found.into_iter().map(|(path, content)| (format!("{CONFIG_DIR}/{path}"), content)));
+    // An empty one, so that one that is written later is taken up by a hub that runs.
+    files.entry(format!("{CONFIG_DIR}/hub.toml")).or_default();
     for name in secret_variables() {
         match secret(settings, name) {
             Ok(Some(value)) => {
@@ -88,6 +81,28 @@ pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// What the configuration names: the path below its own directory, and where
+/// that is.
+pub(super) fn beside_config(settings: &Settings) -> Result<Vec<(String, PathBuf)>, Vec<Problem>> {
+    let Some(config) = &settings.config else { return Ok(Vec::new()) };
+    // What is wrong with the text itself is the hub's to tell, with its line.
+    let table = fs::read_to_string(config).ok().and_then(|text| text.parse::<Table>().ok());
+    let dir = config.parent().unwrap_or(&settings.dir);
+    let mut named = Vec::new();
+    let mut problems = Vec::new();
+    for path in table.iter().flat_map(named_files) {
+        match below(dir, &path) {
+            Some(relative) => named.push((relative, dir.join(&path))),
+            None => problems.push(Problem(format!(
+                "{}: {path:?} is not below {}; move it there, since its copy goes with the hub",
+                shown(config),
+                shown(dir)
+            ))),
+        }
+    }
+    if problems.is_empty() { Ok(named) } else { Err(problems) }
 }
 
 /// The proxy's certificate, where it comes in files.

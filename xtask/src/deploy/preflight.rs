@@ -19,7 +19,7 @@ use hub_server::{
 use tempfile::TempDir;
 
 use super::{
-    environment,
+    certificates, environment,
     files::{self, CONFIG_DIR, Files, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     settings::{Problem, Settings, Tls},
 };
@@ -61,7 +61,7 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
     if let Tls::Files { certificate, key } = &settings.tls {
         match TlsKeys::load_for(certificate, key, settings.hosts()) {
             Ok(keys) => {
-                remarks.warnings.extend(keys.warnings().iter().map(ToString::to_string));
+                remarks.warnings.extend(certificates::remarks(&keys, &shown(certificate)));
             }
             Err(error) => problems.push(Problem(chain(&error))),
         }
@@ -75,9 +75,7 @@ fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
     for name in [PROXY_TOKEN, OPERATOR_TOKEN] {
         files.entry(name.to_owned()).or_insert_with(|| ANY_TOKEN.into());
     }
-    // Without a configuration the hub would look for one where it happens to be.
     let config = format!("{CONFIG_DIR}/hub.toml");
-    files.entry(config.clone()).or_default();
     let stage = stage(&files)
         .map_err(|error| vec![Problem(format!("a temporary directory: {error:#}"))])?;
     let root = stage.path().display().to_string();

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use hub_spawner::engine::{ContainerDetails, ContainerState, Engine, Health};
 use serde::Serialize;
 
-use super::settings::Settings;
+use super::{
+    operator::Operator,
+    settings::Settings,
+    witness::{self, Served},
+};
+
+const UNHEALTHY: &str = "unhealthy";
 
 /// Everything, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -14,6 +20,7 @@ pub(super) struct Status {
     url: String,
     hub: Option<Container>,
     proxy: Option<Container>,
+    certificate: Option<Served>,
     networks: Vec<Named>,
     volumes: Vec<Named>,
     images: Vec<Image>,
@@ -57,18 +64,28 @@ struct Server {
 }
 
 impl Status {
-    /// Whether hub and proxy run.
+    /// Whether hub and proxy run, and are not ill by their own account.
     pub(super) fn is_up(&self) -> bool {
-        let runs = |found: &Option<Container>| found.as_ref().is_some_and(|c| c.state == "running");
+        let runs = |found: &Option<Container>| {
+            found.as_ref().is_some_and(|c| c.state == "running" && c.health != Some(UNHEALTHY))
+        };
         runs(&self.hub) && runs(&self.proxy)
     }
 }
 
 /// Looks at all of it.
-pub(super) async fn look(engine: &Engine, settings: &Settings) -> anyhow::Result<Status> {
+pub(super) async fn look(operator: &Operator, settings: &Settings) -> anyhow::Result<Status> {
     let layout = &settings.layout;
+    let engine: &Engine = operator.engine();
     let hub = engine.inspect(&layout.hub).await?.map(container);
     let proxy = engine.inspect(&layout.proxy).await?.map(container);
+    let certificate = match &proxy {
+        // A proxy that does not answer is told by its health.
+        Some(proxy) if proxy.state == "running" => {
+            witness::ask(operator, settings).await.ok().and_then(|told| told.certificate)
+        }
+        _ => None,
+    };
     let mut networks = Vec::new();
     for name in [&layout.servers, &layout.control] {
         let found = engine.networks(name).await?;
@@ -117,6 +134,7 @@ pub(super) async fn look(engine: &Engine, settings: &Settings) -> anyhow::Result
         url: settings.public_url.as_str().trim_end_matches('/').to_owned(),
         hub,
         proxy,
+        certificate,
         networks,
         volumes,
         images,
@@ -135,7 +153,7 @@ fn container(found: ContainerDetails) -> Container {
         health: found.health.map(|health| match health {
             Health::Starting => "starting",
             Health::Healthy => "healthy",
-            Health::Unhealthy => "unhealthy",
+            Health::Unhealthy => UNHEALTHY,
         }),
         version: found.labels.get("hub.version").cloned(),
         ports: found.published.iter().map(|(port, at)| (port.clone(), at.to_string())).collect(),
@@ -149,46 +167,124 @@ fn container(found: ContainerDetails) -> Container {
 
 /// The same for people.
 pub(super) fn text(status: &Status) -> String {
-    let mut text = format!("{}  {}\n", status.deployment, status.url);
-    for (what, found) in [("hub", &status.hub), ("proxy", &status.proxy)] {
-        text += &match found {
-            Some(found) => {
-                let health = found.health.map(|health| format!(", {health}")).unwrap_or_default();
-                let ports: Vec<&str> = found.ports.values().map(String::as_str).collect();
-                let ports = if ports.is_empty() {
-                    String::new()
-                } else {
-                    format!("  on {}", ports.join(", "))
-                };
-                format!(
-                    "  {what:<8} {}  {}{health}  {}{ports}\n",
-                    found.name, found.state, found.image
-                )
-            }
-            None => format!("  {what:<8} not there\n"),
-        };
+    let mut lines = vec![format!("{}  {}", status.deployment, status.url)];
+    let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
+    for (what, logs, found) in
+        [("hub", "logs", &status.hub), ("proxy", "logs --proxy", &status.proxy)]
+    {
+        line(what, found.as_ref().map_or(absent(), |found| container_text(found, logs)));
+    }
+    if let Some(served) = &status.certificate {
+        line("https", certificate_text(served));
     }
     for (what, all) in [("network", &status.networks), ("volume", &status.volumes)] {
         for one in all {
-            let there = if one.exists { "" } else { "  not there" };
-            text += &format!("  {what:<8} {}{there}\n", one.name);
+            let there = if one.exists { String::new() } else { format!("  {}", absent()) };
+            line(what, format!("{}{there}", one.name));
         }
     }
     for image in &status.images {
-        let id = image.id.as_deref().map_or("not there", |id| id.get(..19).unwrap_or(id));
-        text += &format!("  image    {}  {id}\n", image.name);
+        let id = match image.id.as_deref() {
+            Some(id) => id.get(..19).unwrap_or(id),
+            None => "not there; `cargo xtask deploy notebook-image` pulls or builds it",
+        };
+        line("image", format!("{}  {id}", image.name));
     }
-    match status.servers.len() {
-        0 => text += "  servers  none\n",
-        _ => {
-            for server in &status.servers {
-                let name = match server.server.as_str() {
-                    "" => server.user.clone(),
-                    named => format!("{}/{named}", server.user),
-                };
-                text += &format!("  server   {name}  {}  {}\n", server.state, server.container);
-            }
+    if status.servers.is_empty() {
+        line("servers", "none".to_owned());
+    }
+    for server in &status.servers {
+        let name = match server.server.as_str() {
+            "" => server.user.clone(),
+            named => format!("{}/{named}", server.user),
+        };
+        line("server", format!("{name}  {}  {}", server.state, server.container));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn absent() -> String {
+    "not there; `cargo xtask deploy` makes it".to_owned()
+}
+
+fn container_text(found: &Container, logs: &str) -> String {
+    let mut parts = vec![found.name.clone()];
+    let health = found.health.map(|health| format!(", {health}")).unwrap_or_default();
+    let since = match (&found.started_at, found.state.as_str()) {
+        (Some(at), "running") => format!(" since {}", at.get(..19).unwrap_or(at)),
+        _ => String::new(),
+    };
+    parts.push(format!("{}{since}{health}", found.state));
+    let version = found.version.iter().map(|version| format!("version {version}"));
+    parts.extend(version.chain([found.image.clone()]));
+    if !found.ports.is_empty() {
+        let ports: Vec<&str> = found.ports.values().map(String::as_str).collect();
+        parts.push(format!("on {}", ports.join(", ")));
+    }
+    if found.state != "running" || found.health == Some(UNHEALTHY) {
+        parts.push(format!("`cargo xtask deploy {logs}` tells why"));
+    }
+    parts.join("  ")
+}
+
+fn certificate_text(served: &Served) -> String {
+    let has = match &served.not_after {
+        Some(at) => format!("certificate good until {}", at.get(..10).unwrap_or(at)),
+        None => format!("no certificate from the authority yet ({}); browsers warn", served.state),
+    };
+    let more = [&served.problem, &served.advice].into_iter().flatten();
+    more.fold(has, |text, more| format!("{text}; {more}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(state: &str, health: Option<&'static str>) -> Container {
+        Container {
+            name: "hub-proxy".to_owned(),
+            id: "0123".to_owned(),
+            state: state.to_owned(),
+            health,
+            started_at: Some("2026-03-01T12:00:00.123Z".to_owned()),
+            image: "notebook-hub:abc".to_owned(),
+            image_id: "sha256:abc".to_owned(),
+            version: Some("1.2.3".to_owned()),
+            ports: BTreeMap::from([("8443/tcp".to_owned(), "0.0.0.0:443".to_owned())]),
         }
     }
-    text
+
+    #[test]
+    fn xt_5_what_is_wrong_is_said_with_what_shows_more() {
+        let well = container("running", Some("healthy"));
+        assert_eq!(
+            container_text(&well, "logs"),
+            "hub-proxy  running since 2026-03-01T12:00:00, healthy  version 1.2.3  \
+             notebook-hub:abc  on 0.0.0.0:443"
+        );
+        for ill in [container("running", Some(UNHEALTHY)), container("exited (1)", None)] {
+            assert!(container_text(&ill, "logs --proxy").contains("logs --proxy` tells why"));
+        }
+    }
+
+    #[test]
+    fn acme_2_the_days_of_a_certificate_are_told() {
+        let mut served = Served {
+            not_after: Some("2027-02-21T04:51:13Z".to_owned()),
+            state: "waiting".to_owned(),
+            problem: None,
+            advice: None,
+        };
+        assert_eq!(certificate_text(&served), "certificate good until 2027-02-21");
+        served.not_after = None;
+        served.state = "failed".to_owned();
+        served.problem = Some("the name is not in the DNS".to_owned());
+        served.advice = Some("make an A record".to_owned());
+        assert_eq!(
+            certificate_text(&served),
+            "no certificate from the authority yet (failed); browsers warn; the name is not in \
+             the DNS; make an A record"
+        );
+    }
 }

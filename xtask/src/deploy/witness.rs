@@ -2,7 +2,7 @@
 //! unnoticed, or that it did not.
 
 use anyhow::Context;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{layout::PROXY_API_PORT, operator::Operator, settings::Settings};
 
@@ -15,6 +15,23 @@ pub(super) struct Witness {
     pub(super) websockets: u64,
     /// Those that ended since the container was started.
     websockets_ended: u64,
+    /// What browsers get; `None` where TLS ends elsewhere.
+    #[serde(default)]
+    pub(super) certificate: Option<Served>,
+}
+
+/// The certificate that a proxy serves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Served {
+    /// RFC 3339; `None` while one that the proxy signed itself stands in for an
+    /// authority's.
+    pub(super) not_after: Option<String>,
+    /// How far it is with the authority: `waiting` when all is well.
+    pub(super) state: String,
+    /// Why the authority did not give one.
+    pub(super) problem: Option<String>,
+    /// What to do about it.
+    pub(super) advice: Option<String>,
 }
 
 /// Asks the proxy, from inside its container: it takes orders in the hub's
@@ -53,7 +70,7 @@ mod tests {
     use super::*;
 
     fn witness(websockets: u64, websockets_ended: u64) -> Witness {
-        Witness { start: "a".to_owned(), websockets, websockets_ended }
+        Witness { start: "a".to_owned(), websockets, websockets_ended, certificate: None }
     }
 
     #[test]
