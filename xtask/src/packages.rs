@@ -27,7 +27,7 @@ pub(crate) const DOCKER: [Need; 2] = [need("dockerd", "docker.io"), need("iptabl
 pub(crate) const BASE_IMAGE: [Need; 1] = [need("debootstrap", "debootstrap")];
 
 /// What the tests use besides Docker.
-pub(crate) const TESTS: [Need; 9] = [
+pub(crate) const TESTS: [Need; 10] = [
     need("chromium", "chromium"),
     need("chromedriver", "chromium-driver"),
     need("initdb", "postgresql"),
@@ -37,6 +37,7 @@ pub(crate) const TESTS: [Need; 9] = [
     need("ssh", "openssh-client"),
     need("sshd", "openssh-server"),
     need("ip", "iproute2"),
+    need("docker-compose", "docker-compose"),
 ];
 
 /// Makes sure that all of `needs` are installed.

@@ -1,231 +1,433 @@
 //! The same two containers as a compose file, for people who want to keep
-//! compose (CMP-1). Pure, but for writing it.
+//! compose (CMP-1). Pure, but for looking at the operator's files.
 //!
 //! Compose mounts the operator's files from the host, so it is for one host
 //! only; and secrets are in the containers' environment, as they were in the
-//! reference deployment.
+//! reference deployment. The file has none in it: it names them, for compose to
+//! fill in.
 
-use std::{collections::BTreeMap, fmt::Write, os::unix::fs::MetadataExt, path::Path};
+mod yaml;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use hub_spawner::engine::{ContainerSpec, RestartPolicy};
 use secrecy::ExposeSecret;
 
+use self::yaml::{Map, Node, lines, list, map, plain, some, text};
 use super::{
     containers::{self, Wanted},
-    files::{CERTIFICATE, CONFIG_DIR, KEY, SECRETS_DIR},
+    files::{self, ACME_CA, CERTIFICATE, CONFIG_DIR, KEY, SECRETS_DIR},
     layout::{PROXY_DIR, SOCKET, UID},
+    report,
     settings::{Settings, Tls},
     variables::secret_variables,
 };
+use crate::workspace::shown;
 
-/// The networks Docker gives out: only hub and proxy are in the one in which
-/// forwarded headers are believed.
-const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+/// Where the operator's configuration is in the hub's container.
+const ETC_HUB: &str = "/etc/hub";
+
+/// Where certificate and key are in the proxy's container.
+const ETC_TLS: &str = "/etc/hub-proxy";
+
+/// Where the reference deployment mounts a volume of certificates.
+const ETC_LETSENCRYPT: &str = "/etc/letsencrypt";
+
+/// Where files with a secret are in the hub's container.
+const RUN_SECRETS: &str = "/run/secrets";
+
+/// What hub and proxy know each other by. Compose refuses to start without.
+const TOKEN: &str = "CONFIGPROXY_AUTH_TOKEN";
+
+const HEAD: &str = "\
+# Written by `cargo xtask deploy compose`, which made the image, the networks and the volumes.
+# Secrets are not in it: names without a value are taken from the environment, or from .env
+# beside this file. Add there a line CONFIGPROXY_AUTH_TOKEN=... with a secret of your own, for
+# example from `openssl rand -hex 32`.
+# Files are mounted one by one: overwrite them in place (cp, not mv) to have a change seen, or
+# restart the container.
+
+";
 
 /// Writes the file; `-` is standard output.
-pub(super) fn write(settings: &Settings, image: &str, output: &Path) -> anyhow::Result<()> {
-    let text = text(settings, image);
+pub(super) fn write(
+    settings: &Settings,
+    image: &str,
+    trusted: &[String],
+    output: &Path,
+) -> anyhow::Result<()> {
+    let file = Compose::new(settings, image, trusted).map_err(report::problems)?;
+    for path in file.unreadable() {
+        eprintln!(
+            "  warning: {} is mounted, and the hub runs as user {UID}, who may not read it: \
+             chmod o+r {0}, or give it to that user",
+            shown(&path)
+        );
+    }
+    let text = file.text();
     if output.as_os_str() == "-" {
         super::print(&text);
         return Ok(());
     }
-    std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
+    fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
     eprintln!("  wrote {}", output.display());
     Ok(())
 }
 
-fn text(settings: &Settings, image: &str) -> String {
-    let trusted = PRIVATE.map(str::to_owned);
-    // Compose runs on the host whose socket it is.
-    let socket_group = std::fs::metadata(&settings.socket).ok().map(|found| found.gid());
-    let wanted = Wanted { image, trusted: &trusted, run_as: UID, socket_group };
-    let prepare = containers::prepare(settings, image);
-    let hub = containers::hub(settings, &wanted);
-    let mut proxy = containers::proxy(settings, &wanted);
-    if let Tls::Files { key, .. } = &settings.tls
-        && let Ok(found) = std::fs::metadata(key)
-    {
-        // The file is mounted as it is, so its owner has to read it.
-        proxy.user = Some(format!("{}:{}", found.uid(), found.gid()));
+/// What the file is made from.
+struct Compose<'a> {
+    settings: &'a Settings,
+    prepare: ContainerSpec,
+    hub: ContainerSpec,
+    proxy: ContainerSpec,
+    /// What the configuration names: path below its directory, and where it is.
+    beside_config: Vec<(String, PathBuf)>,
+}
+
+impl<'a> Compose<'a> {
+    fn new(
+        settings: &'a Settings,
+        image: &str,
+        trusted: &[String],
+    ) -> Result<Self, Vec<super::settings::Problem>> {
+        // Compose runs on the host whose socket it is.
+        let socket_group = fs::metadata(&settings.socket).ok().map(|found| found.gid());
+        let wanted = Wanted { image, trusted, run_as: UID, socket_group };
+        let mut hub = containers::hub(settings, &wanted);
+        let config = settings.layout.in_data(CONFIG_DIR);
+        hub.command = match &settings.config {
+            Some(_) => hub.command.map(|words| replaced(&words, &config, ETC_HUB)),
+            None => None,
+        };
+        hub.working_dir = Some(ETC_HUB.to_owned());
+        Ok(Self {
+            settings,
+            prepare: containers::prepare(settings, image),
+            hub,
+            proxy: proxy(settings, &wanted),
+            beside_config: files::beside_config(settings)?,
+        })
     }
-    let layout = &settings.layout;
-    let mut out = String::from(
-        "# Written by `cargo xtask deploy compose`. Names without a value are taken from the\n\
-         # environment and from .env beside this file; CONFIGPROXY_AUTH_TOKEN has to be set\n\
-         # to a secret of your own, for example by `openssl rand -hex 32`.\n\nservices:\n",
-    );
-    let socket = format!("{}:{SOCKET}", settings.socket.display());
-    let data = format!("data:{}", layout.data_dir);
-    service(&mut out, "prepare", &prepare, vec![data, socket], BTreeMap::new(), None);
-    let after = "prepare: { condition: service_completed_successfully }";
-    service(
-        &mut out,
-        "hub",
-        &hub,
-        hub_volumes(settings),
-        hub_environment(settings, &hub),
-        Some(after),
-    );
-    let token = BTreeMap::from([("CONFIGPROXY_AUTH_TOKEN".to_owned(), None)]);
-    service(
-        &mut out,
-        "proxy",
-        &proxy,
-        proxy_volumes(settings),
-        token,
-        Some("hub: { condition: service_started }"),
-    );
-    let _ = write!(
-        out,
-        "\nnetworks:\n  servers:\n    name: {}\n  control:\n    name: {}\n    internal: true\n\nvolumes:\n  data:\n    name: {}\n  keys:\n    name: {}\n",
-        quoted(&layout.servers),
-        quoted(&layout.control),
-        quoted(&layout.data),
-        quoted(&layout.keys),
-    );
-    out
+
+    fn text(&self) -> String {
+        let layout = &self.settings.layout;
+        let volumes = [
+            ("data", Some(&layout.data)),
+            ("keys", self.keys()),
+            ("certificates", self.certificates()),
+        ];
+        let external = |name: &String| {
+            Node::Map(map([("external", Some(plain(true))), ("name", Some(text(name)))]))
+        };
+        let file = map([
+            ("services", some(self.services())),
+            (
+                "networks",
+                some(map([
+                    ("servers", Some(external(&layout.servers))),
+                    ("control", Some(external(&layout.control))),
+                ])),
+            ),
+            (
+                "volumes",
+                some(
+                    volumes
+                        .into_iter()
+                        .filter_map(|(key, name)| Some((key.to_owned(), external(name?))))
+                        .collect(),
+                ),
+            ),
+        ]);
+        format!("{HEAD}{}", yaml::written(&file))
+    }
+
+    /// The proxy's volume: what an authority gave.
+    fn keys(&self) -> Option<&String> {
+        matches!(self.settings.tls, Tls::Acme(_)).then_some(&self.settings.layout.keys)
+    }
+
+    /// The operator's volume of certificates.
+    fn certificates(&self) -> Option<&String> {
+        match &self.settings.tls {
+            Tls::Volume(volume) => Some(volume),
+            _ => None,
+        }
+    }
+
+    fn services(&self) -> Map {
+        let after = |service: &str, condition: &str| {
+            Node::Map(map([(service, some(map([("condition", Some(text(condition)))])))]))
+        };
+        let data = format!("data:{}", self.settings.layout.data_dir);
+        let prepare = vec![self.socket(), data];
+        let token = [(TOKEN.to_owned(), required(TOKEN))];
+        map([
+            (
+                "prepare",
+                Some(Node::Map(service(&self.prepare, &prepare, Vec::new(), Vec::new(), None))),
+            ),
+            (
+                "hub",
+                Some(Node::Map(service(
+                    &self.hub,
+                    &self.hub_volumes(),
+                    self.hub_environment(),
+                    self.env_files(),
+                    Some(after("prepare", "service_completed_successfully")),
+                ))),
+            ),
+            (
+                "proxy",
+                Some(Node::Map(service(
+                    &self.proxy,
+                    &self.proxy_volumes(),
+                    token.to_vec(),
+                    Vec::new(),
+                    Some(after("hub", "service_started")),
+                ))),
+            ),
+        ])
+    }
+
+    fn socket(&self) -> String {
+        format!("{}:{SOCKET}", self.settings.socket.display())
+    }
+
+    /// The hub's variables (CMP-2).
+    fn hub_environment(&self) -> Map {
+        let layout = &self.settings.layout;
+        let secrets = layout.in_data(SECRETS_DIR);
+        let config = layout.in_data(CONFIG_DIR);
+        let mut all: BTreeMap<String, Node> = self
+            .hub
+            .env
+            .iter()
+            .map(|(name, value)| (name, value.expose_secret()))
+            // These are files that a deployment without compose brings along.
+            .filter(|(_, value)| !value.starts_with(&secrets))
+            .map(|(name, value)| {
+                let value = value.replace(&config, ETC_HUB);
+                // A dollar would begin a variable of compose's own.
+                (name.clone(), text(value.replace('$', "$$")))
+            })
+            .collect();
+        for name in secret_variables() {
+            let variables = &self.settings.variables;
+            if variables.get(name).is_some() {
+                if self.env_file(name).is_none() {
+                    all.insert(name.to_owned(), Node::Nothing);
+                }
+            } else if self.secret_file(name).is_some() {
+                all.insert(format!("{name}_FILE"), text(format!("{RUN_SECRETS}/{name}")));
+            }
+        }
+        all.insert(TOKEN.to_owned(), required(TOKEN));
+        all.into_iter().collect()
+    }
+
+    /// The file of variables in which compose does not look by itself, if that is
+    /// where a variable is from.
+    fn env_file(&self, name: &str) -> Option<&Path> {
+        let file = self.settings.variables.file_of(name)?;
+        (file != self.settings.dir.join(".env")).then_some(file)
+    }
+
+    fn env_files(&self) -> Vec<String> {
+        let files: BTreeSet<&Path> =
+            secret_variables().filter_map(|name| self.env_file(name)).collect();
+        files.into_iter().map(|path| path.display().to_string()).collect()
+    }
+
+    /// The file that `NAME_FILE` names.
+    fn secret_file(&self, name: &str) -> Option<PathBuf> {
+        let variables = &self.settings.variables;
+        let path = variables.get(&format!("{name}_FILE"))?;
+        variables.get(name).is_none().then(|| self.settings.dir.join(path))
+    }
+
+    /// What is mounted into the hub's container: where from, and where to.
+    fn hub_files(&self) -> Vec<(PathBuf, String)> {
+        let settings = self.settings;
+        let mut all = vec![(settings.userlist.clone(), format!("{ETC_HUB}/userlist"))];
+        if let Some(config) = &settings.config {
+            all.push((config.clone(), format!("{ETC_HUB}/hub.toml")));
+        }
+        let beside = self.beside_config.iter();
+        all.extend(beside.map(|(path, from)| (from.clone(), format!("{ETC_HUB}/{path}"))));
+        all.extend(
+            secret_variables().filter_map(|name| {
+                Some((self.secret_file(name)?, format!("{RUN_SECRETS}/{name}")))
+            }),
+        );
+        let mut seen = BTreeSet::new();
+        all.retain(|(_, to)| seen.insert(to.clone()));
+        all
+    }
+
+    fn hub_volumes(&self) -> Vec<String> {
+        let mut all = vec![self.socket(), format!("data:{}", self.settings.layout.data_dir)];
+        all.extend(self.hub_files().iter().map(|(from, to)| mounted(from, to)));
+        all
+    }
+
+    /// The hub's files that it could not read.
+    fn unreadable(&self) -> Vec<PathBuf> {
+        let is_for_hub = |path: &PathBuf| {
+            fs::metadata(path).is_ok_and(|found| found.mode() & 0o004 != 0 || found.uid() == UID)
+        };
+        let files = self.hub_files().into_iter().map(|(from, _)| from);
+        files.filter(|path| !is_for_hub(path)).collect()
+    }
+
+    fn proxy_volumes(&self) -> Vec<String> {
+        match &self.settings.tls {
+            Tls::Files { certificate, key } => vec![
+                mounted(certificate, &format!("{ETC_TLS}/{CERTIFICATE}")),
+                mounted(key, &format!("{ETC_TLS}/{KEY}")),
+            ],
+            Tls::Volume(_) => vec![format!("certificates:{ETC_LETSENCRYPT}:ro")],
+            Tls::Acme(acme) => {
+                let mut all = vec![format!("keys:{PROXY_DIR}")];
+                let authority = acme.directory_ca.iter();
+                all.extend(authority.map(|path| mounted(path, &format!("{ETC_TLS}/{ACME_CA}"))));
+                all
+            }
+            Tls::Elsewhere => Vec::new(),
+        }
+    }
+}
+
+/// The proxy, with its files where compose mounts them.
+fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
+    let mut spec = containers::proxy(settings, wanted);
+    let words = spec.command.unwrap_or_default();
+    let (chain, private) = match &settings.tls {
+        Tls::Volume(_) => {
+            (format!("{ETC_LETSENCRYPT}/fullchain.pem"), format!("{ETC_LETSENCRYPT}/privkey.pem"))
+        }
+        _ => (format!("{ETC_TLS}/{CERTIFICATE}"), format!("{ETC_TLS}/{KEY}")),
+    };
+    let words = replaced(&words, &format!("{PROXY_DIR}/{CERTIFICATE}"), &chain);
+    let words = replaced(&words, &format!("{PROXY_DIR}/{KEY}"), &private);
+    let words =
+        replaced(&words, &format!("{PROXY_DIR}/{ACME_CA}"), &format!("{ETC_TLS}/{ACME_CA}"));
+    spec.command = Some(words);
+    // Files are mounted as they are, so their owner has to read them; those of
+    // Let's Encrypt's clients are root's. Neither can do anything else.
+    match &settings.tls {
+        Tls::Files { key, .. } => {
+            if let Ok(found) = fs::metadata(key) {
+                spec.user = Some(format!("{}:{}", found.uid(), found.gid()));
+            }
+        }
+        Tls::Volume(_) => spec.user = Some("0:0".to_owned()),
+        Tls::Acme(_) | Tls::Elsewhere => {}
+    }
+    spec
 }
 
 fn service(
-    out: &mut String,
-    key: &str,
     spec: &ContainerSpec,
-    volumes: Vec<String>,
-    environment: BTreeMap<String, Option<String>>,
-    after: Option<&str>,
-) {
-    let mut line = |indent: usize, text: String| {
-        let _ = writeln!(out, "{:indent$}{text}", "");
-    };
-    line(2, format!("{key}:"));
-    line(4, format!("image: {}", quoted(&spec.image)));
-    if !spec.name.is_empty() {
-        line(4, format!("container_name: {}", quoted(&spec.name)));
-    }
-    for (name, words) in [("entrypoint", &spec.entrypoint), ("command", &spec.command)] {
-        if let Some(words) = words {
-            line(4, format!("{name}: {}", sequence(words)));
-        }
-    }
-    if let Some(user) = &spec.user {
-        line(4, format!("user: {}", quoted(user)));
-    }
-    if spec.restart == RestartPolicy::UnlessStopped {
-        line(4, "restart: unless-stopped".to_owned());
-    }
-    line(4, format!("stop_grace_period: {}s", spec.stop_grace.unwrap_or_default().as_secs()));
-    line(4, format!("read_only: {}", spec.read_only_root));
-    line(4, format!("cap_drop: {}", sequence(&spec.cap_drop)));
-    if !spec.cap_add.is_empty() {
-        line(4, format!("cap_add: {}", sequence(&spec.cap_add)));
-    }
-    if !spec.group_add.is_empty() {
-        line(4, format!("group_add: {}", sequence(&spec.group_add)));
-    }
-    line(4, format!("security_opt: {}", sequence(&spec.security_opt)));
-    line(4, "tmpfs: [\"/tmp\"]".to_owned());
-    if !environment.is_empty() {
-        line(4, "environment:".to_owned());
-    }
-    for (name, value) in environment {
-        match value {
-            // A dollar would begin a variable of compose's own.
-            Some(value) => line(6, format!("{name}: {}", quoted(&value.replace('$', "$$")))),
-            None => line(6, format!("{name}:")),
-        }
-    }
-    line(4, "volumes:".to_owned());
-    for volume in volumes {
-        line(6, format!("- {}", quoted(&volume)));
-    }
-    if spec.networks.is_empty() {
-        line(4, "network_mode: none".to_owned());
-    } else {
-        line(4, "networks:".to_owned());
-    }
-    for (name, end) in ["servers", "control"].iter().zip(&spec.networks) {
-        line(6, format!("{name}:"));
-        line(8, format!("aliases: {}", sequence(&end.aliases)));
-    }
-    if !spec.ports.is_empty() {
-        line(4, "ports:".to_owned());
-        for port in &spec.ports {
-            let ip = port.host_ip.map(|ip| format!("{ip}:")).unwrap_or_default();
-            let host = port.host_port.map(|port| format!("{port}:")).unwrap_or_default();
-            line(6, format!("- {}", quoted(&format!("{ip}{host}{}", port.container_port))));
-        }
-    }
-    if let Some(check) = &spec.healthcheck {
-        let words: Vec<String> =
-            std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect();
-        line(4, "healthcheck:".to_owned());
-        line(6, format!("test: {}", sequence(&words)));
-        line(6, format!("interval: {}s", check.interval.as_secs()));
-        line(6, format!("timeout: {}s", check.timeout.as_secs()));
-        line(6, format!("retries: {}", check.retries));
-    }
-    if let Some(after) = after {
-        line(4, "depends_on:".to_owned());
-        line(6, after.to_owned());
-    }
-}
-
-/// The hub's variables; secrets by name only, for compose to fill in.
-fn hub_environment(settings: &Settings, spec: &ContainerSpec) -> BTreeMap<String, Option<String>> {
-    let inside = settings.layout.in_data(SECRETS_DIR);
-    let mut all: BTreeMap<String, Option<String>> = spec
-        .env
+    volumes: &[String],
+    environment: Map,
+    env_files: Vec<String>,
+    after: Option<Node>,
+) -> Map {
+    let forever = spec.restart == RestartPolicy::UnlessStopped;
+    let networks: Map = ["servers", "control"]
         .iter()
-        .map(|(name, value)| (name.clone(), Some(value.expose_secret().to_owned())))
-        // These are files that a deployment without compose brings along.
-        .filter(|(_, value)| value.as_ref().is_none_or(|value| !value.starts_with(&inside)))
+        .zip(&spec.networks)
+        .map(|(key, end)| ((*key).to_owned(), some(map([("aliases", list(&end.aliases))]))))
+        .map(|(key, end)| (key, end.unwrap_or(Node::Nothing)))
         .collect();
-    all.insert("CONFIGPROXY_AUTH_TOKEN".to_owned(), None);
-    for name in secret_variables() {
-        if settings.variables.get(name).is_some() {
-            all.insert(name.to_owned(), None);
-        }
-    }
-    all
+    let labels = spec.labels.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    map([
+        ("image", Some(text(&spec.image))),
+        ("container_name", (!spec.name.is_empty()).then(|| text(&spec.name))),
+        ("entrypoint", spec.entrypoint.as_deref().and_then(list)),
+        ("command", spec.command.as_deref().and_then(list)),
+        ("user", spec.user.as_ref().map(text)),
+        ("restart", forever.then(|| text("unless-stopped"))),
+        ("stop_grace_period", spec.stop_grace.map(|grace| text(seconds(grace.as_secs())))),
+        ("read_only", Some(plain(spec.read_only_root))),
+        ("cap_drop", list(&spec.cap_drop)),
+        ("cap_add", list(&spec.cap_add)),
+        ("group_add", list(&spec.group_add)),
+        ("security_opt", list(&spec.security_opt)),
+        ("tmpfs", list(&["/tmp:size=64m".to_owned()])),
+        ("working_dir", spec.working_dir.as_ref().map(text)),
+        ("environment", some(environment)),
+        ("env_file", list(&env_files)),
+        ("volumes", lines(volumes)),
+        ("network_mode", networks.is_empty().then(|| text("none"))),
+        ("networks", some(networks)),
+        ("ports", list(&ports(spec))),
+        ("healthcheck", health(spec)),
+        ("logging", logging(spec)),
+        ("labels", some(labels)),
+        ("depends_on", after),
+    ])
 }
 
-fn hub_volumes(settings: &Settings) -> Vec<String> {
-    let layout = &settings.layout;
-    let mut all = vec![
-        format!("{}:{SOCKET}", settings.socket.display()),
-        format!("data:{}", layout.data_dir),
-        format!(
-            "{}:{}:ro",
-            settings.userlist.display(),
-            layout.in_data(&format!("{CONFIG_DIR}/userlist"))
+fn ports(spec: &ContainerSpec) -> Vec<String> {
+    let port = |port: &hub_spawner::engine::PublishedPort| {
+        let ip = match port.host_ip {
+            Some(std::net::IpAddr::V6(ip)) => format!("[{ip}]:"),
+            Some(ip) => format!("{ip}:"),
+            None => String::new(),
+        };
+        let host = port.host_port.map(|port| format!("{port}:")).unwrap_or_default();
+        format!("{ip}{host}{}", port.container_port)
+    };
+    spec.ports.iter().map(port).collect()
+}
+
+fn health(spec: &ContainerSpec) -> Option<Node> {
+    let check = spec.healthcheck.as_ref()?;
+    let command: Vec<String> =
+        std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect();
+    some(map([
+        ("test", list(&command)),
+        ("interval", Some(text(seconds(check.interval.as_secs())))),
+        ("timeout", Some(text(seconds(check.timeout.as_secs())))),
+        ("retries", Some(plain(check.retries))),
+        ("start_period", Some(text(seconds(check.start_period.as_secs())))),
+    ]))
+}
+
+fn logging(spec: &ContainerSpec) -> Option<Node> {
+    let rotation = spec.log.as_ref()?;
+    some(map([
+        ("driver", Some(text("json-file"))),
+        (
+            "options",
+            some(map([
+                ("max-size", Some(text(rotation.max_bytes.to_string()))),
+                ("max-file", Some(text(rotation.max_files.to_string()))),
+            ])),
         ),
-    ];
-    if let Some(config) = &settings.config {
-        all.push(format!(
-            "{}:{}:ro",
-            config.display(),
-            layout.in_data(&format!("{CONFIG_DIR}/hub.toml"))
-        ));
-    }
-    all
+    ]))
 }
 
-fn proxy_volumes(settings: &Settings) -> Vec<String> {
-    let mut all = vec![format!("keys:{PROXY_DIR}")];
-    if let Tls::Files { certificate, key } = &settings.tls {
-        all.push(format!("{}:{PROXY_DIR}/{CERTIFICATE}:ro", certificate.display()));
-        all.push(format!("{}:{PROXY_DIR}/{KEY}:ro", key.display()));
-    }
-    all
+fn seconds(count: u64) -> String {
+    format!("{count}s")
 }
 
-/// A double-quoted YAML scalar, which is what JSON writes.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A variable that compose takes from elsewhere, and does not go on without.
+fn required(name: &str) -> Node {
+    text(format!("${{{name}:?set it in .env: openssl rand -hex 32}}"))
 }
 
-fn sequence(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("[{}]", quoted.join(", "))
+fn mounted(from: &Path, to: &str) -> String {
+    format!("{}:{to}:ro", from.display())
+}
+
+fn replaced(words: &[String], from: &str, to: &str) -> Vec<String> {
+    words.iter().map(|word| word.replace(from, to)).collect()
 }

@@ -33,12 +33,16 @@ const OWN: [&str; 10] = [
 
 /// Variables by name. An empty value is an unset one (ENV-3).
 #[derive(Clone, Default)]
-pub(super) struct Variables(BTreeMap<String, String>);
+pub(super) struct Variables {
+    values: BTreeMap<String, String>,
+    /// The file that a value is from, where it is from one.
+    files: BTreeMap<String, PathBuf>,
+}
 
 impl std::fmt::Debug for Variables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Values may be secrets.
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -50,24 +54,34 @@ impl Variables {
             Some(file) => vec![file.to_owned()],
             None => FILES.iter().map(|name| dir.join(name)).filter(|path| path.exists()).collect(),
         };
-        let mut all = BTreeMap::new();
+        let mut values = BTreeMap::new();
+        let mut origins = BTreeMap::new();
         for path in &files {
             let file = EnvFile::read(path)?;
             for doubt in file.doubts() {
                 eprintln!("  warning: {doubt}");
             }
-            all.extend(file.entries.into_iter().map(|entry| (entry.name, entry.value)));
+            for entry in file.entries {
+                origins.insert(entry.name.clone(), path.clone());
+                values.insert(entry.name, entry.value);
+            }
         }
         for (name, value) in surroundings::variables() {
             if is_ours(&name) && !value.is_empty() {
-                all.insert(name, value);
+                origins.remove(&name);
+                values.insert(name, value);
             }
         }
-        Ok(all.into_iter().collect())
+        Ok(Self { files: origins, ..values.into_iter().collect() })
+    }
+
+    /// The file that says what a variable is; `None` if it is not from a file.
+    pub(super) fn file_of(&self, name: &str) -> Option<&Path> {
+        self.files.get(name).map(PathBuf::as_path)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 
     /// The value, or what holds without one.
@@ -78,17 +92,17 @@ impl Variables {
     /// Sets a variable, as a flag does.
     pub(super) fn set(&mut self, name: &str, value: String) {
         if value.is_empty() {
-            self.0.remove(name);
+            self.values.remove(name);
         } else {
-            self.0.insert(name.to_owned(), value);
+            self.values.insert(name.to_owned(), value);
         }
     }
 
     /// What goes to the hub's container as it is.
     pub(super) fn forwarded(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| {
-            !OWN.contains(name) && (name.starts_with("HUB__") || is_for_hub(name))
-        })
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(
+            |(name, _)| !OWN.contains(name) && (name.starts_with("HUB__") || is_for_hub(name)),
+        )
     }
 }
 
@@ -114,13 +128,12 @@ fn is_ours(name: &str) -> bool {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(given: I) -> Self {
-        Self(
-            given
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-        )
+        let values = given
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        Self { values, files: BTreeMap::new() }
     }
 }
 
@@ -166,5 +179,8 @@ mod tests {
         let all = Variables::read(dir.path(), None).unwrap();
         assert_eq!(all.get("GITHUB_CLIENT_ID"), Some("new"));
         assert_eq!(all.get("GITHUB_CLIENT_SECRET"), Some("s"));
+        let file = |name| all.file_of(name).and_then(Path::file_name);
+        assert_eq!(file("GITHUB_CLIENT_ID"), Some(".env".as_ref()));
+        assert_eq!(file("GITHUB_CLIENT_SECRET"), Some("oauth.env".as_ref()));
     }
 }
