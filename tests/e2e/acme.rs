@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 use crate::pebble::{Pebble, Wishes, tls_connect};
 
+/// A token that tells how the hub is doing.
+const TOKEN: &str = "end-to-end-doctor-token";
+
 /// The program on the ports where the authority looks.
 struct Hub {
     dir: TempDir,
@@ -26,16 +29,32 @@ impl Hub {
         let dir = tempfile::tempdir().unwrap();
         let deployment = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
         fs::write(dir.path().join("hub.toml"), config(pebble, &deployment, acme)).unwrap();
-        let process = Command::new(program("hub-server"))
+        let process = Self::process(dir.path());
+        Self { dir, deployment, process }
+    }
+
+    fn process(dir: &Path) -> Child {
+        Command::new(program("hub-server"))
             .args(["--config", "hub.toml"])
-            .current_dir(dir.path())
+            .current_dir(dir)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(log(dir.path())).unwrap())
+            .stderr(File::options().append(true).create(true).open(log(dir)).unwrap())
             .spawn()
+            .unwrap()
+    }
+
+    /// What `hub doctor` prints beside it.
+    fn doctor(&self) -> String {
+        let output = Command::new(program("hub"))
+            .args(["doctor", "--config", "hub.toml"])
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HUB_TOKEN", TOKEN)
+            .output()
             .unwrap();
-        Self { dir, deployment, process }
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn log(&self) -> String {
@@ -64,7 +83,8 @@ fn config(pebble: &Pebble, deployment: &str, acme: &str) -> String {
          public_url = \"https://hub.example.test\"\n\
          [http.acme]\ndirectory = \"{}\"\ndirectory_ca_file = {:?}\n{acme}\n\
          [spawner.docker]\nimage = \"hub-notebook:latest\"\ndeployment = \"{deployment}\"\n\
-         network = \"{}\"\nprefix = \"{deployment}\"\n",
+         network = \"{}\"\nprefix = \"{deployment}\"\n\
+         [[services]]\nname = \"doctor\"\napi_token = \"{TOKEN}\"\nscopes = [\"read:hub\"]\n",
         pebble.tls_addr(),
         pebble.http_addr(),
         pebble.directory(),
@@ -102,6 +122,34 @@ async fn acme_1_the_hub_obtains_its_certificate_by_either_challenge() {
         let kept: Vec<_> = fs::read_dir(hub.dir.path().join("acme")).unwrap().collect();
         assert_eq!(kept.len(), 1, "beside the configuration: {kept:?}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and Pebble: cargo xtask test"]
+async fn acme_2_the_doctor_tells_why_there_is_no_certificate_and_until_when_there_is_one() {
+    let pebble = Pebble::start(Wishes::default()).await;
+    pebble.know_only(&[]).await;
+    let mut hub = Hub::start(&pebble, "agree_tos = true");
+    let told = eventually("the doctor tells of the failure", || async {
+        let told = hub.doctor();
+        if told.contains("no new certificate") { Ok(told) } else { Err(told) }
+    })
+    .await;
+    assert!(told.contains("hub.example.test") && told.contains("DNS record"), "{told}");
+    assert!(told.contains("PROBLEM"), "{told}");
+
+    // A hub that is started again asks at once.
+    hub.process.kill().unwrap();
+    hub.process.wait().unwrap();
+    pebble.know_only(&["hub.example.test"]).await;
+    hub.process = Hub::process(hub.dir.path());
+    let told = eventually("the doctor finds a certificate", || async {
+        let told = hub.doctor();
+        if told.contains("its certificate: until") { Ok(told) } else { Err(told) }
+    })
+    .await;
+    assert!(told.contains("certificate.pem: until"), "{told}");
+    assert!(told.contains("answers at https://"), "with the certificate that is kept: {told}");
 }
 
 #[tokio::test]

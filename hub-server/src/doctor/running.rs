@@ -1,6 +1,6 @@
 //! Whether the hub of this configuration runs, and is well.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Examination, Finding, Known,
+    Examination, Finding, Known, addresses,
     ask::{NoAnswer, Question, ask},
     certificate::judge_status,
     pinned,
@@ -38,7 +38,10 @@ pub(super) async fn check(examination: &Examination, known: &mut Known) -> Vec<F
         Ok(answer) => findings.push(judge_version(&answer)),
         Err(why) => findings.push(judge(&hub.shown(), &Err(why))),
     }
-    if let Some(value) = examination.authorization.as_ref().filter(|_| hub.is_certain) {
+    // The token is not for whoever happens to listen there.
+    let certain =
+        if hub.is_certain { Some(hub) } else { Door::for_servers(config, known.gateway()) };
+    if let Some((hub, value)) = certain.zip(examination.authorization.as_ref()) {
         let header = (header::AUTHORIZATION, value.clone());
         let answer = hub.ask(&paths.in_hub("api/user"), Some(header.clone())).await;
         findings.extend(answer.ok().map(|answer| judge_token(&answer)));
@@ -77,6 +80,13 @@ impl Door {
             tls: tls.map(Arc::new),
             is_certain,
         })
+    }
+
+    /// The listener that servers call, which speaks plain HTTP.
+    fn for_servers(config: &Config, gateway: Option<IpAddr>) -> Option<Self> {
+        let listen = addresses::api(config, gateway)?.listen.from_here();
+        let url = format!("http://{listen}").parse().ok().filter(|_| listen.port() != 0)?;
+        Some(Self { url, tls: None, is_certain: true })
     }
 
     fn shown(&self) -> String {
