@@ -131,6 +131,13 @@ impl TlsKeys {
         }
     }
 
+    /// Whether `fresh` is what is in use.
+    fn shows(&self, fresh: &FreshKeys) -> bool {
+        let current = self.0.current.pair.load();
+        // The key is that of the certificate in either.
+        fresh.0.as_ref().is_none_or(|pair| pair.key.cert == current.key.cert)
+    }
+
     /// When the certificate in use expires.
     pub fn not_after(&self) -> Timestamp {
         self.0.current.pair.load().not_after

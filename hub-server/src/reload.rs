@@ -9,7 +9,7 @@ mod files;
 mod report;
 mod watch;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use hub_proxy::{Certificate, TlsKeys};
 use hub_spawner::docker::DockerSpawner;
@@ -19,7 +19,7 @@ pub use self::report::{Outcome, Report};
 pub use self::watch::ReloadHandle;
 pub(crate) use self::watch::{Requests, channel};
 use crate::{
-    config::{ConfigError, Loaded, Sources, key::Applies},
+    config::{ConfigError, Loaded, Sources, TlsSource, key::Applies},
     hub::Hub,
     live::Live,
     logging, roster, startup,
@@ -43,6 +43,13 @@ impl Reloader {
     /// Serves requests and looks at the files, until the hub stops.
     pub(crate) fn keep_reloading(self, tasks: &Tasks, requests: Requests) {
         tasks.spawn(|stop| watch::run(self, requests, stop));
+    }
+
+    /// Whether only the certificate's files have changed. They have a watcher of
+    /// their own, which a mistake in the rest of the configuration does not stop.
+    fn is_about_certificate(&self, changed: &BTreeSet<PathBuf>) -> bool {
+        let Some(TlsSource::Files(files)) = &self.running.config.http.tls else { return false };
+        changed.iter().all(|path| [&files.certificate, &files.key].contains(&path))
     }
 
     /// Reads everything again. `before` and `now` are what the files held when the

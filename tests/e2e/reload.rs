@@ -154,10 +154,24 @@ async fn a_bad_file_changes_nothing_and_says_why() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn tls_3_a_new_certificate_is_served_without_a_signal() {
     let hub = builder().https().start().await;
-    let new = certificate::issue(hub.dir());
+    serves(&hub, &certificate::issue(hub.dir())).await;
+    let log = hub.log();
+    assert_eq!(log.matches("Certificate and key were read again").count(), 1, "{log}");
+    assert!(!log.contains("files of the configuration have changed"), "{log}");
+
+    // Not even when the rest of the configuration is broken.
+    edit(&hub, "allowed_users", "alowed_users");
+    eventually("the hub has seen the mistake", || async {
+        if hub.log().contains("was not reloaded") { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    serves(&hub, &certificate::issue(hub.dir())).await;
+}
+
+async fn serves(hub: &TestHub, certificate: &str) {
     let url = hub.url.parse().unwrap();
     eventually("the new certificate is served", || async {
-        wire::connect(&url, Some(&new)).await.map(drop).map_err(|error| error.to_string())
+        wire::connect(&url, Some(certificate)).await.map(drop).map_err(|error| error.to_string())
     })
     .await;
 }

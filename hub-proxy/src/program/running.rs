@@ -99,8 +99,8 @@ impl Running {
         let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
         announce(&settings, &sockets);
         let mut serving = Serving::default();
-        serving.public(sockets.public, &HealthCheck::new(proxy, draining.clone()));
-        serving.api(sockets.api, &api);
+        serving.public.serve(sockets.public, &HealthCheck::new(proxy, draining.clone()));
+        serving.api.serve(sockets.api, &api);
         if let Some(redirect) = &settings.redirect {
             let service = RedirectToHttps::new(redirect.to);
             let service = match redirect.keeps_method {
@@ -111,7 +111,7 @@ impl Running {
                 Some(certificate) => certificate.answering(service),
                 None => service,
             };
-            serving.public(sockets.redirect, &service);
+            serving.public.serve(sockets.redirect, &service);
         }
 
         let followers = TaskTracker::new();

@@ -18,48 +18,20 @@ const API_GRACE: Duration = Duration::from_secs(1);
 /// can see the browsers' side end.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
-    public: Group,
-    api: Group,
+    /// For browsers.
+    pub(super) public: Group,
+    /// The REST API.
+    pub(super) api: Group,
 }
 
 /// Listeners that end together.
 #[derive(Debug, Default)]
-struct Group {
+pub(super) struct Group {
     tasks: JoinSet<Drained>,
     signals: EndSignals,
 }
 
 impl Serving {
-    /// Serves browsers.
-    pub(super) fn public<S, B>(&mut self, listeners: Vec<Listener>, service: &S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Buf + Send,
-        B::Error: Into<BoxError>,
-    {
-        self.public.serve(listeners, service);
-    }
-
-    /// Serves the REST API.
-    pub(super) fn api<S, B>(&mut self, listeners: Vec<Listener>, service: &S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Buf + Send,
-        B::Error: Into<BoxError>,
-    {
-        self.api.serve(listeners, service);
-    }
-
     /// Stops accepting everywhere: somebody else does. Browsers lose nothing;
     /// whoever has a connection to the API must make a new one, since routes
     /// are kept elsewhere now.
@@ -99,7 +71,7 @@ impl Serving {
 }
 
 impl Group {
-    fn serve<S, B>(&mut self, listeners: Vec<Listener>, service: &S)
+    pub(super) fn serve<S, B>(&mut self, listeners: Vec<Listener>, service: &S)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone

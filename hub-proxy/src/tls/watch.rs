@@ -25,7 +25,8 @@ struct FileStamp {
 impl TlsKeys {
     /// Reloads the pair when its files have changed, looking each `interval`,
     /// and calls `on_reload` with how that went. Never ends; nothing to do for
-    /// a pair from memory.
+    /// a pair from memory, nor for files that hold what is in use already, since
+    /// somebody else has [reloaded](Self::reload) them.
     ///
     /// Files count as changed once they have stayed the same for one interval,
     /// so that a pair half replaced is not looked at.
@@ -43,7 +44,10 @@ impl TlsKeys {
             let settled = now == std::mem::replace(&mut seen, now.clone());
             if settled && now != loaded {
                 loaded = now;
-                on_reload(self.reload());
+                match self.read_again() {
+                    Ok(fresh) if self.shows(&fresh) => {}
+                    read => on_reload(read.map(|fresh| self.adopt(fresh))),
+                }
             }
         }
     }

@@ -68,8 +68,10 @@ pub(super) async fn run(mut reloader: Reloader, mut requests: Requests, stop: Ca
                 let now = contents(&reloader).await;
                 // Twice the same: whoever writes the file has finished.
                 if now != read && now == seen {
-                    tracing::info!("files of the configuration have changed");
-                    reloader.reload(&read, &now).await;
+                    if !reloader.is_about_certificate(&read.differing(&now)) {
+                        tracing::info!("files of the configuration have changed");
+                        reloader.reload(&read, &now).await;
+                    }
                     read = now.about(&reloader.running.files);
                     seen = read.clone();
                 } else {
