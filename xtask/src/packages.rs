@@ -27,7 +27,7 @@ pub(crate) const DOCKER: [Need; 2] = [need("dockerd", "docker.io"), need("iptabl
 pub(crate) const BASE_IMAGE: [Need; 1] = [need("debootstrap", "debootstrap")];
 
 /// What the tests use besides Docker.
-pub(crate) const TESTS: [Need; 10] = [
+pub(crate) const TESTS: [Need; 11] = [
     need("chromium", "chromium"),
     need("chromedriver", "chromium-driver"),
     need("initdb", "postgresql"),
@@ -38,6 +38,7 @@ pub(crate) const TESTS: [Need; 10] = [
     need("sshd", "openssh-server"),
     need("ip", "iproute2"),
     need("docker-compose", "docker-compose"),
+    need("age", "age"),
 ];
 
 /// Makes sure that all of `needs` are installed.

@@ -14,6 +14,10 @@ use secrecy::SecretString;
 
 use super::form::Magic;
 
+/// How hard a passphrase may have been made to guess, as a power of two: what the
+/// age tool takes. Some seconds on a fast machine, a minute on a slow one.
+const MOST_WORK: u8 = 22;
+
 /// The tar archive in the file at `path`, whatever its form. `ask` is asked for
 /// a passphrase if it needs one.
 pub(crate) fn open(
@@ -33,7 +37,9 @@ pub(crate) fn open(
             path.display()
         );
     }
-    let identity = scrypt::Identity::new(ask()?);
+    let mut identity = scrypt::Identity::new(ask()?);
+    // Otherwise it depends on the speed of this machine what it would open.
+    identity.set_max_work_factor(MOST_WORK);
     let identities = iter::once(&identity as &dyn age::Identity);
     let plain = decryptor.decrypt(identities).map_err(|error| match error {
         DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {

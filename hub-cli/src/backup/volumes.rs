@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Read, Write},
+    io::{Read, Write},
     time::Duration,
 };
 
@@ -308,14 +308,10 @@ async fn copy(
 ) -> anyhow::Result<()> {
     while let Some(part) = archive.next().await {
         let part = part?;
-        out.write_all(&part).map_err(full)?;
+        out.write_all(&part)?;
         progress.add(part.len());
     }
     Ok(())
-}
-
-fn full(error: io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context("the archive could not be written")
 }
 
 /// How many members of an archive begin in its first bytes, as far as that

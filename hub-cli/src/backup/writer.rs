@@ -2,7 +2,7 @@
 //! all.
 
 use std::{
-    fs,
+    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use age::{Encryptor, stream::StreamWriter};
 use anyhow::{Context, bail};
 use flate2::write::GzEncoder;
 use secrecy::SecretString;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use super::form::{Compression, Form};
 
@@ -37,7 +37,7 @@ enum Sealer {
 
 enum Target {
     Stdout(io::Stdout),
-    File { file: Box<BufWriter<NamedTempFile>>, path: PathBuf },
+    File { file: BufWriter<File>, temporary: TempPath, path: PathBuf },
 }
 
 impl ArchiveWriter {
@@ -132,21 +132,23 @@ impl Target {
             .suffix(".part")
             .tempfile_in(directory(path))
             .with_context(|| format!("no file can be made beside {}", path.display()))?;
-        Ok(Self::File { file: Box::new(BufWriter::new(file)), path: path.to_owned() })
+        let (file, temporary) = file.into_parts();
+        Ok(Self::File { file: BufWriter::new(file), temporary, path: path.to_owned() })
     }
 
     fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut stdout) => Ok(stdout.flush()?),
-            Self::File { file, path } => {
-                let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.as_file().sync_all()?;
-                file.persist_noclobber(&path)
+            Self::File { file, temporary, path } => {
+                let written = file.into_inner().map_err(io::IntoInnerError::into_error);
+                written.and_then(|file| file.sync_all()).map_err(unwritten(&path))?;
+                temporary
+                    .persist_noclobber(&path)
                     .map_err(|error| error.error)
                     .with_context(|| format!("the file cannot be called {}", path.display()))?;
                 // A name survives a power failure only when its directory was
                 // written.
-                fs::File::open(directory(&path))?.sync_all()?;
+                File::open(directory(&path))?.sync_all()?;
                 Ok(())
             }
         }
@@ -157,15 +159,23 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File { file, .. } => file.write(bytes),
+            Self::File { file, path, .. } => file.write(bytes).map_err(unwritten(path)),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(stdout) => stdout.flush(),
-            Self::File { file, .. } => file.flush(),
+            Self::File { file, path, .. } => file.flush().map_err(unwritten(path)),
         }
+    }
+}
+
+/// Says which archive it is that has no room: not what it is called until then.
+fn unwritten(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| {
+        let text = format!("{} could not be written: {error}", path.display());
+        io::Error::new(error.kind(), text)
     }
 }
 
@@ -184,7 +194,7 @@ pub(crate) fn directory(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, os::unix::fs::PermissionsExt};
+    use std::{fs, io::Read, os::unix::fs::PermissionsExt};
 
     use super::*;
     use crate::backup::reader;

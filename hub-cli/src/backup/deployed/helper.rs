@@ -136,7 +136,7 @@ impl Helper<'_> {
             let as_it_is = Form { compression: Compression::None, sealed: false };
             let mut out = ArchiveWriter::create(to, as_it_is, None)?;
             fetch(engine, id, path, &mut out).await?;
-            out.finish().with_context(|| format!("{} could not be written", to.display()))?;
+            out.finish()?;
         }
         Ok(said)
     }

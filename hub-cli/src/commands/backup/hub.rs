@@ -85,7 +85,7 @@ async fn save_here(
     let mut archive = ArchiveWriter::create(path, form, passphrase)?;
     let manifest = Manifest::new(program(), output.now(), secrets.with_secrets);
     let manifest = hub_archive::write(&mut archive, manifest, &inventory, &mut store)?;
-    archive.finish().with_context(|| format!("{} could not be written", path.display()))?;
+    archive.finish()?;
 
     let ask = || passphrase.cloned().context("the archive asks for a passphrase");
     hub_archive::check(reader::open(path, ask)?, &mut io::sink())
@@ -103,8 +103,9 @@ async fn exported(config: &Config, path: &Path, output: &Output) -> anyhow::Resu
     let origin = Origin { program: program(), created: output.now() };
     let exported = store.export(&mut out, &origin).await;
     store.close().await;
-    exported?;
-    out.flush()?;
+    let beside = || format!("the store could not be exported beside {}", path.display());
+    exported.with_context(beside)?;
+    out.flush().with_context(beside)?;
     Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?)
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn save(
     let progress = Progress::new(&format!("saving {volume}"));
     volumes.export(volume, &mut archive, &progress).await?;
     drop(progress);
-    archive.finish().with_context(|| format!("{} could not be written", path.display()))?;
+    archive.finish()?;
     if path == Path::new("-") {
         return Ok(None);
     }

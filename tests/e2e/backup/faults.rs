@@ -1,0 +1,146 @@
+//! A disk that is full, and archives opened without us.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use hub_tests::{TestHub, hub::program};
+
+use super::place::{Place, hub, succeeded};
+
+const PASSPHRASE: &str = "a passphrase of several words";
+
+/// Runs `hub WORDS` with a file system of half a megabyte at `full`; behind what it
+/// said stands what lies there afterwards.
+fn on_a_small_disk(directory: &Path, words: &str) -> Output {
+    let hub = program("hub");
+    let line = format!(
+        "mount -t tmpfs -o size=512k none full
+         {} {words} --config hub.toml; code=$?; echo \"left:\" $(cd full && find . -type f)
+         exit $code",
+        hub.display()
+    );
+    fs::create_dir_all(directory.join("full")).unwrap();
+    // A mount that only this command sees.
+    Command::new("unshare")
+        .args(["--mount", "sh", "-c", &line])
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .output()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn bak_4_a_full_disk_is_named_and_leaves_no_half_archive() {
+    let place = Place::new().await;
+    place.make_volume("ada").await;
+    place.shell("ada", "dd if=/dev/urandom of=/v/big bs=1024 count=4096 2>/dev/null").await;
+    for file in ["a.tar", "a.tar.zst"] {
+        let output = on_a_small_disk(place.dir.path(), &format!("backup user ada -o full/{file}"));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(told.contains(&format!("full/{file}")), "{told}");
+        assert!(told.contains("No space left"), "{told}");
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with("left:\n"), "{output:?}");
+    }
+    assert_eq!(place.helpers("ada").await, 0, "no container is left over");
+
+    // Of a run, what did fit is kept, under a name that says that it is not whole.
+    let output = on_a_small_disk(place.dir.path(), "backup all -o full/runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(told.contains("FAILED") && told.contains("No space left"), "{told}");
+    assert!(told.ends_with("left:\n"), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn bak_3_a_hub_that_does_not_fit_on_the_disk_leaves_nothing_there() {
+    let test_hub = TestHub::builder().allowed("ada").start().await;
+    let directory = test_hub.dir();
+    fs::write(directory.join("noise"), noise(1 << 20)).unwrap();
+    let words = "backup hub -o full/hub.tar.zst.age --with-secrets --passphrase-file passphrase \
+                 --include noise";
+    fs::write(directory.join("passphrase"), PASSPHRASE).unwrap();
+    let output = on_a_small_disk(directory, words);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(told.contains("full/hub.tar.zst.age") && told.contains("No space left"), "{told}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("left:\n"), "{output:?}");
+}
+
+/// Bytes without a pattern.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and age: cargo xtask test"]
+async fn bak_3_an_encrypted_archive_is_opened_by_the_age_tool() {
+    let test_hub = TestHub::builder().allowed("ada").https().start().await;
+    let directory = test_hub.dir();
+    fs::write(directory.join("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
+    let backup = [
+        "backup",
+        "hub",
+        "-o",
+        "hub.tar.zst.age",
+        "--with-secrets",
+        "--passphrase-file",
+        "passphrase",
+    ];
+    succeeded(&backup, hub(directory, &backup, &[]));
+    // The tool reads passphrases from a terminal only.
+    let typed = fs::File::open(directory.join("passphrase")).unwrap();
+    let opened = Command::new("script")
+        .args(["-qec", "age -d -o hub.tar.zst hub.tar.zst.age", "/dev/null"])
+        .current_dir(directory)
+        .stdin(typed)
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(opened.status.success(), "{opened:?}");
+    let listed = Command::new("tar")
+        .args(["--zstd", "-xOf", "hub.tar.zst", "manifest.json"])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let roles: Vec<&str> = manifest["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|member| member["role"].as_str())
+        .collect();
+    for role in ["config", "certificate", "tls-key", "cookie-secret", "store"] {
+        assert!(roles.contains(&role), "{role} in {roles:?}");
+    }
+
+    // And the other way: what the tool has written is read by us.
+    let sealed = Command::new("script")
+        .args(["-qec", "age -p -o other.tar.zst.age hub.tar.zst", "/dev/null"])
+        .current_dir(directory)
+        .stdin({
+            let twice = format!("{PASSPHRASE}\n{PASSPHRASE}\n");
+            fs::write(directory.join("twice"), twice).unwrap();
+            fs::File::open(directory.join("twice")).unwrap()
+        })
+        .output()
+        .unwrap();
+    assert!(sealed.status.success(), "{sealed:?}");
+    let restore = ["restore", "hub", "-i", "other.tar.zst.age", "--passphrase-file", "passphrase"];
+    let refused = hub(directory, &restore, &[]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("the store is not empty"), "it was read: {told}");
+}
