@@ -45,6 +45,7 @@ use hub_spawner::engine::Engine;
 
 use self::{
     operator::Operator,
+    preflight::Remarks,
     release::{Release, Source},
     settings::Settings,
     variables::Variables,
@@ -196,9 +197,9 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
         Some(Command::Pull) => notebook::pull(&operator, &settings, true).await?,
         Some(Command::NotebookImage) => notebook::ensure(&operator, &settings, true).await?,
         Some(Command::Up | Command::Upgrade) => {
-            check_files(&settings)?;
+            let remarks = check_files(&settings)?;
             let release = release::ensure(&operator, &source).await?;
-            start(&operator, &settings, &release).await?;
+            start(&operator, &settings, &release, &remarks).await?;
         }
         Some(Command::Down(args)) => down::run(&operator, &settings, args).await?,
         Some(Command::Status { json }) => {
@@ -238,20 +239,25 @@ async fn everything(
     settings: &Settings,
     source: &Source,
 ) -> anyhow::Result<()> {
-    check_files(settings)?;
+    let remarks = check_files(settings)?;
     networks::ensure(operator, &settings.layout).await?;
     volumes::ensure(operator, &settings.layout).await?;
     let release = release::ensure(operator, source).await?;
     notebook::ensure(operator, settings, false).await?;
-    start(operator, settings, &release).await
+    start(operator, settings, &release, &remarks).await
 }
 
-async fn start(operator: &Operator, settings: &Settings, release: &Release) -> anyhow::Result<()> {
+async fn start(
+    operator: &Operator,
+    settings: &Settings,
+    release: &Release,
+    remarks: &Remarks,
+) -> anyhow::Result<()> {
     let up = Box::pin(up::run(operator, settings, release)).await?;
     health::of_hub(operator, settings).await?;
     if !operator.is_dry_run() {
         let websockets = up.told(operator, settings).await?;
-        report::ready(settings, &up, websockets.as_deref());
+        report::ready(settings, remarks, &up, websockets.as_deref());
     }
     Ok(())
 }
@@ -277,19 +283,16 @@ fn settings(common: &Common) -> anyhow::Result<Settings> {
 }
 
 /// Everything that can be known before anything is changed.
-fn check_files(settings: &Settings) -> anyhow::Result<()> {
+fn check_files(settings: &Settings) -> anyhow::Result<Remarks> {
     let missing = checks::files(settings);
     if !missing.is_empty() {
         return Err(report::problems(missing));
     }
     let remarks = preflight::look(settings, &settings.accepted()).map_err(report::problems)?;
-    for warning in remarks.warnings {
+    for warning in &remarks.warnings {
         eprintln!("  warning: {warning}");
     }
-    match remarks.refused {
-        refused if refused.is_empty() => Ok(()),
-        refused => Err(report::problems(refused)),
-    }
+    if remarks.refused.is_empty() { Ok(remarks) } else { Err(report::problems(remarks.refused)) }
 }
 
 async fn connect(settings: &Settings) -> anyhow::Result<Engine> {

@@ -22,7 +22,7 @@ pub(super) fn files(settings: &Settings) -> Vec<Problem> {
         "write one name a line, administrators with the word admin behind it:\n      zoe admin\n      wash",
         &mut problems,
     );
-    if let Some(config) = &settings.config {
+    if let Some(config) = &settings.config.file {
         readable(
             config,
             "the hub's configuration",
@@ -30,14 +30,17 @@ pub(super) fn files(settings: &Settings) -> Vec<Problem> {
             &mut problems,
         );
     }
-    if settings.server_image().is_none() && settings.config.is_none() {
+    if settings.server_image().is_none() && settings.config.file.is_none() {
         problems.push(Problem(
             "DOCKER_NOTEBOOK_IMAGE is not set: name the image of the notebook servers in .env, for \
              example jupyter/scipy-notebook:latest"
                 .to_owned(),
         ));
     }
-    if settings.config.is_none() {
+    let other_sign_in = |name: &str| {
+        ["HUB__AUTH__PASSWORD__", "HUB__AUTH__DUMMY__"].iter().any(|start| name.starts_with(start))
+    };
+    if settings.config.file.is_none() && !settings.variables.names().any(other_sign_in) {
         for (name, how) in [
             ("GITHUB_CLIENT_ID", "register an OAuth app at GitHub and copy its client id"),
             ("GITHUB_CLIENT_SECRET", "generate a client secret for the OAuth app"),

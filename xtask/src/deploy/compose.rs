@@ -101,7 +101,7 @@ impl<'a> Compose<'a> {
         let wanted = Wanted { image, trusted, run_as: UID, socket_group };
         let mut hub = containers::hub(settings, &wanted);
         let config = settings.layout.in_data(CONFIG_DIR);
-        hub.command = match &settings.config {
+        hub.command = match &settings.config.file {
             Some(_) => hub.command.map(|words| replaced(&words, &config, ETC_HUB)),
             None => None,
         };
@@ -255,7 +255,7 @@ impl<'a> Compose<'a> {
     fn hub_files(&self) -> Vec<(PathBuf, String)> {
         let settings = self.settings;
         let mut all = vec![(settings.userlist.clone(), format!("{ETC_HUB}/userlist"))];
-        if let Some(config) = &settings.config {
+        if let Some(config) = &settings.config.file {
             all.push((config.clone(), format!("{ETC_HUB}/hub.toml")));
         }
         let beside = self.beside_config.iter();

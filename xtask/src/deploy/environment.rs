@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use toml::Value;
+
 use super::{
     containers::{api_url, has_reference_names},
     files::{CONFIG_DIR, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
@@ -47,33 +49,37 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
     set("HUB_URL", format!("http://{}:{WEB_PORT}{}", layout.web_host(), settings.base_url()));
     set("DATA_VOLUME_HOST", layout.data.clone());
     set("HUB__SPAWNER__DOCKER__DEPLOYMENT", layout.name.clone());
-    if settings.setting(&["auth", "userlist"]).is_none() {
+    if settings.setting("auth.userlist").is_none() {
         set("HUB__AUTH__USERLIST", layout.in_data(&format!("{CONFIG_DIR}/userlist")));
     }
     // The old hub's database has the default's name and is left alone.
     let database = ["HUB_DATABASE_URL", "POSTGRES_HOST"];
-    if settings.setting(&["store", "url"]).is_none()
+    if settings.setting("store.url").is_none()
         && database.iter().all(|name| settings.variables.get(name).is_none())
     {
         set("HUB__STORE__URL", format!("sqlite://{}", layout.in_data("hub.sqlite")));
     }
-    if settings.setting(&["store", "cookie_secret_file"]).is_none() {
+    if settings.setting("store.cookie_secret_file").is_none() {
         set("HUB__STORE__COOKIE_SECRET_FILE", layout.in_data("jupyterhub_cookie_secret"));
     }
     if !has_reference_names(settings) {
-        if settings.setting(&["spawner", "docker", "prefix"]).is_none() {
+        if settings.setting("spawner.docker.prefix").is_none() {
             set("HUB__SPAWNER__DOCKER__PREFIX", format!("jupyter-{}", layout.name));
         }
-        if settings.setting(&["spawner", "docker", "volumes"]).is_none() {
+        if settings.setting("spawner.docker.volumes").is_none() {
             let target = settings
                 .variables
                 .get("DOCKER_NOTEBOOK_DIR")
                 .map(str::to_owned)
-                .or_else(|| settings.setting(&["spawner", "docker", "notebook_dir"]))
+                .or_else(|| settings.setting("spawner.docker.notebook_dir"))
                 .unwrap_or_else(|| "/home/jovyan/work".to_owned());
             set(
                 "HUB__SPAWNER__DOCKER__VOLUMES",
-                format!("{{ {:?} = {target:?} }}", format!("{}-user-{{username}}", layout.name)),
+                format!(
+                    "{{ {} = {} }}",
+                    Value::from(format!("{}-user-{{username}}", layout.name)),
+                    Value::from(target)
+                ),
             );
         }
     }
@@ -81,6 +87,5 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
 }
 
 fn list(values: &[String]) -> String {
-    let quoted: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-    format!("[{}]", quoted.join(", "))
+    Value::from(values.to_vec()).to_string()
 }

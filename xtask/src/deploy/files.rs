@@ -53,7 +53,7 @@ pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
         Err(error) => problems.push(Problem(format!("{}: {error}", shown(from)))),
     };
     take(format!("{CONFIG_DIR}/userlist"), &settings.userlist);
-    if let Some(config) = &settings.config {
+    if let Some(config) = &settings.config.file {
         take(format!("{CONFIG_DIR}/hub.toml"), config);
     }
     let mut found = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
 /// What the configuration names: the path below its own directory, and where
 /// that is.
 pub(super) fn beside_config(settings: &Settings) -> Result<Vec<(String, PathBuf)>, Vec<Problem>> {
-    let Some(config) = &settings.config else { return Ok(Vec::new()) };
+    let Some(config) = &settings.config.file else { return Ok(Vec::new()) };
     // What is wrong with the text itself is the hub's to tell, with its line.
     let table = fs::read_to_string(config).ok().and_then(|text| text.parse::<Table>().ok());
     let dir = config.parent().unwrap_or(&settings.dir);

@@ -32,6 +32,8 @@ const ANY_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Remarks {
     pub(super) warnings: Vec<String>,
+    /// Who may do everything.
+    pub(super) administrators: Vec<String>,
     /// Settings that are not safe, and that nobody has said are meant.
     pub(super) refused: Vec<Problem>,
 }
@@ -44,6 +46,8 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
     match rehearse(settings) {
         Ok(loaded) => {
             remarks.warnings.extend(loaded.warnings);
+            let admins = loaded.config.auth.policy.admins();
+            remarks.administrators = admins.iter().map(ToString::to_string).collect();
             for weak in loaded.config.weaknesses() {
                 if accepted.iter().any(|name| name == weak.name) {
                     remarks.warnings.push(weak.to_string());
@@ -57,6 +61,16 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
             }
         }
         Err(more) => problems.extend(more),
+    }
+    if let Tls::Acme(acme) = &settings.tls {
+        let hosts = settings.hosts();
+        let missing = hosts.iter().filter(|host| !acme.domains.contains(host));
+        problems.extend(missing.map(|host| {
+            Problem(format!(
+                "ACME_DOMAINS: {host} is in the hub's address, but not here; people would meet a \
+                 certificate for somebody else"
+            ))
+        }));
     }
     if let Tls::Files { certificate, key } = &settings.tls {
         match TlsKeys::load_for(certificate, key, settings.hosts()) {
@@ -105,7 +119,7 @@ fn stage(files: &Files) -> anyhow::Result<TempDir> {
 
 /// A complaint about the copies, about the files they were made from.
 fn operators(said: &str, root: &str, settings: &Settings) -> String {
-    let config = settings.config.as_deref();
+    let config = settings.config.file.as_deref();
     let dir = config.and_then(Path::parent).unwrap_or(&settings.dir);
     let config = config.map_or_else(|| "hub.toml".to_owned(), shown);
     said.replace(&format!("{root}/{CONFIG_DIR}/userlist"), &shown(&settings.userlist))
@@ -143,7 +157,8 @@ mod tests {
 
     #[test]
     fn what_the_reference_deployment_has_is_in_order() {
-        assert_eq!(look_at(&[], &[]), Ok(Remarks::default()));
+        let administrators = vec!["ada".to_owned()];
+        assert_eq!(look_at(&[], &[]), Ok(Remarks { administrators, ..Remarks::default() }));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a person reads.
 
 use super::{
+    preflight::Remarks,
     settings::{Problem, Settings, Tls},
     up::Up,
 };
@@ -19,10 +20,10 @@ pub(super) fn problems(problems: Vec<Problem>) -> anyhow::Error {
 }
 
 /// Where the hub is, who may do what there, and what to do next.
-pub(super) fn ready(settings: &Settings, up: &Up, websockets: Option<&str>) {
+pub(super) fn ready(settings: &Settings, remarks: &Remarks, up: &Up, websockets: Option<&str>) {
     eprintln!();
     eprintln!("The hub is ready:  {}", settings.public_url.as_str().trim_end_matches('/'));
-    match settings.administrators().as_slice() {
+    match remarks.administrators.as_slice() {
         [] => eprintln!(
             "  administrators   none; write `NAME admin` into {}",
             crate::workspace::shown(&settings.userlist)
@@ -39,9 +40,9 @@ pub(super) fn ready(settings: &Settings, up: &Up, websockets: Option<&str>) {
     }
     eprintln!();
     eprintln!(
-        "Next: `cargo xtask deploy status`, `logs`, `logs USER`. After a change of the user list,"
+        "Next: `cargo xtask deploy status`, `logs`, `logs USER`, `hub doctor`. After a change of the"
     );
     eprintln!(
-        "the certificate or hub.toml: `cargo xtask deploy reload`. A newer version: `upgrade`."
+        "user list, the certificate or hub.toml: `reload`; of .env, or for a newer version: `upgrade`."
     );
 }

@@ -1,5 +1,9 @@
 //! What is to be deployed: variables and flags, read into one value.
 
+mod address;
+mod hub_config;
+mod tls;
+
 use std::{
     fmt,
     net::IpAddr,
@@ -10,9 +14,12 @@ use hub_spawner::{
     InvalidConfig,
     engine::{DockerHost, HostSettings},
 };
-use toml::{Table, Value};
 use url::Url;
 
+pub(super) use self::{
+    hub_config::HubConfig,
+    tls::{Acme, Tls},
+};
 use super::{
     layout::{DEFAULT_NAME, Layout, SOCKET},
     variables::Variables,
@@ -40,15 +47,12 @@ pub(super) struct Settings {
     pub(super) redirect_port: u16,
     /// Who keeps the secret of the connection.
     pub(super) tls: Tls,
-    /// The hub's configuration file, if there is one.
-    pub(super) config: Option<PathBuf>,
+    /// What the hub's configuration file says, if there is one.
+    pub(super) config: HubConfig,
     /// Who is admitted.
     pub(super) userlist: PathBuf,
     /// Docker's socket on the engine's host.
     pub(super) socket: PathBuf,
-    /// What the configuration file says; what is wrong with it is the hub's to
-    /// tell.
-    table: Table,
     /// All that was given, for the hub.
     pub(super) variables: Variables,
 }
@@ -59,31 +63,6 @@ pub(super) struct DerivedImage {
     pub(super) tag: String,
     pub(super) directory: PathBuf,
     pub(super) version: Option<String>,
-}
-
-/// Where the certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tls {
-    /// Two PEM files of the operator's.
-    Files { certificate: PathBuf, key: PathBuf },
-    /// `fullchain.pem` and `privkey.pem` in a volume, as Let's Encrypt's clients
-    /// leave them.
-    Volume(String),
-    /// From an authority, by ACME.
-    Acme(Acme),
-    /// Something in front of the proxy does it.
-    Elsewhere,
-}
-
-/// How to ask an authority for a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Acme {
-    pub(super) domains: Vec<String>,
-    pub(super) email: Option<String>,
-    pub(super) agree_tos: bool,
-    pub(super) directory: Option<String>,
-    pub(super) challenge: Option<String>,
-    pub(super) directory_ca: Option<PathBuf>,
 }
 
 /// A variable that makes no sense.
@@ -123,7 +102,7 @@ impl Settings {
         }
         let port = number(&variables, "HUB_HTTPS_PORT", 443, &mut problems);
         let redirect_port = number(&variables, "HUB_HTTP_PORT", 80, &mut problems);
-        let tls = tls(dir, &variables, &mut problems);
+        let tls = tls::read(dir, &variables, &mut problems);
         let off = tls == Tls::Elsewhere;
         if port == redirect_port && !off {
             problems.push(Problem(format!(
@@ -138,30 +117,30 @@ impl Settings {
         });
         // Behind somebody else's TLS one port is enough.
         let port = if off { redirect_port } else { port };
-        let public_url = public_url(&variables, &tls, port, &mut problems);
-        let derived_image = derived_image(dir, &variables);
-        let config = match variables.get("HUB_CONFIG") {
+        let config = HubConfig::read(match variables.get("HUB_CONFIG") {
             Some(path) => Some(dir.join(path)),
             None => Some(dir.join("hub.toml")).filter(|path| path.exists()),
-        };
-        let text = config.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-        let table: Table = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+        });
+        problems.extend(config.decided(&variables));
+        let public_url = address::public_url(&variables, &config, &tls, port, &mut problems);
+        let derived_image = derived_image(dir, &variables);
+        let image = variables.get("DOCKER_NOTEBOOK_IMAGE").map(str::to_owned);
+        let image = image.or_else(|| Some(config.get(&variables, "spawner.docker.image")?.1));
         if !problems.is_empty() {
             return Err(problems);
         }
         Ok(Self {
             dir: dir.to_owned(),
             layout,
-            notebook_image: variables.get("DOCKER_NOTEBOOK_IMAGE").map(str::to_owned),
+            notebook_image: image,
             derived_image,
             public_url,
             bind,
             port,
             redirect_port,
             tls,
-            userlist: userlist(dir, config.as_deref(), &table, &variables),
+            userlist: userlist(dir, &config, &variables),
             socket: socket(&variables),
-            table,
             config,
             variables,
         })
@@ -177,7 +156,7 @@ impl Settings {
 
     /// Where the hub's URLs begin, with a slash at both ends.
     pub(super) fn base_url(&self) -> String {
-        let given = self.setting(&["http", "base_url"]).unwrap_or_default();
+        let given = self.setting("http.base_url").unwrap_or_default();
         match given.trim_matches('/') {
             "" => "/".to_owned(),
             path => format!("/{path}/"),
@@ -196,15 +175,16 @@ impl Settings {
         format!("{scheme}://{host}:{}{}hub/health", self.port, self.base_url())
     }
 
+    /// What a key of the hub's configuration is, as text: a variable before the
+    /// file.
+    pub(super) fn setting(&self, key: &str) -> Option<String> {
+        self.config.get(&self.variables, key).map(|(_, value)| value)
+    }
+
     /// The hosts in the addresses that browsers are sent to: the certificate has to
     /// be for them (TLS-2).
     pub(super) fn hosts(&self) -> Vec<String> {
-        let callback = self.variables.get("OAUTH_CALLBACK_URL");
-        let callback = callback.and_then(|url| Url::parse(url).ok());
-        let urls = [Some(&self.public_url), callback.as_ref()].into_iter().flatten();
-        let mut hosts: Vec<String> = urls.filter_map(Url::host_str).map(str::to_owned).collect();
-        hosts.dedup();
-        hosts
+        address::hosts(&self.public_url, &self.variables, &self.config)
     }
 
     /// The weak settings that are meant.
@@ -232,44 +212,13 @@ impl Settings {
     fn engine_host(&self) -> Option<String> {
         self.docker().ok()?.machine().map(str::to_owned)
     }
-
-    /// Who the list of users says may do everything.
-    pub(super) fn administrators(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(&self.userlist).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| {
-                let mut fields = line.split_whitespace();
-                let name = fields.next().filter(|name| !name.starts_with('#'))?;
-                (fields.next() == Some("admin")).then(|| name.to_lowercase())
-            })
-            .collect()
-    }
-
-    /// What a key of the hub's configuration is, if it is text: a variable
-    /// before the file.
-    pub(super) fn setting(&self, path: &[&str]) -> Option<String> {
-        let variable = format!("HUB__{}", path.join("__").to_uppercase());
-        if let Some(value) = self.variables.get(&variable) {
-            return Some(value.to_owned());
-        }
-        let (last, tables) = path.split_last()?;
-        let mut at = &self.table;
-        for name in tables {
-            at = at.get(*name)?.as_table()?;
-        }
-        match at.get(*last)? {
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
-    }
 }
 
 /// The list of users: where the configuration names it, else beside it.
-fn userlist(dir: &Path, config: Option<&Path>, table: &Table, variables: &Variables) -> PathBuf {
-    let named = table.get("auth").and_then(|auth| auth.get("userlist")).and_then(Value::as_str);
-    match (variables.get("HUB_USERLIST"), named) {
+fn userlist(dir: &Path, config: &HubConfig, variables: &Variables) -> PathBuf {
+    match (variables.get("HUB_USERLIST"), config.get(variables, "auth.userlist")) {
         (Some(path), _) => dir.join(path),
-        (None, Some(path)) => config.and_then(Path::parent).unwrap_or(dir).join(path),
+        (None, Some((_, path))) => config.dir().unwrap_or(dir).join(path),
         (None, None) => dir.join("userlist"),
     }
 }
@@ -296,105 +245,6 @@ fn number(variables: &Variables, name: &str, default: u16, problems: &mut Vec<Pr
         Some(_) => {
             problems.push(Problem(format!("{name}: write a port between 1 and 65535")));
             default
-        }
-    }
-}
-
-/// Where the certificate is when nobody says otherwise.
-const CERTIFICATE: &str = "secrets/jupyterhub.crt";
-const KEY: &str = "secrets/jupyterhub.key";
-
-fn tls(dir: &Path, variables: &Variables, problems: &mut Vec<Problem>) -> Tls {
-    let files = || Tls::Files {
-        certificate: host_path(dir, variables.get("SSL_CERT"), CERTIFICATE),
-        key: host_path(dir, variables.get("SSL_KEY"), KEY),
-    };
-    match variables.get("HUB_TLS") {
-        Some("files") => files(),
-        Some("off") => Tls::Elsewhere,
-        Some("acme") => acme(dir, variables, problems),
-        Some(other) => {
-            problems.push(Problem(format!(
-                "HUB_TLS: {other:?} is not known; use \"files\" (SSL_CERT, SSL_KEY), \"acme\" (ACME_DOMAINS) or \"off\" (something in front ends TLS)"
-            )));
-            Tls::Elsewhere
-        }
-        None if variables.get("ACME_DOMAINS").is_some() => acme(dir, variables, problems),
-        None => match variables.get("SECRETS_VOLUME") {
-            Some(volume) => Tls::Volume(volume.to_owned()),
-            None => files(),
-        },
-    }
-}
-
-/// A file of the operator's. The reference deployment's variables name places
-/// inside its image; such a path means the file that was copied there.
-fn host_path(dir: &Path, given: Option<&str>, default: &str) -> PathBuf {
-    match given {
-        Some(path) if !path.starts_with("/srv/jupyterhub/") => dir.join(path),
-        _ => dir.join(default),
-    }
-}
-
-fn acme(dir: &Path, variables: &Variables, problems: &mut Vec<Problem>) -> Tls {
-    let domains: Vec<String> = variables
-        .or("ACME_DOMAINS", "")
-        .split([',', ' '])
-        .filter(|domain| !domain.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if domains.is_empty() {
-        problems.push(Problem("ACME_DOMAINS: name the domains of the certificate".to_owned()));
-    }
-    let agree_tos = matches!(variables.get("ACME_AGREE_TOS"), Some("yes" | "true" | "1"));
-    if !agree_tos {
-        problems.push(Problem(
-            "ACME_AGREE_TOS: set it to \"yes\" to accept the authority's terms of service"
-                .to_owned(),
-        ));
-    }
-    Tls::Acme(Acme {
-        domains,
-        email: variables.get("ACME_EMAIL").map(str::to_owned),
-        agree_tos,
-        directory: variables.get("ACME_DIRECTORY").map(str::to_owned),
-        challenge: variables.get("ACME_CHALLENGE").map(str::to_owned),
-        directory_ca: variables.get("ACME_DIRECTORY_CA").map(|path| dir.join(path)),
-    })
-}
-
-/// How people write the hub's address: said outright, or as the callback URL
-/// says, or this machine.
-fn public_url(variables: &Variables, tls: &Tls, port: u16, problems: &mut Vec<Problem>) -> Url {
-    let given = ["HUB_PUBLIC_URL", "OAUTH_CALLBACK_URL"]
-        .into_iter()
-        .find_map(|name| Some((name, variables.get(name)?)));
-    let (name, text) = match given {
-        Some((name, text)) => (name, text.to_owned()),
-        None => (
-            "HUB_PUBLIC_URL",
-            match tls {
-                Tls::Acme(acme) => {
-                    format!("https://{}:{port}", acme.domains.first().map_or("localhost", |d| d))
-                }
-                Tls::Elsewhere => format!("http://localhost:{port}"),
-                Tls::Files { .. } | Tls::Volume(_) => format!("https://localhost:{port}"),
-            },
-        ),
-    };
-    match Url::parse(&text) {
-        Ok(mut url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            url.set_path("/");
-            url.set_query(None);
-            url.set_fragment(None);
-            url
-        }
-        _ => {
-            problems.push(Problem(format!(
-                "{name}: {text:?} is not a URL; write it as https://hub.example.org{}",
-                if name == "OAUTH_CALLBACK_URL" { "/hub/oauth_callback" } else { "" }
-            )));
-            Url::parse("http://localhost/").expect("the text is a URL")
         }
     }
 }

@@ -84,6 +84,11 @@ impl Variables {
         self.values.get(name).map(String::as_str)
     }
 
+    /// The names of all that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// The value, or what holds without one.
     pub(super) fn or(&self, name: &str, default: &str) -> String {
         self.get(name).unwrap_or(default).to_owned()
