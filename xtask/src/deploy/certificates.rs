@@ -71,6 +71,13 @@ pub(super) async fn import(
     let engine = operator.engine();
     let image = any_image(engine, settings).await?;
     let (chain, private) = read(engine, volume, &image).await?;
+    // What is here may be better than what is there.
+    let keys = TlsKeys::from_pem_for(&chain, &private, &settings.hosts()).with_context(|| {
+        format!("{CHAIN} and {PRIVATE} of the volume {volume} are of no use; nothing was written")
+    })?;
+    for warning in remarks(&keys, CHAIN) {
+        eprintln!("  warning: {volume}: {warning}");
+    }
     let files = [(certificate.as_path(), chain, 0o644), (key.as_path(), private, 0o600)];
     keep(&files, force, operator.is_dry_run())
 }

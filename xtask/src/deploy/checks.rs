@@ -3,6 +3,9 @@
 
 use std::{fs, io, path::Path};
 
+use hub_server::config::key::{self, Kind};
+use url::Url;
+
 use super::settings::{Problem, Settings, Tls};
 use crate::workspace::shown;
 
@@ -57,7 +60,27 @@ pub(super) fn files(settings: &Settings) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(
+        settings.variables.forwarded().filter_map(|(name, value)| shown_by_docker(name, value)),
+    );
     problems
+}
+
+/// A secret key of the configuration in a variable: `docker inspect` would show it
+/// (security C11).
+fn shown_by_docker(name: &str, value: &str) -> Option<Problem> {
+    let key = key::key(&name.strip_prefix("HUB__")?.to_lowercase().replace("__", "."))?;
+    let secret = match key.kind {
+        Kind::DatabaseUrl => Url::parse(value).is_ok_and(|url| url.password().is_some()),
+        kind => kind.is_secret(),
+    };
+    secret.then(|| {
+        let (table, last) = key.name.rsplit_once('.').unwrap_or_default();
+        Problem(format!(
+            "{name} is a secret, and `docker inspect` shows the variables of a container: write \
+             it into hub.toml, as {last} in [{table}]"
+        ))
+    })
 }
 
 fn readable(path: &Path, what: &str, how: &str, problems: &mut Vec<Problem>) {
@@ -104,6 +127,17 @@ mod tests {
             let problems = files(&settings(dir.path(), &[given]));
             assert!(problems.iter().all(|p| !p.0.contains("jupyterhub.crt")), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn c11_a_secret_that_docker_would_show_is_refused() {
+        let told = |name, value| shown_by_docker(name, value).map(|problem| problem.0);
+        let said = told("HUB__AUTH__GITHUB__CLIENT_SECRET", "x").unwrap();
+        assert!(said.ends_with("as client_secret in [auth.github]"), "{said}");
+        assert!(told("HUB__STORE__URL", "postgres://hub:pw@db/hub").is_some());
+        assert_eq!(told("HUB__STORE__URL", "sqlite:///data/hub.sqlite"), None);
+        assert_eq!(told("HUB__AUTH__GITHUB__CLIENT_ID", "x"), None);
+        assert_eq!(told("GITHUB_CLIENT_ID", "x"), None);
     }
 
     #[test]
