@@ -156,12 +156,15 @@ impl Acme {
     /// Cuts a pause after a failure short, as somebody may have done something
     /// about it; when the next order will be. Orders stay so far apart that an
     /// authority does not shut its door: a quarter of an hour, when five failed
-    /// orders an hour are the least that authorities bear. `None` if nothing
-    /// failed.
+    /// orders an hour are the least that authorities bear, and as far as before
+    /// when it has done so. `None` if nothing failed.
     pub fn try_soon(&self) -> Option<Timestamp> {
-        let AcmeState::Failed { failed_at, next_attempt, .. } = self.status().state else {
+        let AcmeState::Failed { failed_at, next_attempt, problem, .. } = self.status().state else {
             return None;
         };
+        if problem.cause() == AcmeCause::RateLimited {
+            return Some(next_attempt);
+        }
         let soon = schedule::soon_after(failed_at).max(clock::now()).min(next_attempt);
         self.0.nudge.send_replace(soon);
         Some(soon)

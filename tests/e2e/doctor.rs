@@ -269,6 +269,25 @@ async fn a_network_without_a_way_out_is_told() {
     examined.says("from-container", "problem", &["name is not known there"]);
 }
 
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn env_4_a_deployment_is_examined_from_inside() {
+    let (deployment, _github, _ada) = crate::deploy::deployed().await;
+    let examined = Examined::of(deployment.try_run(&["hub", "doctor", "--json"]).await);
+    assert_eq!(examined.code, Some(0), "{examined:#?}");
+    examined.says("callback-url", "ok", &[&deployment.url]);
+    examined.says("database", "ok", &["/data/hub.sqlite"]);
+    examined.says("network", "ok", &[&docker::network(&deployment.name)]);
+    examined.says("data-volume", "ok", &[&deployment.name]);
+    examined.says("image-content", "ok", &["jupyterhub"]);
+    examined.says("hub", "ok", &["the token is that of the service operator"]);
+    examined.says("ports", "ok", &["hub_api.listen", "the hub's"]);
+    examined.says("from-container", "ok", &["the hub answers"]);
+    examined.says("proxy", "ok", &["2 routes, / leads to"]);
+    examined.says("proxy", "ok", &["its certificate: until"]);
+    examined.says("orphans", "ok", &["1 containers"]);
+}
+
 /// A rule of the firewall for one bridge, taken back when dropped.
 struct Dropping {
     bridge: String,
