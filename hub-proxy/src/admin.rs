@@ -14,6 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -60,7 +61,7 @@ pub struct AdminApi(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    token: Option<AdminToken>,
+    token: ArcSwapOption<AdminToken>,
     vitals: Vitals,
 }
 
@@ -80,7 +81,15 @@ impl AdminApi {
     /// An API that asks for `token`; without one, everybody who reaches it may
     /// change routes.
     pub fn new(registry: Registry, token: Option<AdminToken>, vitals: Vitals) -> Self {
+        let token = ArcSwapOption::from_pointee(token);
         Self(Arc::new(Inner { registry, token, vitals }))
+    }
+
+    /// Asks for `token` from the next request on; whether that is another than
+    /// before.
+    pub fn replace_token(&self, token: AdminToken) -> bool {
+        let before = self.0.token.swap(Some(Arc::new(token.clone())));
+        before.is_none_or(|before| *before != token)
     }
 }
 
@@ -131,7 +140,7 @@ impl Inner {
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
-        self.token.as_ref().is_none_or(|token| token.is_in(headers))
+        self.token.load().as_ref().is_none_or(|token| token.is_in(headers))
     }
 
     async fn act<B>(&self, action: Action, body: B) -> Result<Answer, Answer>

@@ -26,6 +26,7 @@ mod settings;
 mod signals;
 mod sockets;
 mod successor;
+mod token_file;
 mod upgrade_socket;
 
 use args::{Command, CommandLine, HealthcheckArgs, RunArgs, StatusArgs};

@@ -24,7 +24,10 @@ mod upkeep;
 mod watch;
 
 pub use self::error::{TlsError, TlsWarning};
-use self::pair::{Files, Pair};
+use self::{
+    check::Expired,
+    pair::{Files, Pair},
+};
 
 /// The protocol of everybody but authorities that look for a proof.
 const HTTP_1: &[u8] = b"http/1.1";
@@ -81,7 +84,25 @@ impl TlsKeys {
         hosts: Vec<String>,
     ) -> Result<Self, TlsError> {
         let files = Files { cert: cert.into(), key: key.into(), hosts };
-        let pair = files.read()?;
+        let pair = files.read(Expired::Refused)?;
+        Self::new(Some(files), pair)
+    }
+
+    /// As [`load_for`](Self::load_for), but a certificate that has expired is
+    /// taken: better that browsers warn than that nobody gets an answer.
+    /// [`keep_watching`](Self::keep_watching) puts the error in the log, and
+    /// [`reload`](Self::reload) refuses the next one that has expired.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_for`](Self::load_for), but never [`TlsError::Expired`].
+    pub fn load_even_expired(
+        cert: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        hosts: Vec<String>,
+    ) -> Result<Self, TlsError> {
+        let files = Files { cert: cert.into(), key: key.into(), hosts };
+        let pair = files.read(Expired::Taken)?;
         Self::new(Some(files), pair)
     }
 
@@ -121,7 +142,7 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for).
     pub fn read_again(&self) -> Result<FreshKeys, TlsError> {
-        self.0.files.as_ref().map(Files::read).transpose().map(FreshKeys)
+        self.0.files.as_ref().map(|files| files.read(Expired::Refused)).transpose().map(FreshKeys)
     }
 
     /// Handshakes from now on use `fresh`.

@@ -40,8 +40,12 @@ impl Files {
 
     /// Writes a fresh pair and returns its certificate.
     fn renew(&self) -> CertificateDer<'static> {
+        self.replace(CertificateParams::new(vec!["hub.example".to_owned()]).unwrap())
+    }
+
+    /// As [`Files::renew`], for another host or another time.
+    fn replace(&self, params: CertificateParams) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
         let cert = params.self_signed(&key).unwrap();
         for (name, text) in [("cert.pem", cert.pem()), ("key.pem", key.serialize_pem())] {
             let new = self.0.path().join("new");
@@ -319,6 +323,98 @@ async fn p_015_s_14_plain_http_is_sent_to_https() {
     let answer = ask(from, "GET", "/a?b", "", "").await;
     assert_eq!(answer.status, 301);
     assert!(answer.head.contains("location: https://h/a?b\r\n"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn tls_5_the_redirect_can_keep_the_method() {
+    let files = Files::new();
+    files.renew();
+    let mut program = files.serving(&["--redirect-port", "0", "--redirect-keeps-method"]).await;
+    let line = program.line("Added HTTP to HTTPS redirection from ").await;
+    let from: SocketAddr =
+        line.split(" from ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(ask(from, "POST", "/a?b", "", "x=1").await.status, 308);
+}
+
+#[tokio::test]
+async fn tls_2_a_certificate_for_another_host_is_refused_at_the_start_and_later() {
+    let files = Files::new();
+    let other = || CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+    files.replace(other());
+    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+    let host = ["--ssl-host", "hub.example"];
+    let args = [&["--ssl-cert", cert.as_str(), "--ssl-key", key.as_str()], &host[..]].concat();
+    let (code, said) = refused(&args).await;
+    assert_eq!(code, 2);
+    assert!(said.contains("is not for hub.example but for other.example"), "{said}");
+
+    let first = files.renew();
+    let mut program = files.serving(&host).await;
+    files.replace(other());
+    program.line("the certificate was not replaced; the old one stays").await;
+    program.signal(Signal::HUP);
+    program.line("the certificate was not replaced; the old one stays").await;
+    assert!(is_served(program.public, &first).await);
+}
+
+#[tokio::test]
+async fn tls_2_an_expired_certificate_is_served_where_that_is_wanted_until_there_is_another() {
+    let files = Files::new();
+    let expired = || {
+        let mut params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+        params
+    };
+    files.replace(expired());
+    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+    let (code, said) = refused(&["--ssl-cert", &cert, "--ssl-key", &key]).await;
+    assert_eq!(code, 2);
+    assert!(said.contains("the certificate expired on 2020-02-01"), "{said}");
+
+    let mut program = files.serving(&["--serve-expired"]).await;
+    let said = program.line("the certificate has expired").await;
+    assert!(said.contains("error: "), "{said}");
+    let not_after = &program.status().await["certificate"]["not_after"];
+    assert_eq!(not_after, "2020-02-01T00:00:00Z");
+    files.replace(expired());
+    program.line("the certificate was not replaced; the old one stays").await;
+    let fresh = files.renew();
+    program.line("were read again").await;
+    assert!(is_served(program.public, &fresh).await);
+}
+
+#[tokio::test]
+async fn r_06_another_token_in_its_file_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    let write = |token: &str| {
+        let new = dir.path().join("new");
+        fs::write(&new, token).unwrap();
+        fs::rename(&new, &path).unwrap();
+    };
+    write("s3cret\n");
+    let mut command = command(Path::new(PROGRAM), &[]);
+    command.env_remove("CONFIGPROXY_AUTH_TOKEN").env("CONFIGPROXY_AUTH_TOKEN_FILE", &path);
+    let mut program = Program::of(command).await;
+    assert_eq!(program.api("GET", "/api/routes", "").await.status, 200);
+
+    write("0ther\n");
+    program.line("The REST API's token was read again").await;
+    assert_eq!(program.api("GET", "/api/routes", "").await.status, 403, "the old one");
+    let other = "Authorization: token 0ther\r\n";
+    assert_eq!(ask(program.api, "GET", "/api/routes", other, "").await.status, 200);
+
+    write("");
+    program.signal(Signal::HUP);
+    let said = program.line("token was not replaced; the old one stays").await;
+    assert!(said.contains("CONFIGPROXY_AUTH_TOKEN_FILE") && said.contains("is empty"), "{said}");
+    assert_eq!(ask(program.api, "GET", "/api/routes", other, "").await.status, 200);
+
+    write("s3cret");
+    program.signal(Signal::HUP);
+    program.line("The REST API's token was read again").await;
+    assert_eq!(program.api("GET", "/api/routes", "").await.status, 200);
 }
 
 #[tokio::test]

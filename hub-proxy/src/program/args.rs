@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod acme;
+mod tls;
 
-pub(super) use self::acme::AcmeArgs;
+pub(super) use self::{acme::AcmeArgs, tls::TlsArgs};
 
 /// Flags of configurable-http-proxy that ask for what we do not do.
 const UNBUILT: [&str; 23] = [
@@ -185,6 +186,9 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub(super) ours: OurArgs,
+
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 
     #[command(flatten)]
     pub(super) acme: AcmeArgs,

@@ -4,29 +4,51 @@ use std::{fs, path::PathBuf};
 
 use super::{
     ProgramError,
-    args::AcmeArgs,
+    args::{AcmeArgs, TlsArgs},
     settings::{BadSetting, bad},
 };
-use crate::{Acme, AcmeChallenge, AcmeConfig, AcmeExternalAccount, Certificate, TlsKeys};
+use crate::{Acme, AcmeChallenge, AcmeConfig, AcmeExternalAccount, Certificate, TlsError, TlsKeys};
 
 /// The source of a certificate.
 #[derive(Debug)]
 pub(super) enum Https {
     /// `--ssl-cert` and `--ssl-key`.
-    Files { cert: PathBuf, key: PathBuf },
+    Files(TlsFiles),
     /// `--acme-domain`.
     Acme(AcmeConfig),
+}
+
+/// A pair that somebody else renews.
+#[derive(Debug)]
+pub(super) struct TlsFiles {
+    cert: PathBuf,
+    key: PathBuf,
+    asked: TlsArgs,
+}
+
+impl TlsFiles {
+    pub(super) fn of(files: Option<(PathBuf, PathBuf)>, asked: TlsArgs) -> Option<Self> {
+        files.map(|(cert, key)| Self { cert, key, asked })
+    }
+
+    fn load(&self) -> Result<TlsKeys, TlsError> {
+        let hosts = self.asked.ssl_host.clone();
+        match self.asked.serve_expired {
+            false => TlsKeys::load_for(&self.cert, &self.key, hosts),
+            true => TlsKeys::load_even_expired(&self.cert, &self.key, hosts),
+        }
+    }
 }
 
 impl Https {
     /// `None` for plain HTTP. The authority of http-01 needs `redirects`.
     pub(super) fn new(
-        files: Option<(PathBuf, PathBuf)>,
+        files: Option<TlsFiles>,
         acme: AcmeArgs,
         redirects: bool,
     ) -> Result<Option<Self>, BadSetting> {
-        if let Some((cert, key)) = files {
-            return Ok(Some(Self::Files { cert, key }));
+        if let Some(files) = files {
+            return Ok(Some(Self::Files(files)));
         }
         // Clap sees to it that there is one if there are domains.
         let Some(dir) = acme.acme_dir else { return Ok(None) };
@@ -59,7 +81,7 @@ impl Https {
     /// Reads the files, or what was obtained earlier.
     pub(super) async fn open(&self) -> Result<Certificate, ProgramError> {
         match self {
-            Self::Files { cert, key } => Ok(Certificate::Files(TlsKeys::load(cert, key)?)),
+            Self::Files(files) => Ok(Certificate::Files(files.load()?)),
             Self::Acme(config) => Ok(Certificate::Acme(Acme::open(config.clone()).await?)),
         }
     }

@@ -16,6 +16,7 @@ use super::{
     signals::{Signals, Wish},
     sockets::Sockets,
     successor::{Recipe, Successor, reap},
+    token_file::TokenFile,
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(super) struct Running {
     registry: Registry,
     vitals: Vitals,
     certificate: Option<Certificate>,
+    api: AdminApi,
     serving: Serving,
     /// To be handed over.
     sockets: Vec<(SocketLabel, OwnedFd)>,
@@ -136,6 +138,7 @@ impl Running {
             registry,
             vitals,
             certificate,
+            api,
             serving,
             sockets: duplicates,
             signals,
@@ -164,12 +167,24 @@ impl Running {
                 None => std::future::pending().await,
             }
         });
+        let api = self.api.clone();
+        let token_file = self.settings.token_file.take();
+        let mut token_kept_fresh = std::pin::pin!(async {
+            match &token_file {
+                Some(file) => file.keep_fresh(&api).await,
+                None => std::future::pending().await,
+            }
+        });
         loop {
             tokio::select! {
                 () = &mut kept_fresh => {}
+                () = &mut token_kept_fresh => {}
                 wish = self.signals.next() => match wish {
                     Wish::Stop(signal) => return End::Stop(signal),
-                    Wish::Reload => reload(self.certificate.as_ref()),
+                    Wish::Reload => {
+                        reload_token(token_file.as_ref(), &api);
+                        reload(self.certificate.as_ref());
+                    }
                     Wish::Reap => { reap(None); }
                     Wish::Upgrade => if let Some(end) = self.upgrade().await {
                         return end;
@@ -371,6 +386,12 @@ fn put_up_signs(settings: &Settings) -> Result<(Option<PidFile>, UpgradeSocket),
         None => UpgradeSocket::none(),
     };
     Ok((pid_file, upgrades))
+}
+
+fn reload_token(file: Option<&TokenFile>, api: &AdminApi) {
+    if let Some(Err(error)) = file.map(|file| file.take_up(api)) {
+        tracing::error!(%error, "the REST API's token was not replaced; the old one stays");
+    }
 }
 
 fn reload(certificate: Option<&Certificate>) {

@@ -1,7 +1,7 @@
 //! What the command line and the environment ask for, understood and checked.
 //! Nothing is touched yet but a token file.
 
-use std::{fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
@@ -9,7 +9,8 @@ use tracing::level_filters::LevelFilter;
 use super::{
     args::{OurArgs, RunArgs},
     environment::Environment,
-    https::Https,
+    https::{Https, TlsFiles},
+    token_file::{self, TokenFile},
 };
 use crate::{
     ErrorPages, InvalidPrefix, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken,
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     pub(super) default_target: Option<Target>,
     pub(super) pages: ErrorPages,
     pub(super) token: Option<AdminToken>,
+    /// Where it was read, if in a file.
+    pub(super) token_file: Option<TokenFile>,
     pub(super) pid_file: Option<PathBuf>,
     pub(super) drain: Drain,
     pub(super) upgrade: Upgrade,
@@ -120,7 +123,7 @@ impl Settings {
             api: Endpoint { host: Host::new(&args.api_ip), port: api_port },
             proxy: proxy_config(&args)?,
             https: Https::new(
-                args.ssl_cert.zip(args.ssl_key),
+                TlsFiles::of(args.ssl_cert.zip(args.ssl_key), args.tls),
                 args.acme,
                 args.redirect_port.is_some(),
             )?,
@@ -134,6 +137,7 @@ impl Settings {
                 (None, None) => ErrorPages::built_in(),
             },
             token: secret(&environment)?.as_deref().and_then(AdminToken::new),
+            token_file: environment.auth_token_file.map(TokenFile::new),
             pid_file: args.pid_file,
             drain: Drain {
                 delay: Duration::from_secs(args.ours.drain_delay),
@@ -232,21 +236,15 @@ fn parsed(flag: &'static str, text: Option<&str>) -> Result<Option<Target>, BadS
 
 /// What clients of the REST API have to show, if anything.
 pub(super) fn secret(environment: &Environment) -> Result<Option<String>, BadSetting> {
-    const FILE: &str = "CONFIGPROXY_AUTH_TOKEN_FILE";
     let secret = match (&environment.auth_token, &environment.auth_token_file) {
         (Some(_), Some(_)) => {
-            return Err(bad(FILE, "CONFIGPROXY_AUTH_TOKEN is set as well; keep one of them"));
+            return Err(bad(
+                token_file::NAME,
+                "CONFIGPROXY_AUTH_TOKEN is set as well; keep one of them",
+            ));
         }
         (Some(secret), None) => secret.clone(),
-        (None, Some(path)) => {
-            let shown = path.display();
-            let text = fs::read_to_string(path)
-                .map_err(|error| bad(FILE, format!("{shown}: cannot be read: {error}")))?;
-            match text.trim() {
-                "" => return Err(bad(FILE, format!("{shown}: is empty; put the token there"))),
-                secret => secret.to_owned(),
-            }
-        }
+        (None, Some(path)) => token_file::read(path)?,
         (None, None) => return Ok(None),
     };
     Ok(Some(secret))

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::{
     TlsError, TlsWarning,
-    check::{Checked, check, covers},
+    check::{Checked, Expired, check, covers},
     pem::{self, Text},
     provider,
 };
@@ -35,11 +35,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn read(&self) -> Result<Pair, TlsError> {
+    pub(super) fn read(&self, expired: Expired) -> Result<Pair, TlsError> {
         let (cert, key) = (pem::read(&self.cert)?, pem::read(&self.key)?);
         let (cert, key) =
             (Text { path: &self.cert, bytes: &cert }, Text { path: &self.key, bytes: &key });
-        let mut pair = Pair::parse(cert, key, &self.hosts, clock::now())?;
+        let mut pair = Pair::parse(cert, key, &self.hosts, clock::now(), expired)?;
         pair.warnings.extend(pem::check_mode(&self.key));
         Ok(pair)
     }
@@ -50,7 +50,7 @@ impl Pair {
     pub(crate) fn of_texts(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
         let cert = Text { path: Path::new("certificate"), bytes: cert };
         let key = Text { path: Path::new("key"), bytes: key };
-        Self::parse(cert, key, hosts, clock::now())
+        Self::parse(cert, key, hosts, clock::now(), Expired::Refused)
     }
 
     /// Whether it is for all of `hosts`.
@@ -64,6 +64,7 @@ impl Pair {
         key: Text<'_>,
         hosts: &[String],
         now: Timestamp,
+        expired: Expired,
     ) -> Result<Self, TlsError> {
         let chain = pem::chain(cert)?;
         let key_der = pem::key(key)?;
@@ -73,7 +74,8 @@ impl Pair {
         if let Ok(signing) = &signing {
             check_belongs(cert, key, &chain, signing)?;
         }
-        let Checked { not_before, not_after, warnings } = check(cert.path, &chain, hosts, now)?;
+        let Checked { not_before, not_after, warnings } =
+            check(cert.path, &chain, hosts, now, expired)?;
         let signing = signing
             .map_err(|error| TlsError::BadKey { path: key.path.into(), source: error.into() })?;
         let key = Arc::new(CertifiedKey::new(chain, signing));

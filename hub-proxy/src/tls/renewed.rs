@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     Current, HTTP_1, TlsError, TlsKeys,
+    check::Expired,
     pair::{Files, Pair},
 };
 use crate::acme::challenges::{ACME_TLS, TlsChallenges};
@@ -26,6 +27,6 @@ impl TlsKeys {
 impl Pair {
     /// From a file with both, for whatever hosts.
     pub(crate) fn read(path: &Path) -> Result<Self, TlsError> {
-        Files { cert: path.into(), key: path.into(), hosts: Vec::new() }.read()
+        Files { cert: path.into(), key: path.into(), hosts: Vec::new() }.read(Expired::Refused)
     }
 }

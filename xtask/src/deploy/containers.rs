@@ -176,7 +176,11 @@ fn proxy_command(settings: &Settings) -> Vec<String> {
         Tls::Files { .. } | Tls::Volume(_) => {
             words
                 .option("--ssl-cert", format!("{PROXY_DIR}/{CERTIFICATE}"))
-                .option("--ssl-key", format!("{PROXY_DIR}/{KEY}"));
+                .option("--ssl-key", format!("{PROXY_DIR}/{KEY}"))
+                .flag("--serve-expired");
+            for host in settings.hosts() {
+                words.option("--ssl-host", host);
+            }
             with_redirect(&mut words, settings);
         }
         Tls::Acme(acme) => {

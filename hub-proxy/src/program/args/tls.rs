@@ -1,0 +1,20 @@
+//! Our flags about a certificate from files.
+
+use clap::Args;
+
+/// What is asked of `--ssl-cert`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Certificates from files")]
+pub(in crate::program) struct TlsArgs {
+    /// Host that the certificate of --ssl-cert has to be for, a DNS name or an
+    /// IP address; may be repeated. Another certificate is refused, at the start
+    /// and later.
+    #[arg(long, value_name = "NAME", requires = "ssl_cert")]
+    pub(in crate::program) ssl_host: Vec<String>,
+
+    /// Start with a certificate of --ssl-cert that has expired, and say so in
+    /// the log, instead of not starting. A newer file that has expired is
+    /// refused all the same.
+    #[arg(long, requires = "ssl_cert")]
+    pub(in crate::program) serve_expired: bool,
+}
