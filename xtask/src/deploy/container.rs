@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine, EngineError};
 
 use super::{
-    decision::{Decision, Found, Recovery, decide, recovery},
+    decision::{Decision, Found, Holder, Recovery, decide, recovery},
     health,
     layout::Layout,
     operator::{Operator, advice},
@@ -57,10 +57,15 @@ pub(super) async fn ensure(
 ) -> anyhow::Result<Outcome> {
     let mut spec = spec;
     spec.labels.insert(SPEC_HASH.to_owned(), fingerprint.to_owned());
-    let engine = operator.engine();
-    let previous = format!("{}-previous", spec.name);
-    recover(operator, layout, &spec.name, &previous).await?;
-    let found = engine.inspect(&spec.name).await?;
+    let names = Names::of(&spec.name);
+    if recover(operator, layout, &names, fingerprint).await? == Recovery::Finish {
+        if let Err(error) = begin(operator, &spec).await {
+            return Err(roll_back(operator, &names, error).await);
+        }
+        remove(operator, &names.previous).await?;
+        return Ok(Outcome::Replaced);
+    }
+    let found = operator.engine().inspect(&spec.name).await?;
     match decide(found.as_ref().map(|found| seen(found, layout)).as_ref(), fingerprint) {
         Decision::Keep => Ok(Outcome::Kept),
         Decision::Refuse => bail!(
@@ -69,89 +74,128 @@ pub(super) async fn ensure(
             spec.name
         ),
         Decision::Start => {
-            start(operator, &spec).await?;
-            health::of_container(operator, &spec).await?;
+            begin(operator, &spec).await?;
             Ok(Outcome::Started)
         }
         Decision::Create => {
             create(operator, &spec, &spec.name).await?;
             if let Err(error) = begin(operator, &spec).await {
                 // The next run makes a fresh one, from settings that may be better.
-                engine.remove_container(&spec.name, true).await?;
-                return Err(error);
+                let removed = operator.engine().remove_container(&spec.name, true).await;
+                return Err(with_trouble(error, removed.err()));
             }
             Ok(Outcome::Created)
         }
         Decision::Replace => {
-            replace(operator, &spec, &previous).await?;
+            replace(operator, &spec, &names).await?;
             Ok(Outcome::Replaced)
         }
     }
 }
 
+/// What a container is called, and what the two are called between which a
+/// replacement changes it.
+struct Names {
+    name: String,
+    /// The one to be, while it was never started.
+    next: String,
+    /// The one that was, until the new one is well.
+    previous: String,
+}
+
+impl Names {
+    fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            next: format!("{name}-next"),
+            previous: format!("{name}-previous"),
+        }
+    }
+}
+
+fn is_ours(found: &ContainerDetails, layout: &Layout) -> bool {
+    found.labels.get("hub.deployment") == Some(&layout.name)
+}
+
 fn seen(found: &ContainerDetails, layout: &Layout) -> Found {
-    let ours = found.labels.get("hub.deployment") == Some(&layout.name);
     Found {
-        spec_hash: ours.then(|| found.labels.get(SPEC_HASH).cloned().unwrap_or_default()),
+        spec_hash: is_ours(found, layout)
+            .then(|| found.labels.get(SPEC_HASH).cloned().unwrap_or_default()),
         running: found.is_running(),
     }
 }
 
-/// Goes on from where an interrupted replacement ended.
+/// Undoes what an interrupted replacement did, or tells that it can be finished.
 async fn recover(
     operator: &Operator,
     layout: &Layout,
-    name: &str,
-    previous: &str,
-) -> anyhow::Result<()> {
+    names: &Names,
+    fingerprint: &str,
+) -> anyhow::Result<Recovery> {
     let engine = operator.engine();
-    let ours = |found: &ContainerDetails| found.labels.get("hub.deployment") == Some(&layout.name);
-    let current = engine.inspect(name).await?.is_some();
-    let old = engine.inspect(previous).await?.filter(ours);
-    match recovery(current, old.is_some()) {
-        Recovery::None => {}
-        Recovery::RenameBack => {
-            operator
-                .change(
-                    format_args!("POST /containers/{previous}/rename?name={name}"),
-                    engine.rename_container(previous, name),
-                )
-                .await?;
-        }
-        Recovery::RemovePrevious => remove(operator, previous).await?,
+    let ours = |found: &ContainerDetails| is_ours(found, layout);
+    if engine.inspect(&names.next).await?.as_ref().is_some_and(ours) {
+        remove(operator, &names.next).await?;
     }
-    Ok(())
+    let holder = match engine.inspect(&names.name).await? {
+        None => Holder::Nobody,
+        Some(found) if !ours(&found) => Holder::Stranger,
+        Some(found) if found.labels.get(SPEC_HASH).is_some_and(|hash| hash == fingerprint) => {
+            Holder::Wanted
+        }
+        Some(_) => Holder::Another,
+    };
+    let previous = engine.inspect(&names.previous).await?.as_ref().is_some_and(ours);
+    let recovery = recovery(holder, previous);
+    match recovery {
+        Recovery::None | Recovery::Finish => {}
+        Recovery::GiveBack => rename(operator, &names.previous, &names.name).await?,
+        Recovery::Undo => {
+            remove(operator, &names.name).await?;
+            rename(operator, &names.previous, &names.name).await?;
+        }
+    }
+    Ok(recovery)
 }
 
-async fn replace(operator: &Operator, spec: &ContainerSpec, previous: &str) -> anyhow::Result<()> {
-    let engine = operator.engine();
-    let name = spec.name.as_str();
-    let fresh = format!("{name}-next");
-    remove_if_there(operator, &fresh).await?;
+async fn replace(operator: &Operator, spec: &ContainerSpec, names: &Names) -> anyhow::Result<()> {
     // Made under another name first: whatever is wrong with it shows while the
     // old one still runs.
-    create(operator, spec, &fresh).await?;
-    stop(operator, name, spec.stop_grace.unwrap_or_default()).await?;
-    for (from, to) in [(name, previous), (fresh.as_str(), name)] {
-        operator
-            .change(
-                format_args!("POST /containers/{from}/rename?name={to}"),
-                engine.rename_container(from, to),
-            )
-            .await?;
-    }
+    create(operator, spec, &names.next).await?;
+    stop(operator, &names.name, spec.stop_grace.unwrap_or_default()).await?;
+    rename(operator, &names.name, &names.previous).await?;
+    rename(operator, &names.next, &names.name).await?;
     if let Err(error) = begin(operator, spec).await {
-        engine.remove_container(name, true).await?;
-        engine.rename_container(previous, name).await?;
-        engine.start_container(name).await?;
-        return Err(
-            error.context(format!("the new {name} did not come up; the old one runs again"))
-        );
+        return Err(roll_back(operator, names, error).await);
     }
-    remove(operator, previous).await
+    remove(operator, &names.previous).await
 }
 
-/// Starts a new container and waits until it is well.
+/// Lets the old container run again where the new one did not come up, and adds
+/// to `error` what became of that.
+async fn roll_back(operator: &Operator, names: &Names, error: anyhow::Error) -> anyhow::Error {
+    let engine = operator.engine();
+    let name = &names.name;
+    let back = async {
+        engine.remove_container(name, true).await?;
+        engine.rename_container(&names.previous, name).await?;
+        engine.start_container(name).await
+    };
+    match back.await {
+        Ok(()) => error.context(format!("the new {name} did not come up; the old one runs again")),
+        trouble => with_trouble(error, trouble.err()),
+    }
+}
+
+/// An error, and what else went wrong while tidying up after it.
+fn with_trouble(error: anyhow::Error, trouble: Option<EngineError>) -> anyhow::Error {
+    match trouble {
+        None => error,
+        Some(trouble) => error.context(format!("tidying up failed, too ({trouble})")),
+    }
+}
+
+/// Starts a container, if it does not run, and waits until it is well.
 async fn begin(operator: &Operator, spec: &ContainerSpec) -> anyhow::Result<()> {
     start(operator, spec).await?;
     health::of_container(operator, spec).await
@@ -212,10 +256,13 @@ pub(super) async fn remove(operator: &Operator, name: &str) -> anyhow::Result<()
     Ok(())
 }
 
-async fn remove_if_there(operator: &Operator, name: &str) -> anyhow::Result<()> {
-    if operator.engine().inspect(name).await?.is_some() {
-        remove(operator, name).await?;
-    }
+async fn rename(operator: &Operator, from: &str, to: &str) -> anyhow::Result<()> {
+    operator
+        .change(
+            format_args!("POST /containers/{from}/rename?name={to}"),
+            operator.engine().rename_container(from, to),
+        )
+        .await?;
     Ok(())
 }
 

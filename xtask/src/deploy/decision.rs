@@ -39,6 +39,18 @@ pub(super) fn decide(found: Option<&Found>, wanted_hash: &str) -> Decision {
     }
 }
 
+/// Who has a container's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    Nobody,
+    /// Ours, made from what is wanted now.
+    Wanted,
+    /// Ours, made from something else.
+    Another,
+    /// Somebody else's container.
+    Stranger,
+}
+
 /// What a run that was ended in the middle of a replacement left, and what it
 /// takes to go on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,18 +58,22 @@ pub(super) enum Recovery {
     /// Nothing was left.
     None,
     /// The old container has lost its name and nobody has it: give it back.
-    RenameBack,
-    /// Both are there; the new one has the name and decides. The old one goes
-    /// once the new one is well.
-    RemovePrevious,
+    GiveBack,
+    /// Both are there, and the new one is what is wanted. The old one goes once
+    /// the new one is well.
+    Finish,
+    /// Both are there, and the new one is not wanted any more. It was never seen
+    /// to be well: it goes, and the old one gets its name back.
+    Undo,
 }
 
-/// Looks at who has the name and who had it.
-pub(super) fn recovery(current: bool, previous: bool) -> Recovery {
+/// Looks at who has the name, and whether the one that had it is still there.
+pub(super) fn recovery(current: Holder, previous: bool) -> Recovery {
     match (current, previous) {
-        (_, false) => Recovery::None,
-        (false, true) => Recovery::RenameBack,
-        (true, true) => Recovery::RemovePrevious,
+        (_, false) | (Holder::Stranger, true) => Recovery::None,
+        (Holder::Nobody, true) => Recovery::GiveBack,
+        (Holder::Wanted, true) => Recovery::Finish,
+        (Holder::Another, true) => Recovery::Undo,
     }
 }
 
@@ -83,9 +99,12 @@ mod tests {
 
     #[test]
     fn an_interrupted_replacement_never_leaves_the_name_to_nobody() {
-        assert_eq!(recovery(true, false), Recovery::None);
-        assert_eq!(recovery(false, false), Recovery::None);
-        assert_eq!(recovery(false, true), Recovery::RenameBack);
-        assert_eq!(recovery(true, true), Recovery::RemovePrevious);
+        for holder in [Holder::Nobody, Holder::Wanted, Holder::Another, Holder::Stranger] {
+            assert_eq!(recovery(holder, false), Recovery::None, "{holder:?}");
+        }
+        assert_eq!(recovery(Holder::Nobody, true), Recovery::GiveBack);
+        assert_eq!(recovery(Holder::Wanted, true), Recovery::Finish);
+        assert_eq!(recovery(Holder::Another, true), Recovery::Undo);
+        assert_eq!(recovery(Holder::Stranger, true), Recovery::None, "theirs stays");
     }
 }
