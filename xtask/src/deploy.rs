@@ -181,29 +181,42 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     }
     let engine = connect(&settings).await?;
     let operator = Operator::new(engine, args.common.dry_run);
+    match Box::pin(perform(&operator, &settings, &source, args.command)).await {
+        Ok(code) => Ok(code),
+        Err(error) => Err(operator.explained(error).await),
+    }
+}
+
+/// What takes an engine.
+async fn perform(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+    command: Option<Command>,
+) -> anyhow::Result<ExitCode> {
     let layout = &settings.layout;
-    match args.command {
-        None => Box::pin(everything(&operator, &settings, &source)).await?,
+    match command {
+        None => Box::pin(everything(operator, settings, source)).await?,
         Some(Command::CheckFiles | Command::SelfSignedCert { .. }) => {}
-        Some(Command::Network) => drop(networks::ensure(&operator, layout).await?),
-        Some(Command::Volumes) => volumes::ensure(&operator, layout).await?,
+        Some(Command::Network) => drop(networks::ensure(operator, layout).await?),
+        Some(Command::Volumes) => volumes::ensure(operator, layout).await?,
         Some(Command::Build) => {
-            check_files(&settings)?;
-            networks::ensure(&operator, layout).await?;
-            volumes::ensure(&operator, layout).await?;
-            let release = release::ensure(&operator, &source).await?;
+            check_files(settings)?;
+            networks::ensure(operator, layout).await?;
+            volumes::ensure(operator, layout).await?;
+            let release = release::ensure(operator, source).await?;
             report::line("image", &release.image);
         }
-        Some(Command::Pull) => notebook::pull(&operator, &settings, true).await?,
-        Some(Command::NotebookImage) => notebook::ensure(&operator, &settings, true).await?,
+        Some(Command::Pull) => notebook::pull(operator, settings, true).await?,
+        Some(Command::NotebookImage) => notebook::ensure(operator, settings, true).await?,
         Some(Command::Up | Command::Upgrade) => {
-            let remarks = check_files(&settings)?;
-            let release = release::ensure(&operator, &source).await?;
-            start(&operator, &settings, &release, &remarks).await?;
+            let remarks = check_files(settings)?;
+            let release = release::ensure(operator, source).await?;
+            start(operator, settings, &release, &remarks).await?;
         }
-        Some(Command::Down(args)) => down::run(&operator, &settings, args).await?,
+        Some(Command::Down(args)) => down::run(operator, settings, args).await?,
         Some(Command::Status { json }) => {
-            let status = Box::pin(status::look(&operator, &settings)).await?;
+            let status = Box::pin(status::look(operator, settings)).await?;
             print(&if json {
                 serde_json::to_string_pretty(&status)?
             } else {
@@ -213,21 +226,21 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Some(Command::Logs(args)) => logs::run(operator.engine(), &settings, &args).await?,
-        Some(Command::Reload) => reload::run(&operator, &settings).await?,
+        Some(Command::Logs(args)) => logs::run(operator.engine(), settings, &args).await?,
+        Some(Command::Reload) => reload::run(operator, settings).await?,
         Some(Command::ImportCerts { volume, force }) => {
-            certificates::import(&operator, &settings, &volume, force).await?;
+            certificates::import(operator, settings, &volume, force).await?;
         }
         Some(Command::Hub { arguments }) => {
-            return Box::pin(tool::run(&operator, &settings, &source, arguments)).await;
+            return Box::pin(tool::run(operator, settings, source, arguments)).await;
         }
         Some(Command::Compose { output }) => {
-            check_files(&settings)?;
-            let control = networks::ensure(&operator, layout).await?;
-            volumes::ensure(&operator, layout).await?;
-            let release = release::ensure(&operator, &source).await?;
+            check_files(settings)?;
+            let control = networks::ensure(operator, layout).await?;
+            volumes::ensure(operator, layout).await?;
+            let release = release::ensure(operator, source).await?;
             let trusted = control.map(|network| network.subnets).unwrap_or_default();
-            compose::write(&settings, &release.image, &trusted, &output)?;
+            compose::write(settings, &release.image, &trusted, &output)?;
         }
     }
     Ok(ExitCode::SUCCESS)

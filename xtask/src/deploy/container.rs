@@ -10,12 +10,15 @@ use super::{
     decision::{Decision, Found, Holder, Recovery, decide, recovery},
     health,
     layout::Layout,
-    operator::{Operator, advice},
+    operator::{Operator, advised},
 };
 use crate::step::Step;
 
 /// The label with the fingerprint of what a container was made from (SPN-11).
 pub(super) const SPEC_HASH: &str = "hub.spec-hash";
+
+/// The kind of a container that does one thing and goes.
+const HELPER: &str = "helper";
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +214,7 @@ async fn create(operator: &Operator, spec: &ContainerSpec, name: &str) -> anyhow
             engine.create_container_from(&named),
         )
         .await
-        .map_err(explained)
+        .map_err(advised)
         .with_context(|| format!("the container {name} could not be made"))?;
     Ok(())
 }
@@ -222,7 +225,7 @@ async fn start(operator: &Operator, spec: &ContainerSpec) -> anyhow::Result<()> 
     operator
         .change(format_args!("POST /containers/{name}/start"), engine.start_container(name))
         .await
-        .map_err(explained)
+        .map_err(advised)
         .with_context(|| format!("the container {name} could not be started"))?;
     Ok(())
 }
@@ -266,14 +269,6 @@ async fn rename(operator: &Operator, from: &str, to: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The engine's error with what can be done about it.
-fn explained(error: EngineError) -> anyhow::Error {
-    match advice(&error) {
-        Some(advice) => anyhow::Error::from(error).context(advice),
-        None => error.into(),
-    }
-}
-
 /// The newest lines that a container wrote.
 pub(super) async fn last_words(engine: &Engine, name: &str) -> String {
     const LINES: usize = 30;
@@ -282,4 +277,16 @@ pub(super) async fn last_words(engine: &Engine, name: &str) -> String {
         Ok(_) => "(it wrote nothing)".to_owned(),
         Err(error) => format!("(its log cannot be read: {error})"),
     }
+}
+
+/// Removes what ended runs have left of their helpers: those that do not run.
+pub(super) async fn remove_helpers(operator: &Operator, layout: &Layout) -> anyhow::Result<()> {
+    let mut labels = layout.labels(HELPER);
+    labels.remove("hub.version");
+    for helper in operator.engine().containers(&labels).await? {
+        if helper.state != "running" {
+            remove(operator, &helper.id).await?;
+        }
+    }
+    Ok(())
 }

@@ -3,9 +3,12 @@
 //! Each command of `deploy` looks at what is there and asks an [`Operator`] for
 //! what is missing, so that a plan is what would really be done (XT-3).
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use hub_spawner::engine::{Engine, EngineError};
+
+/// How long the engine may take to show that it is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// A Docker engine, and whether it may be changed.
 #[derive(Clone, Debug)]
@@ -40,6 +43,34 @@ impl Operator {
         }
         action.await.map(Some)
     }
+
+    /// Adds to an error that the engine has gone away, if it has: the words of a
+    /// connection that broke do not say so.
+    pub(super) async fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_lost = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_lost);
+        if !is_lost {
+            return error;
+        }
+        let trouble = match tokio::time::timeout(SIGN_OF_LIFE, self.engine.ping()).await {
+            Ok(Ok(())) => return error,
+            Ok(Err(EngineError::Unreachable { advice, .. })) => advice.to_owned(),
+            Ok(Err(other)) => other.to_string(),
+            Err(_) => format!("it is silent for {} s", SIGN_OF_LIFE.as_secs()),
+        };
+        error.context(format!(
+            "the Docker engine at {} has stopped answering ({trouble}); once it runs, the same \
+             command goes on",
+            self.engine.endpoint()
+        ))
+    }
+}
+
+/// Whether an error may mean that there is no engine any more.
+fn is_lost(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Unreachable { .. } | EngineError::TimedOut { .. } | EngineError::Broken { .. }
+    )
 }
 
 #[expect(clippy::print_stdout, reason = "the plan is what --dry-run is asked for")]
@@ -47,7 +78,15 @@ fn print(line: &str) {
     println!("{line}");
 }
 
-/// Adds to an engine's error what a person who deploys can do about it.
+/// The engine's error with what can be done about it.
+pub(super) fn advised(error: EngineError) -> anyhow::Error {
+    match advice(&error) {
+        Some(advice) => anyhow::Error::from(error).context(advice),
+        None => error.into(),
+    }
+}
+
+/// What a person who deploys can do about an engine's error.
 pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
     let text = error.text()?;
     let known = [

@@ -79,6 +79,7 @@ impl Ground {
         image: &str,
     ) -> anyhow::Result<Self> {
         let layout = &settings.layout;
+        container::remove_helpers(operator, layout).await?;
         let control = networks::ensure(operator, layout).await?;
         volumes::ensure(operator, layout).await?;
         let prepared = prepare(operator, settings, image).await?;

@@ -12,7 +12,11 @@ use futures_util::{StreamExt, stream};
 use hub_spawner::engine::{ContainerSpec, Engine, EngineError, Mount, MountSource};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::{files::Files, layout::Layout, operator::Operator};
+use super::{
+    files::Files,
+    layout::Layout,
+    operator::{Operator, advised},
+};
 
 /// More than this is no configuration.
 const LARGEST: usize = 64 << 20;
@@ -84,7 +88,7 @@ impl<'a> Volume<'a> {
     pub(super) async fn write(&self, files: &Files, owner: u32) -> anyhow::Result<()> {
         let archive = Bytes::from(pack(files, owner)?);
         let whole = stream::once(std::future::ready(Ok(archive)));
-        Ok(self.engine.put_archive(&self.id, self.target, whole).await?)
+        self.engine.put_archive(&self.id, self.target, whole).await.map_err(advised)
     }
 }
 
