@@ -160,6 +160,9 @@ enum Command {
     },
 }
 
+/// The exit code of a program that Ctrl-C ended, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(&args.common)?;
     let source = match &args.common.binaries {
@@ -181,9 +184,16 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     }
     let engine = connect(&settings).await?;
     let operator = Operator::new(engine, args.common.dry_run);
-    match Box::pin(perform(&operator, &settings, &source, args.command)).await {
-        Ok(code) => Ok(code),
-        Err(error) => Err(operator.explained(error).await),
+    let is_stopped_by_us = !matches!(args.command, Some(Command::Hub { .. } | Command::Logs(_)));
+    tokio::select! {
+        done = Box::pin(perform(&operator, &settings, &source, args.command)) => match done {
+            Ok(code) => Ok(code),
+            Err(error) => Err(operator.explained(error).await),
+        },
+        Ok(()) = tokio::signal::ctrl_c(), if is_stopped_by_us => {
+            eprintln!("interrupted; the same command goes on from here");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The two networks.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use hub_spawner::engine::{EngineError, Network, NetworkSpec};
 
-use super::{layout::Layout, operator::Operator};
+use super::{
+    layout::Layout,
+    operator::{Operator, advised},
+};
 
 /// Makes sure that each is there once (XT-7) and returns the one of hub and
 /// proxy; none in a dry run that would make it.
@@ -50,7 +53,9 @@ async fn one(
             format_args!("POST /networks/create (name {name}, driver bridge{what})"),
             engine.ensure_network_from(&spec),
         )
-        .await?;
+        .await
+        .map_err(advised)
+        .with_context(|| format!("the network {name} could not be made"))?;
     if made.is_some() {
         eprintln!("  network {name}: made");
     }

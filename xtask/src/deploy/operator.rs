@@ -98,6 +98,11 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
             "address already in use",
             "a program on the host has the port; set HUB_HTTPS_PORT and HUB_HTTP_PORT, or stop it",
         ),
+        (
+            "non-overlapping IPv4 address pool",
+            "networks have taken all addresses that Docker gives out; remove some that nobody uses \
+             (docker network prune), or give it more (default-address-pools in daemon.json)",
+        ),
         ("no space left", "the disk is full; make room and run the same command again"),
         (
             "pull access denied",
