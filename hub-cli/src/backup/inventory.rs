@@ -238,6 +238,90 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
+    /// A hub with everything that can be on a disk.
+    fn hub(directory: &Path) -> Located {
+        let write = |name: &str, content: &str| {
+            let path = directory.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        let certificate = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
+        write("userlist", "ada admin\n");
+        write("github-secret", "hunter2");
+        write("acme/account.json", "{\"key\": \"hunter2\"}");
+        write("acme/hub.example.org/fullchain.pem", certificate);
+        write("acme/hub.example.org/privkey.pem", "-----BEGIN PRIVATE KEY-----\nhunter2\n");
+        write("docker/ca.pem", certificate);
+        write("docker/key.pem", "-----BEGIN PRIVATE KEY-----\nhunter2\n");
+        write("pages/login.html", "<p>");
+        write("cookie", "hunter2hunter2");
+        write(
+            "hub.toml",
+            "[http]\nlisten = \"0.0.0.0:443\"\nredirect_listen = \"0.0.0.0:80\"\n\
+             public_url = \"https://hub.example.org\"\n\
+             [http.acme]\ndomains = [\"hub.example.org\"]\nagree_tos = true\ndir = \"DIR/acme\"\n\
+             [store]\ncookie_secret_file = \"cookie\"\n[auth]\nuserlist = \"userlist\"\n\
+             [auth.github]\nclient_id = \"x\"\nclient_secret_file = \"github-secret\"\n\
+             [pages]\ntemplates = \"pages\"\n[spawner.docker]\nimage = \"lab\"\n\
+             host = \"tcp://docker:2376\"\ntls_verify = true\ncert_path = \"docker\"\n"
+                .replace("DIR", &directory.display().to_string())
+                .as_str(),
+        );
+        Located { file: Some(directory.join("hub.toml")), ..Located::default() }
+    }
+
+    fn collected(located: &Located, with_secrets: bool) -> Inventory {
+        let secrets =
+            Secrets { with_secrets, passphrase_file: None, env_file: None, include: Vec::new() };
+        collect(located, &located.load().unwrap(), &secrets).unwrap()
+    }
+
+    fn places(inventory: &Inventory) -> Vec<(Role, &str)> {
+        let items = inventory.items.iter();
+        items.map(|item| (item.role, item.place.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn bak_3_with_secrets_everything_is_there_and_without_none_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let located = hub(directory.path());
+        let open = [
+            (Role::Config, "hub.toml"),
+            (Role::Userlist, "userlist"),
+            (Role::Certificate, "acme/hub.example.org/fullchain.pem"),
+            (Role::Certificate, "docker/ca.pem"),
+        ];
+        let all = [
+            (Role::Config, "hub.toml"),
+            (Role::Userlist, "userlist"),
+            (Role::CookieSecret, "cookie"),
+            (Role::SecretFile, "github-secret"),
+            (Role::Included, "acme/account.json"),
+            (Role::Certificate, "acme/hub.example.org/fullchain.pem"),
+            (Role::Included, "acme/hub.example.org/privkey.pem"),
+            (Role::Certificate, "docker/ca.pem"),
+            (Role::Included, "docker/key.pem"),
+        ];
+        let without = collected(&located, false);
+        assert_eq!(places(&without), open);
+        for item in &without.items {
+            assert!(!String::from_utf8_lossy(&item.content).contains("hunter2"), "{item:?}");
+        }
+        let left_out = without.left_out.join("\n");
+        for secret in ["cookie", "github-secret", "account.json", "privkey.pem", "key.pem", "pages"]
+        {
+            assert_eq!(
+                left_out.matches(&format!("/{secret}")).count(),
+                1,
+                "{secret} in {left_out}"
+            );
+        }
+
+        let with = collected(&located, true);
+        assert_eq!(places(&with), all);
+        assert_eq!(with.left_out.len(), 1, "the templates: {:?}", with.left_out);
+    }
+
     #[test]
     fn places_below_the_configuration_are_relative() {
         let directory = Path::new("/srv/hub");

@@ -98,7 +98,9 @@ async fn save_here(
 async fn exported(config: &Config, path: &Path, output: &Output) -> anyhow::Result<File> {
     let file = tempfile::tempfile_in(writer::directory(path))
         .with_context(|| format!("no file can be made beside {}", path.display()))?;
-    let store = Store::open_read_only(&config.store).await?;
+    let store = Store::open_read_only(&config.store).await.context(
+        "the store cannot be read; a hub that `cargo xtask deploy` made is named with --deployment",
+    )?;
     let mut out = BufWriter::new(file);
     let origin = Origin { program: program(), created: output.now() };
     let exported = store.export(&mut out, &origin).await;
