@@ -4,17 +4,21 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
     path::Path,
+    process::{Child, Command, Stdio},
 };
 
 use bytes::Bytes;
 use futures_util::stream;
 use hub_spawner::engine::Labels;
 use hub_tests::{
-    Browser, Deployment, Kernel, certificate, docker, eventually, hub::notebook_image, wire,
+    Browser, Deployment, Kernel, certificate, docker, eventually,
+    hub::{notebook_image, program},
+    wire,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 use tar::{Builder, EntryType, Header};
+use tokio::net::TcpStream;
 
 use super::container_id;
 use crate::pebble::{Pebble, Wishes, tls_connect};
@@ -285,4 +289,81 @@ async fn acme_1_a_deployment_obtains_its_certificate_and_keeps_it() {
         from_authority(port, &root, other).await
     })
     .await;
+}
+
+/// Another server that ends TLS in front of the deployment, with its certificate.
+struct Terminator(Child);
+
+impl Terminator {
+    async fn start(deployment: &Deployment, port: u16) -> Self {
+        let secrets = deployment.dir().join("secrets");
+        let target = format!("http://127.0.0.1:{}", deployment.http_port);
+        let child = Command::new(program("hub-proxy"))
+            .args(["--ip", "127.0.0.1", "--port", &port.to_string(), "--api-port", "0"])
+            .args(["--default-target", &target])
+            .arg("--ssl-cert")
+            .arg(secrets.join("jupyterhub.crt"))
+            .arg("--ssl-key")
+            .arg(secrets.join("jupyterhub.key"))
+            .env_clear()
+            .env("CONFIGPROXY_AUTH_TOKEN", "a-token-of-the-terminators-own")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let terminator = Self(child);
+        eventually("the terminator listens", || async {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(drop)
+        })
+        .await;
+        terminator
+    }
+}
+
+impl Drop for Terminator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn tls_6_another_server_ends_tls() {
+    let mut deployment = Deployment::prepare();
+    deployment.set("HUB_TLS", "off");
+    // The port of https is the terminator's.
+    let port = deployment.port;
+    deployment.run(&["network"]).await;
+    let github = deployment.github().await;
+    github.person("ada", 1815);
+    github.sign_in("ada");
+    // What comes through a published port comes from the network's gateway.
+    let control = format!("{}-control", docker::network(&deployment.name));
+    let servers = docker::network(&deployment.name);
+    let engine = docker::engine().await;
+    let mut from = Vec::new();
+    for name in [servers, control] {
+        from.extend(engine.network(&name).await.unwrap().unwrap().subnets);
+    }
+    deployment.set("HUB_TRUSTED_PROXIES", &from.join(","));
+    deployment.run(&[]).await;
+    let _terminator = Terminator::start(&deployment, port).await;
+
+    let mut ada = deployment.browser();
+    let home = ada.get("/hub/oauth_login?next=%2Fhub%2Fhome").await;
+    assert_eq!((home.status, home.url.path()), (200, "/hub/home"), "{}", home.text);
+    ada.start_server("ada").await;
+    let mut kernel = Kernel::start(&mut ada, "ada").await;
+    assert_eq!(kernel.run("6 * 7").await, "42", "a WebSocket through both");
+    let login = deployment.browser().look("/hub/oauth_login").await;
+    let cookies: Vec<&str> =
+        login.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+    assert!(
+        !cookies.is_empty() && cookies.iter().all(|line| line.contains("Secure")),
+        "{cookies:?}"
+    );
+    let status = deployment.status().await;
+    assert_eq!(status["certificate"], Value::Null, "{status:#}");
 }
