@@ -2,10 +2,18 @@
 //! by that label.
 
 use hub_spawner::engine::{Engine, Labels};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
 
 /// The label that carries the name of a hub's installation. `cargo xtask test`
 /// sweeps by it what a killed test could not.
 const DEPLOYMENT: &str = "hub.deployment";
+
+/// Where it listens.
+pub const SOCKET: &str = "/var/run/docker.sock";
 
 /// The Docker engine of this machine.
 pub async fn engine() -> Engine {
@@ -24,6 +32,23 @@ pub async fn containers(deployment: &str) -> Vec<(String, String)> {
 /// The network of a deployment.
 pub fn network(deployment: &str) -> String {
     format!("jupyterhub-{deployment}")
+}
+
+/// Asks the engine for what its users' library does not make: status and answer.
+pub async fn post(path: &str, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut engine = UnixStream::connect(SOCKET).await.unwrap();
+    engine.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    engine.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or_default())
 }
 
 /// Removes the containers, volumes and networks of a deployment. For
