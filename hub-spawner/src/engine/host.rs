@@ -122,6 +122,15 @@ impl DockerHost {
         }
     }
 
+    /// The daemon's socket on the daemon's own machine, if the address names it.
+    pub fn socket(&self) -> Option<&str> {
+        match &self.way {
+            Way::Unix(path) => Some(path),
+            Way::Ssh(target) => target.socket.as_deref(),
+            Way::Tcp { .. } | Way::Tls { .. } => None,
+        }
+    }
+
     fn at(
         key: &'static str,
         address: &str,
@@ -259,6 +268,7 @@ mod tests {
     #[test]
     fn dm_3_an_ssh_address_may_name_user_port_and_socket() {
         let found = resolve("ssh://ada@build.example:2222/run/user/7/docker.sock").unwrap();
+        assert_eq!(found.socket(), Some("/run/user/7/docker.sock"));
         let Way::Ssh(target) = found.way else { panic!("{found:?}") };
         let expected = SshTarget {
             user: Some("ada".to_owned()),

@@ -65,14 +65,58 @@ pub(super) async fn of_container(operator: &Operator, spec: &ContainerSpec) -> a
     }
 }
 
-/// Waits until the hub answers where people find it: through the published port
-/// and the proxy.
+/// Waits until the hub answers through the proxy, asked in the proxy's
+/// container: how this machine reaches it is another question (DM-2).
 pub(super) async fn of_hub(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
     if operator.is_dry_run() {
         return Ok(());
     }
-    let url = settings.local_url();
-    let step = Step::begin(format!("asking {url}"));
+    let engine = operator.engine();
+    let proxy = &settings.layout.proxy;
+    let url = settings.inner_url();
+    let command = ["/usr/bin/hub-proxy", "healthcheck", "--url", &url];
+    let step = Step::begin("asking the hub through the proxy");
+    let mut last = "nothing yet".to_owned();
+    let well = async {
+        loop {
+            last = match engine.exec(proxy, &command).await {
+                Ok(said) if said.code == 0 => return anyhow::Ok(()),
+                Ok(said) => said.output.trim().to_owned(),
+                // It does not run at this moment.
+                Err(error) if error.is_conflict() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            };
+            step.line(&last);
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(DEADLINE, well).await {
+        Ok(outcome) => outcome?,
+        Err(_) => {
+            for name in [proxy, &settings.layout.hub] {
+                step.line(&format!("-- {name}"));
+                last_words(engine, name).await.lines().for_each(|line| step.line(line));
+            }
+            bail!(
+                "the hub did not answer through the proxy within {} s; last: {last}",
+                DEADLINE.as_secs()
+            );
+        }
+    }
+    step.done("");
+    if let Some(url) = settings.outer_url()
+        && let Err(trouble) = from_here(&url).await
+    {
+        eprintln!(
+            "  warning: all runs, but {url} does not answer this machine: {trouble:#}; if others \
+             cannot reach it either, look at firewalls, HUB_BIND_IP and the ports"
+        );
+    }
+    Ok(())
+}
+
+/// Asks once, from this machine.
+async fn from_here(url: &str) -> anyhow::Result<()> {
     // The name in the certificate is the public one, and a certificate of one's
     // own making is known to nobody: who answers is not in question here.
     let client = reqwest::Client::builder()
@@ -80,25 +124,6 @@ pub(super) async fn of_hub(operator: &Operator, settings: &Settings) -> anyhow::
         .tls_danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
-    let mut last = "nothing yet".to_owned();
-    let ask = async {
-        loop {
-            match client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => return,
-                Ok(answer) => last = format!("status {}", answer.status()),
-                Err(error) => last = format!("{:#}", anyhow::Error::from(error)),
-            }
-            step.line(&last);
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    if tokio::time::timeout(DEADLINE, ask).await.is_err() {
-        for name in [&settings.layout.proxy, &settings.layout.hub] {
-            step.line(&format!("-- {name}"));
-            last_words(operator.engine(), name).await.lines().for_each(|line| step.line(line));
-        }
-        bail!("{url} did not answer within {} s; last: {last}", DEADLINE.as_secs());
-    }
-    step.done("");
+    client.get(url).send().await?.error_for_status()?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is to be deployed: variables and flags, read into one value.
 
 mod address;
+mod engine;
 mod hub_config;
 mod tls;
 
@@ -10,10 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_spawner::{
-    InvalidConfig,
-    engine::{DockerHost, HostSettings},
-};
+use hub_spawner::{InvalidConfig, engine::DockerHost};
 use url::Url;
 
 pub(super) use self::{
@@ -21,7 +19,7 @@ pub(super) use self::{
     tls::{Acme, Tls},
 };
 use super::{
-    layout::{DEFAULT_NAME, Layout, SOCKET},
+    layout::{DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, Layout, SOCKET},
     variables::Variables,
 };
 
@@ -51,7 +49,7 @@ pub(super) struct Settings {
     pub(super) config: HubConfig,
     /// Who is admitted.
     pub(super) userlist: PathBuf,
-    /// Docker's socket on the engine's host.
+    /// Docker's socket on the engine's own host.
     pub(super) socket: PathBuf,
     /// All that was given, for the hub.
     pub(super) variables: Variables,
@@ -140,7 +138,7 @@ impl Settings {
             redirect_port,
             tls,
             userlist: userlist(dir, &config, &variables),
-            socket: socket(&variables),
+            socket: engine::socket(dir, &variables),
             config,
             variables,
         })
@@ -163,16 +161,28 @@ impl Settings {
         }
     }
 
-    /// Where the hub is asked how it is, from the machine that deploys.
-    pub(super) fn local_url(&self) -> String {
-        let scheme = if self.tls == Tls::Elsewhere { "http" } else { "https" };
-        let host = match (self.engine_host(), self.bind) {
-            (Some(host), _) => host,
-            (None, IpAddr::V4(ip)) if !ip.is_unspecified() => ip.to_string(),
-            (None, IpAddr::V6(ip)) if !ip.is_unspecified() => format!("[{ip}]"),
-            (None, _) => "127.0.0.1".to_owned(),
+    /// Where the hub is asked how it is, from the machine that deploys: the
+    /// published port. `None` if that is open only on another machine.
+    pub(super) fn outer_url(&self) -> Option<String> {
+        let engine = self.docker().ok().and_then(|engine| engine.machine().map(str::to_owned));
+        let host = match (engine, self.bind) {
+            (Some(_), ip) if ip.is_loopback() => return None,
+            (Some(machine), ip) if ip.is_unspecified() => machine,
+            (None, ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            (_, IpAddr::V4(ip)) => ip.to_string(),
+            (_, IpAddr::V6(ip)) => format!("[{ip}]"),
         };
-        format!("{scheme}://{host}:{}{}hub/health", self.port, self.base_url())
+        Some(format!("{}://{host}:{}{}hub/health", self.scheme(), self.port, self.base_url()))
+    }
+
+    /// The same, from inside the proxy's container.
+    pub(super) fn inner_url(&self) -> String {
+        let port = if self.tls == Tls::Elsewhere { HTTP_PORT } else { HTTPS_PORT };
+        format!("{}://127.0.0.1:{port}{}hub/health", self.scheme(), self.base_url())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls == Tls::Elsewhere { "http" } else { "https" }
     }
 
     /// What a key of the hub's configuration is, as text: a variable before the
@@ -193,24 +203,14 @@ impl Settings {
         names.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Where the Docker engine is, in the words of Docker's own tools (DM-1).
+    /// Where the Docker engine is (DM-1).
     pub(super) fn docker(&self) -> Result<DockerHost, InvalidConfig> {
-        let get = |name: &str| self.variables.get(name).map(str::to_owned);
-        let place = |name: &str| get(name).map(|path| self.dir.join(path));
-        DockerHost::resolve(&HostSettings {
-            host: get("DOCKER_HOST"),
-            tls_verify: get("DOCKER_TLS_VERIFY").is_some(),
-            cert_path: place("DOCKER_CERT_PATH"),
-            context: get("DOCKER_CONTEXT"),
-            config_dir: place("DOCKER_CONFIG")
-                .or_else(|| place("HOME").map(|home| home.join(".docker"))),
-            ssh_config: None,
-        })
+        engine::resolve(&self.dir, &self.variables)
     }
 
-    /// The machine of the Docker engine, if it is another one (DM-2).
-    fn engine_host(&self) -> Option<String> {
-        self.docker().ok()?.machine().map(str::to_owned)
+    /// The path in one of the variables of Docker's own tools.
+    pub(super) fn docker_place(&self, name: &str) -> Option<PathBuf> {
+        engine::place(&self.dir, &self.variables, name)
     }
 }
 
@@ -221,13 +221,6 @@ fn userlist(dir: &Path, config: &HubConfig, variables: &Variables) -> PathBuf {
         (None, Some((_, path))) => config.dir().unwrap_or(dir).join(path),
         (None, None) => dir.join("userlist"),
     }
-}
-
-/// A socket that is elsewhere on this host; with a daemon on another one it is
-/// where it always is.
-fn socket(variables: &Variables) -> PathBuf {
-    let path = variables.get("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://"));
-    PathBuf::from(path.unwrap_or(SOCKET))
 }
 
 /// What Docker accepts as a container's name, in lower case as DNS wants it.
@@ -323,6 +316,21 @@ mod tests {
         .unwrap_err();
         for name in ["HUB_DEPLOY_NAME", "HUB_HTTPS_PORT", "HUB_TLS", "OAUTH_CALLBACK_URL"] {
             assert!(problems.iter().any(|text| text.starts_with(name)), "{name} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn dm_2_the_hub_is_asked_where_its_port_is_open() {
+        let rows = [
+            ("", "", Some("https://127.0.0.1:443/hub/health")),
+            ("", "192.0.2.5", Some("https://192.0.2.5:443/hub/health")),
+            ("tcp://192.0.2.7:2375", "", Some("https://192.0.2.7:443/hub/health")),
+            ("tcp://192.0.2.7:2375", "198.51.100.3", Some("https://198.51.100.3:443/hub/health")),
+            ("ssh://ada@far", "127.0.0.1", None),
+        ];
+        for (engine, bind, expected) in rows {
+            let settings = read(&[("DOCKER_HOST", engine), ("HUB_BIND_IP", bind)]).unwrap();
+            assert_eq!(settings.outer_url().as_deref(), expected, "{engine} {bind}");
         }
     }
 

@@ -84,8 +84,8 @@ async fn at_home(
         };
     }
     for name in ["DOCKER_CERT_PATH", "DOCKER_CONFIG"] {
-        if let Some(path) = settings.variables.get(name) {
-            command.env(name, settings.dir.join(path));
+        if let Some(path) = settings.docker_place(name) {
+            command.env(name, path);
         }
     }
     let ended = command.status().await.context("hub could not be run")?;
