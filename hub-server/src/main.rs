@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use hub_server::{
     StartupError, chain,
     config::{Environment, Sources},
+    forget::forget,
     prepare::{Owner, prepare},
 };
 use secrecy::SecretString;
@@ -68,6 +69,17 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
+    /// Remove files that are not the operator's any more from a data volume. For
+    /// deployments.
+    Forget {
+        /// The directory where the volume is mounted.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+
+        /// Paths below it.
+        #[arg(required = true, value_name = "PATH")]
+        names: Vec<PathBuf>,
+    },
     /// Ask the running hub whether it serves; ends with 0 if so, else with 1.
     Healthcheck {
         /// Where to ask, instead of what the configuration says.
@@ -98,6 +110,9 @@ fn main() -> ExitCode {
         }
         Some(Command::Prepare { data, owner, socket }) => {
             prepare_volume(data, *owner, socket.as_deref()).map_err(Failure::from)
+        }
+        Some(Command::Forget { data, names }) => {
+            forget(data, names).map_err(|error| Failure { error: error.into(), exit_code: 1 })
         }
         Some(Command::Serve) | None => serve(&args).map_err(Failure::from),
     };

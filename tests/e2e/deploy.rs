@@ -4,6 +4,7 @@ mod backup;
 mod certificates;
 mod compose;
 mod faults;
+mod files;
 mod migration;
 mod operate;
 mod remote;

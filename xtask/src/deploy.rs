@@ -8,6 +8,7 @@
 mod certificates;
 mod checks;
 mod compose;
+mod configure;
 mod container;
 mod containers;
 mod decision;
@@ -246,11 +247,10 @@ async fn perform(
         }
         Some(Command::Compose { output }) => {
             check_files(settings)?;
-            let control = networks::ensure(operator, layout).await?;
+            let networks = networks::ensure(operator, layout).await?;
             volumes::ensure(operator, layout).await?;
             let release = release::ensure(operator, source).await?;
-            let trusted = control.map(|network| network.subnets).unwrap_or_default();
-            compose::write(settings, &release.image, &trusted, &output)?;
+            compose::write(settings, &release.image, &networks, &output)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -339,15 +339,7 @@ async fn tls_6_another_server_ends_tls() {
     let github = deployment.github().await;
     github.person("ada", 1815);
     github.sign_in("ada");
-    // What comes through a published port comes from the network's gateway.
-    let control = format!("{}-control", docker::network(&deployment.name));
-    let servers = docker::network(&deployment.name);
-    let engine = docker::engine().await;
-    let mut from = Vec::new();
-    for name in [servers, control] {
-        from.extend(engine.network(&name).await.unwrap().unwrap().subnets);
-    }
-    deployment.set("HUB_TRUSTED_PROXIES", &from.join(","));
+    // Nobody else reaches a port of the loopback address: the terminator is believed.
     deployment.run(&[]).await;
     let _terminator = Terminator::start(&deployment, port).await;
 

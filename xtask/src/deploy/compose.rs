@@ -28,6 +28,7 @@ use super::{
     containers::{self, Wanted},
     files::{self, ACME_CA, CERTIFICATE, CONFIG_DIR, KEY, SECRETS_DIR},
     layout::{PROXY_DIR, SOCKET, UID},
+    networks::Networks,
     report,
     settings::{Settings, Tls},
     variables::secret_variables,
@@ -63,10 +64,10 @@ const HEAD: &str = "\
 pub(super) fn write(
     settings: &Settings,
     image: &str,
-    trusted: &[String],
+    networks: &Networks,
     output: &Path,
 ) -> anyhow::Result<()> {
-    let file = Compose::new(settings, image, trusted).map_err(report::problems)?;
+    let file = Compose::new(settings, image, networks).map_err(report::problems)?;
     for path in file.unreadable() {
         eprintln!(
             "  warning: {} is mounted, and the hub runs as user {UID}, who may not read it: \
@@ -98,11 +99,11 @@ impl<'a> Compose<'a> {
     fn new(
         settings: &'a Settings,
         image: &str,
-        trusted: &[String],
+        networks: &Networks,
     ) -> Result<Self, Vec<super::settings::Problem>> {
         // Compose runs on the host whose socket it is.
         let socket_group = fs::metadata(&settings.socket).ok().map(|found| found.gid());
-        let wanted = Wanted { image, trusted, run_as: UID, socket_group };
+        let wanted = Wanted { image, networks, run_as: UID, socket_group, token_mark: "" };
         let mut hub = containers::hub(settings, &wanted);
         let config = settings.layout.in_data(CONFIG_DIR);
         hub.command = match &settings.config.file {

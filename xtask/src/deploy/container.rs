@@ -1,10 +1,11 @@
 //! One container, made to be as wanted: kept, started, made, or replaced in a way
 //! that an interruption at any point can be recovered from.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use anyhow::{Context, bail};
-use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine, EngineError};
+use hub_server::chain;
+use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine};
 
 use super::{
     decision::{Decision, Found, Holder, Recovery, decide, recovery},
@@ -51,26 +52,31 @@ impl Outcome {
 /// Makes the container that `spec` describes run. An older one that does the
 /// same job gives up its name, and gets it back if the new one does not come up.
 ///
-/// `fingerprint` is what is compared; usually that of `spec`.
+/// `fingerprint` is what is compared; usually that of `spec`. `undo` is what has
+/// to be done before the older one runs again.
 pub(super) async fn ensure(
     operator: &Operator,
     layout: &Layout,
     spec: ContainerSpec,
     fingerprint: &str,
+    undo: impl AsyncFnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
     let mut spec = spec;
     spec.labels.insert(SPEC_HASH.to_owned(), fingerprint.to_owned());
     let names = Names::of(&spec.name);
     if recover(operator, layout, &names, fingerprint).await? == Recovery::Finish {
         if let Err(error) = begin(operator, &spec).await {
-            return Err(roll_back(operator, &names, error).await);
+            return Err(roll_back(operator, &names, undo, error).await);
         }
         remove(operator, &names.previous).await?;
         return Ok(Outcome::Replaced);
     }
     let found = operator.engine().inspect(&spec.name).await?;
     match decide(found.as_ref().map(|found| seen(found, layout)).as_ref(), fingerprint) {
-        Decision::Keep => Ok(Outcome::Kept),
+        Decision::Keep => {
+            health::of_container(operator, &spec).await?;
+            Ok(Outcome::Kept)
+        }
         Decision::Refuse => bail!(
             "a container called {} is there, but does not belong to this deployment; \
              rename or remove it, or set HUB_DEPLOY_NAME",
@@ -85,12 +91,13 @@ pub(super) async fn ensure(
             if let Err(error) = begin(operator, &spec).await {
                 // The next run makes a fresh one, from settings that may be better.
                 let removed = operator.engine().remove_container(&spec.name, true).await;
-                return Err(with_trouble(error, removed.err()));
+                let trouble = removed.as_ref().err().map(|error| error as &dyn Error);
+                return Err(with_trouble(error, trouble));
             }
             Ok(Outcome::Created)
         }
         Decision::Replace => {
-            replace(operator, &spec, &names).await?;
+            replace(operator, &spec, &names, undo).await?;
             Ok(Outcome::Replaced)
         }
     }
@@ -161,7 +168,12 @@ async fn recover(
     Ok(recovery)
 }
 
-async fn replace(operator: &Operator, spec: &ContainerSpec, names: &Names) -> anyhow::Result<()> {
+async fn replace(
+    operator: &Operator,
+    spec: &ContainerSpec,
+    names: &Names,
+    undo: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     // Made under another name first: whatever is wrong with it shows while the
     // old one still runs.
     create(operator, spec, &names.next).await?;
@@ -169,32 +181,39 @@ async fn replace(operator: &Operator, spec: &ContainerSpec, names: &Names) -> an
     rename(operator, &names.name, &names.previous).await?;
     rename(operator, &names.next, &names.name).await?;
     if let Err(error) = begin(operator, spec).await {
-        return Err(roll_back(operator, names, error).await);
+        return Err(roll_back(operator, names, undo, error).await);
     }
     remove(operator, &names.previous).await
 }
 
 /// Lets the old container run again where the new one did not come up, and adds
 /// to `error` what became of that.
-async fn roll_back(operator: &Operator, names: &Names, error: anyhow::Error) -> anyhow::Error {
+async fn roll_back(
+    operator: &Operator,
+    names: &Names,
+    undo: impl AsyncFnOnce() -> anyhow::Result<()>,
+    error: anyhow::Error,
+) -> anyhow::Error {
     let engine = operator.engine();
     let name = &names.name;
     let back = async {
         engine.remove_container(name, true).await?;
         engine.rename_container(&names.previous, name).await?;
-        engine.start_container(name).await
+        undo().await?;
+        engine.start_container(name).await?;
+        anyhow::Ok(())
     };
     match back.await {
         Ok(()) => error.context(format!("the new {name} did not come up; the old one runs again")),
-        trouble => with_trouble(error, trouble.err()),
+        Err(trouble) => with_trouble(error, Some(&*trouble)),
     }
 }
 
 /// An error, and what else went wrong while tidying up after it.
-fn with_trouble(error: anyhow::Error, trouble: Option<EngineError>) -> anyhow::Error {
+fn with_trouble(error: anyhow::Error, trouble: Option<&dyn Error>) -> anyhow::Error {
     match trouble {
         None => error,
-        Some(trouble) => error.context(format!("tidying up failed, too ({trouble})")),
+        Some(trouble) => error.context(format!("tidying up failed, too ({})", chain(trouble))),
     }
 }
 

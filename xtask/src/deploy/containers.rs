@@ -16,6 +16,7 @@ use super::{
         API_PORT, DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, PROGRAM_DIR, PROXY_API_PORT, PROXY_DIR,
         SOCKET, UID, WEB_PORT,
     },
+    networks::Networks,
     settings::{Acme, Settings, Tls},
 };
 
@@ -24,6 +25,13 @@ pub(super) const RUN_AS: &str = "hub.run-as";
 
 /// The label with the group that lets this user use Docker's socket.
 pub(super) const SOCKET_GROUP: &str = "hub.socket-group";
+
+/// The label that changes with the token that the hub shows the proxy: the hub
+/// reads it at its start only. The proxy reads it again when it is told to.
+const TOKEN_MARK: &str = "hub.token-mark";
+
+/// How long some files may take to be removed.
+pub(super) const FORGET_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long the hub gets to finish open requests.
 pub(super) const HUB_GRACE: Duration = Duration::from_secs(30);
@@ -36,12 +44,14 @@ pub(super) const PROXY_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct Wanted<'a> {
     /// The image of both.
     pub(super) image: &'a str,
-    /// The network addresses from which the hub believes forwarded headers.
-    pub(super) trusted: &'a [String],
+    pub(super) networks: &'a Networks,
     /// Whom the hub runs as, and whose its data is.
     pub(super) run_as: u32,
     /// The group that lets this user use Docker's socket.
     pub(super) socket_group: Option<u32>,
+    /// Changes with what hub and proxy know each other by; empty where somebody
+    /// else brings it to them.
+    pub(super) token_mark: &'a str,
 }
 
 /// The hub: Docker's socket and the data, no published port.
@@ -52,7 +62,7 @@ pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
     spec.command =
         Some(vec!["--config".to_owned(), layout.in_data(&format!("{CONFIG_DIR}/hub.toml"))]);
-    spec.env = secret(environment::of_hub(settings, wanted.trusted));
+    spec.env = secret(environment::of_hub(settings, &wanted.networks.of_proxy));
     // Whoever may use the socket is root on that machine anyway; still, a
     // mistake of the hub's own is then an ordinary user's.
     spec.user = Some(format!("{0}:{0}", wanted.run_as));
@@ -60,6 +70,9 @@ pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     spec.labels.insert(RUN_AS.to_owned(), wanted.run_as.to_string());
     if let Some(group) = wanted.socket_group {
         spec.labels.insert(SOCKET_GROUP.to_owned(), group.to_string());
+    }
+    if !wanted.token_mark.is_empty() {
+        spec.labels.insert(TOKEN_MARK.to_owned(), wanted.token_mark.to_owned());
     }
     // Where programs look for hub.toml by themselves.
     spec.working_dir = Some(layout.in_data(CONFIG_DIR));
@@ -87,7 +100,7 @@ pub(super) fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     let mut spec = hardened(&layout.proxy, wanted.image);
     spec.labels = layout.labels("proxy");
     spec.entrypoint = Some(vec!["/usr/bin/hub-proxy".to_owned()]);
-    spec.command = Some(proxy_command(settings));
+    spec.command = Some(proxy_command(settings, wanted.networks));
     spec.env = secret(BTreeMap::from([(
         "CONFIGPROXY_AUTH_TOKEN_FILE".to_owned(),
         format!("{PROXY_DIR}/{PROXY_TOKEN}"),
@@ -126,6 +139,26 @@ pub(super) fn prepare(settings: &Settings, image: &str) -> ContainerSpec {
     spec
 }
 
+/// A container that ends at once: it removes files from the data volume.
+pub(super) fn forget(
+    settings: &Settings,
+    image: &str,
+    owner: u32,
+    names: &[String],
+) -> ContainerSpec {
+    let layout = &settings.layout;
+    let mut spec = hardened("", image);
+    spec.labels = layout.labels("helper");
+    spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
+    let words = ["forget", "--data", &layout.data_dir];
+    spec.command =
+        Some(words.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect());
+    spec.user = Some(format!("{owner}:{owner}"));
+    spec.restart = RestartPolicy::No;
+    spec.mounts = vec![volume(&layout.data, &layout.data_dir)];
+    spec
+}
+
 /// The published ports.
 pub(super) fn ports(settings: &Settings) -> Vec<PublishedPort> {
     let published = |host, container| PublishedPort {
@@ -148,7 +181,7 @@ fn health_url(settings: &Settings) -> String {
     }
 }
 
-fn proxy_command(settings: &Settings) -> Vec<String> {
+fn proxy_command(settings: &Settings, networks: &Networks) -> Vec<String> {
     let layout = &settings.layout;
     let mut words = Words::default();
     words
@@ -168,7 +201,7 @@ fn proxy_command(settings: &Settings) -> Vec<String> {
     for cookie in hub_server::reserved_cookies() {
         words.option("--reserved-cookie", cookie);
     }
-    words.option("--trusted-proxies", settings.variables.or("HUB_TRUSTED_PROXIES", "none"));
+    words.option("--trusted-proxies", in_front(settings, networks));
     match &settings.tls {
         Tls::Elsewhere => {
             words.option("--port", HTTP_PORT);
@@ -189,6 +222,18 @@ fn proxy_command(settings: &Settings) -> Vec<String> {
         }
     }
     words.0
+}
+
+/// Whose forwarded headers the proxy believes: those the operator names. A
+/// terminator on the same host needs no name: nobody else reaches a port that is
+/// published on its loopback address only (TLS-6).
+fn in_front(settings: &Settings, networks: &Networks) -> String {
+    let host = || {
+        let loopback = settings.tls == Tls::Elsewhere && settings.bind.is_loopback();
+        networks.host.filter(|_| loopback).map(|address| address.to_string())
+    };
+    let named = settings.variables.get("HUB_TRUSTED_PROXIES").map(str::to_owned);
+    named.or_else(host).unwrap_or_else(|| "none".to_owned())
 }
 
 fn with_redirect(words: &mut Words, settings: &Settings) {

@@ -76,7 +76,7 @@ async fn running_program(
     operator: &Operator,
     found: &ContainerDetails,
 ) -> anyhow::Result<Option<String>> {
-    let there = programs(operator, &found.id).read("bin").await?;
+    let there = programs(operator, &found.id).read(&["bin"]).await?;
     let put = there.get(PROGRAM_HASH).map(|hash| String::from_utf8_lossy(hash).into_owned());
     Ok(put.or_else(|| found.labels.get(MADE_WITH).cloned()))
 }

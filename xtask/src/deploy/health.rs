@@ -31,9 +31,10 @@ pub(super) async fn of_container(operator: &Operator, spec: &ContainerSpec) -> a
     let step = Step::begin(format!("waiting for {name}"));
     let engine = operator.engine();
     let well = async {
+        let mut restarts = None;
         loop {
             let found = engine.inspect(name).await?.context("the container is gone")?;
-            if found.restarts > 0 {
+            if found.restarts > *restarts.get_or_insert(found.restarts) {
                 bail!("{name} ends again and again");
             }
             if let ContainerState::Exited { code, .. } = &found.state {

@@ -1,21 +1,45 @@
 //! The two networks.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, bail};
-use hub_spawner::engine::{EngineError, Network, NetworkSpec};
+use hub_spawner::engine::{Engine, EngineError, Network, NetworkSpec};
 
 use super::{
     layout::Layout,
     operator::{Operator, advised},
 };
 
-/// Makes sure that each is there once (XT-7) and returns the one of hub and
-/// proxy; none in a dry run that would make it.
-pub(super) async fn ensure(
-    operator: &Operator,
-    layout: &Layout,
-) -> anyhow::Result<Option<Network>> {
-    one(operator, layout, &layout.servers, false).await?;
-    one(operator, layout, &layout.control, true).await
+/// What others have to know of the networks; nothing of those that a dry run
+/// does not make.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Networks {
+    /// The addresses of the network in which hub and proxy are alone: from there
+    /// the hub believes what is said about a browser.
+    pub(super) of_proxy: Vec<String>,
+    /// Who comes through a port that is published on the host's loopback address.
+    pub(super) host: Option<IpAddr>,
+}
+
+impl Networks {
+    fn new(servers: Option<Network>, control: Option<Network>) -> Self {
+        Self {
+            of_proxy: control.map(|network| network.subnets).unwrap_or_default(),
+            host: servers.and_then(|network| network.gateway),
+        }
+    }
+}
+
+/// Those that are there.
+pub(super) async fn look(engine: &Engine, layout: &Layout) -> Result<Networks, EngineError> {
+    let servers = engine.network(&layout.servers).await?;
+    Ok(Networks::new(servers, engine.network(&layout.control).await?))
+}
+
+/// Makes sure that each is there once (XT-7).
+pub(super) async fn ensure(operator: &Operator, layout: &Layout) -> anyhow::Result<Networks> {
+    let servers = one(operator, layout, &layout.servers, false).await?;
+    Ok(Networks::new(servers, one(operator, layout, &layout.control, true).await?))
 }
 
 async fn one(

@@ -7,14 +7,15 @@ use hub_spawner::engine::{ContainerDetails, Engine};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    configure::{self, Brought, Occasion},
     container::SPEC_HASH,
     containers::{self, RUN_AS, SOCKET_GROUP, Wanted},
     handover,
     layout::UID,
+    networks,
     operator::Operator,
     report,
     settings::Settings,
-    up,
 };
 
 /// How long the programs get to say what they have taken up.
@@ -46,7 +47,9 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     for ear in &mut ears {
         ear.known = ear.all().await?;
     }
-    let changed = up::configure(operator, settings, &hub.image_id, run_as(&hub)).await?;
+    let (image, owner) = (&hub.image_id, run_as(&hub));
+    let Brought { changed, token_mark, .. } =
+        configure::bring(operator, settings, image, owner, Occasion::Reload).await?;
     if changed.is_empty() {
         report::line("files", "unchanged");
     } else {
@@ -67,7 +70,7 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
             }
         }
     }
-    if wants_another_container(operator, settings, &hub).await? {
+    if wants_another_container(operator, settings, &hub, &token_mark).await? {
         eprintln!(
             "  variables or files say something that only a new container takes up: \
              `cargo xtask deploy upgrade` (notebooks go on)"
@@ -87,15 +90,16 @@ async fn wants_another_container(
     operator: &Operator,
     settings: &Settings,
     hub: &ContainerDetails,
+    token_mark: &str,
 ) -> anyhow::Result<bool> {
     let engine = operator.engine();
     let layout = &settings.layout;
-    let control = engine.network(&layout.control).await?;
     let wanted = Wanted {
         image: &hub.image,
-        trusted: &control.map(|network| network.subnets).unwrap_or_default(),
+        networks: &networks::look(engine, layout).await?,
         run_as: run_as(hub),
         socket_group: hub.labels.get(SOCKET_GROUP).and_then(|group| group.parse().ok()),
+        token_mark,
     };
     let proxy = engine.inspect(&layout.proxy).await?;
     let made = |found: &ContainerDetails| found.labels.get(SPEC_HASH).cloned();

@@ -7,23 +7,28 @@ use hub_spawner::engine::ContainerSpec;
 use serde::Deserialize;
 
 use super::{
-    certificates,
+    configure::{self, Brought, Occasion},
     container::{self, Outcome},
     containers::{self, Wanted},
-    files::{self, Files, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     handover,
-    layout::{PROXY_DIR, UID},
-    networks,
+    layout::UID,
+    networks::{self, Networks},
     operator::Operator,
     release::Release,
     report,
     settings::Settings,
-    tokens, volume, volumes,
+    volumes,
     witness::{self, Witness},
 };
 
 /// How long the volume may take to be looked through.
 const PREPARE_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long a running proxy may take to read its token again.
+const TOKEN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What `hub-server prepare` prints.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -67,8 +72,8 @@ impl Up {
 #[derive(Debug)]
 struct Ground {
     prepared: Prepared,
-    /// The network of hub and proxy.
-    trusted: Vec<String>,
+    networks: Networks,
+    brought: Brought,
 }
 
 impl Ground {
@@ -80,16 +85,24 @@ impl Ground {
     ) -> anyhow::Result<Self> {
         let layout = &settings.layout;
         container::remove_helpers(operator, layout).await?;
-        let control = networks::ensure(operator, layout).await?;
+        let networks = networks::ensure(operator, layout).await?;
         volumes::ensure(operator, layout).await?;
         let prepared = prepare(operator, settings, image).await?;
-        configure(operator, settings, image, prepared.run_as.uid).await?;
-        Ok(Self { prepared, trusted: control.map(|network| network.subnets).unwrap_or_default() })
+        let owner = prepared.run_as.uid;
+        let occasion = Occasion::Deployment;
+        let brought = configure::bring(operator, settings, image, owner, occasion).await?;
+        Ok(Self { prepared, networks, brought })
     }
 
     fn wanted<'a>(&'a self, image: &'a str) -> Wanted<'a> {
         let Prepared { run_as, socket_group } = self.prepared;
-        Wanted { image, trusted: &self.trusted, run_as: run_as.uid, socket_group }
+        Wanted {
+            image,
+            networks: &self.networks,
+            run_as: run_as.uid,
+            socket_group,
+            token_mark: &self.brought.token_mark,
+        }
     }
 }
 
@@ -110,78 +123,80 @@ pub(super) async fn run(
     release: &Release,
 ) -> anyhow::Result<Up> {
     let layout = &settings.layout;
-    let ground = Box::pin(Ground::prepare(operator, settings, &release.image)).await?;
-    let wanted = ground.wanted(&release.image);
-
     let before = match operator.engine().inspect(&layout.proxy).await? {
         Some(found) if found.is_running() => witness::ask(operator, settings).await.ok(),
         _ => None,
     };
-    let mut proxy = containers::proxy(settings, &wanted);
-    proxy.labels.insert(handover::MADE_WITH.to_owned(), release.proxy_hash.clone());
-    let proxy = match handover::needed(operator, settings, &proxy, release).await? {
-        // Nobody's connection is cut for a newer program.
-        handover::Way::HandOver => {
-            handover::run(operator, settings, release).await?;
-            Outcome::HandedOver
-        }
-        handover::Way::Ensure => {
-            let fingerprint = handover::fingerprint(&proxy);
-            container::ensure(operator, layout, proxy, &fingerprint).await?
-        }
-    };
+    let ground = Box::pin(Ground::prepare(operator, settings, &release.image)).await?;
+    if before.is_some() && ground.brought.has_new_token() {
+        share_token(operator, settings).await?;
+    }
+    let wanted = ground.wanted(&release.image);
+    let proxy = proxy(operator, settings, release, &wanted).await?;
     report::line(&layout.proxy, proxy.word());
     let hub = containers::hub(settings, &wanted);
     let fingerprint = hub.fingerprint();
-    let hub = container::ensure(operator, layout, hub, &fingerprint).await?;
+    let undo = async || {
+        let owner = ground.prepared.run_as.uid;
+        Box::pin(ground.brought.undo(operator, settings, &release.image, owner)).await?;
+        if ground.brought.has_new_token() {
+            share_token(operator, settings).await?;
+        }
+        Ok(())
+    };
+    let hub = Box::pin(container::ensure(operator, layout, hub, &fingerprint, undo)).await?;
     report::line(&layout.hub, hub.word());
     Ok(Up { hub, proxy, before })
 }
 
-/// Copies what has changed of the operator's files into the volumes, from where
-/// the running programs take it up.
-pub(super) async fn configure(
+/// Makes the proxy run as wanted.
+async fn proxy(
     operator: &Operator,
     settings: &Settings,
-    image: &str,
-    owner: u32,
-) -> anyhow::Result<Vec<String>> {
-    let layout = &settings.layout;
-    let mut of_hub = files::of_hub(settings).map_err(report::problems)?;
-    let mut of_proxy = files::of_proxy(settings).map_err(report::problems)?;
-    of_proxy.extend(certificates::of_volume(operator, settings, image).await?);
-    if operator.is_dry_run() && operator.engine().volume(&layout.data).await?.is_none() {
-        let names: Vec<&str> = of_hub.keys().chain(of_proxy.keys()).map(String::as_str).collect();
-        operator
-            .change(
-                format_args!("PUT /containers/(helper)/archive ({})", names.join(", ")),
-                std::future::ready(anyhow::Ok(())),
-            )
-            .await?;
-        return Ok(Vec::new());
+    release: &Release,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<Outcome> {
+    let mut spec = containers::proxy(settings, wanted);
+    spec.labels.insert(handover::MADE_WITH.to_owned(), release.proxy_hash.clone());
+    match handover::needed(operator, settings, &spec, release).await? {
+        // Nobody's connection is cut for a newer program.
+        handover::Way::HandOver => {
+            handover::run(operator, settings, release).await?;
+            Ok(Outcome::HandedOver)
+        }
+        handover::Way::Ensure => {
+            let fingerprint = handover::fingerprint(&spec);
+            let nothing = async || Ok(());
+            Box::pin(container::ensure(operator, &settings.layout, spec, &fingerprint, nothing))
+                .await
+        }
     }
-    let engine = operator.engine();
-    let mut changed =
-        volume::with(engine, layout, image, (&layout.data, &layout.data_dir), async |data| {
-            let there = data.read(SECRETS_DIR).await?;
-            for name in [PROXY_TOKEN, OPERATOR_TOKEN] {
-                let token = tokens::of(&there, name)?;
-                of_hub.entry(name.to_owned()).or_insert(token);
-            }
-            of_proxy.insert(PROXY_TOKEN.to_owned(), of_hub[PROXY_TOKEN].clone());
-            volume::sync(operator, data, &of_hub, owner).await
-        })
-        .await
-        .context("the hub's files could not be brought to its volume")?;
-    let of_proxy: Files = of_proxy;
-    changed.extend(
-        volume::with(engine, layout, image, (&layout.keys, PROXY_DIR), async |keys| {
-            volume::sync(operator, keys, &of_proxy, UID).await
-        })
-        .await
-        .context("the proxy's files could not be brought to its volume")?,
-    );
-    Ok(changed)
+}
+
+/// Has the running proxy read its token again, and waits until it has.
+async fn share_token(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
+    let name = settings.layout.proxy.as_str();
+    operator
+        .change(
+            format_args!("POST /containers/{name}/kill?signal=SIGHUP"),
+            operator.engine().signal(name, "SIGHUP"),
+        )
+        .await?;
+    if operator.is_dry_run() {
+        return Ok(());
+    }
+    let accepted = async {
+        while witness::ask(operator, settings).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(TOKEN_DEADLINE, accepted).await.with_context(|| {
+        format!(
+            "the proxy did not take up the new token within {} s; `cargo xtask deploy down`, then \
+             the same command, makes hub and proxy anew",
+            TOKEN_DEADLINE.as_secs()
+        )
+    })
 }
 
 /// Makes the data volume the hub's, and learns whom it has to run as.

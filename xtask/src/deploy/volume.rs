@@ -21,34 +21,51 @@ use super::{
 /// More than this is no configuration.
 const LARGEST: usize = 64 << 20;
 
+/// A volume, and who else has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) volume: &'a str,
+    /// Where it is mounted.
+    pub(super) target: &'a str,
+    /// The container that works with it.
+    pub(super) container: &'a str,
+}
+
 /// A volume, opened.
 #[derive(Debug)]
 pub(super) struct Volume<'a> {
     engine: &'a Engine,
-    id: String,
+    /// The container to reach it through; none where that is not made yet.
+    id: Option<String>,
     target: &'a str,
 }
 
-/// Runs `work` on a volume and closes it again, whatever comes of it.
+/// Runs `work` on a volume and closes it again, whatever comes of it. A dry run
+/// makes no container to look through: without one, nothing is seen.
 pub(super) async fn with<'a, T>(
-    engine: &'a Engine,
+    operator: &'a Operator,
     layout: &Layout,
     image: &str,
-    (name, target): (&str, &'a str),
+    place: Place<'a>,
     work: impl AsyncFnOnce(&Volume<'a>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let engine = operator.engine();
+    if operator.is_dry_run() {
+        let id = engine.inspect(place.container).await?.map(|found| found.id);
+        return work(&Volume { engine, id, target: place.target }).await;
+    }
     let mut spec = ContainerSpec::new("", image);
     spec.labels = layout.labels("helper");
     spec.mounts = vec![Mount {
-        source: MountSource::Volume(name.to_owned()),
-        target: target.to_owned(),
+        source: MountSource::Volume(place.volume.to_owned()),
+        target: place.target.to_owned(),
         read_only: false,
     }];
     spec.command = Some(vec!["never-started".to_owned()]);
     let id = engine.create_container_from(&spec).await?;
-    let volume = Volume { engine, id, target };
+    let volume = Volume { engine, id: Some(id.clone()), target: place.target };
     let outcome = work(&volume).await;
-    let removed = engine.remove_container(&volume.id, true).await;
+    let removed = engine.remove_container(&id, true).await;
     let outcome = outcome?;
     removed?;
     Ok(outcome)
@@ -57,14 +74,24 @@ pub(super) async fn with<'a, T>(
 impl<'a> Volume<'a> {
     /// What a container that is there has mounted at `target`.
     pub(super) fn of_container(engine: &'a Engine, name: &str, target: &'a str) -> Self {
-        Self { engine, id: name.to_owned(), target }
+        Self { engine, id: Some(name.to_owned()), target }
     }
 
-    /// The files below a directory, by path below the volume's root. A directory
-    /// that is not there has none.
-    pub(super) async fn read(&self, directory: &str) -> anyhow::Result<Files> {
+    /// The files below some directories, by path below the volume's root. A
+    /// directory that is not there has none.
+    pub(super) async fn read(&self, directories: &[&str]) -> anyhow::Result<Files> {
+        let mut all = Files::new();
+        if let Some(id) = &self.id {
+            for directory in directories {
+                all.extend(self.read_one(id, directory).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn read_one(&self, id: &str, directory: &str) -> anyhow::Result<Files> {
         let path = format!("{}/{directory}", self.target);
-        let mut parts = self.engine.get_archive(&self.id, &path);
+        let mut parts = self.engine.get_archive(id, &path);
         let mut archive = Vec::new();
         while let Some(part) = parts.next().await {
             match part {
@@ -86,52 +113,66 @@ impl<'a> Volume<'a> {
 
     /// Writes files that only `owner` may read.
     pub(super) async fn write(&self, files: &Files, owner: u32) -> anyhow::Result<()> {
+        let Some(id) = self.id.as_ref().filter(|_| !files.is_empty()) else { return Ok(()) };
         let archive = Bytes::from(pack(files, owner)?);
         let whole = stream::once(std::future::ready(Ok(archive)));
-        self.engine.put_archive(&self.id, self.target, whole).await.map_err(advised)
+        self.engine.put_archive(id, self.target, whole).await.map_err(advised)
     }
 }
 
-/// Makes the files in an open volume what they should be; the names of those
-/// that were not.
-pub(super) async fn sync(
+/// Writes what an open volume lacks, or tells it in a dry run.
+pub(super) async fn write(
     operator: &Operator,
     volume: &Volume<'_>,
-    wanted: &Files,
+    files: &Files,
     owner: u32,
-) -> anyhow::Result<Vec<String>> {
-    let mut there = Files::new();
-    let mut directories: Vec<&str> =
-        wanted.keys().filter_map(|path| path.split_once('/')).map(|(top, _)| top).collect();
-    directories.dedup();
-    for directory in directories {
-        there.extend(volume.read(directory).await?);
+) -> anyhow::Result<()> {
+    if files.is_empty() {
+        return Ok(());
     }
-    let stale = stale(&there, wanted);
-    if stale.is_empty() {
-        return Ok(Vec::new());
-    }
-    let names: Vec<String> = stale.keys().cloned().collect();
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let target = volume.target;
     operator
         .change(
-            format_args!(
-                "PUT /containers/(helper)/archive?path={} ({})",
-                volume.target,
-                names.join(", ")
-            ),
-            volume.write(&stale, owner),
+            format_args!("PUT /containers/(helper)/archive?path={target} ({})", names.join(", ")),
+            volume.write(files, owner),
         )
         .await?;
-    Ok(names)
+    Ok(())
 }
 
-/// What is wanted and not there like this.
-fn stale(there: &Files, wanted: &Files) -> Files {
-    wanted
-        .iter()
-        .filter(|(path, content)| there.get(*path) != Some(content))
-        .map(|(path, content)| (path.clone(), content.clone()))
-        .collect()
+/// What it takes to have some files instead of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) write: Files,
+    pub(super) remove: Vec<String>,
+    /// And the way back.
+    pub(super) back: Back,
+}
+
+/// What it takes to undo a [`Difference`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Back {
+    pub(super) write: Files,
+    pub(super) remove: Vec<String>,
+}
+
+impl Difference {
+    pub(super) fn between(there: &Files, wanted: &Files) -> Self {
+        let (write, remove) = way(there, wanted);
+        let (back_write, back_remove) = way(wanted, there);
+        Self { write, remove, back: Back { write: back_write, remove: back_remove } }
+    }
+}
+
+/// What is to be written and removed on the way from some files to others.
+fn way(from: &Files, to: &Files) -> (Files, Vec<String>) {
+    let write = to.iter().filter(|(path, content)| from.get(*path) != Some(content));
+    let remove = from.keys().filter(|path| !to.contains_key(*path));
+    (
+        write.map(|(path, content)| (path.clone(), content.clone())).collect(),
+        remove.cloned().collect(),
+    )
 }
 
 fn pack(files: &Files, owner: u32) -> io::Result<Vec<u8>> {
@@ -200,9 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn xt_1_only_what_differs_is_written() {
-        let there = files(&[("a/1", "x"), ("a/2", "old"), ("a/other", "kept")]);
+    fn xt_1_only_what_differs_is_written_and_what_is_gone_is_removed() {
+        let there = files(&[("a/1", "x"), ("a/2", "old"), ("a/other", "gone")]);
         let wanted = files(&[("a/1", "x"), ("a/2", "new"), ("b/3", "y")]);
-        assert_eq!(stale(&there, &wanted), files(&[("a/2", "new"), ("b/3", "y")]));
+        let difference = Difference::between(&there, &wanted);
+        assert_eq!(difference.write, files(&[("a/2", "new"), ("b/3", "y")]));
+        assert_eq!(difference.remove, ["a/other"]);
+        assert_eq!(difference.back.write, files(&[("a/2", "old"), ("a/other", "gone")]));
+        assert_eq!(difference.back.remove, ["b/3"]);
+        assert_eq!(Difference::between(&wanted, &wanted), Difference::default());
     }
 }

@@ -8,8 +8,9 @@ fn text_of(given: &[(&str, &str)]) -> String {
     fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
     fs::write(dir.path().join("own.toml"), "[pages]\ntemplates = \"pages\"\n").unwrap();
     let settings = Settings::read(dir.path(), given.iter().copied().collect()).unwrap();
-    let trusted = ["10.9.0.0/24".to_owned()];
-    let text = Compose::new(&settings, "notebook-hub:1", &trusted).unwrap().text();
+    let networks =
+        Networks { of_proxy: vec!["10.9.0.0/24".to_owned()], host: "10.8.0.1".parse().ok() };
+    let text = Compose::new(&settings, "notebook-hub:1", &networks).unwrap().text();
     text.replace(&dir.path().display().to_string(), "DIR")
 }
 
