@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    Browser, GitHub, certificate, docker,
+    Browser, GitHub, Machine,
+    certificate::Authority,
+    docker,
     github::{CLIENT_ID, CLIENT_SECRET},
     hub::{crypto_provider, free_port, notebook_image, program},
 };
@@ -41,18 +43,36 @@ impl Deployment {
     /// The directory of somebody who has read the instructions: `.env`,
     /// `userlist` and a certificate. Nothing is deployed yet.
     pub fn prepare() -> Self {
+        let mut deployment = Self::at("localhost", (free_port(), free_port()));
+        deployment.set("HUB_BIND_IP", "127.0.0.1");
+        deployment
+    }
+
+    /// The same for another machine, which people reach at its address.
+    pub fn on(machine: &Machine) -> Self {
+        let mut deployment = Self::at(&machine.address.to_string(), (443, 80));
+        deployment.set("DOCKER_HOST", &machine.docker_host());
+        deployment.set("DOCKER_TLS_VERIFY", "1");
+        deployment.set("DOCKER_CERT_PATH", &machine.certificates().display().to_string());
+        deployment
+    }
+
+    fn at(host: &str, (port, http_port): (u16, u16)) -> Self {
         crypto_provider();
         let name = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
         let dir = tempfile::Builder::new().prefix("deploy-").tempdir().unwrap();
         let secrets = dir.path().join("secrets");
         fs::create_dir(&secrets).unwrap();
-        let ca = certificate::issue(&secrets);
+        let authority = Authority::new();
+        authority.issue_server(&secrets, &[host]);
         fs::rename(secrets.join("cert.pem"), secrets.join("jupyterhub.crt")).unwrap();
         fs::rename(secrets.join("key.pem"), secrets.join("jupyterhub.key")).unwrap();
         private(&secrets.join("jupyterhub.key"));
         fs::write(dir.path().join("userlist"), "grace admin\nada\n").unwrap();
-        let (port, http_port) = (free_port(), free_port());
-        let url = format!("https://localhost:{port}");
+        let url = match port {
+            443 => format!("https://{host}"),
+            _ => format!("https://{host}:{port}"),
+        };
         let variables = [
             ("HUB_DEPLOY_NAME", name.clone()),
             // The sweep after tests finds networks by this name.
@@ -60,13 +80,13 @@ impl Deployment {
             ("DOCKER_NOTEBOOK_IMAGE", notebook_image()),
             ("HUB_HTTPS_PORT", port.to_string()),
             ("HUB_HTTP_PORT", http_port.to_string()),
-            ("HUB_BIND_IP", "127.0.0.1".to_owned()),
             ("GITHUB_CLIENT_ID", CLIENT_ID.to_owned()),
             ("GITHUB_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
             ("OAUTH_CALLBACK_URL", format!("{url}/hub/oauth_callback")),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let programs = program("hub-server").parent().unwrap().to_owned();
+        let ca = authority.pem().to_owned();
         let deployment = Self { name, url, ca, port, http_port, dir, variables, programs };
         deployment.write_env();
         deployment

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 
 use anyhow::{Context, bail};
 use hub_server::chain;
-use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine};
+use hub_spawner::engine::{ContainerDetails, ContainerSpec, Engine, EngineError};
 
 use super::{
     decision::{Decision, Found, Holder, Recovery, decide, recovery},
@@ -209,10 +209,16 @@ async fn roll_back(
     }
 }
 
+fn is_unreachable(trouble: &(dyn Error + 'static)) -> bool {
+    matches!(trouble.downcast_ref(), Some(EngineError::Unreachable { .. }))
+}
+
 /// An error, and what else went wrong while tidying up after it.
-fn with_trouble(error: anyhow::Error, trouble: Option<&dyn Error>) -> anyhow::Error {
+fn with_trouble(error: anyhow::Error, trouble: Option<&(dyn Error + 'static)>) -> anyhow::Error {
     match trouble {
         None => error,
+        // The same trouble, most likely, which the error tells already.
+        Some(trouble) if is_unreachable(trouble) => error,
         Some(trouble) => error.context(format!("tidying up failed, too ({})", chain(trouble))),
     }
 }

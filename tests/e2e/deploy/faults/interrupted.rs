@@ -1,18 +1,17 @@
 //! A run that is ended between two steps: whatever it leaves, the same command
 //! makes of it one hub and one proxy.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    process::{Command, Stdio},
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+use hub_tests::{
+    Deployment, Gate,
+    deployment::said,
+    docker::{self, SOCKET},
+    eventually,
 };
 
-use hub_tests::{Deployment, Gate, deployment::said, docker, eventually};
-
+use super::{Moment, Run};
 use crate::deploy::container_id;
-
-/// The engine that all tests share.
-const SOCKET: &str = "/var/run/docker.sock";
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug)]
@@ -22,35 +21,23 @@ enum End {
     Kill,
 }
 
-/// Where a run ends: before the engine gets this request.
-type Moment<'a> = (&'static str, &'a str);
-
 /// Runs `deploy` until `moment`, and ends it there; what it said.
 async fn ended_at(
     deployment: &mut Deployment,
-    (method, part): Moment<'_>,
+    moment: Moment<'_>,
     after: usize,
     end: End,
 ) -> String {
     let gate = Gate::before(Path::new(SOCKET)).await;
     deployment.set("DOCKER_HOST", gate.address());
-    gate.hold(method, part, after);
-    let mut command = tokio::process::Command::from(deployment.command(&[]));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    let child = command.spawn().unwrap();
-    let pid = child.id().unwrap();
-    let mut ended = std::pin::pin!(child.wait_with_output());
-    tokio::select! {
-        output = &mut ended => panic!("ended by itself: {}", said(&output.unwrap())),
-        () = gate.held() => {}
-    }
+    let run = Run::until(deployment, &gate, moment, after).await;
     let signal = match end {
         End::Interrupt => "-INT",
         End::Kill => "-KILL",
     };
-    assert!(Command::new("kill").arg(signal).arg(pid.to_string()).status().unwrap().success());
-    let output = ended.await.unwrap();
+    let pid = run.pid.to_string();
+    assert!(Command::new("kill").arg(signal).arg(pid).status().unwrap().success());
+    let output = run.end().await;
     assert!(!output.status.success(), "{}", said(&output));
     drop(gate);
     deployment.set("DOCKER_HOST", "");
