@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -18,6 +19,9 @@ use crate::{
     github::{CLIENT_ID, CLIENT_SECRET},
     hub::{crypto_provider, free_port, notebook_image, program},
 };
+
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A directory as an operator keeps it, and what was deployed from it. Dropping
 /// it removes containers, volumes and networks.
@@ -37,6 +41,8 @@ pub struct Deployment {
     variables: Vec<(String, String)>,
     /// Where the programs are that go into the image.
     programs: PathBuf,
+    /// Where it looks for programs.
+    path: String,
 }
 
 impl Deployment {
@@ -87,7 +93,8 @@ impl Deployment {
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let programs = program("hub-server").parent().unwrap().to_owned();
         let ca = authority.pem().to_owned();
-        let deployment = Self { name, url, ca, port, http_port, dir, variables, programs };
+        let path = PATH.to_owned();
+        let deployment = Self { name, url, ca, port, http_port, dir, variables, programs, path };
         deployment.write_env();
         deployment
     }
@@ -134,11 +141,21 @@ impl Deployment {
     pub async fn github(&mut self) -> GitHub {
         let network = docker::engine().await.network(&docker::network(&self.name)).await.unwrap();
         let gateway = network.and_then(|network| network.gateway).expect("the network is there");
-        let github = GitHub::start_at(gateway).await;
+        self.github_at(gateway).await
+    }
+
+    /// The same at an address of this machine that the hub's container reaches.
+    pub async fn github_at(&mut self, address: IpAddr) -> GitHub {
+        let github = GitHub::start_at(address).await;
         github.register(&format!("{}/hub/oauth_callback", self.url));
         self.set("GITHUB_URL", &github.url);
         self.set("HUB__AUTH__GITHUB__API_URL", &github.url);
         github
+    }
+
+    /// Lets it find programs in a directory before all others.
+    pub fn look_first_in(&mut self, directory: &Path) {
+        self.path = format!("{}:{PATH}", directory.display());
     }
 
     /// Runs `cargo xtask deploy ARGUMENTS` and expects it to succeed; what it
@@ -178,7 +195,7 @@ impl Deployment {
             .arg(&self.programs)
             .args(arguments)
             .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("PATH", &self.path)
             .env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"))
             .stdin(Stdio::null());
         command

@@ -3,8 +3,10 @@
 //!
 //! Needs to be root.
 
+mod cgroup;
 mod disk;
 mod images;
+mod ssh;
 
 use std::{
     fs::{self, File},
@@ -17,6 +19,7 @@ use hub_spawner::engine::{DockerHost, Engine, HostSettings};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use self::cgroup::Cgroup;
 pub use self::disk::Disk;
 use crate::{
     certificate::Authority,
@@ -36,6 +39,7 @@ pub struct Machine {
     first: u32,
     /// The engine, as long as it should run.
     engine: Option<tokio::process::Child>,
+    group: Cgroup,
     /// This end of the cable: what the machine reaches us at.
     pub gateway: Ipv4Addr,
     /// Its address.
@@ -71,9 +75,17 @@ impl Machine {
         let id = Uuid::new_v4();
         let [high, low, last, ..] = *id.as_bytes();
         let end = |end: u8| Ipv4Addr::new(198, 18 | (high & 1), low, (last & !3) | end);
-        let mut machine =
-            Self { dir, power, first, engine: None, gateway: end(1), address: end(2) };
-        machine.connect(&format!("hubtest{}", &id.simple().to_string()[..8]));
+        let name = format!("hubtest{}", &id.simple().to_string()[..8]);
+        let mut machine = Self {
+            dir,
+            power,
+            first,
+            engine: None,
+            group: Cgroup(name.clone()),
+            gateway: end(1),
+            address: end(2),
+        };
+        machine.connect(&name);
         machine.issue_certificates();
         machine.start_engine().await;
         machine
@@ -115,6 +127,8 @@ impl Machine {
             .arg(self.at("daemon.json"))
             .arg("--data-root")
             .arg(self.at("data"))
+            .args(["--exec-opt", "native.cgroupdriver=cgroupfs"])
+            .args(["--cgroup-parent", &self.group.0])
             .arg("--pidfile")
             .arg(self.at("pid"))
             .arg("--host")
