@@ -126,7 +126,7 @@ impl Machine {
             .arg("--config-file")
             .arg(self.at("daemon.json"))
             .arg("--data-root")
-            .arg(self.at("data"))
+            .arg(self.data())
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs"])
             .args(["--cgroup-parent", &self.group.0])
             .arg("--pidfile")
@@ -185,6 +185,11 @@ impl Machine {
     pub async fn docker(&self) -> Engine {
         let host = DockerHost::resolve(&self.settings()).unwrap();
         Engine::connect_to(&host).await.unwrap()
+    }
+
+    /// Where its engine keeps everything.
+    pub fn data(&self) -> PathBuf {
+        self.at("data")
     }
 
     fn settings(&self) -> HostSettings {

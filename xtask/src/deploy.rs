@@ -32,6 +32,7 @@ mod status;
 mod terminal;
 mod tokens;
 mod tool;
+mod trouble;
 mod up;
 mod variables;
 mod volume;
@@ -189,7 +190,7 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     tokio::select! {
         done = Box::pin(perform(&operator, &settings, &source, args.command)) => match done {
             Ok(code) => Ok(code),
-            Err(error) => Err(operator.explained(error).await),
+            Err(error) => Err(trouble::explained(operator.engine(), error).await),
         },
         Ok(()) = tokio::signal::ctrl_c(), if is_stopped_by_us => {
             eprintln!("interrupted; the same command goes on from here");

@@ -1,5 +1,6 @@
 //! What goes wrong while deploying, and the same command that goes on.
 
+mod disk;
 mod engine;
 mod interrupted;
 mod networks;
@@ -11,6 +12,9 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use hub_tests::{Deployment, Gate, deployment::said, wait::DEADLINE};
+
+/// For servers that nobody starts.
+const IMAGE: &str = "hub-test-nothing:1";
 
 /// Before the engine gets this request: its method, and a part of its path.
 type Moment<'a> = (&'static str, &'a str);
@@ -53,4 +57,13 @@ impl Run {
     async fn end(self) -> Output {
         tokio::time::timeout(DEADLINE, self.end).await.expect("it ends").unwrap()
     }
+}
+
+/// Hub and proxy run, and the hub answers people.
+async fn is_up(deployment: &Deployment) {
+    let status = deployment.status().await;
+    assert_eq!(status["hub"]["state"], "running", "{status:#}");
+    assert_eq!(status["proxy"]["state"], "running", "{status:#}");
+    let answer = deployment.browser().get("/hub/health").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
 }

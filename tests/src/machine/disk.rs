@@ -28,13 +28,13 @@ impl Machine {
     /// Makes the disk larger or smaller. What is on it stays.
     pub fn resize_disk(&self, disk: Disk) {
         let size = format!("remount,size={}m", disk.mebibytes);
-        let done = self.inside("mount").args(["-o", &size]).arg(self.at("data")).status();
+        let done = self.inside("mount").args(["-o", &size]).arg(self.data()).status();
         assert!(done.unwrap().success());
     }
 
     /// Takes all room on the disk but so much.
     pub fn fill_disk(&self, left_kibibytes: u64) {
-        let place = self.at("data");
+        let place = self.data();
         let ballast = place.join(BALLAST);
         let (place, ballast) = (place.display(), ballast.display());
         let line = format!(
@@ -46,7 +46,7 @@ impl Machine {
 
     /// Gives that room back.
     pub fn empty_disk(&self) {
-        let ballast = self.at("data").join(BALLAST);
+        let ballast = self.data().join(BALLAST);
         assert!(self.inside("rm").arg(ballast).status().unwrap().success());
     }
 }

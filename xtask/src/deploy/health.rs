@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use hub_spawner::engine::{ContainerSpec, ContainerState};
 
-use super::{container::last_words, operator::Operator, settings::Settings};
+use super::{container::last_words, operator::Operator, settings::Settings, trouble::in_container};
 use crate::step::Step;
 
 /// How long a container may take until its own check succeeds, and the hub until
@@ -60,8 +60,9 @@ pub(super) async fn of_container(operator: &Operator, spec: &ContainerSpec) -> a
             Ok(())
         }
         Err(error) => {
-            last_words(engine, name).await.lines().for_each(|line| step.line(line));
-            Err(error.context("its last lines are above"))
+            let words = last_words(engine, name).await;
+            words.lines().for_each(|line| step.line(line));
+            Err(in_container(error.context("its last lines are above"), &words))
         }
     }
 }

@@ -9,6 +9,7 @@ use hub_spawner::engine::{Build, ImageReference, PullMeter};
 use super::{
     operator::{Operator, advice},
     settings::{DerivedImage, Settings},
+    trouble::tells_of_full_disk,
 };
 use crate::{step::Step, workspace::shown};
 
@@ -58,6 +59,7 @@ pub(super) async fn pull(
             eprintln!("  warning: {image} is used as it is here; the registry said: {error}");
             Ok(())
         }
+        Err(error) if tells_of_full_disk(&error.to_string()) => Err(error.into()),
         Err(error) => {
             let hint = advice(&error).unwrap_or(
                 "if no registry can be reached from here, bring the image with `docker save` and `docker load`",

@@ -3,12 +3,9 @@
 //! Each command of `deploy` looks at what is there and asks an [`Operator`] for
 //! what is missing, so that a plan is what would really be done (XT-3).
 
-use std::{fmt::Display, time::Duration};
+use std::fmt::Display;
 
 use hub_spawner::engine::{Engine, EngineError};
-
-/// How long the engine may take to show that it is there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// A Docker engine, and whether it may be changed.
 #[derive(Clone, Debug)]
@@ -43,34 +40,6 @@ impl Operator {
         }
         action.await.map(Some)
     }
-
-    /// Adds to an error that the engine has gone away, if it has: the words of a
-    /// connection that broke do not say so.
-    pub(super) async fn explained(&self, error: anyhow::Error) -> anyhow::Error {
-        let is_lost = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_lost);
-        if !is_lost {
-            return error;
-        }
-        let trouble = match tokio::time::timeout(SIGN_OF_LIFE, self.engine.ping()).await {
-            Ok(Ok(())) => return error,
-            Ok(Err(EngineError::Unreachable { advice, .. })) => advice.to_owned(),
-            Ok(Err(other)) => other.to_string(),
-            Err(_) => format!("it is silent for {} s", SIGN_OF_LIFE.as_secs()),
-        };
-        error.context(format!(
-            "the Docker engine at {} has stopped answering ({trouble}); once it runs, the same \
-             command goes on",
-            self.engine.endpoint()
-        ))
-    }
-}
-
-/// Whether an error may mean that there is no engine any more.
-fn is_lost(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::Unreachable { .. } | EngineError::TimedOut { .. } | EngineError::Broken { .. }
-    )
 }
 
 #[expect(clippy::print_stdout, reason = "the plan is what --dry-run is asked for")]
@@ -103,7 +72,6 @@ pub(super) fn advice(error: &EngineError) -> Option<&'static str> {
             "networks have taken all addresses that Docker gives out; remove some that nobody uses \
              (docker network prune), or give it more (default-address-pools in daemon.json)",
         ),
-        ("no space left", "the disk is full; make room and run the same command again"),
         (
             "pull access denied",
             "the registry does not know the image, or wants a sign-in; check DOCKER_NOTEBOOK_IMAGE",

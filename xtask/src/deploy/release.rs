@@ -65,7 +65,8 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
     let libraries = libraries(&stripped).await?;
     let archive = scratch.path().join("rootfs.tar");
     let bundle = CA_BUNDLES.iter().map(Path::new).find(|path| path.is_file());
-    let content = rootfs::write(&archive, &stripped, &libraries, bundle)?;
+    let content = rootfs::write(&archive, &stripped, &libraries, bundle)
+        .with_context(|| format!("cannot write {}", archive.display()))?;
     let image = format!("{REPOSITORY}:{}", &content[..12]);
     if operator.engine().image_id(&image).await?.is_none() {
         let size = fs::metadata(&archive)?.len() >> 20;

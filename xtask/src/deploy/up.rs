@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use hub_spawner::engine::ContainerSpec;
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use super::{
     release::Release,
     report,
     settings::Settings,
-    volumes,
+    trouble, volumes,
     witness::{self, Witness},
 };
 
@@ -217,11 +217,10 @@ async fn prepare(
     let Some(done) = done else {
         return Ok(Prepared { run_as: Owner { uid: UID }, socket_group: Some(0) });
     };
-    anyhow::ensure!(
-        done.code == 0,
-        "the data volume could not be prepared: {}",
-        done.output.trim()
-    );
+    if done.code != 0 {
+        let error = anyhow!("the data volume could not be prepared: {}", done.output.trim());
+        return Err(trouble::in_container(error, &done.output));
+    }
     let line = done.output.lines().last().unwrap_or_default();
     serde_json::from_str(line).with_context(|| format!("hub-server prepare printed {line:?}"))
 }

@@ -2,10 +2,7 @@
 
 use hub_tests::{Deployment, Disk, Gate, Machine, deployment::said};
 
-use super::{Moment, Run};
-
-/// For servers that nobody starts.
-const IMAGE: &str = "hub-test-nothing:1";
+use super::{IMAGE, Moment, Run, is_up};
 
 /// Runs `deploy` until `moment`, where the engine gets a signal and ends; what
 /// the run said of it. Then the engine is started again.
@@ -34,14 +31,6 @@ async fn lost_at(
     deployment.set("DOCKER_HOST", &address);
     deployment.set("DOCKER_TLS_VERIFY", "1");
     said
-}
-
-async fn is_up(deployment: &Deployment) {
-    let status = deployment.status().await;
-    assert_eq!(status["hub"]["state"], "running", "{status:#}");
-    assert_eq!(status["proxy"]["state"], "running", "{status:#}");
-    let answer = deployment.browser().get("/hub/health").await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
 #[tokio::test]
