@@ -13,6 +13,7 @@ mod container;
 mod containers;
 mod decision;
 mod down;
+mod elf;
 mod environment;
 mod files;
 mod handover;

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use hub_spawner::engine::Engine;
 use tokio::process::Command;
 
-use super::{layout::UID, operator::Operator, rootfs};
+use super::{elf, layout::UID, operator::Operator, rootfs};
 use crate::{process, programs, step::Step, workspace};
 
 /// The programs in the image.
@@ -48,7 +48,7 @@ pub(super) struct Release {
 
 /// Builds the programs and the image, as far as they are not there.
 pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Result<Release> {
-    same_machine(operator.engine()).await?;
+    let theirs = architecture(operator.engine(), source).await?;
     let directory = programs(operator, source).await?;
     let scratch = scratch()?;
     let mut stripped = Vec::new();
@@ -60,11 +60,22 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
             }
             bail!("{} is not there; build it, or leave out --binaries", built.display());
         }
-        stripped.push(strip(&built, scratch.path()).await?);
+        if check(&built, &theirs)? == Built::Elsewhere {
+            // The tools of this machine do not know such programs.
+            stripped.push(built);
+        } else {
+            stripped.push(strip(&built, scratch.path()).await?);
+        }
     }
     let libraries = libraries(&stripped).await?;
     let archive = scratch.path().join("rootfs.tar");
     let bundle = CA_BUNDLES.iter().map(Path::new).find(|path| path.is_file());
+    if bundle.is_none() {
+        eprintln!(
+            "  warning: this machine has no list of certificate authorities (Debian's package \
+             ca-certificates), so the image has none: the hub cannot speak to GitHub over https"
+        );
+    }
     let content = rootfs::write(&archive, &stripped, &libraries, bundle)
         .with_context(|| format!("cannot write {}", archive.display()))?;
     let image = format!("{REPOSITORY}:{}", &content[..12]);
@@ -113,20 +124,58 @@ fn unbuilt() -> Release {
     }
 }
 
-/// The programs are this machine's; a daemon elsewhere may be another kind.
-async fn same_machine(engine: &Engine) -> anyhow::Result<()> {
+/// The kind of the engine's processor; empty if the engine does not tell.
+///
+/// # Errors
+///
+/// If programs are to be built here and would be of another kind.
+async fn architecture(engine: &Engine, source: &Source) -> anyhow::Result<String> {
     let theirs = engine.info().await?.architecture;
+    let theirs = elf::usual_name(&theirs).to_owned();
     let ours = std::env::consts::ARCH;
-    let same = theirs == ours
-        || matches!((theirs.as_str(), ours), ("arm64", "aarch64") | ("amd64", "x86_64"));
-    if !same && !theirs.is_empty() {
+    if matches!(source, Source::Profile(_)) && !theirs.is_empty() && theirs != ours {
         bail!(
-            "the Docker engine at {} runs on {theirs}, and what is built here runs on {ours}; \
-             build on a machine of that kind and pass --binaries DIR",
+            "the Docker engine at {} runs on {theirs}, and what is built here runs on {ours}; run \
+             `cargo xtask deploy` on a machine of that kind, or pass --binaries DIR with programs \
+             for it that are linked statically",
             engine.endpoint()
         );
     }
-    Ok(())
+    Ok(theirs)
+}
+
+/// Where a program was built, to judge by its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Built {
+    Here,
+    Elsewhere,
+}
+
+/// Whether a program runs at the engine: on its processor, with libraries that
+/// are here or with none.
+fn check(program: &Path, theirs: &str) -> anyhow::Result<Built> {
+    let shown = program.display();
+    let read = read(program)?.with_context(|| format!("{shown} is no program for Linux"))?;
+    let kind = read.machine.unwrap_or("another processor");
+    if !theirs.is_empty() && kind != theirs {
+        bail!("{shown} is for {kind}, but the Docker engine runs on {theirs}");
+    }
+    if kind == std::env::consts::ARCH {
+        return Ok(Built::Here);
+    }
+    if !read.is_static {
+        bail!(
+            "{shown} needs libraries of {kind}, which this machine does not have; link it \
+             statically (for example for a musl target), or run `cargo xtask deploy` on a machine \
+             of that kind"
+        );
+    }
+    Ok(Built::Elsewhere)
+}
+
+fn read(program: &Path) -> anyhow::Result<Option<elf::Program>> {
+    let file = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(elf::Program::read(&file))
 }
 
 /// Builds with cargo and returns where the programs are.
@@ -197,6 +246,9 @@ async fn strip(program: &Path, into: &Path) -> anyhow::Result<PathBuf> {
 async fn libraries(programs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for program in programs {
+        if read(program)?.is_some_and(|program| program.is_static) {
+            continue;
+        }
         let mut command = Command::new("ldd");
         command.arg(program);
         all.extend(rootfs::libraries(&process::output(&mut command, "").await?)?);
@@ -239,5 +291,33 @@ impl std::io::Write for Hash<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::elf::tests::program, *};
+
+    #[test]
+    fn dm_1_programs_for_another_processor_have_to_bring_all_they_need() {
+        let (ours, number, theirs, other) = match std::env::consts::ARCH {
+            "aarch64" => ("aarch64", 183, "x86_64", 62),
+            _ => ("x86_64", 62, "aarch64", 183),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hub-server");
+        let check = |content: Vec<u8>, engine: &str| {
+            fs::write(&file, content).unwrap();
+            check(&file, engine).map_err(|error| format!("{error:#}"))
+        };
+        let (with_loader, without) = (3, 1);
+        assert_eq!(check(program(number, with_loader), ours), Ok(Built::Here));
+        assert_eq!(check(program(other, without), theirs), Ok(Built::Elsewhere));
+        let said = check(program(other, with_loader), theirs).unwrap_err();
+        assert!(said.contains("hub-server") && said.contains("link it statically"), "{said}");
+        let said = check(program(number, without), theirs).unwrap_err();
+        assert!(said.contains(&format!("is for {ours}")) && said.contains(theirs), "{said}");
+        let said = check(b"#!/bin/sh".to_vec(), ours).unwrap_err();
+        assert!(said.contains("is no program for Linux"), "{said}");
     }
 }
