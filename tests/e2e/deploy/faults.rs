@@ -1,5 +1,6 @@
 //! What goes wrong while deploying, and the same command that goes on.
 
+mod build;
 mod disk;
 mod engine;
 mod interrupted;
