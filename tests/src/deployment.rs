@@ -111,24 +111,39 @@ impl Deployment {
     /// Makes a release whose proxy is another program that does the same; the
     /// next run deploys it.
     pub fn new_release(&mut self) {
-        let next = self.dir.path().join("next-release");
-        fs::create_dir(&next).unwrap();
-        let note = next.join("note");
-        fs::write(&note, &self.name).unwrap();
-        for name in ["hub-server", "hub"] {
-            fs::hard_link(self.programs.join(name), next.join(name))
-                .or_else(|_| fs::copy(self.programs.join(name), next.join(name)).map(drop))
-                .unwrap();
+        let proxy = program("hub-proxy");
+        self.release("next-release", |release| {
+            let note = release.join("note");
+            fs::write(&note, release.as_os_str().as_encoded_bytes()).unwrap();
+            let section = format!("--add-section=.note.release={}", note.display());
+            let mut command = Command::new("objcopy");
+            command.arg(section).arg(proxy).arg(release.join("hub-proxy"));
+            let done = command.status().unwrap();
+            assert!(done.success(), "{done}");
+        });
+    }
+
+    /// Makes a release whose proxy ends at once.
+    pub fn broken_release(&mut self) {
+        self.release("broken-release", |release| {
+            fs::copy("/bin/true", release.join("hub-proxy")).unwrap();
+        });
+    }
+
+    /// Makes a release of the programs as they are, but for the proxy.
+    fn release(&mut self, name: &str, put_proxy: impl FnOnce(&Path)) {
+        let release = self.dir.path().join(name);
+        let programs = program("hub-server").parent().unwrap().to_owned();
+        if !release.exists() {
+            fs::create_dir(&release).unwrap();
+            for name in ["hub-server", "hub"] {
+                fs::hard_link(programs.join(name), release.join(name))
+                    .or_else(|_| fs::copy(programs.join(name), release.join(name)).map(drop))
+                    .unwrap();
+            }
+            put_proxy(&release);
         }
-        let section = format!("--add-section=.note.release={}", note.display());
-        let done = Command::new("objcopy")
-            .arg(section)
-            .arg(self.programs.join("hub-proxy"))
-            .arg(next.join("hub-proxy"))
-            .status()
-            .unwrap();
-        assert!(done.success(), "{done}");
-        self.programs = next;
+        self.programs = release;
     }
 
     /// Goes back to the programs of this build.

@@ -13,6 +13,7 @@ mod container;
 mod containers;
 mod decision;
 mod down;
+mod ear;
 mod elf;
 mod environment;
 mod files;
@@ -51,6 +52,7 @@ use self::{
     preflight::Remarks,
     release::{Release, Source},
     settings::Settings,
+    up::NewerProgram,
     variables::Variables,
 };
 
@@ -112,7 +114,7 @@ enum Command {
     Pull,
     /// Pull that image and build what singleuser/ adds to it.
     NotebookImage,
-    /// Everything except building and pulling, then wait until the hub answers.
+    /// Everything but the notebook image, then wait until the hub answers.
     Up,
     /// Remove hub and proxy; users' servers and files stay.
     Down(down::DownArgs),
@@ -125,7 +127,12 @@ enum Command {
     /// What the hub, the proxy or a user's server wrote.
     Logs(logs::LogsArgs),
     /// Put a newer hub and proxy in place; notebooks stay connected.
-    Upgrade,
+    Upgrade {
+        /// Make another container for a newer proxy instead of handing over to it;
+        /// open connections are cut.
+        #[arg(long)]
+        replace_proxy: bool,
+    },
     /// Bring changed files (user list, certificate, hub.toml, secrets) to the hub.
     Reload,
     /// Make a certificate that signs itself.
@@ -222,10 +229,14 @@ async fn perform(
         }
         Some(Command::Pull) => notebook::pull(operator, settings, true).await?,
         Some(Command::NotebookImage) => notebook::ensure(operator, settings, true).await?,
-        Some(Command::Up | Command::Upgrade) => {
+        Some(command @ (Command::Up | Command::Upgrade { .. })) => {
+            let newer_program = match command {
+                Command::Upgrade { replace_proxy: true } => NewerProgram::InAnotherContainer,
+                _ => NewerProgram::HandedOver,
+            };
             let remarks = check_files(settings)?;
             let release = release::ensure(operator, source).await?;
-            start(operator, settings, &release, &remarks).await?;
+            start(operator, settings, &release, &remarks, newer_program).await?;
         }
         Some(Command::Down(args)) => down::run(operator, settings, args).await?,
         Some(Command::Status { json }) => {
@@ -269,7 +280,7 @@ async fn everything(
     volumes::ensure(operator, &settings.layout).await?;
     let release = release::ensure(operator, source).await?;
     notebook::ensure(operator, settings, false).await?;
-    start(operator, settings, &release, &remarks).await
+    start(operator, settings, &release, &remarks, NewerProgram::default()).await
 }
 
 async fn start(
@@ -277,8 +288,9 @@ async fn start(
     settings: &Settings,
     release: &Release,
     remarks: &Remarks,
+    newer_program: NewerProgram,
 ) -> anyhow::Result<()> {
-    let up = Box::pin(up::run(operator, settings, release)).await?;
+    let up = Box::pin(up::run(operator, settings, release, newer_program)).await?;
     health::of_hub(operator, settings).await?;
     if !operator.is_dry_run() {
         let websockets = up.told(operator, settings).await?;

@@ -2,7 +2,9 @@
 //!
 //! The running proxy starts the new program and hands it its listeners and
 //! routes; open connections end in the old process when they end. That needs the
-//! same container, so it is the way only if nothing but the program has changed.
+//! same container, so it is the way only if nothing but the program has changed:
+//! a program built for newer libraries would not start on those that are there,
+//! and a correction in a library reaches the proxy only with another container.
 
 use std::{fs, time::Duration};
 
@@ -11,6 +13,7 @@ use hub_spawner::engine::{ContainerDetails, ContainerSpec};
 
 use super::{
     container::{SPEC_HASH, last_words},
+    ear::Ear,
     files::Files,
     layout::{PROGRAM_DIR, UID},
     operator::Operator,
@@ -31,17 +34,37 @@ const PROGRAM_HASH: &str = "bin/hub-proxy.hash";
 /// How long the new program may take to take over.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What the running program says when nobody took over.
+const GOES_ON: [&str; 2] = ["this one goes on", "this process goes on"];
+
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The label with the hash of the program in the image a proxy was made from.
-pub(super) const MADE_WITH: &str = "hub.program";
+const MADE_WITH: &str = "hub.program";
+
+/// The label with the hash of the libraries that the program runs on.
+const RUNTIME: &str = "hub.runtime";
 
 /// How the wanted proxy comes to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     HandOver,
     Ensure,
+}
+
+/// Notes in a proxy to be what it is made with.
+pub(super) fn labelled(mut spec: ContainerSpec, release: &Release) -> ContainerSpec {
+    spec.labels.insert(MADE_WITH.to_owned(), release.proxy_hash.clone());
+    spec.labels.insert(RUNTIME.to_owned(), release.runtime_hash.clone());
+    spec
+}
+
+/// Whether a container was made from this, whatever the program in it.
+pub(super) fn is_made_from(found: &ContainerDetails, mut spec: ContainerSpec) -> bool {
+    let runtime = found.labels.get(RUNTIME).cloned().unwrap_or_default();
+    spec.labels.insert(RUNTIME.to_owned(), runtime);
+    found.labels.get(SPEC_HASH) == Some(&fingerprint(&spec))
 }
 
 /// What a proxy's container is made from, apart from the program in it.
@@ -106,6 +129,7 @@ pub(super) async fn run(
             programs(operator, name).write(&files, UID),
         )
         .await?;
+    let ear = Ear::begin(engine, name).await?;
     operator
         .change(
             format_args!("POST /containers/{name}/kill?signal=SIGUSR2"),
@@ -116,19 +140,25 @@ pub(super) async fn run(
         return Ok(());
     }
     let step = Step::begin("handing over to the new proxy");
-    match tokio::time::timeout(DEADLINE, another(operator, settings, &before, &step)).await {
-        Ok(()) => {
+    let outcome = tokio::time::timeout(DEADLINE, async {
+        tokio::select! {
+            () = another(operator, settings, &before, &step) => Ok(()),
+            refused = ear.until(&GOES_ON) => Err(refused),
+        }
+    });
+    match outcome.await {
+        Ok(Ok(())) => {
             step.done(&format!("{} WebSockets go on", before.websockets));
-            Ok(())
+            return Ok(());
         }
-        Err(_) => {
-            last_words(engine, name).await.lines().for_each(|line| step.line(line));
-            bail!(
-                "the new proxy did not take over within {} s; the old one goes on",
-                DEADLINE.as_secs()
-            )
-        }
+        Ok(Err(lines)) => lines?.iter().for_each(|line| step.line(line)),
+        Err(_) => last_words(engine, name).await.lines().for_each(|line| step.line(line)),
     }
+    bail!(
+        "the new proxy did not take over; the old one goes on, and nothing else was changed. \
+         `cargo xtask deploy upgrade --replace-proxy` makes another container instead; open \
+         WebSockets are cut then"
+    )
 }
 
 /// Waits until another process than `before` answers.

@@ -44,6 +44,9 @@ pub(super) struct Release {
     pub(super) proxy_program: PathBuf,
     /// Hash of that program.
     pub(super) proxy_hash: String,
+    /// Hash of what the programs run on: shared libraries, and the authorities
+    /// that are trusted.
+    pub(super) runtime_hash: String,
 }
 
 /// Builds the programs and the image, as far as they are not there.
@@ -104,7 +107,13 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
     let proxy = stripped.iter().find(|path| path.ends_with("hub-proxy"));
     let proxy = proxy.context("the proxy is one of the programs")?;
     let kept = keep(proxy)?;
-    Ok(Release { image, proxy_hash: hash(&kept)?, proxy_program: kept })
+    let runtime = libraries.iter().map(PathBuf::as_path).chain(bundle);
+    Ok(Release {
+        image,
+        proxy_hash: hash([kept.as_path()])?,
+        runtime_hash: hash(runtime)?,
+        proxy_program: kept,
+    })
 }
 
 /// Where the programs are, which are built if need be.
@@ -121,6 +130,7 @@ fn unbuilt() -> Release {
         image: format!("{REPOSITORY}:(as built)"),
         proxy_program: PathBuf::new(),
         proxy_hash: String::new(),
+        runtime_hash: String::new(),
     }
 }
 
@@ -274,10 +284,14 @@ fn keep(program: &Path) -> anyhow::Result<PathBuf> {
     Ok(kept)
 }
 
-fn hash(file: &Path) -> anyhow::Result<String> {
+fn hash<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<String> {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
-    std::io::copy(&mut fs::File::open(file)?, &mut Hash(&mut hash))?;
+    for file in files {
+        let mut open =
+            fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+        std::io::copy(&mut open, &mut Hash(&mut hash))?;
+    }
     Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
 }
 

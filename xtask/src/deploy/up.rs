@@ -42,6 +42,16 @@ struct Owner {
     uid: u32,
 }
 
+/// How a newer program of the proxy's comes to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NewerProgram {
+    /// In the container that is there: nobody's connection is cut.
+    #[default]
+    HandedOver,
+    /// In another container, because the operator says so.
+    InAnotherContainer,
+}
+
 /// What became of the two containers.
 #[derive(Clone, Debug)]
 pub(super) struct Up {
@@ -121,6 +131,7 @@ pub(super) async fn run(
     operator: &Operator,
     settings: &Settings,
     release: &Release,
+    newer_program: NewerProgram,
 ) -> anyhow::Result<Up> {
     let layout = &settings.layout;
     let before = match operator.engine().inspect(&layout.proxy).await? {
@@ -132,7 +143,7 @@ pub(super) async fn run(
         share_token(operator, settings).await?;
     }
     let wanted = ground.wanted(&release.image);
-    let proxy = proxy(operator, settings, release, &wanted).await?;
+    let proxy = proxy(operator, settings, release, &wanted, newer_program).await?;
     report::line(&layout.proxy, proxy.word());
     let hub = containers::hub(settings, &wanted);
     let fingerprint = hub.fingerprint();
@@ -155,22 +166,26 @@ async fn proxy(
     settings: &Settings,
     release: &Release,
     wanted: &Wanted<'_>,
+    newer_program: NewerProgram,
 ) -> anyhow::Result<Outcome> {
-    let mut spec = containers::proxy(settings, wanted);
-    spec.labels.insert(handover::MADE_WITH.to_owned(), release.proxy_hash.clone());
-    match handover::needed(operator, settings, &spec, release).await? {
-        // Nobody's connection is cut for a newer program.
-        handover::Way::HandOver => {
+    let layout = &settings.layout;
+    let spec = handover::labelled(containers::proxy(settings, wanted), release);
+    let way = handover::needed(operator, settings, &spec, release).await?;
+    match (way, newer_program) {
+        (handover::Way::HandOver, NewerProgram::HandedOver) => {
             handover::run(operator, settings, release).await?;
-            Ok(Outcome::HandedOver)
+            return Ok(Outcome::HandedOver);
         }
-        handover::Way::Ensure => {
-            let fingerprint = handover::fingerprint(&spec);
-            let nothing = async || Ok(());
-            Box::pin(container::ensure(operator, &settings.layout, spec, &fingerprint, nothing))
-                .await
+        (handover::Way::HandOver, NewerProgram::InAnotherContainer) => {
+            let grace = spec.stop_grace.unwrap_or_default();
+            container::stop(operator, &layout.proxy, grace).await?;
+            container::remove(operator, &layout.proxy).await?;
         }
+        (handover::Way::Ensure, _) => {}
     }
+    let fingerprint = handover::fingerprint(&spec);
+    let nothing = async || Ok(());
+    Box::pin(container::ensure(operator, layout, spec, &fingerprint, nothing)).await
 }
 
 /// Has the running proxy read its token again, and waits until it has.
