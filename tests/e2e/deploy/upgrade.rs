@@ -34,15 +34,17 @@ async fn xt_3_z_01_an_open_kernel_does_not_notice_a_newer_release() {
 
     // A proxy that cannot take over: nobody notices, and it is said what can be done.
     deployment.broken_release();
-    let refused = deployment.fail(&["upgrade"]).await;
-    for part in ["did not take over", "the old one goes on", "--replace-proxy"] {
-        assert!(refused.contains(part), "{part:?} in {refused}");
+    for _ in 0..2 {
+        let refused = deployment.fail(&["upgrade"]).await;
+        for part in ["did not take over", "the old one goes on", "--replace-proxy"] {
+            assert!(refused.contains(part), "{part:?} in {refused}");
+        }
     }
     assert_eq!(container_id(&proxy).await, first_proxy);
     assert_eq!(kernel.run("answer").await, "42", "over the same WebSocket");
     deployment.first_release();
     let told = deployment.told(&["upgrade"]).await;
-    assert!(told.contains("1 open before, 1 now; none has ended"), "{told}");
+    assert!(!told.contains("WebSockets"), "what runs is what is wanted: {told}");
 
     // Other settings need another container, which begins with its own program,
     // not with what was handed over to the last one.

@@ -27,8 +27,7 @@ use crate::step::Step;
 /// The newer program, below [`PROGRAM_DIR`].
 pub(super) const PROGRAM: &str = "bin/hub-proxy";
 
-/// The hash of that program. Comes after it in an archive, so that it is there
-/// only if the program is whole.
+/// The hash of the program there that has taken over.
 const PROGRAM_HASH: &str = "bin/hub-proxy.hash";
 
 /// How long the new program may take to take over.
@@ -108,6 +107,16 @@ fn programs<'a>(operator: &'a Operator, container: &str) -> Volume<'a> {
     Volume::of_container(operator.engine(), container, PROGRAM_DIR)
 }
 
+/// What a container that is started again would run instead of its image's
+/// program: what is there, or that program itself.
+async fn kept_program(operator: &Operator, name: &str) -> anyhow::Result<Files> {
+    let there = programs(operator, name).read(&[PROGRAM]).await?;
+    if !there.is_empty() {
+        return Ok(there);
+    }
+    Volume::of_container(operator.engine(), name, "/usr").read(&[PROGRAM]).await
+}
+
 /// Gives the running proxy the program and has it start that.
 pub(super) async fn run(
     operator: &Operator,
@@ -117,16 +126,14 @@ pub(super) async fn run(
     let engine = operator.engine();
     let name = settings.layout.proxy.as_str();
     let before = witness::ask(operator, settings).await?;
+    let old = kept_program(operator, name).await?;
     let program = fs::read(&release.proxy_program)
         .with_context(|| format!("{}", release.proxy_program.display()))?;
-    let files = Files::from([
-        (PROGRAM.to_owned(), program),
-        (PROGRAM_HASH.to_owned(), release.proxy_hash.clone().into_bytes()),
-    ]);
+    let new = Files::from([(PROGRAM.to_owned(), program)]);
     operator
         .change(
             format_args!("PUT /containers/{name}/archive?path={PROGRAM_DIR} ({PROGRAM})"),
-            programs(operator, name).write(&files, UID),
+            programs(operator, name).write(&new, UID),
         )
         .await?;
     let ear = Ear::begin(engine, name).await?;
@@ -148,12 +155,17 @@ pub(super) async fn run(
     });
     match outcome.await {
         Ok(Ok(())) => {
+            let hash = release.proxy_hash.clone().into_bytes();
+            let hash = Files::from([(PROGRAM_HASH.to_owned(), hash)]);
+            programs(operator, name).write(&hash, UID).await?;
             step.done(&format!("{} WebSockets go on", before.websockets));
             return Ok(());
         }
         Ok(Err(lines)) => lines?.iter().for_each(|line| step.line(line)),
         Err(_) => last_words(engine, name).await.lines().for_each(|line| step.line(line)),
     }
+    // The container may be started again, by the next boot of its host.
+    programs(operator, name).write(&old, UID).await?;
     bail!(
         "the new proxy did not take over; the old one goes on, and nothing else was changed. \
          `cargo xtask deploy upgrade --replace-proxy` makes another container instead; open \
