@@ -95,11 +95,12 @@ async fn cfg_1_a_day_of_an_operator() {
 
     // USR-6: a line more.
     write(&deployment, "userlist", "grace admin\nada\nbob\n");
-    // The image is built again for those who start from now on.
-    write(&deployment, "singleuser/Dockerfile", &format!("{DOCKERFILE}ENV MADE_FOR=bob\n"));
-    deployment.run(&["notebook-image"]).await;
     let told = deployment.told(&["reload"]).await;
     assert!(told.contains("config/userlist") && told.contains("configuration reloaded"), "{told}");
+    // The image is built again for those who start from now on.
+    write(&deployment, "singleuser/Dockerfile", &format!("{DOCKERFILE}ENV MADE_FOR=bob\n"));
+    let told = deployment.told(&[]).await;
+    assert!(told.contains("was built from something else"), "{told}");
     let mut bob = deployment.browser();
     assert_eq!(arrives(&github, &mut bob, "bob").await, home());
     bob.start_server("bob").await;

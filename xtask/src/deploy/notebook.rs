@@ -1,17 +1,16 @@
 //! The image of the notebook servers.
 
-use std::{collections::BTreeMap, fs, path::Path};
+mod derived;
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use hub_spawner::engine::{Build, ImageReference, PullMeter};
+use hub_spawner::engine::{ImageReference, PullMeter};
 
 use super::{
     operator::{Operator, advice},
-    settings::{DerivedImage, Settings},
+    settings::Settings,
     trouble::tells_of_full_disk,
 };
-use crate::{step::Step, workspace::shown};
+use crate::step::Step;
 
 /// Pulls the image; with `always` also one that is there.
 pub(super) async fn pull(
@@ -77,70 +76,12 @@ pub(super) async fn ensure(
     always: bool,
 ) -> anyhow::Result<()> {
     if settings.notebook_image.is_none() && !always {
-        // The hub's configuration names one, and the hub pulls it.
-        return Ok(());
-    }
-    let derived = match &settings.derived_image {
-        None => return pull(operator, settings, always).await,
-        Some(derived) => derived,
-    };
-    if !always && operator.engine().image_exists(&derived.tag).await? {
+        // The hub has a default of its own, and pulls it.
         return Ok(());
     }
     pull(operator, settings, always).await?;
-    build(operator, settings, derived).await
-}
-
-async fn build(
-    operator: &Operator,
-    settings: &Settings,
-    derived: &DerivedImage,
-) -> anyhow::Result<()> {
-    let mut build = Build::new(derived.tag.as_str());
-    build.labels = settings.layout.labels("image").into_iter().collect();
-    let mut args = BTreeMap::new();
-    // Both spellings of the reference deployment's Dockerfile.
-    for (name, value) in [
-        ("DOCKER_NOTEBOOK_IMAGE", settings.notebook_image.as_ref()),
-        ("BASE_IMAGE", settings.notebook_image.as_ref()),
-        ("JUPYTERHUB_VERSION", derived.version.as_ref()),
-    ] {
-        if let Some(value) = value {
-            args.insert(name.to_owned(), value.clone());
-        }
+    match &settings.derived_image {
+        None => Ok(()),
+        Some(image) => derived::ensure(operator, settings, image, always).await,
     }
-    build.args = args;
-    let context = context(&derived.directory)?;
-    let step = Step::begin(format!("building {}", derived.tag));
-    let mut at = None;
-    operator
-        .change(
-            format_args!("POST /build?t={} (singleuser/)", derived.tag),
-            operator.engine().build(context, &build, |line| {
-                step.line(line);
-                // The daemon announces each: `Step 3/8 : RUN ...`
-                if line.starts_with("Step ") {
-                    at = Some(line.trim_end().to_owned());
-                }
-            }),
-        )
-        .await
-        .with_context(|| {
-            let file = shown(&derived.directory.join("Dockerfile"));
-            match at {
-                Some(step) => format!("{file} failed at {step}"),
-                None => file,
-            }
-        })?;
-    step.done("");
-    Ok(())
-}
-
-/// The directory as a tar archive.
-fn context(directory: &Path) -> anyhow::Result<Bytes> {
-    let mut tar = tar::Builder::new(Vec::new());
-    tar.follow_symlinks(false);
-    fs::metadata(directory).with_context(|| format!("{}", directory.display()))?;
-    tar.append_dir_all(".", directory)?;
-    Ok(Bytes::from(tar.into_inner()?))
 }
