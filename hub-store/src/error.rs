@@ -63,7 +63,10 @@ pub enum StoreError {
     },
 
     /// A later version of this program has migrated the database.
-    #[error("database schema {found} is newer than this program ({known}); upgrade the program")]
+    #[error(
+        "database schema {found} is newer than this program ({known}); upgrade the program, or go \
+         back to a copy of the database from before"
+    )]
     Newer {
         /// The last migration in the database.
         found: i64,
@@ -264,7 +267,8 @@ mod tests {
         let newer = StoreError::Newer { found: 17, known: 15 };
         assert_eq!(
             newer.to_string(),
-            "database schema 17 is newer than this program (15); upgrade the program"
+            "database schema 17 is newer than this program (15); upgrade the program, or go back to a \
+             copy of the database from before"
         );
         let in_use = StoreError::InUse { database: "/data/hub.sqlite".into(), pid: Some(7) };
         assert_eq!(

@@ -1,5 +1,6 @@
 //! What is particular to SQLite: files, locks, one writer and several readers.
 
+mod before;
 mod lock;
 
 use std::{
@@ -84,6 +85,7 @@ impl Sqlite {
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
         let sqlite = Self { writer, readers, lock: Some(lock) };
         sqlite.check(&path, config).await?;
+        sqlite.keep_a_copy(&path).await?;
         sqlite.keep_a_log().await?;
         sqlite.migrate().await?;
         Ok(sqlite)
@@ -164,6 +166,11 @@ impl Sqlite {
     async fn check(&self, path: &Path, config: &StoreConfig) -> Result<(), StoreError> {
         let mut connection = self.writer(CHECK).await?;
         check(&mut connection, path, config, "PRAGMA quick_check(1)").await
+    }
+
+    async fn keep_a_copy(&self, path: &Path) -> Result<(), StoreError> {
+        let mut connection = self.writer(migrations::ACTION).await?;
+        before::keep(&mut connection, path).await
     }
 
     /// Switches the file to a write-ahead log, for good: readers then do not wait

@@ -166,7 +166,10 @@ async fn a_database_of_a_newer_program_is_refused_by_number() {
     let StoreError::Newer { found: 1017, known } = error else { panic!("{error:?}") };
     assert_eq!(
         error.to_string(),
-        format!("database schema 1017 is newer than this program ({known}); upgrade the program")
+        format!(
+            "database schema 1017 is newer than this program ({known}); upgrade the program, or go \
+             back to a copy of the database from before"
+        )
     );
 }
 
