@@ -27,6 +27,7 @@ pub use self::error::{TlsError, TlsWarning};
 use self::{
     check::Expired,
     pair::{Files, Pair},
+    watch::Stamp,
 };
 
 /// The protocol of everybody but authorities that look for a proof.
@@ -41,7 +42,8 @@ const HTTP_1: &[u8] = b"http/1.1";
 pub struct TlsKeys(Arc<Inner>);
 
 struct Inner {
-    files: Option<Files>,
+    /// With what they were like just before they were read.
+    files: Option<(Files, Stamp)>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
 }
@@ -83,9 +85,7 @@ impl TlsKeys {
         key: impl Into<PathBuf>,
         hosts: Vec<String>,
     ) -> Result<Self, TlsError> {
-        let files = Files { cert: cert.into(), key: key.into(), hosts };
-        let pair = files.read(Expired::Refused)?;
-        Self::new(Some(files), pair)
+        Self::of_files(Files { cert: cert.into(), key: key.into(), hosts }, Expired::Refused)
     }
 
     /// As [`load_for`](Self::load_for), but a certificate that has expired is
@@ -101,9 +101,7 @@ impl TlsKeys {
         key: impl Into<PathBuf>,
         hosts: Vec<String>,
     ) -> Result<Self, TlsError> {
-        let files = Files { cert: cert.into(), key: key.into(), hosts };
-        let pair = files.read(Expired::Taken)?;
-        Self::new(Some(files), pair)
+        Self::of_files(Files { cert: cert.into(), key: key.into(), hosts }, Expired::Taken)
     }
 
     /// As [`load`](Self::load), from memory. Errors call the two texts
@@ -142,7 +140,8 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for).
     pub fn read_again(&self) -> Result<FreshKeys, TlsError> {
-        self.0.files.as_ref().map(|files| files.read(Expired::Refused)).transpose().map(FreshKeys)
+        let files = self.0.files.as_ref().map(|(files, _)| files);
+        files.map(|files| files.read(Expired::Refused)).transpose().map(FreshKeys)
     }
 
     /// Handshakes from now on use `fresh`.
@@ -184,7 +183,13 @@ impl TlsKeys {
         Arc::clone(&self.0.config)
     }
 
-    fn new(files: Option<Files>, pair: Pair) -> Result<Self, TlsError> {
+    fn of_files(files: Files, expired: Expired) -> Result<Self, TlsError> {
+        let stamp = Stamp::of(&files);
+        let pair = files.read(expired)?;
+        Self::new(Some((files, stamp)), pair)
+    }
+
+    fn new(files: Option<(Files, Stamp)>, pair: Pair) -> Result<Self, TlsError> {
         let current = Current {
             pair: ArcSwap::from_pointee(pair),
             #[cfg(feature = "acme")]
@@ -194,7 +199,7 @@ impl TlsKeys {
     }
 
     fn serving(
-        files: Option<Files>,
+        files: Option<(Files, Stamp)>,
         current: Current,
         protocols: &[&[u8]],
     ) -> Result<Self, TlsError> {
@@ -213,7 +218,7 @@ impl TlsKeys {
 impl fmt::Debug for TlsKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsKeys")
-            .field("files", &self.0.files)
+            .field("files", &self.0.files.as_ref().map(|(files, _)| files))
             .field("not_after", &self.not_after())
             .finish()
     }

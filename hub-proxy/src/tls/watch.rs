@@ -1,18 +1,14 @@
 //! Noticing that somebody has replaced the files of a pair.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use super::{Files, TlsError, TlsKeys};
 
 /// What tells one content of the two files from another. Symbolic links are
-/// followed, so a link that leads elsewhere now counts as a change.
+/// followed, so a link that leads elsewhere now counts as a change. `None` for a
+/// file that cannot be looked at, which is a state as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp([Option<FileStamp>; 2]);
+pub(super) struct Stamp([Option<FileStamp>; 2]);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FileStamp {
@@ -35,12 +31,13 @@ impl TlsKeys {
     ///
     /// Safe at any time.
     pub async fn watch(&self, interval: Duration, mut on_reload: impl FnMut(Result<(), TlsError>)) {
-        let Some(files) = &self.0.files else { return std::future::pending().await };
-        let mut loaded = Stamp::of(files).await;
-        let mut seen = loaded.clone();
+        let Some((files, read)) = &self.0.files else { return std::future::pending().await };
+        // They may have changed since they were read.
+        let mut loaded = read.clone();
+        let mut seen = Stamp::look(files).await;
         loop {
             tokio::time::sleep(interval).await;
-            let now = Stamp::of(files).await;
+            let now = Stamp::look(files).await;
             let settled = now == std::mem::replace(&mut seen, now.clone());
             if settled && now != loaded {
                 loaded = now;
@@ -54,24 +51,27 @@ impl TlsKeys {
 }
 
 impl Stamp {
-    async fn of(files: &Files) -> Self {
-        Self([FileStamp::of(&files.cert).await, FileStamp::of(&files.key).await])
+    /// What they are like now.
+    pub(super) fn of(files: &Files) -> Self {
+        Self([FileStamp::of(&files.cert).ok(), FileStamp::of(&files.key).ok()])
+    }
+
+    /// The same without keeping a thread of the runtime.
+    async fn look(files: &Files) -> Self {
+        let paths = [files.cert.clone(), files.key.clone()];
+        let look = move || Self(paths.each_ref().map(|path| FileStamp::of(path).ok()));
+        tokio::task::spawn_blocking(look).await.unwrap_or(Self([None, None]))
     }
 }
 
 impl FileStamp {
-    /// `None` for a file that cannot be looked at, which is a state as well.
-    async fn of(path: &Path) -> Option<Self> {
-        let path: PathBuf = path.to_owned();
-        let look = move || -> io::Result<Self> {
-            let found = fs::metadata(path)?;
-            Ok(Self {
-                device: found.dev(),
-                inode: found.ino(),
-                bytes: found.len(),
-                modified: (found.mtime(), found.mtime_nsec()),
-            })
-        };
-        tokio::task::spawn_blocking(look).await.ok()?.ok()
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
     }
 }
