@@ -70,6 +70,8 @@ async fn xt_3_a_changed_directory_is_told_then_brought_and_nothing_else_is_lost(
     ada.start_server("ada").await;
     let told = deployment.told(&["upgrade"]).await;
     assert_eq!(told.matches("(runs, unchanged)").count(), 2, "{told}");
+    let plan = deployment.run(&["upgrade", "--dry-run"]).await;
+    assert!(plan.lines().all(|line| line.contains("helper: hub-server prepare")), "{plan}");
 
     // A hub that does not come up takes its files back with it.
     let kept = (container_id(&deployment.name).await, files(&deployment).await);

@@ -25,7 +25,7 @@ use self::{
     yaml::{Map, Node, map, plain, some, text},
 };
 use super::{
-    containers::{self, Wanted},
+    containers::{self, Identity, Wanted},
     files::{self, ACME_CA, CERTIFICATE, CONFIG_DIR, KEY, SECRETS_DIR},
     layout::{PROXY_DIR, SOCKET, UID},
     networks::Networks,
@@ -103,7 +103,8 @@ impl<'a> Compose<'a> {
     ) -> Result<Self, Vec<super::settings::Problem>> {
         // Compose runs on the host whose socket it is.
         let socket_group = fs::metadata(&settings.socket).ok().map(|found| found.gid());
-        let wanted = Wanted { image, networks, run_as: UID, socket_group, token_mark: "" };
+        let identity = Identity { user: UID, socket_group };
+        let wanted = Wanted { image, networks, identity, token_mark: "" };
         let mut hub = containers::hub(settings, &wanted);
         let config = settings.layout.in_data(CONFIG_DIR);
         hub.command = match &settings.config.file {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hub_spawner::engine::{
-    ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd, PublishedPort,
-    RestartPolicy,
+    ContainerDetails, ContainerSpec, HealthCheck, LogRotation, Mount, MountSource, NetworkEnd,
+    PublishedPort, RestartPolicy,
 };
 use secrecy::SecretString;
 
@@ -21,10 +21,10 @@ use super::{
 };
 
 /// The label with the user that the hub runs as.
-pub(super) const RUN_AS: &str = "hub.run-as";
+const RUN_AS: &str = "hub.run-as";
 
 /// The label with the group that lets this user use Docker's socket.
-pub(super) const SOCKET_GROUP: &str = "hub.socket-group";
+const SOCKET_GROUP: &str = "hub.socket-group";
 
 /// The label that changes with the token that the hub shows the proxy: the hub
 /// reads it at its start only. The proxy reads it again when it is told to.
@@ -39,16 +39,30 @@ pub(super) const HUB_GRACE: Duration = Duration::from_secs(30);
 /// How long the proxy gets to let open connections end.
 pub(super) const PROXY_GRACE: Duration = Duration::from_secs(30);
 
+/// Whom the hub runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Whose its data is, too. Only root may use some sockets.
+    pub(super) user: u32,
+    /// The group that lets this user use Docker's socket.
+    pub(super) socket_group: Option<u32>,
+}
+
+impl Identity {
+    /// What a hub was made with.
+    pub(super) fn of(hub: &ContainerDetails) -> Self {
+        let number = |label| hub.labels.get(label).and_then(|value| value.parse().ok());
+        Self { user: number(RUN_AS).unwrap_or(UID), socket_group: number(SOCKET_GROUP) }
+    }
+}
+
 /// What is known only once other things are there.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted<'a> {
     /// The image of both.
     pub(super) image: &'a str,
     pub(super) networks: &'a Networks,
-    /// Whom the hub runs as, and whose its data is.
-    pub(super) run_as: u32,
-    /// The group that lets this user use Docker's socket.
-    pub(super) socket_group: Option<u32>,
+    pub(super) identity: Identity,
     /// Changes with what hub and proxy know each other by; empty where somebody
     /// else brings it to them.
     pub(super) token_mark: &'a str,
@@ -65,10 +79,11 @@ pub(super) fn hub(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     spec.env = secret(environment::of_hub(settings, &wanted.networks.of_proxy));
     // Whoever may use the socket is root on that machine anyway; still, a
     // mistake of the hub's own is then an ordinary user's.
-    spec.user = Some(format!("{0}:{0}", wanted.run_as));
-    spec.group_add = wanted.socket_group.iter().map(ToString::to_string).collect();
-    spec.labels.insert(RUN_AS.to_owned(), wanted.run_as.to_string());
-    if let Some(group) = wanted.socket_group {
+    let Identity { user, socket_group } = wanted.identity;
+    spec.user = Some(format!("{user}:{user}"));
+    spec.group_add = socket_group.iter().map(ToString::to_string).collect();
+    spec.labels.insert(RUN_AS.to_owned(), user.to_string());
+    if let Some(group) = socket_group {
         spec.labels.insert(SOCKET_GROUP.to_owned(), group.to_string());
     }
     if !wanted.token_mark.is_empty() {

@@ -106,7 +106,9 @@ async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
             }
         }
     }
-    eprintln!("  users' volumes stay; `hub users purge NAME` removes one");
+    eprintln!(
+        "  users' volumes stay; to remove one: `cargo xtask deploy hub users purge NAME`, before `down`"
+    );
     Ok(())
 }
 

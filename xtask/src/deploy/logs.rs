@@ -47,7 +47,8 @@ pub(super) async fn run(
             let found = engine.containers(&labels).await?;
             let Some(found) = found.into_iter().next() else {
                 bail!(
-                    "{user} has no running server; what it wrote last is kept by the hub: `hub servers logs {user}`"
+                    "{user} has no running server; what it wrote last is kept by the hub: `cargo xtask deploy hub \
+                     servers logs {user}`"
                 );
             };
             found.id

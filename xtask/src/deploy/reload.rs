@@ -8,11 +8,9 @@ use hub_spawner::engine::ContainerDetails;
 use super::{
     configure::{self, Brought, Occasion},
     container::SPEC_HASH,
-    containers::{self, RUN_AS, SOCKET_GROUP, Wanted},
+    containers::{self, Identity, Wanted},
     ear::Ear,
-    handover,
-    layout::UID,
-    networks,
+    handover, networks,
     operator::Operator,
     report,
     settings::Settings,
@@ -36,7 +34,7 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     };
     let hubs = Ear::begin(engine, &layout.hub).await?;
     let proxys = Ear::begin(engine, &layout.proxy).await?;
-    let (image, owner) = (&hub.image_id, run_as(&hub));
+    let (image, owner) = (&hub.image_id, Identity::of(&hub).user);
     let Brought { changed, token_mark, .. } =
         configure::bring(operator, settings, image, owner, Occasion::Reload).await?;
     if changed.is_empty() {
@@ -78,12 +76,6 @@ async fn tell(ear: &Ear<'_>, says: [&str; 2]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whom the hub runs as. Only root may use some sockets; then its files are
-/// root's.
-fn run_as(hub: &ContainerDetails) -> u32 {
-    hub.labels.get(RUN_AS).and_then(|user| user.parse().ok()).unwrap_or(UID)
-}
-
 /// Whether hub or proxy would be made in another way now.
 async fn wants_another_container(
     operator: &Operator,
@@ -96,8 +88,7 @@ async fn wants_another_container(
     let wanted = Wanted {
         image: &hub.image,
         networks: &networks::look(engine, layout).await?,
-        run_as: run_as(hub),
-        socket_group: hub.labels.get(SOCKET_GROUP).and_then(|group| group.parse().ok()),
+        identity: Identity::of(hub),
         token_mark,
     };
     let proxy = engine.inspect(&layout.proxy).await?;

@@ -45,8 +45,10 @@ pub(super) async fn run(
     let runs = engine.inspect(name).await?.is_some_and(|found| found.is_running());
     if operator.is_dry_run() {
         let words = arguments.join(" ");
-        let at = if runs { format!("{name}/exec") } else { "create and attach (helper".to_owned() };
-        super::print(&format!("POST /containers/{at} ({TOOL} {words})"));
+        super::print(&match runs {
+            true => format!("POST /containers/{name}/exec ({TOOL} {words})"),
+            false => format!("POST /containers/create and attach (helper: {TOOL} {words})"),
+        });
         return Ok(ExitCode::SUCCESS);
     }
     let code = if runs {

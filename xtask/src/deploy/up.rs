@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     configure::{self, Brought, Occasion},
     container::{self, Outcome},
-    containers::{self, Wanted},
+    containers::{self, Identity, Wanted},
     handover,
     layout::UID,
     networks::{self, Networks},
@@ -81,7 +81,7 @@ impl Up {
 /// What hub and proxy stand on.
 #[derive(Debug)]
 struct Ground {
-    prepared: Prepared,
+    identity: Identity,
     networks: Networks,
     brought: Brought,
 }
@@ -97,20 +97,18 @@ impl Ground {
         container::remove_helpers(operator, layout).await?;
         let networks = networks::ensure(operator, layout).await?;
         volumes::ensure(operator, layout).await?;
-        let prepared = prepare(operator, settings, image).await?;
-        let owner = prepared.run_as.uid;
+        let identity = prepare(operator, settings, image).await?;
+        let owner = identity.user;
         let occasion = Occasion::Deployment;
         let brought = configure::bring(operator, settings, image, owner, occasion).await?;
-        Ok(Self { prepared, networks, brought })
+        Ok(Self { identity, networks, brought })
     }
 
     fn wanted<'a>(&'a self, image: &'a str) -> Wanted<'a> {
-        let Prepared { run_as, socket_group } = self.prepared;
         Wanted {
             image,
             networks: &self.networks,
-            run_as: run_as.uid,
-            socket_group,
+            identity: self.identity,
             token_mark: &self.brought.token_mark,
         }
     }
@@ -148,7 +146,7 @@ pub(super) async fn run(
     let hub = containers::hub(settings, &wanted);
     let fingerprint = hub.fingerprint();
     let undo = async || {
-        let owner = ground.prepared.run_as.uid;
+        let owner = ground.identity.user;
         Box::pin(ground.brought.undo(operator, settings, &release.image, owner)).await?;
         if ground.brought.has_new_token() {
             share_token(operator, settings).await?;
@@ -219,7 +217,7 @@ async fn prepare(
     operator: &Operator,
     settings: &Settings,
     image: &str,
-) -> anyhow::Result<Prepared> {
+) -> anyhow::Result<Identity> {
     let spec = containers::prepare(settings, image);
     let words = spec.command.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
     let done = operator
@@ -230,12 +228,17 @@ async fn prepare(
         .await
         .context("the data volume could not be prepared")?;
     let Some(done) = done else {
-        return Ok(Prepared { run_as: Owner { uid: UID }, socket_group: Some(0) });
+        // What it would find is what a hub that is there was made with.
+        let hub = operator.engine().inspect(&settings.layout.hub).await?;
+        let first = Identity { user: UID, socket_group: Some(0) };
+        return Ok(hub.as_ref().map_or(first, Identity::of));
     };
     if done.code != 0 {
         let error = anyhow!("the data volume could not be prepared: {}", done.output.trim());
         return Err(trouble::in_container(error, &done.output));
     }
     let line = done.output.lines().last().unwrap_or_default();
-    serde_json::from_str(line).with_context(|| format!("hub-server prepare printed {line:?}"))
+    let prepared: Prepared = serde_json::from_str(line)
+        .with_context(|| format!("hub-server prepare printed {line:?}"))?;
+    Ok(Identity { user: prepared.run_as.uid, socket_group: prepared.socket_group })
 }
