@@ -14,7 +14,7 @@ use chacha20poly1305::{
 };
 use hmac::{Hmac, Mac};
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::config::{ConfigError, CookieSecretSource};
 
@@ -120,7 +120,7 @@ fn read_or_create(path: &Path) -> Result<[u8; SECRET_LEN], ConfigError> {
             }
             let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
             decode(text.trim()).ok_or_else(|| {
-                problem("does not hold 64 hexadecimal digits; remove it to get a new one, which signs everybody out".to_owned())
+                problem("holds neither 64 hexadecimal digits nor 32 bytes or more in base64; remove it to get a new one, which signs everybody out".to_owned())
             })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -152,9 +152,11 @@ pub(crate) fn trouble_with_mode(path: &Path, mode: u32) -> Option<String> {
     })
 }
 
-/// 64 hexadecimal digits, or base64 as old deployments have it.
+/// 64 hexadecimal digits, or base64 as old deployments have it: JupyterHub before
+/// 0.8 wrote 2048 bytes, later ones read whatever length there is (RST-6).
 fn decode(text: &str) -> Option<[u8; SECRET_LEN]> {
-    if text.len() == 2 * SECRET_LEN && text.is_ascii() {
+    let text: String = text.split_whitespace().collect();
+    if text.len() == 2 * SECRET_LEN && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let mut secret = [0; SECRET_LEN];
         for (byte, pair) in secret.iter_mut().zip(text.as_bytes().chunks(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
@@ -162,8 +164,13 @@ fn decode(text: &str) -> Option<[u8; SECRET_LEN]> {
         return Some(secret);
     }
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    let secret = match <[u8; SECRET_LEN]>::try_from(bytes.as_slice()) {
+        Ok(secret) => secret,
+        Err(_) if bytes.len() > SECRET_LEN => Sha256::digest(&bytes).into(),
+        Err(_) => return None,
+    };
     tracing::warn!("the cookie secret is in the old base64 form; it is used as it is");
-    bytes.try_into().ok()
+    Some(secret)
 }
 
 #[cfg(test)]
@@ -185,6 +192,25 @@ mod tests {
     fn signatures_tell_the_parts_apart() {
         let keys = Keys::new(&[7; 32]);
         assert_ne!(keys.sign(&[b"ab", b"c"]), keys.sign(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn rst_6_secrets_of_older_hubs_are_taken() {
+        let engine = base64::engine::general_purpose::STANDARD;
+        for length in [32, 33, 1024, 2048] {
+            let bytes: Vec<u8> = (0..length).map(|index: u32| (index * 7 % 251) as u8).collect();
+            let text = engine.encode(&bytes);
+            let secret = decode(&text).unwrap();
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            assert_eq!(decode(&lines.join("\n")), Some(secret), "{length} bytes in lines");
+            assert_ne!(Some(secret), decode(&engine.encode(bytes[..31].repeat(2))));
+        }
+        let digits = "0f".repeat(32);
+        assert_eq!(decode(&format!("{digits}\n")), Some([15; 32]));
+        for bad in ["", "hello", &engine.encode([1; 31]), &":f".repeat(32), "0f0f\u{e9}"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -7,11 +7,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, lchown},
+    os::unix::fs::{MetadataExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
+
+/// The secret of an older deployment, which the hub refuses if others may read it.
+const COOKIE_SECRET: &str = "jupyterhub_cookie_secret";
 
 /// A user and a group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +46,8 @@ pub struct PrepareError {
 }
 
 /// Gives everything below `data` to `owner`; to root, if the group of `socket`
-/// may not use it and only root can. Links are not followed.
+/// may not use it and only root can. Links are not followed. A cookie secret that
+/// others could read is made private.
 ///
 /// # Errors
 ///
@@ -55,8 +59,21 @@ pub fn prepare(data: &Path, owner: Owner, socket: Option<&Path>) -> Result<Prepa
         Some(Access { group_may_use: true, .. }) | None => owner,
     };
     let changed = give(data, run_as)?;
+    make_private(&data.join(COOKIE_SECRET))?;
     let socket_group = access.filter(|access| access.group_may_use).map(|access| access.group);
     Ok(Prepared { changed, run_as, socket_group })
+}
+
+/// Takes a secret away from everybody but its owner.
+fn make_private(path: &Path) -> Result<(), PrepareError> {
+    let failed = |source| PrepareError { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.mode() & 0o077 != 0 => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn give(data: &Path, owner: Owner) -> Result<u64, PrepareError> {
@@ -101,11 +118,14 @@ mod tests {
         let data = dir.path().join("data");
         fs::create_dir_all(data.join("below")).unwrap();
         fs::write(data.join("below/file"), "").unwrap();
+        fs::write(data.join(COOKIE_SECRET), "0f").unwrap();
+        fs::set_permissions(data.join(COOKIE_SECRET), fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink("/", data.join("root")).unwrap();
         let found = fs::metadata(&data).unwrap();
         let mine = Owner { uid: found.uid(), gid: found.gid() };
         let prepared = prepare(&data, mine, None).unwrap();
         assert_eq!(prepared, Prepared { changed: 0, run_as: mine, socket_group: None });
+        assert_eq!(fs::metadata(data.join(COOKIE_SECRET)).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -114,7 +134,6 @@ mod tests {
         let path = dir.path().join("docker.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let mode = |bits| {
-            use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
             look_at_socket(&path).unwrap().group_may_use
         };

@@ -43,10 +43,24 @@ impl EnvFile {
     /// When it cannot be read, when lines are not understood (all of them are
     /// told), or when everybody on the machine may read a secret in it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        match Self::read_shared(path)? {
+            (file, None) => Ok(file),
+            (_, Some(trouble)) => Err(trouble),
+        }
+    }
+
+    /// As [`read`](Self::read), but a file that everybody may read is taken; what
+    /// is wrong with that comes with it. For the files of an older deployment,
+    /// which nobody ever asked to be private.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or when lines are not understood.
+    pub fn read_shared(path: &Path) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let text = read::text(path)?;
         let file = Self::parse(path, &text)?;
-        file.refuse_to_share(mode(path)?)?;
-        Ok(file)
+        let trouble = file.refuse_to_share(mode(path)?).err();
+        Ok((file, trouble))
     }
 
     /// Reads the text of a file that is called `path` in errors.

@@ -1,6 +1,6 @@
 //! What the reference deployment left on a host is taken as it is.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use hub_tests::{Deployment, Kernel, docker, hub::program, volume};
 
@@ -8,7 +8,7 @@ use hub_tests::{Deployment, Kernel, docker, hub::program, volume};
 const USER: &str = "ada-lovelace";
 
 /// The old hub's volume, as root has written it. The database is made by the real
-/// JupyterHub.
+/// JupyterHub; the secret is as it was before 0.8, and copied by hand since.
 const OLD_HUB: &str = r#"cd /v && umask 077
 python3 - <<'END'
 from jupyterhub import orm
@@ -17,8 +17,8 @@ session.add(orm.User(name="ada-lovelace", admin=True))
 session.add(orm.User(name="grace"))
 session.commit()
 END
-python3 -c 'import secrets; print(secrets.token_hex(32))' > jupyterhub_cookie_secret
-chmod 600 jupyterhub_cookie_secret && chmod 644 jupyterhub.sqlite
+head -c 2048 /dev/urandom | base64 -w 0 > jupyterhub_cookie_secret
+chmod 644 jupyterhub_cookie_secret jupyterhub.sqlite
 chown -R 0:0 . && chmod 755 ."#;
 
 /// What must not change.
@@ -63,7 +63,11 @@ async fn spn_31_the_old_deployments_files_and_volumes_are_used_as_they_are() {
     let github = deployment.github().await;
     github.person(USER, 1815);
     github.sign_in(USER);
-    deployment.run(&[]).await;
+    // As everybody's is; and it was never refused.
+    let env = deployment.dir().join(".env");
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = deployment.told(&[]).await;
+    assert!(told.contains(&format!("run chmod 600 {}", env.display())), "{told}");
 
     let mut ada = deployment.browser();
     let home = ada.get("/hub/oauth_login?next=%2Fhub%2Fhome").await;

@@ -57,8 +57,9 @@ impl Variables {
         let mut values = BTreeMap::new();
         let mut origins = BTreeMap::new();
         for path in &files {
-            let file = EnvFile::read(path)?;
-            for doubt in file.doubts() {
+            let (file, shared) = EnvFile::read_shared(path)?;
+            let shared = shared.map(|trouble| trouble.to_string());
+            for doubt in shared.into_iter().chain(file.doubts()) {
                 eprintln!("  warning: {doubt}");
             }
             for entry in file.entries {
