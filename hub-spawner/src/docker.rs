@@ -42,6 +42,7 @@ use crate::{
     Exit, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner, StartRequest,
     Started, StopMode,
     engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError},
+    exit::KILLED,
     log_text,
 };
 use blueprint::{Blueprint, Reach};
@@ -289,7 +290,15 @@ impl DockerSpawner {
     async fn exit(&self, found: &ContainerDetails) -> Result<Exit, SpawnError> {
         let (code, oom_killed, error) = match &found.state {
             ContainerState::Exited { code, oom_killed, error } => {
-                (*code, *oom_killed, error.clone())
+                let may_be = *code == KILLED && found.memory_limit.is_some();
+                let oom_killed = *oom_killed
+                    || may_be
+                        && self
+                            .engine
+                            .reported_out_of_memory(&found.id)
+                            .await
+                            .map_err(|error| spawn_error("look for reports", error))?;
+                (*code, oom_killed, error.clone())
             }
             ContainerState::Created => (0, false, Some("it was never started".to_owned())),
             ContainerState::Running | ContainerState::Removing => (0, false, None),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::MemoryLimit;
 
 /// What the kernel's out-of-memory killer and `kill -9` look like from outside.
-const KILLED: i64 = 137;
+pub(crate) const KILLED: i64 = 137;
 
 /// What shells, and the init process in a container, say of a command that is
 /// not there, or that may not be executed.

@@ -1,6 +1,6 @@
 //! What happens to containers, as it happens.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::{Stream, StreamExt};
@@ -19,7 +19,30 @@ pub(crate) struct Happening {
     pub(crate) at: Moment,
 }
 
+/// How long a report may be on its way.
+const REPORT_DEADLINE: Duration = Duration::from_secs(1);
+
 impl Engine {
+    /// Whether the daemon has reported that a process of a container, named by
+    /// its id, was ended for want of memory. The report may come later than that
+    /// of the container's end, which then says nothing of it (seen with 20.10).
+    ///
+    /// # Errors
+    ///
+    /// When the daemon cannot be asked.
+    pub(crate) async fn reported_out_of_memory(&self, id: &str) -> Result<bool, EngineError> {
+        let filters: HashMap<&str, Vec<String>> =
+            HashMap::from([("container", vec![id.to_owned()]), ("event", vec!["oom".to_owned()])]);
+        // The daemon remembers the last hundreds of all containers' events.
+        let options = EventsOptionsBuilder::new().since("1").filters(&filters).build();
+        let mut reports = std::pin::pin!(self.docker.events(Some(options)));
+        match tokio::time::timeout(REPORT_DEADLINE, reports.next()).await {
+            Ok(Some(Ok(_))) => Ok(true),
+            Ok(Some(Err(cause))) => Err(self.failed("report events", cause)),
+            Ok(None) | Err(_) => Ok(false),
+        }
+    }
+
     /// Reports `actions` on containers that carry every one of `labels`, from
     /// `since` on, until the connection ends.
     pub(crate) fn happenings(
