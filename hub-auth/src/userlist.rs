@@ -28,6 +28,9 @@ pub struct UserlistEntry {
     pub name: UserName,
     /// Whether the line makes them an administrator.
     pub admin: bool,
+    /// The second word, if it looks like a mistyped `admin`. It makes nobody an
+    /// administrator, and never did.
+    pub nearly_admin: Option<String>,
     /// What the line says about their servers.
     pub fields: UserlistFields,
     /// The line, counted from 1.
@@ -67,15 +70,6 @@ pub enum UserlistProblem {
         text: String,
         /// Which rule it breaks.
         reason: InvalidName,
-    },
-    /// The second word looks like a mistyped `admin`. Ignoring it would leave
-    /// the operator without the administrator they meant to have.
-    #[error("{text:?} after {name} makes nobody an administrator; write `admin`")]
-    NearlyAdmin {
-        /// Whose line it is.
-        name: UserName,
-        /// The word.
-        text: String,
     },
     /// A `key=value` word with a key that means nothing.
     #[error("{key:?} of {name} means nothing; use image=, mem=, cpu= or group=")]
@@ -173,6 +167,8 @@ impl Userlist {
             Some(place) => {
                 let known = &mut self.entries[*place];
                 known.admin |= entry.admin;
+                known.nearly_admin =
+                    known.nearly_admin.take().or(entry.nearly_admin).filter(|_| !known.admin);
                 known.fields.merge(entry.fields);
             }
             None => {
@@ -209,14 +205,9 @@ fn parse_line(content: &str) -> Result<Option<UserlistEntry>, UserlistProblem> {
             None => role = role.or(Some(word)),
         }
     }
-    let admin = match role {
-        Some(ADMIN) => true,
-        Some(text) if is_nearly_admin(text) => {
-            return Err(UserlistProblem::NearlyAdmin { name, text: text.to_owned() });
-        }
-        Some(_) | None => false,
-    };
-    Ok(Some(UserlistEntry { name, admin, fields, line: 0 }))
+    let admin = role == Some(ADMIN);
+    let nearly_admin = role.filter(|text| !admin && is_nearly_admin(text)).map(str::to_owned);
+    Ok(Some(UserlistEntry { name, admin, nearly_admin, fields, line: 0 }))
 }
 
 fn without_comment(content: &str) -> &str {
@@ -301,17 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn a_near_miss_of_admin_is_an_error() {
+    fn usr_4_a_near_miss_of_admin_is_noted_and_makes_nobody_one() {
         for word in
             ["Admin", "ADMIN", "adm1n", "admn", "admins", "amdin", "admin,", "administrator"]
         {
-            let errors = Userlist::parse(&format!("max\nzoe {word}")).unwrap_err();
-            assert_eq!(errors.len(), 1, "{word}");
-            assert_eq!(
-                errors[0].to_string(),
-                format!("line 2: {word:?} after zoe makes nobody an administrator; write `admin`")
-            );
+            let list = Userlist::parse(&format!("max\nzoe {word}")).unwrap();
+            let zoe = &list.entries[1];
+            assert_eq!((zoe.admin, zoe.nearly_admin.as_deref()), (false, Some(word)));
         }
+        let twice = Userlist::parse("zoe Admin\nzoe admin").unwrap();
+        assert_eq!((twice.entries[0].admin, &twice.entries[0].nearly_admin), (true, &None));
         for word in ["staff", "user", "main", "root", "dmi"] {
             assert_eq!(read(&format!("zoe {word}")), [("zoe".to_owned(), false, 1)], "{word}");
         }

@@ -40,8 +40,12 @@ pub(super) fn read(path: &Path, lenient: bool) -> Result<Listed, ConfigError> {
     let (list, errors) = Userlist::parse_lenient(&text);
     let mut bad: Vec<(usize, String)> =
         errors.iter().map(|error| (error.line, error.problem.to_string())).collect();
+    let file = path.display().to_string();
     let mut listed = Listed::default();
     for entry in list.entries {
+        listed.warnings.extend(
+            doubts(&entry).into_iter().map(|doubt| format!("{file}:{}: {doubt}", entry.line)),
+        );
         match preset(&entry) {
             Ok(preset) => {
                 if preset != Preset::default() {
@@ -53,12 +57,11 @@ pub(super) fn read(path: &Path, lenient: bool) -> Result<Listed, ConfigError> {
         }
     }
     bad.sort();
-    let file = path.display().to_string();
     if lenient {
-        listed.warnings = bad
-            .into_iter()
-            .map(|(line, problem)| format!("{file}:{line}: {problem}; the line is left out"))
-            .collect();
+        listed.warnings.extend(
+            bad.into_iter()
+                .map(|(line, problem)| format!("{file}:{line}: {problem}; the line is left out")),
+        );
         return Ok(listed);
     }
     ConfigError::none_of(
@@ -69,17 +72,26 @@ pub(super) fn read(path: &Path, lenient: bool) -> Result<Listed, ConfigError> {
     Ok(listed)
 }
 
+/// What looks like a mistake in a line that is taken, for the old hub took it, too.
+fn doubts(entry: &UserlistEntry) -> Vec<String> {
+    let name = &entry.name;
+    let nearly = entry.nearly_admin.as_ref().map(|text| {
+        format!(
+            "{text:?} after {name} makes nobody an administrator; write `admin`, or leave it out"
+        )
+    });
+    let groups = entry.fields.groups.iter();
+    let groups = groups.map(|group| {
+        format!("group={group} of {name} means nothing yet: this version has no groups")
+    });
+    nearly.into_iter().chain(groups).collect()
+}
+
 /// What a line says about its owner's servers.
 fn preset(entry: &UserlistEntry) -> Result<Preset, String> {
     let fields = &entry.fields;
     let at =
         |key: &str, problem: &dyn std::fmt::Display| format!("{key}= of {}: {problem}", entry.name);
-    if let Some(group) = fields.groups.first() {
-        return Err(format!(
-            "group={group} of {}: this version has no groups; remove it",
-            entry.name
-        ));
-    }
     let memory_limit = match &fields.mem {
         Some(text) => Some(text.parse().map_err(|error| at("mem", &error))?),
         None => None,
@@ -117,15 +129,28 @@ mod tests {
             (2, "is not a user name"),
             (3, "mem= of max"),
             (4, "cpu= of wash: write a number"),
-            (5, "this version has no groups"),
             (6, "image= of lee"),
         ] {
             let found = error.lines().find(|one| one.starts_with(&format!("userlist:{line}: ")));
             assert!(found.is_some_and(|one| one.contains(part)), "{line} {part}: {error}");
         }
         let listed = listed(text, true).unwrap();
-        assert_eq!(listed.entries, [("zoe".parse().unwrap(), true)]);
+        let entry = |name: &str, admin| (name.parse::<UserName>().unwrap(), admin);
+        assert_eq!(listed.entries, [entry("zoe", true), entry("kay", false)]);
         assert_eq!(listed.warnings.len(), 5);
+    }
+
+    #[test]
+    fn usr_4_what_the_old_hub_passed_over_is_told_and_taken() {
+        let listed = listed("zoe Admin\nkay group=crew\nmax x\nlee adminn\nlee admin\n", false);
+        let listed = listed.unwrap();
+        let entry = |name: &str, admin| (name.parse::<UserName>().unwrap(), admin);
+        let expected =
+            [entry("zoe", false), entry("kay", false), entry("max", false), entry("lee", true)];
+        assert_eq!(listed.entries, expected);
+        let [first, second] = listed.warnings.as_slice() else { panic!("{:?}", listed.warnings) };
+        assert!(first.contains("userlist:1: \"Admin\" after zoe makes nobody"), "{first}");
+        assert!(second.contains("userlist:2: group=crew of kay means nothing yet"), "{second}");
     }
 
     #[test]
