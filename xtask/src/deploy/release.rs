@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use hub_spawner::engine::Engine;
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{elf, layout::UID, operator::Operator, rootfs};
@@ -36,17 +37,20 @@ pub(super) enum Source {
 }
 
 /// An image that the daemon has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Release {
     /// `notebook-hub:` and what is in it.
     pub(super) image: String,
-    /// The proxy's program, for a proxy that is replaced while it runs.
+    /// The proxy's program, for a proxy that is replaced while it runs; there as
+    /// long as this is.
     pub(super) proxy_program: PathBuf,
     /// Hash of that program.
     pub(super) proxy_hash: String,
     /// Hash of what the programs run on: shared libraries, and the authorities
     /// that are trusted.
     pub(super) runtime_hash: String,
+    /// Of this run alone: another one may deploy other programs at the same time.
+    _scratch: Option<TempDir>,
 }
 
 /// Builds the programs and the image, as far as they are not there.
@@ -104,15 +108,16 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
             .await?;
         step.done("");
     }
+    fs::remove_file(&archive)?;
     let proxy = stripped.iter().find(|path| path.ends_with("hub-proxy"));
     let proxy = proxy.context("the proxy is one of the programs")?;
-    let kept = keep(proxy)?;
     let runtime = libraries.iter().map(PathBuf::as_path).chain(bundle);
     Ok(Release {
         image,
-        proxy_hash: hash([kept.as_path()])?,
+        proxy_hash: hash([proxy.as_path()])?,
         runtime_hash: hash(runtime)?,
-        proxy_program: kept,
+        proxy_program: proxy.clone(),
+        _scratch: Some(scratch),
     })
 }
 
@@ -131,6 +136,7 @@ fn unbuilt() -> Release {
         proxy_program: PathBuf::new(),
         proxy_hash: String::new(),
         runtime_hash: String::new(),
+        _scratch: None,
     }
 }
 
@@ -269,19 +275,10 @@ async fn libraries(programs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn scratch() -> anyhow::Result<tempfile::TempDir> {
+fn scratch() -> anyhow::Result<TempDir> {
     let parent = workspace::state_dir();
     fs::create_dir_all(&parent)?;
     Ok(tempfile::Builder::new().prefix("image-").tempdir_in(parent)?)
-}
-
-/// The proxy's program outlives the scratch directory.
-fn keep(program: &Path) -> anyhow::Result<PathBuf> {
-    let kept = workspace::state_dir().join("hub-proxy");
-    let fresh = kept.with_extension(format!("{}", std::process::id()));
-    fs::copy(program, &fresh)?;
-    fs::rename(&fresh, &kept)?;
-    Ok(kept)
 }
 
 fn hash<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<String> {
