@@ -19,7 +19,7 @@ use super::model;
 use crate::{
     access::Caller,
     hub::Hub,
-    servers::{Outcome, Phase},
+    servers::{Outcome, Phase, ServersError},
     web::{
         error::{ApiError, label},
         request::{self, ApiKey},
@@ -50,11 +50,10 @@ pub(super) async fn start(
     caller.require(ScopeName::StartServers, &Target::server(key))?;
     require_account(hub, key).await?;
     let options = options(&body)?;
-    let pending = hub.servers.live(key).and_then(|view| view.phase.pending());
-    if pending == Some("spawn") {
-        return Ok(accepted());
+    match hub.servers.start(key, options).await {
+        Err(ServersError::Pending { pending: "spawn", .. }) => return Ok(accepted()),
+        begun => begun?,
     }
-    hub.servers.start(key, options).await?;
     match timeout(hub.slow_spawn_timeout(), hub.servers.settled(key)).await {
         Err(_) => Ok(accepted()),
         Ok(Some(view)) => match &view.phase {
