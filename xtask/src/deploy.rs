@@ -35,6 +35,7 @@ mod terminal;
 mod tokens;
 mod tool;
 mod trouble;
+mod turn;
 mod up;
 mod variables;
 mod volume;
@@ -52,6 +53,7 @@ use self::{
     preflight::Remarks,
     release::{Release, Source},
     settings::Settings,
+    turn::Turn,
     up::NewerProgram,
     variables::Variables,
 };
@@ -71,7 +73,8 @@ struct Common {
     #[arg(long, value_name = "DIR", default_value = ".", global = true)]
     dir: PathBuf,
 
-    /// Read variables from this file instead of DIR/.env.
+    /// Read variables from this file instead of DIR/.env; DIR/secrets/*.env count
+    /// all the same.
     #[arg(long, value_name = "FILE", global = true)]
     env_file: Option<PathBuf>,
 
@@ -170,6 +173,13 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether another run must not be at work meanwhile.
+    fn takes_turns(&self) -> bool {
+        !matches!(self, Self::CheckFiles | Self::Status { .. } | Self::Logs(_) | Self::Hub { .. })
+    }
+}
+
 /// The exit code of a program that Ctrl-C ended, as shells have it.
 const INTERRUPTED: u8 = 130;
 
@@ -194,6 +204,11 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
     }
     let engine = connect(&settings).await?;
     let operator = Operator::new(engine, args.common.dry_run);
+    let takes_turns = args.command.as_ref().is_none_or(Command::takes_turns);
+    let _turn = match takes_turns && !args.common.dry_run {
+        true => Some(Turn::take(&settings.dir).await?),
+        false => None,
+    };
     let is_stopped_by_us = !matches!(args.command, Some(Command::Hub { .. } | Command::Logs(_)));
     tokio::select! {
         done = Box::pin(perform(&operator, &settings, &source, args.command)) => match done {

@@ -6,15 +6,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use hub_server::config::{
     EnvFile,
     variables::{Reader, VARIABLES},
 };
 
-use crate::surroundings;
+use crate::{surroundings, workspace::shown};
 
-/// Files of variables, in the order in which later ones win.
-const FILES: [&str; 3] = ["secrets/postgres.env", "secrets/oauth.env", ".env"];
+/// Files of the reference deployment, in the order in which later ones win.
+const SECRETS: [&str; 2] = ["secrets/postgres.env", "secrets/oauth.env"];
+
+/// What wins over those, unless another file is named.
+const ENV_FILE: &str = ".env";
+
+/// Ends the name of a variable whose value is the path of a file with the value
+/// (ENV-5).
+const OF_FILE: &str = "_FILE";
 
 /// What the hub's container has its own of: there the engine's socket is where
 /// it always is, and TLS ends at the proxy.
@@ -47,33 +55,52 @@ impl std::fmt::Debug for Variables {
 }
 
 impl Variables {
-    /// Reads the files in `dir`, or only `env_file`, and lays the process
-    /// environment over them.
+    /// Reads the files in `dir`, with `env_file` in the place of its `.env`, and
+    /// lays the process environment over them.
     pub(super) fn read(dir: &Path, env_file: Option<&Path>) -> anyhow::Result<Self> {
-        let files: Vec<PathBuf> = match env_file {
-            Some(file) => vec![file.to_owned()],
-            None => FILES.iter().map(|name| dir.join(name)).filter(|path| path.exists()).collect(),
-        };
-        let mut values = BTreeMap::new();
-        let mut origins = BTreeMap::new();
-        for path in &files {
-            let (file, shared) = EnvFile::read_shared(path)?;
+        let secrets = SECRETS.iter().map(|name| dir.join(name)).filter(|path| path.exists());
+        let usual = || Some(dir.join(ENV_FILE)).filter(|path| path.exists());
+        let mut all = Self::default();
+        for path in secrets.chain(env_file.map(Path::to_owned).or_else(usual)) {
+            let (file, shared) = EnvFile::read_shared(&path)?;
             let shared = shared.map(|trouble| trouble.to_string());
             for doubt in shared.into_iter().chain(file.doubts()) {
                 eprintln!("  warning: {doubt}");
             }
-            for entry in file.entries {
-                origins.insert(entry.name.clone(), path.clone());
-                values.insert(entry.name, entry.value);
-            }
+            let layer = file.entries.into_iter().map(|entry| (entry.name, entry.value));
+            all.lay_over(layer.collect(), Some(&path))?;
         }
-        for (name, value) in surroundings::variables() {
-            if is_ours(&name) && !value.is_empty() {
-                origins.remove(&name);
-                values.insert(name, value);
+        let ours = surroundings::variables().filter(|(name, _)| is_ours(name));
+        all.lay_over(ours.collect(), None)?;
+        Ok(all)
+    }
+
+    /// Takes what a stronger place says, which is a file or the process
+    /// environment. A secret that it says takes back the file of a weaker place,
+    /// and the other way round.
+    fn lay_over(
+        &mut self,
+        mut layer: BTreeMap<String, String>,
+        file: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        layer.retain(|_, value| !value.is_empty());
+        for name in layer.keys() {
+            let Some(other) = other_form(name) else { continue };
+            if layer.contains_key(&other) {
+                let place = file.map_or("the environment".to_owned(), shown);
+                bail!("{place}: {other} says the same as {name}; remove one");
             }
+            self.values.remove(&other);
+            self.files.remove(&other);
         }
-        Ok(Self { files: origins, ..values.into_iter().collect() })
+        for (name, value) in layer {
+            match file {
+                Some(file) => self.files.insert(name.clone(), file.to_owned()),
+                None => self.files.remove(&name),
+            };
+            self.values.insert(name, value);
+        }
+        Ok(())
     }
 
     /// The file that says what a variable is; `None` if it is not from a file.
@@ -97,6 +124,7 @@ impl Variables {
 
     /// Sets a variable, as a flag does.
     pub(super) fn set(&mut self, name: &str, value: String) {
+        self.files.remove(name);
         if value.is_empty() {
             self.values.remove(name);
         } else {
@@ -126,9 +154,21 @@ fn is_for_hub(name: &str) -> bool {
     })
 }
 
+/// How else a secret can be said: itself, or the file that it is in.
+fn other_form(name: &str) -> Option<String> {
+    match name.strip_suffix(OF_FILE) {
+        Some(plain) => is_secret(plain).then(|| plain.to_owned()),
+        None => is_secret(name).then(|| format!("{name}{OF_FILE}")),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| variable.name == name && variable.secret)
+}
+
 /// Whether a variable of the process environment is about the deployment.
 fn is_ours(name: &str) -> bool {
-    let plain = name.strip_suffix("_FILE").unwrap_or(name);
+    let plain = name.strip_suffix(OF_FILE).unwrap_or(name);
     name.starts_with("HUB__") || VARIABLES.iter().any(|variable| variable.name == plain)
 }
 
@@ -170,23 +210,61 @@ mod tests {
         assert!(secret_variables().any(|name| name == "GITHUB_CLIENT_SECRET"));
     }
 
+    /// A directory with these files in it, which nobody else may read.
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        use std::{fs, os::unix::fs::PermissionsExt as _};
+
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        dir
+    }
+
     #[test]
     fn env_1_later_files_win_and_all_of_them_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            use std::os::unix::fs::PermissionsExt;
-            let path = dir.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let dir = directory(&[
+            ("secrets/oauth.env", "GITHUB_CLIENT_ID=old\nGITHUB_CLIENT_SECRET=s\n"),
+            (".env", "GITHUB_CLIENT_ID=new\n"),
+            ("other.env", "GITHUB_CLIENT_ID=other\n"),
+        ]);
+        let read = |named: Option<&str>| {
+            let named = named.map(|name| dir.path().join(name));
+            Variables::read(dir.path(), named.as_deref()).unwrap()
         };
-        write("secrets/oauth.env", "GITHUB_CLIENT_ID=old\nGITHUB_CLIENT_SECRET=s\n");
-        write(".env", "GITHUB_CLIENT_ID=new\n");
-        let all = Variables::read(dir.path(), None).unwrap();
-        assert_eq!(all.get("GITHUB_CLIENT_ID"), Some("new"));
-        assert_eq!(all.get("GITHUB_CLIENT_SECRET"), Some("s"));
-        let file = |name| all.file_of(name).and_then(Path::file_name);
-        assert_eq!(file("GITHUB_CLIENT_ID"), Some(".env".as_ref()));
-        assert_eq!(file("GITHUB_CLIENT_SECRET"), Some("oauth.env".as_ref()));
+        for (named, id) in [(None, "new"), (Some("other.env"), "other")] {
+            let all = read(named);
+            assert_eq!(all.get("GITHUB_CLIENT_ID"), Some(id));
+            assert_eq!(all.get("GITHUB_CLIENT_SECRET"), Some("s"), "with {named:?}");
+            let file = |name| all.file_of(name).and_then(Path::file_name);
+            assert_eq!(file("GITHUB_CLIENT_ID"), Some(named.unwrap_or(".env").as_ref()));
+            assert_eq!(file("GITHUB_CLIENT_SECRET"), Some("oauth.env".as_ref()));
+        }
+    }
+
+    #[test]
+    fn env_5_a_secret_takes_back_its_other_form_in_a_weaker_place() {
+        let layers = |layers: &[&[(&str, &str)]]| {
+            let mut all = Variables::default();
+            for layer in layers {
+                let layer = layer.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+                all.lay_over(layer.collect(), Some(Path::new(".env")))
+                    .map_err(|error| error.to_string())?;
+            }
+            Ok::<_, String>(all.values.into_iter().collect::<Vec<_>>())
+        };
+        let (text, file) = (("GITHUB_CLIENT_SECRET", "s"), ("GITHUB_CLIENT_SECRET_FILE", "f"));
+        let owned = |(name, value): (&str, &str)| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(layers(&[&[text], &[file]]), Ok(owned(file)));
+        assert_eq!(layers(&[&[file], &[text]]), Ok(owned(text)));
+        let nothing = ("GITHUB_CLIENT_SECRET_FILE", "");
+        assert_eq!(layers(&[&[text], &[nothing]]), Ok(owned(text)), "ENV-3");
+        let said = layers(&[&[text, file]]).unwrap_err();
+        for part in [".env", "GITHUB_CLIENT_SECRET;", "GITHUB_CLIENT_SECRET_FILE", "remove one"] {
+            assert!(said.contains(part), "{part:?} in {said}");
+        }
     }
 }
