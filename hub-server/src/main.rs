@@ -144,6 +144,9 @@ fn serve(args: &Args) -> Result<(), StartupError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    for variable in &loaded.empty_variables {
+        tracing::debug!(%variable, "is empty, which counts as not set");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

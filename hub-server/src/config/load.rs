@@ -36,6 +36,8 @@ pub struct Loaded {
     /// What an operator should look at, one sentence each: slips, lines of the user
     /// list that were left out.
     pub warnings: Vec<String>,
+    /// The variables that are there and empty, which counts as not set (ENV-3).
+    pub empty_variables: Vec<String>,
     /// The files that were read for it, and those that are read later on.
     pub files: Vec<PathBuf>,
     /// The configuration file that was read, if any.
@@ -155,7 +157,19 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
     files.push(env_file.clone().unwrap_or(env_looked_for));
     files.extend(secrets);
     files.extend(settings.files().into_iter().map(|(_, path)| dir.join(path)));
-    Ok(Loaded { config, settings, warnings: notes, files, config_file, env_file, sum })
+    let entries = env.iter().flat_map(|file| &file.entries);
+    let empty = entries.filter(|entry| entry.value.is_empty()).map(|entry| entry.name.as_str());
+    let empty_variables = empty.chain(texts.environment.empty()).map(str::to_owned).collect();
+    Ok(Loaded {
+        config,
+        settings,
+        warnings: notes,
+        empty_variables,
+        files,
+        config_file,
+        env_file,
+        sum,
+    })
 }
 
 impl Loaded {

@@ -107,11 +107,8 @@ pub(super) fn lay_over(
 /// The variables, each from the strongest place that sets it.
 fn given(env_file: Option<&EnvFile>, environment: &Environment) -> BTreeMap<String, Given> {
     let mut all = BTreeMap::new();
-    for entry in env_file.iter().flat_map(|file| &file.entries) {
-        if entry.value.is_empty() {
-            tracing::debug!(variable = %entry.name, "is empty, which counts as not set");
-            continue;
-        }
+    let entries = env_file.iter().flat_map(|file| &file.entries);
+    for entry in entries.filter(|entry| !entry.value.is_empty()) {
         let path = env_file.map(|file| file.path.clone()).unwrap_or_default();
         let origin = Origin::EnvFile { path, line: entry.line, variable: entry.name.clone() };
         let rank =

@@ -24,11 +24,15 @@ pub struct Sources {
 
 /// The variables of a process that concern the hub.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    /// Those that are there and empty.
+    empty: Vec<String>,
+}
 
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -38,31 +42,37 @@ impl Environment {
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, value)| !value.is_empty() && variables::is_known(name))
+            .filter(|(name, _)| variables::is_known(name))
             .collect()
     }
 
     /// The value of one.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 
     /// Name and value of each.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The names of those that are there and empty, which counts as not set.
+    pub(super) fn empty(&self) -> impl Iterator<Item = &str> {
+        self.empty.iter().map(String::as_str)
     }
 }
 
 impl<N: Into<String>> FromIterator<(N, String)> for Environment {
     /// Empty variables count as not set (ENV-3).
     fn from_iter<I: IntoIterator<Item = (N, String)>>(variables: I) -> Self {
-        Self(
-            variables
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
+        let (empty, values): (Vec<_>, Vec<_>) = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .partition(|(_, value)| value.is_empty());
+        Self {
+            values: values.into_iter().collect(),
+            empty: empty.into_iter().map(|(name, _)| name).collect(),
+        }
     }
 }
 
@@ -107,7 +117,7 @@ impl Sources {
     /// else from the file of variables. `None` also if that cannot be read, which
     /// [`Sources::load`] tells.
     pub fn variable(&self, name: &str) -> Option<String> {
-        if let Some(value) = self.environment.0.get(name) {
+        if let Some(value) = self.environment.values.get(name) {
             return Some(value.clone());
         }
         let (_, beside) = self.places();

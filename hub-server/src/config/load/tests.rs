@@ -38,7 +38,11 @@ fn env_1_the_environment_wins_over_the_file() {
 
 #[test]
 fn env_3_an_empty_variable_is_unset() {
-    assert_eq!(parsed(MINIMAL, &[("DOCKER_NOTEBOOK_IMAGE", "")]).unwrap().spawner.image, "lab");
+    let empty = ("DOCKER_NOTEBOOK_IMAGE", "");
+    assert_eq!(parsed(MINIMAL, &[empty]).unwrap().spawner.image, "lab");
+    let environment = Environment::from_iter([(empty.0, empty.1.to_owned())]);
+    let loaded = parse(MINIMAL, "hub.toml", Path::new("/srv"), &environment, false).unwrap();
+    assert_eq!(loaded.empty_variables, ["DOCKER_NOTEBOOK_IMAGE"], "to be told");
 }
 
 #[test]
