@@ -25,6 +25,7 @@ pub mod reference;
 mod secret;
 mod servers;
 mod services;
+mod session;
 mod settings;
 mod sources;
 mod spawner;
@@ -52,6 +53,7 @@ pub use self::{
     secret::fingerprint,
     servers::ServersConfig,
     services::ServiceConfig,
+    session::SessionConfig,
     settings::{Setting, Settings},
     sources::{Environment, Sources},
     weakness::Weakness,

@@ -11,7 +11,7 @@ use hub_names::UserName;
 use hub_spawner::Preset;
 
 use crate::{
-    config::{Config, ServersConfig, UserlistMode},
+    config::{Config, ServersConfig, SessionConfig, UserlistMode},
     web::render::Render,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Live {
     pub(crate) mode: UserlistMode,
     /// How long the servers of somebody who lost access go on.
     pub(crate) removed_user_grace: std::time::Duration,
+    /// How long a browser stays signed in.
+    pub(crate) session: SessionConfig,
     /// What the operator decided for the servers of one user.
     pub(crate) presets: BTreeMap<UserName, Preset>,
     /// The pages.
@@ -50,6 +52,7 @@ impl Live {
             policy: config.auth.policy.clone(),
             mode: config.auth.mode,
             removed_user_grace: config.auth.removed_user_grace,
+            session: config.auth.session,
             presets: config.auth.presets.clone(),
             render,
             limits: config.servers.clone(),

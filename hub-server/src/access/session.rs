@@ -16,10 +16,6 @@ pub(crate) const LOGIN_COOKIE: &str = "jupyterhub-hub-login";
 /// read it, so it is on the base path.
 pub(crate) const SESSION_ID_COOKIE: &str = "jupyterhub-session-id";
 
-/// Longest life of a session, as JupyterHub's `cookie_max_age_days`.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// How long a session may lie unused.
-const IDLE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How often the time of last use is written down.
 const RESOLUTION: SignedDuration = SignedDuration::from_mins(5);
 
@@ -52,11 +48,12 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
     let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? else {
         return Ok(None);
     };
+    let live = hub.live();
     // The session stays: whoever is put back on the list goes on where they were.
-    if !hub.live().keeps(&session.user.name) {
+    if !live.keeps(&session.user.name) {
         return Ok(None);
     }
-    if now.duration_since(session.last_seen) > IDLE {
+    if now.duration_since(session.last_seen) > live.session.idle {
         hub.store.sessions().delete(hash.as_bytes()).await?;
         return Ok(None);
     }
@@ -73,7 +70,7 @@ pub(crate) async fn begin(
     hub: &Hub,
     user: &User,
 ) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
-    let now = hub.clock.now();
+    let (now, max_age) = (hub.clock.now(), hub.live().session.max_age);
     let secret = ApiToken::generate();
     let session_id = Uuid::new_v4().simple().to_string();
     hub.store
@@ -83,7 +80,7 @@ pub(crate) async fn begin(
             user: user.id,
             session_id: session_id.clone(),
             created: now,
-            expires_at: now + LIFETIME,
+            expires_at: now + max_age,
         })
         .await?;
     hub.store.users().touch(user.id, now).await?;
@@ -92,7 +89,7 @@ pub(crate) async fn begin(
     login.set_http_only(true);
     login.set_secure(hub.https);
     login.set_same_site(SameSite::Lax);
-    login.set_max_age(cookie::time::Duration::seconds(LIFETIME.as_secs()));
+    login.set_max_age(cookie::time::Duration::seconds(max_age.as_secs()));
     Ok((session_id.clone(), vec![login, session_id_cookie(hub, session_id)]))
 }
 

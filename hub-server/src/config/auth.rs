@@ -20,6 +20,7 @@ use super::{
     http::http_url,
     key::{Key, Kind, Section},
     secret::read_secret,
+    session::SessionConfig,
     userlist::{self, Listed},
 };
 
@@ -68,6 +69,18 @@ pub(super) const SECTION: Section = Section {
             "Whether everybody is let in who has an account already. Default: yes, as soon as anybody is named.",
         )
         .example("true"),
+        Key::new(
+            "auth.cookie_max_age_days",
+            Kind::Integer("days"),
+            "How long a sign-in lasts at most, 1 to 400.",
+        )
+        .default("14"),
+        Key::new(
+            "auth.session_idle_days",
+            Kind::Integer("days"),
+            "How long it lasts unused. Default: 7, or less where `cookie_max_age_days` is less.",
+        )
+        .example("7"),
         Key::new("auth.username_map", Kind::Table, "Login name to account name.")
             .default("{}")
             .example("{ \"login\" = \"account\" }"),
@@ -137,6 +150,8 @@ pub struct AuthConfig {
     pub mode: UserlistMode,
     /// How long the servers of somebody who lost access go on.
     pub removed_user_grace: Duration,
+    /// How long a browser stays signed in.
+    pub session: SessionConfig,
     /// What the user list says about people's servers.
     pub presets: BTreeMap<UserName, Preset>,
     /// What was left out of the user list, for the log.
@@ -177,6 +192,8 @@ pub(super) struct RawAuth {
     userlist: Option<PathBuf>,
     userlist_mode: UserlistMode,
     removed_user_grace_seconds: Option<u64>,
+    cookie_max_age_days: Option<u16>,
+    session_idle_days: Option<u16>,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -274,6 +291,7 @@ impl RawAuth {
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),
+            session: SessionConfig::new(self.cookie_max_age_days, self.session_idle_days)?,
             presets,
             warnings,
             github: self.github.map(|raw| raw.check(dir, http)).transpose()?,

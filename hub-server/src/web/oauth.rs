@@ -35,8 +35,6 @@ use crate::{access::xsrf, hub::Hub};
 /// Life of a code. JupyterHub's 300 s; the safer minute is too short for a
 /// server that is busy starting.
 const CODE_SECONDS: i64 = 300;
-/// Life of a token, as the sign-in's.
-const TOKEN_SECONDS: i64 = 14 * 86_400;
 
 pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     server_routes(hub)
@@ -260,6 +258,8 @@ async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
         return Err(TokenError::InvalidGrant.into());
     }
     let token = ApiToken::generate();
+    // As long as the sign-in, which is JupyterHub's `oauth_token_expires_in`.
+    let life = hub.live().session.max_age;
     hub.store
         .tokens()
         .issue(&NewToken {
@@ -270,12 +270,12 @@ async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
             note: String::new(),
             scopes: code.scopes.clone(),
             created: now,
-            expires_at: Some(now + SignedDuration::from_secs(TOKEN_SECONDS)),
+            expires_at: Some(now + life),
         })
         .await?;
     Ok(serde_json::json!({
         "access_token": token.expose(),
-        "expires_in": TOKEN_SECONDS,
+        "expires_in": life.as_secs(),
         "token_type": "Bearer",
         "scope": code.scopes.join(" "),
     }))

@@ -1,15 +1,24 @@
 //! A hub without listeners, and a browser that speaks to it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use hub_auth::DummyAuthenticator;
 use hub_names::ServerKey;
-use hub_server::{Assembled, Leaves, SystemClock, assemble_with, config};
+use hub_server::{Assembled, Clock, Leaves, SystemClock, assemble_with, config};
 use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::{net::TcpListener, time::timeout};
 use tower::ServiceExt;
@@ -56,6 +65,7 @@ pub(crate) struct TestHub {
     pub(crate) spawner: FakeSpawner,
     pub(crate) store: Store,
     pub(crate) assembled: Assembled,
+    pub(crate) clock: TestClock,
     _dir: tempfile::TempDir,
 }
 
@@ -89,13 +99,14 @@ impl TestHub {
         )
         .unwrap()
         .config;
+        let clock = TestClock::default();
         let leaves = Leaves {
             store: store.clone(),
             spawner: Arc::new(spawner.clone()),
             authenticators: vec![Arc::new(DummyAuthenticator::new(Some(
                 PASSWORD.to_owned().into(),
             )))],
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(clock.clone()),
         };
         let assembled = assemble_with(&config, leaves, "http://10.0.0.1:8081/hub/api".to_owned())
             .await
@@ -106,6 +117,7 @@ impl TestHub {
             spawner,
             store,
             assembled,
+            clock,
             _dir: dir,
         }
     }
@@ -150,6 +162,22 @@ impl TestHub {
         let answer = browser.sign_in(user, "/hub/login").await;
         assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
         browser
+    }
+}
+
+/// A clock that can be put forward. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: SignedDuration) {
+        self.0.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::{Exit, fake::FakeSpawner};
+use jiff::SignedDuration;
 
-use crate::harness::{PASSWORD, TestHub, eventually, key};
+use crate::harness::{Browser, PASSWORD, TestHub, eventually, key};
 
 #[tokio::test]
 async fn everything_leads_to_the_sign_in() {
@@ -71,6 +72,27 @@ async fn session_id_changes_at_login() {
     browser.get("/hub/logout").await;
     browser.sign_in("ada", "/hub/login").await;
     assert_ne!(browser.cookies["jupyterhub-session-id"], first);
+}
+
+#[tokio::test]
+async fn rst_7_a_sign_in_lasts_14_days_and_7_unused() {
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+    let hub = TestHub::new().await;
+    let mut browser = hub.browser();
+    let answer = browser.sign_in("ada", "/hub/login").await;
+    let cookie = answer.set_cookie("jupyterhub-hub-login").unwrap();
+    assert!(cookie.contains("Max-Age=1209600"), "{cookie}");
+    let mut unused = hub.signed_in("ada").await;
+    let at_home = async |browser: &mut Browser, days: i32| {
+        hub.clock.advance(DAY * days);
+        browser.get("/hub/home").await.status
+    };
+    for days in [6, 6] {
+        assert_eq!(at_home(&mut browser, days).await, StatusCode::OK);
+    }
+    assert_eq!(at_home(&mut unused, 0).await, StatusCode::FOUND, "not used for 12 days");
+    assert_eq!(at_home(&mut browser, 1).await, StatusCode::OK, "13 days");
+    assert_eq!(at_home(&mut browser, 1).await, StatusCode::FOUND, "14 days");
 }
 
 #[tokio::test]
