@@ -17,6 +17,8 @@ const MOST_REDIRECTS: usize = 20;
 pub struct Browser {
     client: Client,
     hub: Url,
+    /// What all paths begin with; without a slash at its end.
+    base: String,
     ca: Option<String>,
     jar: BTreeMap<Key, String>,
 }
@@ -74,7 +76,24 @@ impl Browser {
 
     /// The same for a hub that is not a [`TestHub`]. `client` follows no redirect.
     pub fn at(hub: &str, client: Client, ca: Option<String>) -> Self {
-        Self { client, hub: hub.parse().unwrap(), ca, jar: BTreeMap::new() }
+        let base = String::new();
+        Self { client, hub: hub.parse().unwrap(), base, ca, jar: BTreeMap::new() }
+    }
+
+    /// The same for a hub whose base URL is `base`. All paths are below that.
+    #[must_use]
+    pub fn below(self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self }
+    }
+
+    /// The address of a path of the hub.
+    pub fn address(&self, path: &str) -> Url {
+        self.hub.join(&format!("{}{path}", self.base)).unwrap()
+    }
+
+    /// The path of an address, as seen from the hub's base URL.
+    pub fn path_of<'a>(&self, url: &'a Url) -> &'a str {
+        url.path().strip_prefix(&self.base).expect("below the base URL")
     }
 
     /// Signs in with the form of the hub.
@@ -86,7 +105,7 @@ impl Browser {
             ("password", PASSWORD.to_owned()),
         ];
         let answer = self.submit("/hub/login?next=%2Fhub%2Fhome", &form).await;
-        assert_eq!((answer.status, answer.url.path()), (200, "/hub/home"), "{}", answer.text);
+        assert_eq!((answer.status, self.path_of(&answer.url)), (200, "/hub/home"), "{answer:?}");
         answer
     }
 
@@ -106,7 +125,7 @@ impl Browser {
             async move {
                 let answer = browser.get(&format!("/hub/spawn-pending/{user}")).await;
                 let there = answer.status == 200
-                    && answer.url.path().starts_with(&format!("/user/{user}/"));
+                    && browser.path_of(&answer.url).starts_with(&format!("/user/{user}/"));
                 if there { Ok(browser) } else { Err((answer.status, answer.url)) }
             }
         })
@@ -116,14 +135,14 @@ impl Browser {
 
     /// Opens an address of the hub and follows where it leads.
     pub async fn get(&mut self, path: &str) -> Answer {
-        let url = self.hub.join(path).unwrap();
+        let url = self.address(path);
         let answer = self.once(Method::GET, url, &[], None).await;
         self.follow(answer).await
     }
 
     /// As [`get`](Self::get), without following redirects.
     pub async fn look(&mut self, path: &str) -> Answer {
-        let url = self.hub.join(path).unwrap();
+        let url = self.address(path);
         self.once(Method::GET, url, &[], None).await
     }
 
@@ -131,7 +150,7 @@ impl Browser {
     pub async fn submit(&mut self, path: &str, fields: &[(&str, String)]) -> Answer {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
-        let url = self.hub.join(path).unwrap();
+        let url = self.address(path);
         let kind = [("content-type", "application/x-www-form-urlencoded".to_owned())];
         let answer = self.once(Method::POST, url, &kind, Some(form.finish())).await;
         self.follow(answer).await
@@ -140,8 +159,8 @@ impl Browser {
     /// What a page's script does: a request with JSON and the XSRF token of the
     /// cookie on `path`.
     pub async fn script(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let url = self.hub.join(path).unwrap();
-        let xsrf = self.cookie("_xsrf", url.path()).unwrap_or_default();
+        let url = self.address(path);
+        let xsrf = self.cookie("_xsrf", path).unwrap_or_default();
         let headers = [
             ("content-type", "application/json".to_owned()),
             ("accept", "application/json".to_owned()),
@@ -170,7 +189,7 @@ impl Browser {
 
     /// The cookie that the browser sends first under this name to `path`.
     pub fn cookie(&self, name: &str, path: &str) -> Option<String> {
-        let url = self.hub.join(path).unwrap();
+        let url = self.address(path);
         let line = self.cookie_line(&url);
         line.split("; ")
             .filter_map(|pair| pair.split_once('='))

@@ -126,7 +126,7 @@ pub async fn open(
     id: &str,
     token: Option<&str>,
 ) -> Result<Socket, tungstenite::Error> {
-    let url = browser.hub().join(&format!("/user/{user}/api/kernels/{id}/channels")).unwrap();
+    let url = browser.address(&format!("/user/{user}/api/kernels/{id}/channels"));
     let mut request = url.as_str().replacen("http", "ws", 1).into_client_request()?;
     let headers = request.headers_mut();
     match token {

@@ -153,3 +153,34 @@ async fn cfg_1_a_day_of_an_operator() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn xt_3_a_hub_that_shares_its_host_with_others() {
+    let mut deployment = Deployment::prepare();
+    deployment.set("HUB__HTTP__BASE_URL", "/jupyter/");
+    deployment.run(&["network"]).await;
+    let github = deployment.github().await;
+    github.person("ada", 1815);
+    github.sign_in("ada");
+
+    // ENV-4: what is registered with GitHub has to be below the base URL, too.
+    let refused = deployment.fail(&[]).await;
+    assert!(refused.contains("/jupyter/hub/oauth_callback"), "{refused}");
+    let callback = format!("{}/jupyter/hub/oauth_callback", deployment.url);
+    github.register(&callback);
+    deployment.set("OAUTH_CALLBACK_URL", &callback);
+    let told = deployment.told(&[]).await;
+    assert!(told.contains(&format!("{}/jupyter/", deployment.url)), "{told}");
+
+    let mut ada = deployment.browser().below("/jupyter/");
+    let home = ada.get("/hub/oauth_login?next=%2Fjupyter%2Fhub%2Fhome").await;
+    assert_eq!((home.status, home.url.path()), (200, "/jupyter/hub/home"), "{}", home.text);
+    ada.start_server("ada").await;
+    assert_eq!(Kernel::start(&mut ada, "ada").await.run("6 * 7").await, "42");
+    let beside = deployment.browser().get("/hub/login").await;
+    assert_eq!(beside.status, 404, "{}", beside.text);
+    assert_eq!(deployment.status().await["url"], format!("{}/jupyter/", deployment.url));
+    let users = deployment.run(&["hub", "users", "list"]).await;
+    assert!(users.contains("ada"), "{users}");
+}

@@ -22,7 +22,7 @@ pub(super) fn problems(problems: Vec<Problem>) -> anyhow::Error {
 /// Where the hub is, who may do what there, and what to do next.
 pub(super) fn ready(settings: &Settings, remarks: &Remarks, up: &Up, websockets: Option<&str>) {
     eprintln!();
-    eprintln!("The hub is ready:  {}", settings.public_url.as_str().trim_end_matches('/'));
+    eprintln!("The hub is ready:  {}", settings.address());
     match remarks.administrators.as_slice() {
         [] => eprintln!(
             "  administrators   none; write `NAME admin` into {}",

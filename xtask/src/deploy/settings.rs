@@ -161,6 +161,15 @@ impl Settings {
         }
     }
 
+    /// What people type to come to the hub.
+    pub(super) fn address(&self) -> String {
+        let host = self.public_url.as_str().trim_end_matches('/');
+        match self.base_url().as_str() {
+            "/" => host.to_owned(),
+            path => format!("{host}{path}"),
+        }
+    }
+
     /// Where the hub is asked how it is, from the machine that deploys: the
     /// published port. `None` if that is open only on another machine.
     pub(super) fn outer_url(&self) -> Option<String> {

@@ -131,7 +131,7 @@ pub(super) async fn look(operator: &Operator, settings: &Settings) -> anyhow::Re
     servers.sort_by(|a, b| (&a.user, &a.server).cmp(&(&b.user, &b.server)));
     Ok(Status {
         deployment: layout.name.clone(),
-        url: settings.public_url.as_str().trim_end_matches('/').to_owned(),
+        url: settings.address(),
         hub,
         proxy,
         certificate,
