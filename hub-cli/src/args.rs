@@ -1,6 +1,7 @@
 //! The whole command line.
 
 mod backup;
+mod gc;
 
 use std::path::PathBuf;
 
@@ -8,7 +9,10 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use hub_store::UserName;
 use url::Url;
 
-pub(crate) use self::backup::{Backup, HowHub, Restore, Secrets};
+pub(crate) use self::{
+    backup::{Backup, HowHub, Restore, Secrets},
+    gc::Gc,
+};
 use crate::configuration::Located;
 
 /// Longest life of a token: ten years, as the hub has it.
@@ -97,6 +101,8 @@ pub(crate) enum OfHub {
     /// Bring back what was saved; works without a running hub
     #[command(subcommand)]
     Restore(Restore),
+    /// Remove containers that are nobody's; works without a running hub
+    Gc(Gc),
     /// Show what the hub is, and whom it takes you for
     Info,
 }
@@ -164,7 +170,11 @@ impl OfHub {
     pub(crate) fn needs_token(&self) -> bool {
         !matches!(
             self,
-            Self::Info | Self::Backup(_) | Self::Restore(_) | Self::Users(Users::Purge { .. })
+            Self::Info
+                | Self::Backup(_)
+                | Self::Restore(_)
+                | Self::Gc(_)
+                | Self::Users(Users::Purge { .. })
         )
     }
 }

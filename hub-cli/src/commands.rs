@@ -2,7 +2,9 @@
 
 mod backup;
 pub(crate) mod config;
+mod consent;
 pub(crate) mod doctor;
+mod gc;
 mod info;
 mod reload;
 mod restore;
@@ -20,6 +22,7 @@ pub(crate) async fn run(command: OfHub, client: &Client, output: &Output) -> any
         OfHub::Tokens(command) => tokens::run(command, client, output).await,
         OfHub::Backup(command) => backup::run(command, output).await,
         OfHub::Restore(command) => restore::run(command, output).await,
+        OfHub::Gc(command) => gc::run(command, output).await,
         OfHub::Reload => reload::run(client, output).await,
         OfHub::Info => info::run(client, output).await,
     }

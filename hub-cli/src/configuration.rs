@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args as Group;
 use hub_server::config::{Config, ConfigError, Environment, Loaded, Sources};
+use hub_spawner::{
+    docker::DockerConfig,
+    engine::{DockerHost, Engine},
+};
 
 use crate::{
     args::UsageError,
     backup::{deployed::Deployed, volumes::Volumes},
+    containers::{Containers, Source},
 };
 
 /// A hub, as far as it can be reached without its help.
@@ -27,6 +33,27 @@ impl Subject<'_> {
             Self::Here(located) => Volumes::connect(located.configured()?.spawner).await,
         }
     }
+
+    /// The containers of the hub's servers.
+    pub(crate) async fn containers(self) -> anyhow::Result<Containers> {
+        Ok(match self {
+            Self::Deployed(hub) => {
+                let (engine, config) = hub.servers().await?;
+                Containers::new(engine, config, Source::Deployed(hub))
+            }
+            Self::Here(located) => {
+                let config = located.configured()?;
+                let engine = engine(&config.spawner).await?;
+                Containers::new(engine, config.spawner, Source::Here(config.store))
+            }
+        })
+    }
+}
+
+/// The engine that the hub's servers run at.
+pub(crate) async fn engine(config: &DockerConfig) -> anyhow::Result<Engine> {
+    let host = DockerHost::resolve(&config.host_settings()).context("spawner.docker")?;
+    Ok(Engine::connect_to(&host).await?)
 }
 
 /// Where the configuration is.

@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod commands;
 mod configuration;
+mod containers;
 mod output;
 mod token;
 

@@ -36,6 +36,11 @@ fn help_of_config() {
 }
 
 #[test]
+fn help_of_gc() {
+    insta::assert_snapshot!("gc", help(&["gc"]));
+}
+
+#[test]
 fn help_of_reload() {
     insta::assert_snapshot!("reload", help(&["reload"]));
 }

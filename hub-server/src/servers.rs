@@ -4,6 +4,7 @@
 //! its [`Phase`]. Everybody else sends it commands and reads a [`View`]; there
 //! is no place where two requests start the same server twice.
 
+mod adoption;
 mod compatibility;
 mod events;
 mod launch;
@@ -18,13 +19,17 @@ mod worker;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use hub_names::{ServerKey, UserName};
 use hub_spawner::Spawner;
 use hub_store::{Store, StoreError};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 pub(crate) use self::{
     launch::Links,
@@ -38,6 +43,9 @@ use self::{
     worker::{Command, Worker},
 };
 use crate::{clock::Clock, live::Current, routes::Routes, tasks::Tasks};
+
+/// How long the hub's start waits for forgotten servers to be adopted.
+const ADOPTION_HEAD_START: Duration = Duration::from_secs(2);
 
 /// All single-user servers. Clones share them.
 #[derive(Clone, Debug)]
@@ -135,6 +143,24 @@ impl Servers {
             self.shared.employ(&mut handles, record.key, phase);
         }
         Ok(count)
+    }
+
+    /// Takes up servers that run and that the store has forgotten (RST-3). Waits
+    /// for that a moment, so that nobody's kernels are replaced by a start that
+    /// comes first; goes on in the background where the spawner is slow (RST-4).
+    pub(crate) async fn adopt_forgotten(&self) {
+        let (done, adopted) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(|stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = adoption::adopt(&shared) => {}
+            }
+            // Who waited may have had enough.
+            let _ = done.send(());
+        });
+        // Either it is done, or it goes on without being waited for.
+        let _ = timeout(ADOPTION_HEAD_START, adopted).await;
     }
 
     /// Keeps listening to the spawner's events until the hub stops.

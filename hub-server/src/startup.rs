@@ -268,7 +268,7 @@ async fn assemble(
     let current = Current::new(Live::new(config, authenticators, render));
     let (reload, requests) = reload::channel();
     let servers = Servers::new(
-        Arc::clone(&spawner),
+        spawner,
         store.clone(),
         routes.clone(),
         Arc::clone(&clock),
@@ -296,13 +296,13 @@ async fn assemble(
         ending: CancellationToken::new(),
     });
     hub.servers.resume().await?;
+    hub.servers.adopt_forgotten().await;
     hub.servers.keep_watching();
     // After the servers were taken up: a route that is nobody's is taken away.
     routes.keep_in_step(&tasks);
     activity::keep_recording(&tasks, &hub, routes);
     sweeping::keep_sweeping(&tasks, &hub);
     roster::keep_watching(&tasks, &hub);
-    report_orphans(&tasks, &hub, &spawner);
     Ok((Assembled { hub, table, tasks }, requests))
 }
 
@@ -430,28 +430,4 @@ fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authentic
     for weakness in config.weaknesses() {
         tracing::warn!("{weakness}");
     }
-}
-
-/// Containers that are ours but that no row knows (RST-3): told, not touched.
-fn report_orphans(tasks: &Tasks, hub: &Arc<Hub>, spawner: &Arc<dyn Spawner>) {
-    let hub = Arc::clone(hub);
-    let spawner = Arc::clone(spawner);
-    tasks.spawn(|stop| async move {
-        let report = async {
-            match spawner.found().await {
-                Ok(keys) => {
-                    for key in keys.iter().filter(|key| hub.servers.live(key).is_none()) {
-                        tracing::warn!(server = %key, "a server is running that this hub did not start; it is replaced when its user starts one");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(error = &error as &(dyn std::error::Error + 'static), "the running servers could not be listed");
-                }
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = report => {}
-        }
-    });
 }

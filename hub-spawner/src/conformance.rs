@@ -29,7 +29,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use async_trait::async_trait;
 use hub_names::ServerKey;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -77,6 +77,7 @@ pub async fn check(bench: &impl Bench) {
     a_leftover_is_replaced(spawner).await;
     servers_do_not_disturb_each_other(spawner).await;
     servers_outlive_the_hub(bench).await;
+    a_forgotten_server_is_known_by_its_token(bench).await;
     a_server_is_stopped_by_its_key_alone(bench).await;
     a_server_that_ends_at_once_says_why(spawner).await;
     a_killed_server_is_noticed(bench).await;
@@ -195,6 +196,26 @@ async fn servers_outlive_the_hub(bench: &impl Bench) {
     assert!(is_running(&*after, &ada, &state).await, "found with the remembered state");
     assert!(is_running(&*after, &ada, &SavedState::default()).await, "found without it");
     stop(&*after, &ada, &state).await;
+}
+
+async fn a_forgotten_server_is_known_by_its_token(bench: &impl Bench) {
+    let (ada, bob) = (key("ada", "lab"), key("bob", ""));
+    let started = start(&*bench.open().await, &ada).await;
+    let after = bench.open().await;
+    let found = patient(after.identify(&ada)).await.expect("identify");
+    let [found] = found.as_slice() else { panic!("one server, one finding: {found:?}") };
+    assert!(found.is_running && !found.name.is_empty());
+    let token = found.api_token.as_ref().map(ExposeSecret::expose_secret);
+    assert_eq!(token, Some(request(ada.clone()).api_token.expose_secret()));
+    assert_eq!(found.state, started.state, "nothing more has to be remembered");
+    assert!(patient(after.identify(&bob)).await.expect("identify").is_empty());
+
+    bench.kill(&ada).await;
+    ended(&*after, &ada, &started.state).await;
+    let found = patient(after.identify(&ada)).await.expect("identify");
+    assert!(found.iter().all(|found| !found.is_running), "{found:?}");
+    stop(&*after, &ada, &started.state).await;
+    assert!(patient(after.identify(&ada)).await.expect("identify").is_empty());
 }
 
 async fn a_server_is_stopped_by_its_key_alone(bench: &impl Bench) {

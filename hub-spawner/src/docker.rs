@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod container;
 mod error;
+mod identity;
 mod image;
 pub mod inventory;
 mod labels;
@@ -39,8 +40,8 @@ pub use command::{CommandLine, InvalidCommand};
 pub use config::{DockerConfig, PullPolicy};
 
 use crate::{
-    Exit, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner, StartRequest,
-    Started, StopMode,
+    Exit, Found, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner,
+    StartRequest, Started, StopMode,
     engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError},
     exit::KILLED,
     log_text,
@@ -337,7 +338,7 @@ impl DockerSpawner {
         key: &ServerKey,
         state: &SavedState,
     ) -> Result<Option<ContainerDetails>, SpawnError> {
-        if let Some(id) = state.text(OBJECT_ID)
+        if let Some(id) = state.text(identity::OBJECT_ID)
             && let Some(found) = self.inspect(id).await?
             && labels::is_of_server(&found.labels, &self.blueprint().deployment, key)
         {
@@ -368,11 +369,6 @@ impl DockerSpawner {
         Ok(())
     }
 }
-
-/// Names in the saved state that JupyterHub's Docker spawner uses as well.
-const OBJECT_ID: &str = "object_id";
-const OBJECT_NAME: &str = "object_name";
-const SPEC_HASH: &str = "spec_hash";
 
 struct Created {
     id: String,
@@ -405,10 +401,7 @@ impl Spawner for DockerSpawner {
         match self.launch(&created.id).await {
             Ok(url) => {
                 progress.report(80, "The container runs; waiting for the server in it");
-                let state = SavedState::default()
-                    .with(OBJECT_ID, created.id)
-                    .with(OBJECT_NAME, created.name)
-                    .with(SPEC_HASH, created.spec_hash);
+                let state = identity::state(&created.id, &created.name, Some(&created.spec_hash));
                 Ok(Started { url, state })
             }
             Err(error) => {
@@ -554,6 +547,20 @@ impl Spawner for DockerSpawner {
         keys.sort();
         keys.dedup();
         Ok(keys)
+    }
+
+    async fn identify(&self, key: &ServerKey) -> Result<Vec<Found>, SpawnError> {
+        let failed = |error| spawn_error("look at the server", error);
+        let mut all = Vec::new();
+        for id in self.find(key).await? {
+            let container = self.inspect(&id).await?;
+            let recipe = self.engine.recipe(&id).await.map_err(failed)?;
+            // It may be gone by now.
+            if let (Some(container), Some(recipe)) = (container, recipe) {
+                all.push(identity::found(container, &recipe));
+            }
+        }
+        Ok(all)
     }
 
     fn kind(&self) -> &'static str {

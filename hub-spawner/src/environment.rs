@@ -76,6 +76,12 @@ impl Environment {
         line.starts_with("JUPYTERHUB_API_TOKEN=") || line.starts_with("JPY_API_TOKEN=")
     }
 
+    /// The token among a server's variables.
+    #[cfg(feature = "docker")]
+    pub(crate) fn api_token(variables: &BTreeMap<String, SecretString>) -> Option<&SecretString> {
+        variables.get("JUPYTERHUB_API_TOKEN")
+    }
+
     /// The variables for the server that `request` describes.
     ///
     /// # Errors

@@ -10,12 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use hub_names::ServerKey;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::{
-    Exit, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started,
-    StopMode,
+    Exit, Found, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest,
+    Started, StopMode,
 };
 
 /// Nothing listens at the discard port of any machine in our decade.
@@ -73,6 +74,8 @@ struct State {
 #[derive(Clone, Debug)]
 struct Server {
     url: Url,
+    api_token: SecretString,
+    saved: SavedState,
     health: Option<Health>,
     ended: Option<Exit>,
     log: String,
@@ -249,7 +252,14 @@ impl Spawner for FakeSpawner {
         let mut state = self.reached()?;
         state.started += 1;
         let saved = SavedState::default().with("start", state.started);
-        let server = Server { url: url.clone(), health: None, ended: None, log: String::new() };
+        let server = Server {
+            url: url.clone(),
+            api_token: request.api_token.clone(),
+            saved: saved.clone(),
+            health: None,
+            ended: None,
+            log: String::new(),
+        };
         state.servers.insert(request.key.clone(), server);
         progress.report(80, "Started");
         Ok(Started { url, state: saved })
@@ -332,6 +342,17 @@ impl Spawner for FakeSpawner {
 
     async fn found(&self) -> Result<Vec<ServerKey>, SpawnError> {
         Ok(self.reached()?.servers.keys().cloned().collect())
+    }
+
+    async fn identify(&self, key: &ServerKey) -> Result<Vec<Found>, SpawnError> {
+        let state = self.reached()?;
+        let found = state.servers.get(key).map(|server| Found {
+            name: format!("fake {key}"),
+            is_running: server.ended.is_none(),
+            api_token: Some(server.api_token.clone()),
+            state: server.saved.clone(),
+        });
+        Ok(found.into_iter().collect())
     }
 
     fn kind(&self) -> &'static str {

@@ -104,6 +104,11 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
     /// those the hub has forgotten.
     async fn found(&self) -> Result<Vec<ServerKey>, SpawnError>;
 
+    /// What the backend has under `key`, so that a hub that has forgotten the
+    /// server can tell whether it is its own. Mostly one; more if a hub was killed
+    /// at a bad moment, none if there is nothing.
+    async fn identify(&self, key: &ServerKey) -> Result<Vec<Found>, SpawnError>;
+
     /// A short name of the backend, for logs and pages.
     fn kind(&self) -> &'static str;
 }
@@ -169,6 +174,19 @@ pub struct Started {
     /// Where it is reached: `http://address:port`, without a path.
     pub url: Url,
     /// What to remember for the later calls.
+    pub state: SavedState,
+}
+
+/// A server at the backend, as it is found without being remembered.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What people call it at the backend, such as a container's name.
+    pub name: String,
+    /// Whether it runs.
+    pub is_running: bool,
+    /// The token that it was started with, if that can be told.
+    pub api_token: Option<SecretString>,
+    /// What [`Spawner::start`] said was to be remembered.
     pub state: SavedState,
 }
 

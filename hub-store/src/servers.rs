@@ -50,6 +50,9 @@ statements! {
         of_key!("UPDATE servers SET url = $3, state = $4");
     STOPPED: "record a server's end",
         of_key!("UPDATE servers SET url = NULL, state = '{}', started = NULL, outcome = $3");
+    ADOPTED: "record an adopted server",
+        concat!(of_key!("UPDATE servers SET url = NULL, state = $4, started = $3, outcome = NULL"),
+            " AND started IS NULL");
     TOUCH: "note a server's activity",
         concat!(of_key!("UPDATE servers SET last_activity = $3"),
             " AND (last_activity IS NULL OR last_activity < $3)");
@@ -143,6 +146,25 @@ impl Servers<'_> {
         state: &Json,
     ) -> Result<(), StoreError> {
         self.record(&RUNNING, key, [url.into(), state.into()]).await
+    }
+
+    /// Notes that the server has been running since `started` without anybody
+    /// knowing, and what its spawner wants to know later. Returns `false`, with
+    /// nothing changed, if it is recorded as started already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user.
+    pub async fn record_adopted(
+        &self,
+        key: &ServerKey,
+        started: Timestamp,
+        state: &Json,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.ensure(key, now).await?;
+        let values = [key.user().into(), key.server().into(), started.into(), state.into()];
+        Ok(self.engine.write(&ADOPTED, &values).await? > 0)
     }
 
     /// Notes that the server is no more, and how that came if nobody asked for it.

@@ -18,6 +18,7 @@ use hub_spawner::{
     docker::DockerConfig,
     engine::{ContainerDetails, ContainerRecipe, DockerHost, Engine, Labels},
 };
+use hub_store::ServerKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::helper::{Helper, Job};
@@ -59,8 +60,26 @@ impl Deployed {
 
     /// The users' volumes.
     pub(crate) async fn volumes(&self) -> anyhow::Result<Volumes> {
+        let (engine, config) = self.servers().await?;
+        Ok(Volumes::new(engine, config))
+    }
+
+    /// The engine that the hub's servers run at, and how they are made.
+    pub(crate) async fn servers(&self) -> anyhow::Result<(Engine, DockerConfig)> {
         let config = self.spawner().await.context("the deployed hub's configuration")?;
-        Ok(Volumes::new(self.engine.clone(), config))
+        Ok((self.engine.clone(), config))
+    }
+
+    /// The servers that the hub's store knows.
+    pub(crate) async fn known_servers(&self) -> anyhow::Result<Vec<ServerKey>> {
+        let known = format!("{INPUT}/known");
+        let mut arguments = words(&["gc", "--known", &known]);
+        arguments.extend(self.config_arguments());
+        let job = Job { arguments, input: Vec::new(), output: Some(known), also: Vec::new() };
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("known");
+        helper::run(&self.helper(), job, &path).await?;
+        serde_json::from_slice(&fs::read(&path)?).context("the list of the servers in the store")
     }
 
     /// Saves the hub to `path` and reads the archive again; what is in it, and

@@ -10,14 +10,12 @@ use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
 use hub_spawner::{
     docker::DockerConfig,
-    engine::{
-        ContainerSpec, ContainerSummary, DockerHost, Engine, EngineError, Mount, VolumeArchive,
-    },
+    engine::{ContainerSpec, ContainerSummary, Engine, EngineError, Mount, VolumeArchive},
 };
 use hub_store::UserName;
 
 use super::{progress::Progress, volume_index::Index, volume_stream};
-use crate::args::UsageError;
+use crate::{args::UsageError, configuration};
 
 /// Where a volume is mounted to be emptied.
 const WIPED: &str = "/hub-wipe";
@@ -36,9 +34,7 @@ pub(crate) struct Volumes {
 impl Volumes {
     /// Connects to the engine that the configuration names.
     pub(crate) async fn connect(config: DockerConfig) -> anyhow::Result<Self> {
-        let host = DockerHost::resolve(&config.host_settings()).context("spawner.docker")?;
-        let engine = Engine::connect_to(&host).await?;
-        Ok(Self::new(engine, config))
+        Ok(Self::new(configuration::engine(&config).await?, config))
     }
 
     /// The volumes of users at an engine, by a hub's configuration.

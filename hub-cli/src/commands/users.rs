@@ -2,13 +2,11 @@
 
 mod purge;
 
-use std::io::{self, IsTerminal as _};
-
 use anyhow::bail;
 
-use super::list;
+use super::{consent, list};
 use crate::{
-    args::{UsageError, UserState, Users},
+    args::{UserState, Users},
     client::{Answer, Client, Server, User},
     output::Output,
 };
@@ -154,7 +152,10 @@ async fn set_admin(
 }
 
 async fn delete(client: &Client, output: &Output, name: &str, yes: bool) -> anyhow::Result<()> {
-    if !yes && !is_confirmed(output, name)? {
+    let question = format!(
+        "Delete {name}, with all tokens? A running server is stopped; the notebooks are kept."
+    );
+    if !yes && !consent::ask(output, &format!("delete {name}"), &question)? {
         bail!("{name} was not deleted");
     }
     client.delete_user(name).await?;
@@ -162,38 +163,4 @@ async fn delete(client: &Client, output: &Output, name: &str, yes: bool) -> anyh
         output.line(&format!("{name} is deleted; the notebooks are kept."))?;
     }
     Ok(())
-}
-
-fn is_confirmed(output: &Output, name: &str) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        let error = UsageError {
-            message: format!("to delete {name} needs a yes, and there is no terminal to ask at"),
-            hint: "say so with --yes".to_owned(),
-        };
-        return Err(error.into());
-    }
-    output.note(&format!(
-        "Delete {name}, with all tokens? A running server is stopped; the notebooks are kept. [y/N]"
-    ));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(is_yes(&answer))
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_yes_is_a_yes() {
-        for (answer, expected) in
-            [("y\n", true), (" Yes \n", true), ("\n", false), ("", false), ("yno\n", false)]
-        {
-            assert_eq!(is_yes(answer), expected, "{answer:?}");
-        }
-    }
 }

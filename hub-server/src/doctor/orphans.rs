@@ -12,30 +12,29 @@ pub(super) async fn check(known: &Known) -> Vec<Finding> {
     let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
     let Some(servers) = &known.servers else { return Vec::new() };
     vec![match inventory::servers(engine, &config.spawner.deployment).await {
-        Ok(found) => judge(&found, servers),
+        Ok(found) => judge(found, servers),
         Err(error) => judge_failure(&error),
     }]
 }
 
-fn judge(found: &[(Option<ServerKey>, ContainerSummary)], servers: &[ServerKey]) -> Finding {
-    let orphans: Vec<&str> = found
-        .iter()
-        .filter(|(key, _)| !key.as_ref().is_some_and(|key| servers.contains(key)))
-        .map(|(_, container)| container.name.as_str())
+fn judge(found: Vec<(Option<ServerKey>, ContainerSummary)>, servers: &[ServerKey]) -> Finding {
+    let count = found.len();
+    let orphans: Vec<String> = inventory::orphans(found, servers)
+        .into_iter()
+        .map(|(_, container)| container.name)
         .collect();
     if orphans.is_empty() {
-        return Finding::ok(format!("none among {} containers of servers", found.len()));
+        return Finding::ok(format!("none among {count} containers of servers"));
     }
     let more = orphans.len().saturating_sub(NAMED);
     let named = orphans[..orphans.len().min(NAMED)].join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     Finding::warning(
         format!(
-            "{} of {} containers of servers are not in the database: {named}{more}",
+            "{} of {count} containers of servers are not in the database: {named}{more}",
             orphans.len(),
-            found.len()
         ),
-        "each is replaced when its user starts a server; remove those of people who are gone with `docker rm -f NAME`",
+        "a hub that starts adopts those whose token it knows; remove the others with `hub gc --orphans`",
     )
 }
 
@@ -48,6 +47,7 @@ mod tests {
         let container = ContainerSummary {
             id: String::new(),
             name: format!("jupyter-{user}"),
+            image: String::new(),
             state: "running".to_owned(),
             labels: Default::default(),
             created: 0,
@@ -59,9 +59,12 @@ mod tests {
     fn rst_3_a_container_that_no_row_knows_is_named() {
         let (ada, bob) = (container("ada"), container("bob"));
         let servers = [ada.0.clone().unwrap()];
-        assert_eq!(judge(std::slice::from_ref(&ada), &servers).outcome, Outcome::Ok);
-        let finding = judge(&[ada, bob], &servers);
+        assert_eq!(judge(vec![ada.clone()], &servers).outcome, Outcome::Ok);
+        let finding = judge(vec![ada, bob], &servers);
         assert_eq!(finding.outcome, Outcome::Warning);
         assert!(finding.seen.contains("jupyter-bob") && !finding.seen.contains("jupyter-ada"));
+        assert!(
+            finding.advice.as_deref().is_some_and(|advice| advice.contains("hub gc --orphans"))
+        );
     }
 }

@@ -53,3 +53,49 @@ async fn rst_2_a_server_that_vanished_meanwhile_is_noticed() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "its token is revoked");
     assert_eq!(second.post("/users/ada/server", None).await.status, StatusCode::CREATED);
 }
+
+/// A hub whose ada has a server and whose store has forgotten that; the server's
+/// token, which the store knows unless it `forgets_the_token`.
+async fn forgetful(forgets_the_token: bool) -> (TestHub, String) {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let token =
+        secrecy::ExposeSecret::expose_secret(&hub.spawner.requests()[0].api_token).to_owned();
+    let (spawner, store) = (hub.spawner.clone(), hub.store.clone());
+    drop(hub);
+    assert!(store.servers().delete(&key("ada")).await.unwrap());
+    if forgets_the_token {
+        store.oauth().delete_client("jupyterhub-user-ada").await.unwrap();
+    }
+    (TestHub::on(spawner, store).await, token)
+}
+
+#[tokio::test]
+async fn rst_3_a_forgotten_server_with_a_known_token_is_adopted() {
+    let (hub, token) = forgetful(false).await;
+    eventually("the server is ready again", || async {
+        hub.get("/users/ada").await.json()["servers"][""]["ready"] == true
+    })
+    .await;
+    assert!(hub.assembled.routes().resolve("/user/ada/").is_some());
+    assert_eq!(hub.spawner.requests().len(), 1, "it was not started anew");
+    let answer = hub.api(&token, http::Method::GET, "/user", None).await;
+    assert_eq!(answer.status, StatusCode::OK, "it can speak to the hub");
+    let row = hub.store.servers().get(&key("ada")).await.unwrap().unwrap();
+    assert!(row.started.is_some() && row.url.is_some(), "{row:?}");
+    let stop = hub.api(crate::harness::ADMIN, http::Method::DELETE, "/users/ada/server", None);
+    assert!(stop.await.status.is_success());
+    assert!(hub.spawner.running().is_empty(), "it is stopped like any other");
+}
+
+#[tokio::test]
+async fn rst_3_a_forgotten_server_with_an_unknown_token_is_left_alone() {
+    let (hub, _) = forgetful(true).await;
+    assert_eq!(hub.get("/users/ada").await.json()["servers"], json!({}));
+    assert!(hub.assembled.routes().resolve("/user/ada/").is_none());
+    assert_eq!(hub.spawner.running(), [key("ada")], "nobody touched it");
+    assert!(hub.store.servers().get(&key("ada")).await.unwrap().is_none());
+    // Her own start replaces it.
+    assert_eq!(hub.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+    assert_eq!(hub.spawner.requests().len(), 2);
+}

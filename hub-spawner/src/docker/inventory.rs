@@ -19,6 +19,16 @@ pub async fn servers(
     Ok(found.into_iter().map(|one| (labels::server_key(&one.labels), one)).collect())
 }
 
+/// Those of `found` whose server is not among the `known` ones of a hub's store:
+/// its orphans (RST-3).
+pub fn orphans(
+    found: Vec<(Option<ServerKey>, ContainerSummary)>,
+    known: &[ServerKey],
+) -> Vec<(Option<ServerKey>, ContainerSummary)> {
+    let is_known = |key: &Option<ServerKey>| key.as_ref().is_some_and(|key| known.contains(key));
+    found.into_iter().filter(|(key, _)| !is_known(key)).collect()
+}
+
 /// What a container that is not a server is labelled with: it belongs to the
 /// deployment and has this `kind`.
 pub fn labels_of(deployment: &str, kind: &str) -> Labels {

@@ -105,6 +105,11 @@ pub(super) fn is_of_server(found: &Labels, deployment: &str, key: &ServerKey) ->
     of_server(deployment, key).iter().all(|(name, value)| found.get(name) == Some(value))
 }
 
+/// The hash of what the container with these labels was made of.
+pub(super) fn spec_hash(found: &Labels) -> Option<&str> {
+    found.get(SPEC_HASH).map(String::as_str)
+}
+
 /// Whose server these labels say it is.
 pub(super) fn server_key(found: &Labels) -> Option<ServerKey> {
     let user = found.get(USER)?.parse().ok()?;

@@ -45,6 +45,8 @@ pub struct ContainerSummary {
     pub id: String,
     /// Its name, without the slash the daemon puts in front.
     pub name: String,
+    /// What its image was called when it was made.
+    pub image: String,
     /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
     pub state: String,
     /// What it was labelled with.
@@ -234,6 +236,7 @@ fn summary(found: bollard::models::ContainerSummary) -> ContainerSummary {
     ContainerSummary {
         id: found.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
+        image: found.image.unwrap_or_default(),
         state: found.state.map(|state| state.to_string()).unwrap_or_default(),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
         created: found.created.unwrap_or_default(),

@@ -46,6 +46,31 @@ on_every_engine! {
         assert_eq!(record.options, json!({"image": "x"}));
     }
 
+    async fn rst_3_an_adopted_server_runs_from_then_on_and_no_other_is_disturbed(store) {
+        user(&store, "ada").await;
+        let (ada, state) = (key("ada", "lab"), json!({"object_id": "abc"}));
+        let servers = store.servers();
+
+        assert!(servers.record_adopted(&ada, at(1), &state, at(5)).await.unwrap(), "no row yet");
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!((&record.state, record.started), (&state, Some(at(1))));
+        assert_eq!(servers.active().await.unwrap(), std::slice::from_ref(&record));
+
+        let other = json!({"object_id": "other"});
+        assert!(!servers.record_adopted(&ada, at(2), &other, at(6)).await.unwrap(), "it runs");
+        assert_eq!(servers.get(&ada).await.unwrap(), Some(record));
+
+        servers.record_starting(&ada, at(3), Some(&json!({"image": "x"}))).await.unwrap();
+        servers.record_stopped(&ada, Some(&json!("failed"))).await.unwrap();
+        assert!(servers.record_adopted(&ada, at(3), &other, at(7)).await.unwrap(), "it ended");
+        let record = servers.get(&ada).await.unwrap().unwrap();
+        assert_eq!((record.state, record.outcome), (other, None));
+        assert_eq!(record.options, json!({"image": "x"}));
+
+        let nobody = servers.record_adopted(&key("bob", ""), at(1), &state, at(5)).await;
+        assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
+    }
+
     async fn a_start_without_options_keeps_the_last_and_forgets_the_outcome(store) {
         user(&store, "ada").await;
         let ada = key("ada", "");

@@ -21,9 +21,9 @@ use super::{
 /// The tool in the image.
 const TOOL: &str = "/usr/bin/hub";
 
-/// What reads and writes archives on this machine, and reaches the hub and its
-/// volumes through the engine.
-const AT_HOME: [&str; 2] = ["backup", "restore"];
+/// What reaches the hub's store and its volumes through the engine, and reads and
+/// writes archives on this machine.
+const AT_HOME: [&str; 3] = ["backup", "gc", "restore"];
 
 /// What ends a program that a signal ended, less the signal.
 const UNKNOWN: u8 = 125;
