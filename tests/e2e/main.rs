@@ -13,6 +13,7 @@ mod images;
 mod isolation;
 mod login;
 mod matrix;
+mod orphans;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]
 mod pebble;

@@ -1,5 +1,6 @@
 //! A gate between a program and Docker's socket. It holds one request until the
 //! test has done what is to happen at that moment: no test has to hit it by luck.
+//! Or it lets requests of a kind not through at all.
 
 use std::{
     io,
@@ -43,6 +44,8 @@ enum State {
     Waiting(Wanted),
     /// That request has come, and waits.
     Holding,
+    /// Connections end at each request like this.
+    Losing(Wanted),
 }
 
 /// What one connection is about to say.
@@ -54,6 +57,8 @@ enum Says {
     More,
     /// More of the one to be held, after so many bytes.
     Held(usize),
+    /// One that does not go through.
+    Lost,
 }
 
 impl Gate {
@@ -78,6 +83,13 @@ impl Gate {
         self.state.send_replace(State::Waiting(Wanted { method, part: part.to_owned(), after }));
     }
 
+    /// Ends the connection at each request of this method whose path and query have
+    /// `part` in them, before the daemon sees any of it.
+    pub fn lose(&self, method: &'static str, part: &str) {
+        let wanted = Wanted { method, part: part.to_owned(), after: 0 };
+        self.state.send_replace(State::Losing(wanted));
+    }
+
     /// Waits until that request has come.
     pub async fn held(&self) {
         let mut states = self.state.subscribe();
@@ -91,6 +103,12 @@ impl Gate {
     /// Lets it go on, and everything after it.
     pub fn open(&self) {
         self.state.send_replace(State::Open);
+    }
+}
+
+impl Wanted {
+    fn is(&self, method: &str, target: &str) -> bool {
+        self.method == method && target.contains(&self.part)
     }
 }
 
@@ -127,6 +145,9 @@ async fn pass(
                 }
                 count => {
                     look(&mut says, &asked[..count], &state);
+                    if matches!(says, Says::Lost) {
+                        return Ok(());
+                    }
                     hold(&mut says, count, &state).await;
                     daemon.write_all(&asked[..count]).await?;
                 }
@@ -151,9 +172,8 @@ fn look(says: &mut Says, bytes: &[u8], state: &watch::Sender<State>) {
     head.extend_from_slice(bytes);
     let Some((method, target)) = request(head) else { return };
     let next = match &*state.borrow() {
-        State::Waiting(wanted) if wanted.method == method && target.contains(&wanted.part) => {
-            Says::Held(wanted.after)
-        }
+        State::Waiting(wanted) if wanted.is(&method, &target) => Says::Held(wanted.after),
+        State::Losing(wanted) if wanted.is(&method, &target) => Says::Lost,
         _ => Says::More,
     };
     *says = next;
