@@ -88,6 +88,11 @@ async fn rst_3_a_forgotten_server_is_adopted_and_a_strangers_goes_when_told_to()
     hub.kill();
     forget(&hub, &["ada"], false).await;
     forget(&hub, &["bob", "zoe"], true).await;
+    let prefix = hub.deployment.clone();
+    let name = |user: &str| format!("{prefix}-{user}");
+    let (code, list, _) = told(gc(&hub, &["--orphans", "--dry-run"]));
+    assert_eq!(code, Some(0), "no hub runs: {list}");
+    says(&list, &[&name("ada"), &name("bob"), &name("zoe")]);
     hub.launch().await;
 
     // Ada's has proved whose it is: the same kernel, and the way in for the
@@ -104,7 +109,6 @@ async fn rst_3_a_forgotten_server_is_adopted_and_a_strangers_goes_when_told_to()
     assert_eq!(kernels[0]["id"], Value::from(id), "{kernels}");
 
     // Those of bob and zoe have not, and it is said what to do.
-    let name = |user: &str| format!("{}-{user}", hub.deployment);
     assert!(!is_ready(&hub, "bob").await && !is_ready(&hub, "zoe").await);
     let log = hub.log();
     says(&log, &["adopted: it runs with a token of this hub", "hub gc --orphans"]);

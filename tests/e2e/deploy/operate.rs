@@ -2,6 +2,7 @@
 
 use std::{fs, process::Stdio};
 
+use hub_spawner::engine::ContainerSpec;
 use hub_tests::{Browser, Deployment, GitHub, Kernel, deployment::said, docker, eventually};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -136,6 +137,21 @@ async fn cfg_1_a_day_of_an_operator() {
     deployment.set("HUB__SERVERS__START_TIMEOUT_SECONDS", "77");
     let told = deployment.told(&["reload"]).await;
     assert!(told.contains("`cargo xtask deploy upgrade`"), "{told}");
+
+    // RST-3: a server that the hub's database has never heard of.
+    let engine = docker::engine().await;
+    let stray = format!("{}-stray", deployment.name);
+    let mut spec = ContainerSpec::new(&stray, &built.0);
+    spec.command = Some(vec!["sleep".to_owned(), "infinity".to_owned()]);
+    spec.labels = [("deployment", &*deployment.name), ("kind", "server"), ("user", "grace")]
+        .map(|(key, value)| (format!("hub.{key}"), value.to_owned()))
+        .into();
+    let id = Box::pin(engine.create_container_from(&spec)).await.unwrap();
+    engine.start_container(&id).await.unwrap();
+    let told = deployment.run(&["hub", "gc", "--orphans", "--yes"]).await;
+    assert!(told.contains(&format!("Removed: {stray}\n")), "{told}");
+    assert!(engine.inspect(&id).await.unwrap().is_none());
+    assert_eq!(kernel.run("6 * 7").await, "42", "ada's is known");
 
     assert_eq!(container_id(&deployment.name).await, hub, "the hub was never replaced");
     assert_eq!(container_id(&deployment.proxy()).await, proxy);
