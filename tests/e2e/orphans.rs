@@ -31,16 +31,16 @@ async fn forget(hub: &TestHub, users: &[&str], tokens: bool) {
     store.close().await;
 }
 
-/// `hub gc` beside a hub.
+/// The command `hub` beside a hub.
 fn command(hub: &TestHub, arguments: &[&str]) -> Command {
     let mut command = Command::new(program("hub"));
-    command.arg("gc").args(arguments).args(["--config", "hub.toml"]);
+    command.args(arguments).args(["--config", "hub.toml"]);
     command.current_dir(hub.dir()).env_clear();
     command
 }
 
 fn gc(hub: &TestHub, arguments: &[&str]) -> Output {
-    command(hub, arguments).output().unwrap()
+    command(hub, &[&["gc"], arguments].concat()).output().unwrap()
 }
 
 /// Exit code, standard output, standard error.
@@ -129,7 +129,7 @@ async fn rst_3_a_forgotten_server_is_adopted_and_a_strangers_goes_when_told_to()
     // One that cannot be removed does not keep the other.
     let gate = Gate::before(Path::new(SOCKET)).await;
     gate.lose("DELETE", &hub.container("bob").await);
-    let mut through_gate = command(&hub, &["--orphans", "--yes", "--json"]);
+    let mut through_gate = command(&hub, &["gc", "--orphans", "--yes", "--json"]);
     through_gate.env("DOCKER_HOST", gate.address());
     // The gate is in this process: it must not wait here.
     let output = tokio::process::Command::from(through_gate).output().await.unwrap();
@@ -171,4 +171,75 @@ async fn rst_3_a_forgotten_server_is_adopted_and_a_strangers_goes_when_told_to()
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn rst_3_an_older_state_is_restored_beside_servers_that_run() {
+    let mut hub = TestHub::builder().password("ada").password("bob").allowed("zoe").start().await;
+    let mut ada = Browser::new(&hub);
+    ada.sign_in("ada").await;
+    ada.start_server("ada").await;
+    let mut kernel = Kernel::start(&mut ada, "ada").await;
+    kernel.run("secret = 41").await;
+    let id = kernel.id.clone();
+    drop(kernel);
+    hub.start_server("bob").await;
+    let backup = command(&hub, &["backup", "hub", "-o", "older.tar"]).output().unwrap();
+    assert!(backup.status.success(), "{backup:?}");
+
+    // After the backup: bob's is started again, zoe's for the first time.
+    hub.api(Method::DELETE, "/users/bob/server", None).await;
+    eventually("bob's server is gone", || async {
+        let left = names(&hub).await;
+        if left.len() == 1 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    hub.start_server("bob").await;
+    hub.start_server("zoe").await;
+    let containers = hub.containers().await;
+    hub.kill();
+    let restore = ["restore", "hub", "-i", "older.tar", "--state-only", "--force"];
+    let restored = command(&hub, &restore).output().unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    hub.launch().await;
+
+    ada.wait_for_server("ada").await;
+    assert_eq!(hub.containers().await, containers, "nothing was started or ended");
+    let mut kernel = Kernel::connect(&ada, "ada", &id).await;
+    assert_eq!(kernel.run("secret + 1").await, "42");
+    drop(kernel);
+
+    // Bob's goes on, with the truth about it.
+    eventually("bob's server is found", || async {
+        if is_ready(&hub, "bob").await { Ok(()) } else { Err(hub.log()) }
+    })
+    .await;
+    let (_, json) = hub.api(Method::GET, "/users/bob", None).await;
+    let warning = json["servers"][""]["warning"].to_string();
+    says(&warning, &["a token that the hub does not know", "Stop it and start it again"]);
+    let mut bob = Browser::new(&hub);
+    bob.sign_in("bob").await;
+    says(&bob.get("/hub/home").await.text, &["a token that the hub does not know"]);
+    let refused = bob.get("/user/bob/lab").await;
+    assert_ne!(refused.status, 200, "nobody can sign in there: {}", refused.url);
+    assert_eq!(ada.get("/hub/home").await.text.matches("does not know").count(), 0);
+
+    // Zoe's is nobody's.
+    let zoes = format!("{}-zoe", hub.deployment);
+    says(&hub.log(), &["not adopted: the hub does not know its token", &zoes]);
+    let (code, list, _) = told(gc(&hub, &["--orphans", "--dry-run"]));
+    assert_eq!((code, list.lines().count()), (Some(0), 2), "{list}");
+    says(&list, &[&zoes]);
+
+    hub.api(Method::DELETE, "/users/bob/server", None).await;
+    eventually("bob's server is gone", || async {
+        let left = names(&hub).await;
+        if left.len() == 2 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    bob.start_server("bob").await;
+    assert_eq!(bob.get("/user/bob/lab").await.status, 200);
+    let (_, json) = hub.api(Method::GET, "/users/bob", None).await;
+    assert!(json["servers"][""]["warning"].is_null(), "{json}");
 }

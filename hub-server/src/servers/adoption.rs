@@ -8,11 +8,11 @@ use std::sync::Arc;
 use hub_auth::ApiToken;
 use hub_names::ServerKey;
 use hub_spawner::Found;
-use hub_store::{TokenOwner, TokenRecord, UserId};
+use hub_store::{StoreError, TokenOwner, TokenRecord, UserId};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
-use super::{Shared, phase::Phase};
+use super::{Shared, compatibility::Remark, phase::Phase};
 use crate::web::paths::client_id;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -59,18 +59,46 @@ async fn consider(shared: &Arc<Shared>, key: &ServerKey) -> Result<(), BoxError>
     let user = store.users().by_name(key.user()).await?.map(|user| user.id);
     let is_known = store.servers().get(key).await?.is_some();
     for found in shared.spawner.identify(key).await? {
-        let token = match present(&found) {
-            Some(token) => {
-                store.tokens().by_hash(token.hash().as_bytes(), shared.clock.now()).await?
-            }
-            None => None,
-        };
-        match judge(key, &found, user, token.as_ref()) {
+        match judge(key, &found, user, known(shared, &found).await?.as_ref()) {
             Ok(since) => take_up(shared, key, found, since).await?,
             Err(reason) => tell(key, &found, is_known, reason),
         }
     }
     Ok(())
+}
+
+/// What to say of a server that is in the store and runs, but not with the token
+/// that is in the store: one that was started again after the backup was made
+/// which is the store now. It is left alone, since kernels may be somebody's work.
+pub(super) async fn doubt(shared: &Shared, key: &ServerKey) -> Result<Option<Remark>, BoxError> {
+    let user = shared.store.users().by_name(key.user()).await?.map(|user| user.id);
+    let mut doubt = None;
+    for found in shared.spawner.identify(key).await? {
+        match judge(key, &found, user, known(shared, &found).await?.as_ref()) {
+            Ok(_) => return Ok(None),
+            Err(Stranger::Ended | Stranger::NoUser) => {}
+            Err(Stranger::NoToken | Stranger::UnknownToken | Stranger::AnothersToken) => {
+                doubt = Some(Remark {
+                    message: "The server runs with a token that the hub does not know, as after \
+                              an older state of the hub was restored."
+                        .to_owned(),
+                    hint: "Nobody can sign in there. Stop it and start it again; files in volumes \
+                           stay.",
+                });
+            }
+        }
+    }
+    Ok(doubt)
+}
+
+/// The token of a server, if the store knows it.
+async fn known(shared: &Shared, found: &Found) -> Result<Option<TokenRecord>, StoreError> {
+    match present(found) {
+        Some(token) => {
+            shared.store.tokens().by_hash(token.hash().as_bytes(), shared.clock.now()).await
+        }
+        None => Ok(None),
+    }
 }
 
 /// Since when the server has been this hub's. Pure.

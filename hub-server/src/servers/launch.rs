@@ -18,7 +18,7 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Shared,
+    Shared, adoption,
     compatibility::{self, Remark},
     log,
     outcome::{Failure, Outcome},
@@ -119,8 +119,9 @@ pub(super) fn check(
         };
         // A server that is there is never ended for being slow: a busy one may take
         // longer than this to say a word, and its kernels are somebody's work.
+        let doubt = doubt(&shared, &key).await;
         let remark = match wait(&shared, &key, &state, &url).await {
-            Answer::Up(greeting) => remark(&shared, &key, &greeting),
+            Answer::Up(greeting) => doubt.or_else(|| remark(&shared, &key, &greeting)),
             Answer::Exited(exit) => return Event::Probed(Liveness::Exited(exit)),
             Answer::Missing => return Event::Probed(Liveness::Missing),
             Answer::Silent(silence) => {
@@ -357,6 +358,20 @@ fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remar
     let remark = compatibility::remark(greeting, &prefix, crate::COMPATIBLE_VERSION)?;
     tracing::warn!(server = %key, "{} {}", remark.message, remark.hint);
     Some(remark)
+}
+
+/// Whether a server that was found running is one that people can sign in to,
+/// also written to the hub's log.
+async fn doubt(shared: &Shared, key: &ServerKey) -> Option<Remark> {
+    let doubt = match adoption::doubt(shared, key).await {
+        Ok(doubt) => doubt?,
+        Err(error) => {
+            tracing::debug!(server = %key, error = &*error, "the server's token was not looked at");
+            return None;
+        }
+    };
+    tracing::warn!(server = %key, "{} {}", doubt.message, doubt.hint);
+    Some(doubt)
 }
 
 fn spawn_failure(key: &ServerKey, error: &hub_spawner::SpawnError) -> Failure {

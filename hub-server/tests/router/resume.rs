@@ -99,3 +99,20 @@ async fn rst_3_a_forgotten_server_with_an_unknown_token_is_left_alone() {
     assert_eq!(hub.post("/users/ada/server", None).await.status, StatusCode::CREATED);
     assert_eq!(hub.spawner.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn rst_3_a_known_server_with_an_unknown_token_goes_on_and_it_is_said() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let (spawner, store) = (hub.spawner.clone(), hub.store.clone());
+    drop(hub);
+    store.oauth().delete_client("jupyterhub-user-ada").await.unwrap();
+    let second = TestHub::on(spawner, store).await;
+    eventually("it is told", || async {
+        let server = &second.get("/users/ada").await.json()["servers"][""];
+        let warning = server["warning"]["message"].as_str().unwrap_or_default();
+        server["ready"] == true && warning.contains("a token that the hub does not know")
+    })
+    .await;
+    assert_eq!(second.spawner.running(), [key("ada")]);
+}
