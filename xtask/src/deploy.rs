@@ -278,7 +278,8 @@ async fn perform(
             let networks = networks::ensure(operator, layout).await?;
             volumes::ensure(operator, layout).await?;
             let release = release::ensure(operator, source).await?;
-            compose::write(settings, &release.image, &networks, &output)?;
+            let log_driver = operator.engine().info().await?.log_driver;
+            compose::write(settings, &release.image, &networks, &log_driver, &output)?;
         }
     }
     Ok(ExitCode::SUCCESS)

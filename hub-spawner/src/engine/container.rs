@@ -165,7 +165,12 @@ impl Engine {
     }
 
     async fn create_and_connect(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        let id = match self.create_container(&spec.name, spec.body()).await {
+        // A daemon that does not tell keeps its own way.
+        let log_driver = match spec.log {
+            Some(_) => self.info().await.map(|info| info.log_driver).unwrap_or_default(),
+            None => String::new(),
+        };
+        let id = match self.create_container(&spec.name, spec.body(&log_driver)).await {
             Err(error) if error.is_uncertain() => match self.made_after_all(spec).await {
                 Some(id) => id,
                 None => return Err(error),

@@ -25,6 +25,9 @@ pub struct EngineInfo {
     pub rootless: bool,
     /// Whether the numbers of users in containers are others on the machine.
     pub user_namespaces: bool,
+    /// Where containers' output goes unless they say otherwise, such as
+    /// `json-file` or `journald`.
+    pub log_driver: String,
     /// Security options in force, such as `name=seccomp,profile=default`.
     pub security: Vec<String>,
     /// What the daemon itself complains about.
@@ -48,6 +51,7 @@ impl Engine {
             root_dir: found.docker_root_dir.unwrap_or_default(),
             rootless: has("name=rootless"),
             user_namespaces: has("name=userns"),
+            log_driver: found.logging_driver.unwrap_or_default(),
             warnings: found.warnings.unwrap_or_default(),
             security,
         })

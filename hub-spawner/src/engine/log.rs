@@ -8,9 +8,16 @@ use super::{CALL_DEADLINE, Engine, EngineError};
 
 const ACTION: &str = "read a container's log";
 
+/// In the daemon's words, that it has only passed the log on.
+const PASSED_ON: &str = "does not support reading";
+
+/// What stands for such a log.
+const ELSEWHERE: &str = "(Docker sends this log elsewhere and keeps nothing of it: see the log \
+                         driver of its machine)\n";
+
 impl Engine {
     /// The last `tail` lines a container printed; `None` if there is no such
-    /// container.
+    /// container. Where the daemon keeps no log, a line says so.
     pub async fn logs(&self, id: &str, tail: usize) -> Result<Option<String>, EngineError> {
         let lines = async {
             let mut text = Vec::new();
@@ -23,6 +30,9 @@ impl Engine {
         match self.once(ACTION, CALL_DEADLINE, lines).await {
             Ok(text) => Ok(Some(text)),
             Err(EngineError::NotFound { .. }) => Ok(None),
+            Err(EngineError::Refused { text, .. }) if text.contains(PASSED_ON) => {
+                Ok(Some(ELSEWHERE.to_owned()))
+            }
             Err(error) => Err(error),
         }
     }

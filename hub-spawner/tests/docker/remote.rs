@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 
 use futures_util::TryStreamExt;
 use hub_spawner::{
-    Progress, ServerKey, Spawner, StopMode, conformance,
+    Liveness, Progress, ServerKey, SpawnError, Spawner, StopMode, conformance,
     docker::{CommandLine, DockerConfig, DockerSpawner},
     engine::{ContainerSpec, DockerHost, Engine, EngineError, HostSettings},
 };
@@ -111,6 +111,42 @@ async fn dm_1_servers_run_at_a_daemon_behind_tls() {
     assert!(page.ends_with("hello\n"), "{page}");
     spawner.stop(&ada, &started.state, StopMode::Now).await.unwrap();
     assert!(spawner.found().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn faq_1_a_server_logs_where_its_daemon_sends_logs() {
+    let daemon = Daemon::with(&["--log-driver=none"]).await;
+    with_image(&daemon).await;
+    let spawner = DockerSpawner::connect(DockerConfig {
+        host: Some(daemon.address()),
+        tls_verify: true,
+        cert_path: Some(daemon.client_dir().to_owned()),
+        network: "host".to_owned(),
+        cmd: Some("sh -c 'echo nobody keeps this; exit 3'".parse::<CommandLine>().unwrap()),
+        ..DockerConfig::new(IMAGE)
+    })
+    .await
+    .unwrap();
+    let ada = ServerKey::default_of("ada".parse().unwrap());
+    let request = conformance::request(ada.clone());
+    spawner.prepare(&request, &Progress::ignored()).await.unwrap();
+    let exit = match spawner.start(&request, &Progress::ignored()).await {
+        Err(SpawnError::Exited(exit)) => exit,
+        // It had an address before it ended.
+        started => {
+            let state = started.unwrap().state;
+            eventually("the server has ended", async || {
+                match spawner.probe(&ada, &state).await.unwrap() {
+                    Liveness::Exited(exit) => Some(exit),
+                    _ => None,
+                }
+            })
+            .await
+        }
+    };
+    assert_eq!(exit.code, 3);
+    assert!(exit.log_tail.contains("sends this log elsewhere"), "{exit:?}");
 }
 
 #[tokio::test]

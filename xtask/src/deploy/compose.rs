@@ -60,14 +60,18 @@ const HEAD: &str = "\
 
 ";
 
+/// The log driver whose files grow for ever unless something is said.
+const ROTATED: &str = "json-file";
+
 /// Writes the file; `-` is standard output.
 pub(super) fn write(
     settings: &Settings,
     image: &str,
     networks: &Networks,
+    log_driver: &str,
     output: &Path,
 ) -> anyhow::Result<()> {
-    let file = Compose::new(settings, image, networks).map_err(report::problems)?;
+    let file = Compose::new(settings, image, networks, log_driver).map_err(report::problems)?;
     for path in file.unreadable() {
         eprintln!(
             "  warning: {} is mounted, and the hub runs as user {UID}, who may not read it: \
@@ -100,6 +104,7 @@ impl<'a> Compose<'a> {
         settings: &'a Settings,
         image: &str,
         networks: &Networks,
+        log_driver: &str,
     ) -> Result<Self, Vec<super::settings::Problem>> {
         // Compose runs on the host whose socket it is.
         let socket_group = fs::metadata(&settings.socket).ok().map(|found| found.gid());
@@ -112,13 +117,15 @@ impl<'a> Compose<'a> {
             None => None,
         };
         hub.working_dir = Some(ETC_HUB.to_owned());
-        Ok(Self {
-            settings,
-            prepare: containers::prepare(settings, image),
-            hub,
-            proxy: proxy(settings, &wanted),
-            beside_config: files::beside_config(settings)?,
-        })
+        let mut prepare = containers::prepare(settings, image);
+        let mut proxy = proxy(settings, &wanted);
+        // Files of `local` are rotated by themselves, and other drivers have none.
+        if log_driver != ROTATED {
+            for spec in [&mut prepare, &mut hub, &mut proxy] {
+                spec.log = None;
+            }
+        }
+        Ok(Self { settings, prepare, hub, proxy, beside_config: files::beside_config(settings)? })
     }
 
     fn text(&self) -> String {

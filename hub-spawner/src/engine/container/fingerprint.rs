@@ -5,13 +5,17 @@ use sha2::{Digest, Sha256};
 
 use super::ContainerSpec;
 
+/// What the hash is of, whatever the daemon's default: a container is not
+/// another one since that has changed.
+const USUAL_LOG_DRIVER: &str = "json-file";
+
 impl ContainerSpec {
     /// A hash of all that the container would be made from, its name aside; for
     /// a label by which to tell whether a container that is there is the wanted
     /// one (SPN-11). Values of variables count, but cannot be read from it.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        add(&mut hash, &serde_json::to_value(self.body()).unwrap_or_default());
+        add(&mut hash, &serde_json::to_value(self.body(USUAL_LOG_DRIVER)).unwrap_or_default());
         for end in &self.networks {
             hash.update([0]);
             hash.update(&end.network);

@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::Labels;
 
+/// Drivers that keep files which the daemon rotates.
+const LOG_FILES: [&str; 2] = ["json-file", "local"];
+
 /// A container to make. [`ContainerSpec::new`] runs what the image says; each
 /// field changes one thing.
 #[derive(Clone, Debug)]
@@ -155,7 +158,8 @@ pub enum Interactive {
     Terminal,
 }
 
-/// When a container's log file is rotated.
+/// When a container's log file is rotated, where the daemon keeps log files.
+/// Where its default is to send them elsewhere, they go there (FAQ-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRotation {
     /// Size of one file, in bytes.
@@ -196,7 +200,7 @@ impl ContainerSpec {
         }
     }
 
-    pub(super) fn body(&self) -> ContainerCreateBody {
+    pub(super) fn body(&self, log_driver: &str) -> ContainerCreateBody {
         let first = self.networks.first();
         let env = self.env.iter().map(|(name, value)| format!("{name}={}", value.expose_secret()));
         let joined = (self.interactive != Interactive::No).then_some(true);
@@ -218,7 +222,7 @@ impl ContainerSpec {
             exposed_ports: Some(self.ports.iter().map(PublishedPort::key).collect()),
             stop_timeout: self.stop_grace.map(whole_seconds),
             healthcheck: self.healthcheck.as_ref().map(healthcheck),
-            host_config: Some(self.host_config()),
+            host_config: Some(self.host_config(log_driver)),
             networking_config: first.map(|end| wire::NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(end.network.clone(), end.settings())])),
             }),
@@ -226,7 +230,7 @@ impl ContainerSpec {
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn host_config(&self, log_driver: &str) -> HostConfig {
         let memory = self.memory.and_then(|bytes| i64::try_from(bytes).ok());
         HostConfig {
             mounts: Some(self.mounts.iter().map(Mount::body).collect()),
@@ -243,7 +247,7 @@ impl ContainerSpec {
             // Equal to memory: no swap on top, so that a limit is a limit (API-4).
             memory_swap: memory,
             pids_limit: self.pids_limit.map(i64::from),
-            log_config: self.log.map(LogRotation::body),
+            log_config: self.log.and_then(|rotation| rotation.body(log_driver)),
             ..HostConfig::default()
         }
     }
@@ -344,14 +348,15 @@ impl RestartPolicy {
 }
 
 impl LogRotation {
-    fn body(self) -> wire::HostConfigLogConfig {
-        wire::HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
+    /// For a daemon whose default is `driver`; `None` leaves it at that.
+    pub(crate) fn body(self, driver: &str) -> Option<wire::HostConfigLogConfig> {
+        LOG_FILES.contains(&driver).then(|| wire::HostConfigLogConfig {
+            typ: Some(driver.to_owned()),
             config: Some(HashMap::from([
                 ("max-size".to_owned(), self.max_bytes.to_string()),
                 ("max-file".to_owned(), self.max_files.to_string()),
             ])),
-        }
+        })
     }
 }
 
@@ -400,10 +405,27 @@ mod tests {
 
     #[test]
     fn a_plain_container_says_little() {
-        let body = ContainerSpec::new("c", "lab").body();
+        let body = ContainerSpec::new("c", "lab").body("json-file");
         assert_eq!((body.cmd, body.entrypoint, body.user), (None, None, None));
         let host = body.host_config.unwrap();
         assert_eq!((host.network_mode, host.log_config, host.memory), (None, None, None));
+    }
+
+    #[test]
+    fn faq_1_logs_go_where_the_daemon_sends_them() {
+        let rotation = LogRotation { max_bytes: 9, max_files: 2 };
+        for driver in ["json-file", "local"] {
+            let body = rotation.body(driver).unwrap();
+            assert_eq!(body.typ.as_deref(), Some(driver));
+            assert_eq!(body.config.unwrap()["max-size"], "9");
+        }
+        for driver in ["journald", "fluentd", "none", ""] {
+            assert!(rotation.body(driver).is_none(), "{driver}");
+        }
+        let spec = ContainerSpec { log: Some(rotation), ..ContainerSpec::new("c", "lab") };
+        let config = |driver| spec.body(driver).host_config.unwrap().log_config;
+        assert_eq!(config("local"), rotation.body("local"));
+        assert_eq!(config("syslog"), None);
     }
 
     #[test]
@@ -416,7 +438,7 @@ mod tests {
                 container_port: 443,
             });
         }
-        let bindings = spec.body().host_config.unwrap().port_bindings.unwrap();
+        let bindings = spec.body("json-file").host_config.unwrap().port_bindings.unwrap();
         assert_eq!(bindings["443/tcp"].as_ref().unwrap().len(), 2);
     }
 
@@ -425,7 +447,7 @@ mod tests {
         let mut spec = ContainerSpec::new("c", "lab");
         spec.networks.push(NetworkEnd::new("front").alias("hub"));
         spec.networks.push(NetworkEnd::new("back"));
-        let body = spec.body();
+        let body = spec.body("json-file");
         let ends = body.networking_config.unwrap().endpoints_config.unwrap();
         assert_eq!(ends.len(), 1);
         assert_eq!(ends["front"].aliases, Some(vec!["hub".to_owned()]));
@@ -435,7 +457,7 @@ mod tests {
     #[test]
     fn an_entry_point_can_be_taken_away() {
         let spec = ContainerSpec { entrypoint: Some(vec![]), ..ContainerSpec::new("c", "lab") };
-        assert_eq!(spec.body().entrypoint, Some(vec![String::new()]));
+        assert_eq!(spec.body("json-file").entrypoint, Some(vec![String::new()]));
     }
 
     #[test]
@@ -443,6 +465,6 @@ mod tests {
         let mut spec = ContainerSpec::new("c", "lab");
         spec.env.insert("KEY".to_owned(), "hush".into());
         assert!(!format!("{spec:?}").contains("hush"));
-        assert_eq!(spec.body().env, Some(vec!["KEY=hush".to_owned()]));
+        assert_eq!(spec.body("json-file").env, Some(vec!["KEY=hush".to_owned()]));
     }
 }

@@ -32,6 +32,11 @@ struct Bridge(String);
 impl Daemon {
     /// Starts one and waits until it answers.
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, with more arguments.
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let at = |name: &str| dir.path().join(name);
         let (server_dir, client_dir) = (at("server"), at("client"));
@@ -69,6 +74,7 @@ impl Daemon {
             .arg(server_dir.join("cert.pem"))
             .arg("--tlskey")
             .arg(server_dir.join("key.pem"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)

@@ -80,7 +80,7 @@ fn health(spec: &ContainerSpec) -> Option<Node> {
 fn logging(spec: &ContainerSpec) -> Option<Node> {
     let rotation = spec.log.as_ref()?;
     some(map([
-        ("driver", Some(text("json-file"))),
+        ("driver", Some(text(super::ROTATED))),
         (
             "options",
             some(map([

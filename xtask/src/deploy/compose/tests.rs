@@ -4,13 +4,18 @@ use super::*;
 
 /// The file for a directory with these variables.
 fn text_of(given: &[(&str, &str)]) -> String {
+    text_for(given, "json-file")
+}
+
+/// The same for an engine with this log driver.
+fn text_for(given: &[(&str, &str)], log_driver: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
     fs::write(dir.path().join("own.toml"), "[pages]\ntemplates = \"pages\"\n").unwrap();
     let settings = Settings::read(dir.path(), given.iter().copied().collect()).unwrap();
     let networks =
         Networks { of_proxy: vec!["10.9.0.0/24".to_owned()], host: "10.8.0.1".parse().ok() };
-    let text = Compose::new(&settings, "notebook-hub:1", &networks).unwrap().text();
+    let text = Compose::new(&settings, "notebook-hub:1", &networks, log_driver).unwrap().text();
     text.replace(&dir.path().display().to_string(), "DIR")
 }
 
@@ -38,6 +43,15 @@ fn cmp_2_secrets_are_named_and_files_of_secrets_are_mounted() {
             "- \"DIR/crypt.key:/run/secrets/JUPYTERHUB_CRYPT_KEY:ro\"",
         ],
     );
+}
+
+#[test]
+fn faq_1_logs_go_where_the_engine_sends_them() {
+    has(&text_for(&[], "json-file"), &["driver: \"json-file\"", "max-size"]);
+    for driver in ["local", "journald"] {
+        let text = text_for(&[], driver);
+        assert!(!text.contains("logging:"), "{text}");
+    }
 }
 
 #[test]
