@@ -33,7 +33,10 @@ use async_trait::async_trait;
 use bollard::models::ContainerCreateBody;
 use futures_util::StreamExt;
 use hub_names::ServerKey;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{OnceCell, mpsc},
+    time::Instant,
+};
 use url::Url;
 
 pub use command::{CommandLine, InvalidCommand};
@@ -42,7 +45,7 @@ pub use config::{DockerConfig, PullPolicy};
 use crate::{
     Exit, Found, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner,
     StartRequest, Started, StopMode,
-    engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError},
+    engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError, EngineInfo},
     exit::KILLED,
     log_text,
 };
@@ -73,6 +76,8 @@ pub struct DockerSpawner {
     /// What servers are made of from now on; see [`adopt`](Self::adopt).
     blueprint: ArcSwap<Blueprint>,
     images: Images,
+    /// What the daemon told about its machine.
+    machine: OnceCell<EngineInfo>,
     /// The last event seen, in the daemon's time; the next watch begins there.
     seen: AtomicI64,
 }
@@ -108,7 +113,13 @@ impl DockerSpawner {
                 .map_err(|error| spawn_error("find or make the network", error))?;
         }
         let blueprint = ArcSwap::from_pointee(blueprint);
-        Ok(Self { engine, blueprint, images: Images::default(), seen: AtomicI64::new(0) })
+        Ok(Self {
+            engine,
+            blueprint,
+            images: Images::default(),
+            machine: OnceCell::new(),
+            seen: AtomicI64::new(0),
+        })
     }
 
     /// The connection it works with.
@@ -162,6 +173,13 @@ impl DockerSpawner {
         })
     }
 
+    /// The daemon's machine: how much memory it has, where it keeps logs. Neither
+    /// changes while the daemon runs.
+    async fn machine(&self) -> Result<&EngineInfo, SpawnError> {
+        let asked = self.machine.get_or_try_init(|| self.engine.info()).await;
+        asked.map_err(|error| spawn_error("ask about its machine", error))
+    }
+
     /// Makes the container for `request` and returns its id, name and hash.
     async fn create(
         &self,
@@ -171,7 +189,9 @@ impl DockerSpawner {
         let key = &request.key;
         let binds = volume::ensure(&self.engine, blueprint, key).await?;
         let command = self.command(blueprint).await?;
-        let (body, spec_hash) = container::create_body(blueprint, request, binds, command)?;
+        let machine = self.machine().await?;
+        let (body, spec_hash) =
+            container::create_body(blueprint, machine, request, binds, command)?;
 
         let mut name = blueprint.names.container(key);
         if let Some(there) = self.inspect(&name).await? {

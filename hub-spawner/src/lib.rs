@@ -28,7 +28,7 @@ pub use exit::Exit;
 pub use health::Health;
 pub use hub_names::ServerKey;
 pub use invalid_config::InvalidConfig;
-pub use limits::{InvalidMemory, MemoryLimit};
+pub use limits::{InvalidMemory, MemoryAllowance, MemoryLimit};
 pub use progress::{Progress, ProgressEvent};
 pub use spawner::{Found, HubLinks, Liveness, Preset, Spawner, StartRequest, Started, StopMode};
 pub use state::SavedState;

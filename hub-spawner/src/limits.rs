@@ -13,6 +13,68 @@ const LEAST_BYTES: u64 = 6 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemoryLimit(u64);
 
+/// How much memory one server may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryAllowance {
+    /// What its machine has, less a reserve for all else there: one server alone
+    /// cannot take the machine down. Written `host`.
+    #[default]
+    Host,
+    /// Whatever it takes. Written `none`.
+    Unlimited,
+    /// This much.
+    Limited(MemoryLimit),
+}
+
+/// What is left to the machine by [`MemoryAllowance::Host`]: this or a tenth of
+/// all, whichever is more, but never more than half.
+const RESERVE_BYTES: u64 = 1 << 30;
+
+impl MemoryAllowance {
+    /// The limit on a machine with `total` bytes; 0 stands for a machine that does
+    /// not tell.
+    pub fn on_machine(self, total: u64) -> Option<MemoryLimit> {
+        match self {
+            Self::Host if total == 0 => None,
+            Self::Host => {
+                let reserve = RESERVE_BYTES.max(total / 10).min(total / 2);
+                Some(MemoryLimit((total - reserve).max(LEAST_BYTES)))
+            }
+            Self::Unlimited => None,
+            Self::Limited(limit) => Some(limit),
+        }
+    }
+
+    /// The limit that somebody chose.
+    pub fn chosen(self) -> Option<MemoryLimit> {
+        match self {
+            Self::Limited(limit) => Some(limit),
+            Self::Host | Self::Unlimited => None,
+        }
+    }
+}
+
+impl FromStr for MemoryAllowance {
+    type Err = InvalidMemory;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMemory> {
+        match text.to_ascii_lowercase().as_str() {
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::Unlimited),
+            _ => text.parse().map(Self::Limited),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MemoryAllowance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Amount {
+            expected: "an amount of memory, such as \"1G\", or \"host\" or \"none\"",
+            read: str::parse,
+        })
+    }
+}
+
 /// The text is no amount of memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an amount of memory: {reason}")]
@@ -76,29 +138,36 @@ impl fmt::Display for MemoryLimit {
 
 impl<'de> Deserialize<'de> for MemoryLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Amount;
+        deserializer.deserialize_any(Amount {
+            expected: "an amount of memory, such as \"1G\"",
+            read: str::parse,
+        })
+    }
+}
 
-        impl de::Visitor<'_> for Amount {
-            type Value = MemoryLimit;
+/// Reads a text, or a number of bytes.
+struct Amount<T> {
+    expected: &'static str,
+    read: fn(&str) -> Result<T, InvalidMemory>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount of memory, such as \"1G\"")
-            }
+impl<T> de::Visitor<'_> for Amount<T> {
+    type Value = T;
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<MemoryLimit, E> {
-                text.parse().map_err(E::custom)
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
 
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<MemoryLimit, E> {
-                bytes.to_string().parse().map_err(E::custom)
-            }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).map_err(E::custom)
+    }
 
-            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<MemoryLimit, E> {
-                bytes.to_string().parse().map_err(E::custom)
-            }
-        }
+    fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<T, E> {
+        self.visit_str(&bytes.to_string())
+    }
 
-        deserializer.deserialize_any(Amount)
+    fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<T, E> {
+        self.visit_str(&bytes.to_string())
     }
 }
 
@@ -130,6 +199,27 @@ mod tests {
             let read = text.parse::<MemoryLimit>().ok().map(MemoryLimit::bytes);
             assert_eq!(read, bytes, "{text:?}");
         }
+    }
+
+    #[test]
+    fn spn_37_without_a_limit_of_its_own_a_server_leaves_its_machine_a_reserve() {
+        const GIB: u64 = 1 << 30;
+        let host = |total| MemoryAllowance::Host.on_machine(total).map(MemoryLimit::bytes);
+        for (total, left) in [
+            (100 * GIB, 90 * GIB),
+            (16 * GIB, 16 * GIB - (16 * GIB / 10)),
+            (8 * GIB, 7 * GIB),
+            (2 * GIB, GIB),
+            (GIB, GIB / 2),
+        ] {
+            assert_eq!(host(total), Some(left), "{total}");
+        }
+        assert_eq!(host(0), None, "a machine that does not tell");
+        let chosen: MemoryAllowance = "2G".parse().unwrap();
+        assert_eq!(chosen.on_machine(GIB), Some(MemoryLimit(2 * GIB)));
+        assert_eq!("None".parse(), Ok(MemoryAllowance::Unlimited));
+        assert_eq!("host".parse(), Ok(MemoryAllowance::Host));
+        assert_eq!(MemoryAllowance::Unlimited.on_machine(GIB), None);
     }
 
     #[test]

@@ -48,9 +48,14 @@ pub(super) const SECTION: Section = Section {
         )
         .default("[]")
         .next_start(),
-        Key::new("spawner.docker.mem_limit", Kind::Memory, "Memory of one server.")
-            .default("\"1G\"")
-            .next_start(),
+        Key::new(
+            "spawner.docker.mem_limit",
+            Kind::Memory,
+            "Memory of one server. `host`: what its machine has, less 1 GiB or a tenth.",
+        )
+        .default("\"host\"")
+        .example("\"2G\"")
+        .next_start(),
         Key::new(
             "spawner.docker.cpu_limit",
             Kind::Number("processors"),
@@ -64,6 +69,13 @@ pub(super) const SECTION: Section = Section {
             "Processes and threads of one server.",
         )
         .default("4096")
+        .next_start(),
+        Key::new(
+            "spawner.docker.allow_privilege_escalation",
+            Kind::Boolean,
+            "Whether programs of a server may gain rights, as `sudo` does.",
+        )
+        .default("false")
         .next_start(),
         Key::new(
             "spawner.docker.user",

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hub_proxy::Network;
-use hub_spawner::docker::DockerConfig;
+use hub_spawner::{MemoryAllowance, docker::DockerConfig};
 
 use super::Config;
 
@@ -74,10 +74,16 @@ impl Config {
 }
 
 fn of_docker(docker: &DockerConfig, weak: &mut impl FnMut(&'static str, &str)) {
-    if docker.mem_limit.is_none() {
+    if docker.mem_limit == MemoryAllowance::Unlimited {
         weak(
             "no-memory-limit",
             "spawner.docker.mem_limit is none, so that one notebook can take all memory of the host",
+        );
+    }
+    if docker.allow_privilege_escalation {
+        weak(
+            "privilege-escalation",
+            "spawner.docker.allow_privilege_escalation is true, so that notebooks can become root in their container",
         );
     }
     if docker.network == "host" {
@@ -116,7 +122,7 @@ mod tests {
 
     #[test]
     fn weak_settings_golden() {
-        let rows: [(&str, &[&str]); 11] = [
+        let rows: [(&str, &[&str]); 12] = [
             ("", &[]),
             ("[http]\nlisten = '0.0.0.0:80'", &["plain-http"]),
             ("[http]\nlisten = '0.0.0.0:80'\npublic_url = 'https://hub.example.org'", &[]),
@@ -124,6 +130,7 @@ mod tests {
             ("[http]\ntrusted_proxies = ['0.0.0.0/0']", &["trusts-everybody"]),
             ("[auth]\nallow_all = true", &["allow-all"]),
             ("mem_limit = 'none'", &["no-memory-limit"]),
+            ("allow_privilege_escalation = true", &["privilege-escalation"]),
             ("network = 'host'", &["host-network"]),
             ("drop_capabilities = []", &["raw-sockets"]),
             ("volumes = { '/var/run/docker.sock' = '/docker.sock' }", &["host-mount"]),

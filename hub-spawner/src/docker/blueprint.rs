@@ -6,13 +6,17 @@ use std::{
 };
 
 use hub_names::ServerKey;
+use secrecy::ExposeSecret;
 
 use super::{
     DockerConfig, PullPolicy,
     object_name::{FIELDS, Names, is_object_name},
 };
 use crate::{
-    InvalidConfig, Preset, ServerSettings, engine::ImageReference, environment, template::Template,
+    InvalidConfig, MemoryAllowance, MemoryLimit, Preset, ServerSettings,
+    engine::{ImageReference, LogRotation},
+    environment,
+    template::Template,
 };
 
 /// All that containers of this deployment have in common.
@@ -28,14 +32,15 @@ pub(super) struct Blueprint {
     pub(super) volumes: Vec<Mounted>,
     pub(super) settings: ServerSettings,
     pub(super) pull_policy: PullPolicy,
+    pub(super) memory: MemoryAllowance,
     pub(super) pids_limit: u32,
+    pub(super) allow_privilege_escalation: bool,
     pub(super) user: Option<String>,
     pub(super) drop_capabilities: Vec<String>,
     pub(super) remove: bool,
     pub(super) pull_timeout: Duration,
     pub(super) stop_timeout: Duration,
-    pub(super) log_max_bytes: u64,
-    pub(super) log_max_files: u32,
+    pub(super) log: LogRotation,
     /// Where the daemon is, if it is asked over a network.
     pub(super) daemon: Option<IpAddr>,
 }
@@ -94,7 +99,8 @@ impl Blueprint {
                 port: config.port,
                 notebook_dir,
                 default_url: config.default_url.clone().filter(|url| !url.is_empty()),
-                memory_limit: config.mem_limit.map(|limit| limit.bytes()),
+                // What nobody chose is not told to servers.
+                memory_limit: config.mem_limit.chosen().map(MemoryLimit::bytes),
                 cpu_limit: config.cpu_limit,
                 image: Some(config.image.clone()),
                 debug: config.debug,
@@ -104,14 +110,15 @@ impl Blueprint {
             },
             image,
             pull_policy: config.pull_policy,
+            memory: config.mem_limit,
             pids_limit: config.pids_limit,
+            allow_privilege_escalation: config.allow_privilege_escalation,
             user: config.user.clone(),
             drop_capabilities: config.drop_capabilities.clone(),
             remove: config.remove,
             pull_timeout: Duration::from_secs(config.pull_timeout_seconds),
             stop_timeout: Duration::from_secs(config.stop_timeout_seconds),
-            log_max_bytes: config.log_max_bytes,
-            log_max_files: config.log_max_files,
+            log: LogRotation { max_bytes: config.log_max_bytes, max_files: config.log_max_files },
             daemon: machine,
         })
     }
@@ -129,6 +136,7 @@ impl Blueprint {
             own.settings.image = Some(image.clone());
         }
         if let Some(limit) = preset.memory_limit {
+            own.memory = MemoryAllowance::Limited(limit);
             own.settings.memory_limit = Some(limit.bytes());
         }
         own.settings.cpu_limit = preset.cpu_limit.or(own.settings.cpu_limit);
@@ -171,6 +179,12 @@ fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {
     if let Some(name) = config.environment.keys().find(|name| !is_variable(name)) {
         return refuse("environment", &format!("{name:?} is not the name of a variable"));
     }
+    if !config.allow_privilege_escalation && asks_for_sudo(config) {
+        return refuse(
+            "environment",
+            "GRANT_SUDO has no effect without allow_privilege_escalation = true",
+        );
+    }
     Ok(())
 }
 
@@ -184,6 +198,12 @@ fn is_account(text: &str) -> bool {
         Some((user, group)) => is_part(user) && is_part(group),
         None => is_part(text),
     }
+}
+
+/// As the start script of docker-stacks reads it.
+fn asks_for_sudo(config: &DockerConfig) -> bool {
+    let asked = config.environment.get("GRANT_SUDO").map(ExposeSecret::expose_secret);
+    asked.is_some_and(|value| matches!(value, "1" | "yes"))
 }
 
 fn is_variable(name: &str) -> bool {

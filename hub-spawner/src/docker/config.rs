@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{blueprint::Blueprint, command::CommandLine};
 use crate::{
-    InvalidConfig, MemoryLimit,
+    InvalidConfig, MemoryAllowance,
     engine::{DockerHost, HostSettings},
 };
 
@@ -83,9 +83,8 @@ pub struct DockerConfig {
     /// When the image is pulled. Default `ifnotpresent`.
     pub pull_policy: PullPolicy,
     /// Memory of one server: bytes, or a number and `K`, `M`, `G` or `T`. Default
-    /// `1G`; `none` for no limit.
-    #[serde(deserialize_with = "memory_or_none")]
-    pub mem_limit: Option<MemoryLimit>,
+    /// `host`; `none` for no limit.
+    pub mem_limit: MemoryAllowance,
     /// Processors of one server, such as `1.5`. Default: no limit.
     pub cpu_limit: Option<f64>,
     /// Processes and threads of one server. Default 4096.
@@ -104,6 +103,9 @@ pub struct DockerConfig {
     pub disable_user_config: bool,
     /// Capabilities taken from servers beyond those Docker never gives.
     pub drop_capabilities: Vec<String>,
+    /// Whether programs of a server may gain rights that it does not begin with, as
+    /// `sudo` does (`no_new_privs` of Linux is off then). Default false.
+    pub allow_privilege_escalation: bool,
     /// How long a pull may take. Default 1800.
     pub pull_timeout_seconds: u64,
     /// How long a server may take to end when asked. Default 10.
@@ -189,7 +191,7 @@ impl DockerConfig {
             use_internal_ip: None,
             host_ip: None,
             pull_policy: PullPolicy::default(),
-            mem_limit: Some(MemoryLimit::from_bytes(1 << 30)),
+            mem_limit: MemoryAllowance::default(),
             cpu_limit: None,
             pids_limit: 4096,
             user: None,
@@ -198,6 +200,7 @@ impl DockerConfig {
             debug: false,
             disable_user_config: false,
             drop_capabilities: DROPPED_CAPABILITIES.iter().map(|&name| name.to_owned()).collect(),
+            allow_privilege_escalation: false,
             pull_timeout_seconds: 30 * 60,
             stop_timeout_seconds: 10,
             log_max_bytes: 10 << 20,
@@ -244,39 +247,6 @@ fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
     deserializer.deserialize_any(Switch)
 }
 
-/// An amount of memory, or the word `none`: a file format without null needs a
-/// way to switch the default off.
-fn memory_or_none<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<MemoryLimit>, D::Error> {
-    struct Amount;
-
-    impl de::Visitor<'_> for Amount {
-        type Value = Option<MemoryLimit>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an amount of memory, such as \"1G\", or \"none\"")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            if text.eq_ignore_ascii_case("none") {
-                return Ok(None);
-            }
-            text.parse().map(Some).map_err(E::custom)
-        }
-
-        fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Self::Value, E> {
-            self.visit_str(&bytes.to_string())
-        }
-
-        fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Self::Value, E> {
-            self.visit_str(&bytes.to_string())
-        }
-    }
-
-    deserializer.deserialize_any(Amount)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,7 +260,7 @@ mod tests {
     fn only_the_image_has_to_be_set() {
         let config = read(r#"{"image": "lab"}"#).unwrap();
         assert_eq!((config.network.as_str(), config.port), ("jupyterhub-network", 8888));
-        assert_eq!(config.mem_limit, Some(MemoryLimit::from_bytes(1 << 30)));
+        assert_eq!(config.mem_limit, MemoryAllowance::Host);
         assert!(config.remove);
         assert!(read("{}").unwrap_err().starts_with("image: "));
     }
@@ -319,6 +289,10 @@ mod tests {
             (r#"{"image": "lab", "pull_policy": "maybe"}"#, "unknown variant `maybe`"),
             (r#"{"image": "lab", "cmd": "a 'b"}"#, "not closed"),
             (r#"{"image": "lab", "environment": {"A=B": "c"}}"#, "environment: "),
+            (
+                r#"{"image": "lab", "environment": {"GRANT_SUDO": "yes"}}"#,
+                "environment: GRANT_SUDO has no effect without allow_privilege_escalation = true",
+            ),
             (r#"{"image": "lab", "user": "a b"}"#, "user: "),
             (r#"{"image": "lab", "log_max_files": 0}"#, "log_max_files: "),
         ];
@@ -333,7 +307,10 @@ mod tests {
         let config =
             read(r#"{"image": "lab", "pull_policy": "IfNotPresent", "mem_limit": "none"}"#);
         let config = config.unwrap();
-        assert_eq!((config.pull_policy, config.mem_limit), (PullPolicy::IfNotPresent, None));
+        assert_eq!(
+            (config.pull_policy, config.mem_limit),
+            (PullPolicy::IfNotPresent, MemoryAllowance::Unlimited)
+        );
     }
 
     #[test]

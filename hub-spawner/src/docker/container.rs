@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -14,7 +13,7 @@ use super::{
     blueprint::{Blueprint, Reach},
     labels,
 };
-use crate::{Environment, SpawnError, StartRequest};
+use crate::{Environment, SpawnError, StartRequest, engine::EngineInfo};
 
 /// The period that a processor limit is counted in, in microseconds: Docker's
 /// default.
@@ -40,13 +39,15 @@ pub(super) fn check_options(options: &Value) -> Result<(), SpawnError> {
     }
 }
 
-/// The body that creates the container, and the hash of what it asks for.
+/// The body that creates the container on `machine`, and the hash of what it asks
+/// for.
 ///
 /// # Errors
 ///
 /// [`SpawnError::Rejected`] if a template of the environment makes no sense.
 pub(super) fn create_body(
     blueprint: &Blueprint,
+    machine: &EngineInfo,
     request: &StartRequest,
     binds: Vec<String>,
     command: Option<Vec<String>>,
@@ -62,7 +63,7 @@ pub(super) fn create_body(
         user: blueprint.user.clone(),
         env: Some(env),
         exposed_ports: Some(vec![port(blueprint)]),
-        host_config: Some(host_config(blueprint, binds)),
+        host_config: Some(host_config(blueprint, machine, binds)),
         ..ContainerCreateBody::default()
     };
     let spec_hash = spec_hash(&body);
@@ -72,8 +73,9 @@ pub(super) fn create_body(
 }
 
 /// What the container may use and do (SPN-17, SPN-37).
-fn host_config(blueprint: &Blueprint, binds: Vec<String>) -> HostConfig {
-    let memory = blueprint.settings.memory_limit.and_then(|bytes| i64::try_from(bytes).ok());
+fn host_config(blueprint: &Blueprint, machine: &EngineInfo, binds: Vec<String>) -> HostConfig {
+    let memory = blueprint.memory.on_machine(machine.memory);
+    let memory = memory.and_then(|limit| i64::try_from(limit.bytes()).ok());
     let quota = blueprint.settings.cpu_limit.map(|count| (count * CPU_PERIOD as f64) as i64);
     HostConfig {
         binds: Some(binds),
@@ -93,18 +95,13 @@ fn host_config(blueprint: &Blueprint, binds: Vec<String>) -> HostConfig {
             Reach::Network | Reach::Host(_) => None,
         },
         privileged: Some(false),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        security_opt: (!blueprint.allow_privilege_escalation)
+            .then(|| vec!["no-new-privileges".to_owned()]),
         cap_drop: Some(blueprint.drop_capabilities.clone()),
         // Something has to reap what kernels leave behind.
         init: Some(true),
         oom_score_adj: Some(OOM_SCORE_ADJUSTMENT),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), blueprint.log_max_bytes.to_string()),
-                ("max-file".to_owned(), blueprint.log_max_files.to_string()),
-            ])),
-        }),
+        log_config: blueprint.log.body(&machine.log_driver),
         // Only the hub starts servers: one that it stopped must stay stopped.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),

@@ -153,8 +153,7 @@ async fn spn_37_a_server_can_do_what_notebooks_need_and_no_more() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_27_a_server_that_eats_memory_is_said_to_have_done_so() {
     in_a_corner(|corner| async move {
-        let spawner =
-            connect(&corner, |config| config.mem_limit = Some("32M".parse().unwrap())).await;
+        let spawner = connect(&corner, |config| config.mem_limit = "32M".parse().unwrap()).await;
         let hungry = key("eats-memory", "");
         let exit = exit_of(&spawner, &hungry).await;
         assert_eq!(exit.memory_limit, Some(32 << 20));

@@ -64,7 +64,7 @@ impl Kind {
             Self::Address => "`IP:PORT`, `NAME:PORT`, or a port".to_owned(),
             Self::Url => "URL".to_owned(),
             Self::DatabaseUrl => "URL of a database, or a path".to_owned(),
-            Self::Memory => "amount of memory, such as `1.5G`, or `none`".to_owned(),
+            Self::Memory => "amount of memory, such as `1.5G`, or `host` or `none`".to_owned(),
             Self::Command => "command, as text or list".to_owned(),
             Self::Secret => "secret text".to_owned(),
             Self::File => "file".to_owned(),

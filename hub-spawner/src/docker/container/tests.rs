@@ -2,7 +2,7 @@ use hub_names::ServerKey;
 use secrecy::SecretString;
 
 use super::*;
-use crate::{HubLinks, docker::DockerConfig};
+use crate::{HubLinks, MemoryAllowance, docker::DockerConfig};
 
 fn request(token: &str) -> StartRequest {
     StartRequest {
@@ -25,7 +25,11 @@ fn made(change: impl FnOnce(&mut DockerConfig), token: &str) -> (ContainerCreate
     change(&mut config);
     let blueprint = Blueprint::read(&config, None).unwrap();
     let binds = vec!["jupyterhub-user-ada:/home/jovyan/work:rw".to_owned()];
-    create_body(&blueprint, &request(token), binds, None).unwrap()
+    create_body(&blueprint, &machine(), &request(token), binds, None).unwrap()
+}
+
+fn machine() -> EngineInfo {
+    EngineInfo { memory: 8 << 30, log_driver: "json-file".to_owned(), ..EngineInfo::default() }
 }
 
 #[test]
@@ -70,8 +74,8 @@ fn spn_37_a_container_is_locked_down_and_bounded() {
               },
               "Type": "json-file"
             },
-            "Memory": 1073741824,
-            "MemorySwap": 1073741824,
+            "Memory": 7516192768,
+            "MemorySwap": 7516192768,
             "NetworkMode": "jupyterhub-network",
             "OomScoreAdj": 500,
             "PidsLimit": 4096,
@@ -101,11 +105,17 @@ fn spn_11_the_hash_changes_with_the_specification_and_not_with_the_token() {
     let (_, hash) = made(|_| {}, "one");
     assert_eq!(hash, made(|_| {}, "two").1);
     assert_ne!(hash, made(|config| config.image = "lab:5".to_owned(), "one").1);
-    assert_ne!(hash, made(|config| config.mem_limit = None, "one").1);
+    assert_ne!(hash, made(|config| config.mem_limit = MemoryAllowance::Unlimited, "one").1);
     let with_variable = |config: &mut DockerConfig| {
         config.environment.insert("A".to_owned(), SecretString::from("b"));
     };
     assert_ne!(hash, made(with_variable, "one").1);
+}
+
+#[test]
+fn spn_37_sudo_is_possible_where_somebody_asks_for_it() {
+    let (body, _) = made(|config| config.allow_privilege_escalation = true, "t");
+    assert_eq!(body.host_config.unwrap().security_opt, None);
 }
 
 #[test]
@@ -137,7 +147,7 @@ fn usr_7_a_preset_changes_image_and_limits_of_one_server() {
         cpu_limit: Some(1.5),
     };
     let own = common.with(&preset).unwrap();
-    let (body, _) = create_body(&own, &request("t"), Vec::new(), None).unwrap();
+    let (body, _) = create_body(&own, &machine(), &request("t"), Vec::new(), None).unwrap();
     let host = body.host_config.unwrap();
     assert_eq!(body.image.as_deref(), Some("lab:5"));
     assert_eq!((host.memory, host.cpu_quota), (Some(2 << 30), Some(150_000)));
