@@ -1,6 +1,8 @@
 //! Backups as files: their forms, their content, where they lie. What a command
 //! does with them is in `commands/`.
 
+pub(crate) mod attributes;
+mod container_file;
 pub(crate) mod deployed;
 pub(crate) mod form;
 pub(crate) mod hub_archive;

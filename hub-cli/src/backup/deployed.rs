@@ -3,7 +3,6 @@
 //! container made from the hub's image, with the hub's variables and volumes.
 
 mod helper;
-mod tar_of_one;
 
 use std::{
     fs::{self, File},
@@ -22,7 +21,9 @@ use hub_store::ServerKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::helper::{Helper, Job};
-use super::{form::Form, hub_archive, manifest::Manifest, reader, volumes::Volumes};
+use super::{
+    container_file, form::Form, hub_archive, manifest::Manifest, reader, volumes::Volumes,
+};
 use crate::args::{Secrets, UsageError};
 
 /// How long the hub gets to finish open requests.
@@ -166,7 +167,7 @@ impl Deployed {
         // A file in any case: none would mean the one in the working directory.
         let file = directory.path().join("hub.toml");
         let text = match self.config_file() {
-            Some(path) => helper::read_file(&self.engine, &self.hub.id, path).await?,
+            Some(path) => container_file::read(&self.engine, &self.hub.id, path).await?,
             None => Vec::new(),
         };
         fs::write(&file, text)?;

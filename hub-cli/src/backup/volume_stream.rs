@@ -1,5 +1,6 @@
-//! A volume's archive as the engine wants it: names without what stands before
-//! them, numeric owners, the volume's own directory first.
+//! A volume's archive, rewritten on its way. Into a volume, as the engine wants it:
+//! names without what stands before them, numeric owners, the volume's own
+//! directory first. Out of one, with the attributes that the engine leaves out.
 
 use std::{
     ffi::OsStr,
@@ -8,12 +9,16 @@ use std::{
     path::Path,
 };
 
-use bytes::Bytes;
-use futures_util::{Stream, stream};
+use bytes::{Buf as _, Bytes};
+use futures_util::{Stream, StreamExt as _, stream};
+use hub_spawner::engine::VolumeArchive;
 use tar::{Archive, Builder, Entry, EntryType, Header};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
-use super::volume_index::{Index, is_about_others, parts};
+use super::{
+    attributes::{self, Attributes},
+    volume_index::{Index, is_about_others, parts},
+};
 
 /// Bytes that are handed over together.
 const PORTION: usize = 128 << 10;
@@ -31,22 +36,65 @@ pub(crate) fn stream<R: Read>(
     open: impl FnOnce() -> anyhow::Result<R> + Send + 'static,
     index: Index,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    piped(move |out| {
+        let archive = open().map_err(io::Error::other)?;
+        rewrite(archive, index.in_notebooks, &Attributes::default(), out)
+    })
+}
+
+/// An archive that the engine gives, with `attributes` added.
+pub(crate) fn with_attributes(
+    archive: VolumeArchive,
+    attributes: Attributes,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut archive = Awaited { archive, part: Bytes::new(), runtime: Handle::current() };
+    piped(move |out| {
+        rewrite(&mut archive, false, &attributes, out)?;
+        // The engine's own end comes after that of the archive.
+        io::copy(&mut archive, &mut io::sink()).map(drop)
+    })
+}
+
+/// What `work` writes, on a thread of its own.
+fn piped(
+    work: impl FnOnce(&mut BufWriter<Channel>) -> io::Result<()> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
-        let outcome = open().map_err(io::Error::other).and_then(|archive| {
-            let channel = Channel(sender.clone());
-            let mut out = BufWriter::with_capacity(PORTION, channel);
-            rewrite(archive, index, &mut out)?;
-            out.flush()
-        });
+        let mut out = BufWriter::with_capacity(PORTION, Channel(sender.clone()));
+        let outcome = work(&mut out).and_then(|()| out.flush());
+        // Writes what is left, before the error.
+        drop(out);
         if let Err(error) = outcome {
-            // Nobody listens any more if the daemon has refused the archive.
+            // Nobody listens any more if the other side has had enough.
             let _ = sender.blocking_send(Err(error));
         }
     });
     stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|portion| (portion, receiver))
     })
+}
+
+/// An archive on its way from the engine, for a thread that may wait.
+struct Awaited {
+    archive: VolumeArchive,
+    /// What is left of the last part.
+    part: Bytes,
+    runtime: Handle,
+}
+
+impl Read for Awaited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.part.is_empty() {
+            match self.runtime.block_on(self.archive.next()) {
+                Some(part) => self.part = part.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let taken = buffer.len().min(self.part.len());
+        self.part.copy_to_slice(&mut buffer[..taken]);
+        Ok(taken)
+    }
 }
 
 struct Channel(mpsc::Sender<io::Result<Bytes>>);
@@ -64,13 +112,18 @@ impl Write for Channel {
     }
 }
 
-fn rewrite(archive: impl Read, index: Index, out: &mut impl Write) -> io::Result<()> {
+fn rewrite(
+    archive: impl Read,
+    in_notebooks: bool,
+    attributes: &Attributes,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut archive = Archive::new(archive);
     let mut builder = Builder::new(out);
     for entry in archive.entries()? {
         let mut entry = entry?;
         if !is_about_others(entry.header().entry_type()) {
-            copy(&mut entry, index, &mut builder)?;
+            copy(&mut entry, in_notebooks, attributes, &mut builder)?;
         }
     }
     builder.finish()
@@ -78,19 +131,23 @@ fn rewrite(archive: impl Read, index: Index, out: &mut impl Write) -> io::Result
 
 fn copy<R: Read, W: Write>(
     entry: &mut Entry<'_, R>,
-    index: Index,
+    in_notebooks: bool,
+    attributes: &Attributes,
     builder: &mut Builder<W>,
 ) -> io::Result<()> {
     let kind = entry.header().entry_type();
     let mut header = header(entry)?;
-    let name = name(&entry.path_bytes(), index)?;
+    let name = name(&entry.path_bytes(), in_notebooks)?;
     if name.is_empty() {
         // The engine recognises it by the name in the very first block.
         header.as_old_mut().name[..2].copy_from_slice(b"./");
         header.set_cksum();
         return builder.append(&header, io::empty());
     }
-    let pax = pax(entry)?;
+    let mut pax = pax(entry)?;
+    if kind != EntryType::Link {
+        pax.extend(attributes.records_of(&name));
+    }
     if !pax.is_empty() {
         let pairs = pax.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
         builder.append_pax_extensions(pairs)?;
@@ -105,7 +162,7 @@ fn copy<R: Read, W: Write>(
             link(builder, &mut header, &name, &target)
         }
         EntryType::Link => {
-            let target = self::name(&entry.link_name_bytes().unwrap_or_default(), index)?;
+            let target = self::name(&entry.link_name_bytes().unwrap_or_default(), in_notebooks)?;
             link(builder, &mut header, &name, &target)
         }
         _ => builder.append_data(&mut header, path(&name), entry),
@@ -138,15 +195,17 @@ fn pax<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<(String, Vec<u8>)>> 
             && KEPT_PAX.iter().any(|kept| key.starts_with(kept))
         {
             kept.push((key.to_owned(), extension.value_bytes().to_owned()));
+        } else if let Ok(key) = extension.key() {
+            kept.extend(attributes::encoded(key, extension.value_bytes()));
         }
     }
     Ok(kept)
 }
 
 /// The name inside of the volume; empty for the volume's own directory.
-fn name(path: &[u8], index: Index) -> io::Result<Vec<u8>> {
+fn name(path: &[u8], in_notebooks: bool) -> io::Result<Vec<u8>> {
     let parts = parts(path).map_err(io::Error::other)?;
-    let skipped = usize::from(index.in_notebooks && !parts.is_empty());
+    let skipped = usize::from(in_notebooks && !parts.is_empty());
     Ok(parts[skipped..].join(&b'/'))
 }
 
@@ -178,7 +237,7 @@ mod tests {
     fn rewritten(archive: &[u8]) -> Vec<u8> {
         let index = scan(archive).unwrap();
         let mut out = Vec::new();
-        rewrite(archive, index, &mut out).unwrap();
+        rewrite(archive, index.in_notebooks, &Attributes::default(), &mut out).unwrap();
         out
     }
 

@@ -7,14 +7,20 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use hub_spawner::{
     docker::DockerConfig,
     engine::{ContainerSpec, ContainerSummary, Engine, EngineError, Mount, VolumeArchive},
 };
 use hub_store::UserName;
 
-use super::{progress::Progress, volume_index::Index, volume_stream};
+use super::{
+    attributes::{self, Attributes, Unread},
+    progress::Progress,
+    volume_index::Index,
+    volume_stream,
+};
 use crate::{args::UsageError, configuration};
 
 /// Where a volume is mounted to be emptied.
@@ -169,15 +175,39 @@ impl Volumes {
         Ok(self.engine.remove_container(&server.id, false).await?)
     }
 
+    /// The image through which volumes are reached: the one of the servers.
+    pub(crate) fn image(&self) -> &str {
+        &self.config.image
+    }
+
+    /// The attributes that the engine leaves out of a volume's archive. Why there
+    /// are none is for whoever asked: an archive without them is better than none.
+    pub(crate) async fn attributes(
+        &self,
+        volume: &str,
+    ) -> anyhow::Result<Result<Attributes, Unread>> {
+        self.ensure_image().await?;
+        let list = attributes::list(&self.engine, &self.config.image, volume);
+        self.undisturbed(volume, async { Ok(Box::pin(list).await) }).await
+    }
+
     /// Writes what is in a volume to `out`, as a tar archive.
     pub(crate) async fn export(
         &self,
         volume: &str,
+        attributes: Attributes,
         out: &mut impl Write,
         progress: &Progress,
     ) -> anyhow::Result<()> {
         let archive = self.archive(volume).await?;
-        let outcome = self.undisturbed(volume, copy(archive, out, progress)).await;
+        // Without any, no byte is touched.
+        let outcome = match attributes.is_empty() {
+            true => self.undisturbed(volume, copy(archive, out, progress)).await,
+            false => {
+                let archive = Box::pin(volume_stream::with_attributes(archive, attributes));
+                self.undisturbed(volume, copy(archive, out, progress)).await
+            }
+        };
         if outcome.is_err() {
             self.tidy(volume).await;
         }
@@ -297,13 +327,13 @@ pub(crate) fn is_alive(state: &str) -> bool {
     matches!(state, "running" | "paused" | "restarting")
 }
 
-async fn copy(
-    mut archive: VolumeArchive,
+async fn copy<E: Into<anyhow::Error>>(
+    mut archive: impl Stream<Item = Result<Bytes, E>> + Unpin,
     out: &mut impl Write,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     while let Some(part) = archive.next().await {
-        let part = part?;
+        let part = part.map_err(Into::into)?;
         out.write_all(&part)?;
         progress.add(part.len());
     }

@@ -1,21 +1,18 @@
 //! The container that `hub` runs in beside a deployed one: as the same user, with
 //! the same variables, volumes and networks, and nothing else.
 
-use std::{
-    io::{Seek as _, Write as _},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use hub_spawner::engine::{
     ContainerDetails, ContainerRecipe, ContainerSpec, Engine, Mount, NetworkEnd,
 };
 
-use super::{INPUT, tar_of_one};
+use super::INPUT;
 use crate::backup::{
+    container_file,
     form::{Compression, Form},
     writer::{self, ArchiveWriter},
 };
@@ -78,13 +75,6 @@ pub(super) fn volumes(container: &ContainerDetails) -> Vec<(String, String)> {
     named.map(|mount| (mount.source.clone(), mount.target.clone())).collect()
 }
 
-/// The content of a file in a container, whether or not that runs.
-pub(super) async fn read_file(engine: &Engine, id: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    fetch(engine, id, path, &mut content).await?;
-    Ok(content)
-}
-
 impl Helper<'_> {
     fn spec(&self, job: &Job) -> ContainerSpec {
         let owned = volumes(self.hub).into_iter();
@@ -120,7 +110,7 @@ impl Helper<'_> {
     async fn work(&self, id: &str, job: Job, to: &Path) -> anyhow::Result<String> {
         let engine = self.engine;
         if !job.input.is_empty() {
-            let archive = Bytes::from(tar_of_one::pack(&job.input, self.run_as())?);
+            let archive = Bytes::from(container_file::pack(&job.input, self.run_as())?);
             let whole = stream::once(std::future::ready(Ok(archive)));
             engine.put_archive(id, INPUT, whole).await?;
         }
@@ -135,24 +125,9 @@ impl Helper<'_> {
         if let Some(path) = &job.output {
             let as_it_is = Form { compression: Compression::None, sealed: false };
             let mut out = ArchiveWriter::create(to, as_it_is, None)?;
-            fetch(engine, id, path, &mut out).await?;
+            container_file::fetch(engine, id, path, &mut out).await?;
             out.finish()?;
         }
         Ok(said)
     }
-}
-
-async fn fetch(
-    engine: &Engine,
-    id: &str,
-    path: &str,
-    out: &mut impl std::io::Write,
-) -> anyhow::Result<()> {
-    let mut parts = engine.get_archive(id, path);
-    let mut archive = tempfile::tempfile()?;
-    while let Some(part) = parts.next().await {
-        archive.write_all(&part?)?;
-    }
-    archive.rewind()?;
-    tar_of_one::unpack(archive, out).with_context(|| format!("{path} could not be copied"))
 }

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{hub, user};
+use super::{hub, user::Saving};
 use crate::{
     args::Secrets,
     backup::{
@@ -143,7 +143,7 @@ async fn once(
     match subject.volumes().await {
         Ok(volumes) => {
             make_private(&partial.join("users"), false)?;
-            save_users(&volumes, store, &partial, &mut parts).await;
+            save_users(output, &volumes, store, &partial, &mut parts).await;
         }
         Err(error) => parts.push(failed("users", &error)),
     }
@@ -182,7 +182,7 @@ async fn save_hub(
 }
 
 async fn save_volume(
-    volumes: &Volumes,
+    saving: &mut Saving<'_>,
     user: &UserName,
     volume: &str,
     several: bool,
@@ -191,7 +191,7 @@ async fn save_volume(
     let file = format!("users/{}", user_file::name(user, volume, several));
     let path = folder.join(&file);
     let form = Form { compression: Compression::Zstd, sealed: false };
-    let saved = user::save(volumes, volume, &path, form).await;
+    let saved = saving.save(volume, &path, form).await;
     part(&format!("{user}: {volume}"), &file, &path, saved.map(drop))
 }
 
@@ -203,7 +203,13 @@ fn part(what: &str, file: &str, path: &Path, saved: anyhow::Result<()>) -> Part 
 
 /// Saves the volumes of everybody who has one: by its labels, or by the store's
 /// list of users and the configured name.
-async fn save_users(volumes: &Volumes, store: Option<File>, folder: &Path, parts: &mut Vec<Part>) {
+async fn save_users(
+    output: &Output,
+    volumes: &Volumes,
+    store: Option<File>,
+    folder: &Path,
+    parts: &mut Vec<Part>,
+) {
     let mut all = match volumes.of_all().await {
         Ok(all) => all,
         Err(error) => return parts.push(failed("users", &error)),
@@ -214,9 +220,10 @@ async fn save_users(volumes: &Volumes, store: Option<File>, folder: &Path, parts
     {
         parts.push(failed("users in the store", &error));
     }
+    let mut saving = Saving::new(output, volumes);
     for (user, names) in &all {
         for name in names {
-            parts.push(save_volume(volumes, user, name, names.len() > 1, folder).await);
+            parts.push(save_volume(&mut saving, user, name, names.len() > 1, folder).await);
         }
     }
 }

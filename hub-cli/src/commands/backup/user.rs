@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     args::UsageError,
     backup::{
+        attributes::{Attributes, Unread},
         form::Form,
         progress::{Counted, Progress},
         reader,
@@ -34,7 +35,7 @@ pub(super) async fn run(
         .one_of(user, volume)
         .await?
         .with_context(|| format!("{user} has no volume; it is made when a server is started"))?;
-    let index = save(&volumes, &volume, path, form).await?;
+    let index = Saving::new(output, &volumes).save(&volume, path, form).await?;
     if path == Path::new("-") {
         return Ok(());
     }
@@ -54,28 +55,65 @@ pub(super) async fn run(
     ))?)
 }
 
-/// Writes a volume's archive and reads it again; what went to standard output is
-/// not looked at.
-pub(super) async fn save(
-    volumes: &Volumes,
-    volume: &str,
-    path: &Path,
-    form: Form,
-) -> anyhow::Result<Option<Index>> {
-    let mut archive = ArchiveWriter::create(path, form, None)?;
-    let progress = Progress::new(&format!("saving {volume}"));
-    volumes.export(volume, &mut archive, &progress).await?;
-    drop(progress);
-    archive.finish()?;
-    if path == Path::new("-") {
-        return Ok(None);
+/// Saves volumes, one after the other.
+#[derive(Debug)]
+pub(super) struct Saving<'a> {
+    output: &'a Output,
+    volumes: &'a Volumes,
+    /// Whether the image can list attributes, as far as it is known.
+    lists_attributes: bool,
+}
+
+impl<'a> Saving<'a> {
+    pub(super) fn new(output: &'a Output, volumes: &'a Volumes) -> Self {
+        Self { output, volumes, lists_attributes: true }
     }
-    let progress = Progress::new(&format!("reading {} again", path.display()));
-    let ask = || Err(anyhow::anyhow!("the archive asks for a passphrase"));
-    let inner = reader::open(path, ask)?;
-    volume_index::scan(Counted { inner, progress })
-        .map(Some)
-        .with_context(|| format!("{} was written, but cannot be read again", path.display()))
+
+    /// Writes a volume's archive and reads it again; what went to standard output
+    /// is not looked at.
+    pub(super) async fn save(
+        &mut self,
+        volume: &str,
+        path: &Path,
+        form: Form,
+    ) -> anyhow::Result<Option<Index>> {
+        let mut archive = ArchiveWriter::create(path, form, None)?;
+        let attributes = self.attributes(volume).await?;
+        let progress = Progress::new(&format!("saving {volume}"));
+        self.volumes.export(volume, attributes, &mut archive, &progress).await?;
+        drop(progress);
+        archive.finish()?;
+        if path == Path::new("-") {
+            return Ok(None);
+        }
+        let progress = Progress::new(&format!("reading {} again", path.display()));
+        let ask = || Err(anyhow::anyhow!("the archive asks for a passphrase"));
+        let inner = reader::open(path, ask)?;
+        volume_index::scan(Counted { inner, progress })
+            .map(Some)
+            .with_context(|| format!("{} was written, but cannot be read again", path.display()))
+    }
+
+    /// The attributes of files, or none and a word about it: once, if it is the
+    /// image that cannot list them.
+    async fn attributes(&mut self, volume: &str) -> anyhow::Result<Attributes> {
+        if !self.lists_attributes {
+            return Ok(Attributes::default());
+        }
+        let (whose, error) = match self.volumes.attributes(volume).await? {
+            Ok(found) => return Ok(found),
+            Err(Unread::Volume(error)) => (format!("in {volume}"), error),
+            Err(Unread::Image(error)) => {
+                self.lists_attributes = false;
+                let image = self.volumes.image();
+                (format!("in {volume}, nor in volumes after it, by the image {image}"), error)
+            }
+        };
+        self.output.note(&format!(
+            "Attributes (user.*) of files could not be listed {whose}; all else is saved: {error:#}"
+        ));
+        Ok(Attributes::default())
+    }
 }
 
 fn form(path: &Path) -> Result<Form, UsageError> {

@@ -1,7 +1,10 @@
-//! Files as the engine takes and gives them: as tar archives. Pure.
+//! Files in containers, as the engine takes and gives them: as tar archives.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use hub_spawner::engine::Engine;
 use tar::{Archive, Builder, EntryType, Header};
 
 /// An archive of files that only `owner` may read.
@@ -20,8 +23,31 @@ pub(super) fn pack(files: &[(&str, Vec<u8>)], owner: u32) -> io::Result<Vec<u8>>
     tar.into_inner()
 }
 
+/// The content of a file in a container, whether or not that runs.
+pub(super) async fn read(engine: &Engine, id: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    fetch(engine, id, path, &mut content).await?;
+    Ok(content)
+}
+
+/// Copies a file in a container to `out`.
+pub(super) async fn fetch(
+    engine: &Engine,
+    id: &str,
+    path: &str,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut parts = engine.get_archive(id, path);
+    let mut archive = tempfile::tempfile()?;
+    while let Some(part) = parts.next().await {
+        archive.write_all(&part?)?;
+    }
+    archive.rewind()?;
+    unpack(archive, out).with_context(|| format!("{path} could not be copied"))
+}
+
 /// Copies the content of the first file in an archive.
-pub(super) fn unpack(archive: impl Read, out: &mut impl Write) -> io::Result<()> {
+fn unpack(archive: impl Read, out: &mut impl Write) -> io::Result<()> {
     for entry in Archive::new(archive).entries()? {
         let mut entry = entry?;
         if entry.header().entry_type() == EntryType::Regular {
