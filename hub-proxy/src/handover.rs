@@ -45,6 +45,7 @@ pub(crate) enum Role {
     Public,
     Api,
     Redirect,
+    Metrics,
 }
 
 /// What the two say to each other.

@@ -17,6 +17,7 @@ mod environment;
 mod healthcheck;
 mod https;
 mod log;
+mod metrics;
 mod open_files;
 mod pid_file;
 mod replacement;

@@ -72,6 +72,19 @@ impl Vitals {
         HeaderValue::from_str(&self.start).expect("hexadecimal digits and a minus are visible")
     }
 
+    /// When the certificate ends that browsers are shown; `None` without one, or
+    /// while one that signed itself stands in for it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
+        self.certificate.as_ref()?.status().not_after
+    }
+
+    /// Whether the process ends its work.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
     /// The connections of this process and of those it took over from.
     pub(crate) fn tally(&self) -> Tally {
         let own = self.traffic.iter().map(|traffic| Tally {

@@ -10,7 +10,7 @@ mod tls;
 pub(super) use self::{acme::AcmeArgs, tls::TlsArgs};
 
 /// Flags of configurable-http-proxy that ask for what we do not do.
-const UNBUILT: [&str; 23] = [
+const UNBUILT: [&str; 21] = [
     "--socket",
     "--api-socket",
     "--ssl-ca",
@@ -31,8 +31,6 @@ const UNBUILT: [&str; 23] = [
     "--auto-rewrite",
     "--protocol-rewrite",
     "--insecure",
-    "--metrics-ip",
-    "--metrics-port",
     "--metrics-socket",
 ];
 
@@ -98,6 +96,15 @@ pub(super) struct RunArgs {
     /// Port of the REST API; the one above --port without it.
     #[arg(long, value_name = "PORT")]
     pub(super) api_port: Option<u16>,
+
+    /// Address or host name to show numbers for Prometheus at; all interfaces
+    /// without it, or with *.
+    #[arg(long, value_name = "HOST", requires = "metrics_port")]
+    pub(super) metrics_ip: Option<String>,
+
+    /// Port to show numbers for Prometheus at, at /metrics.
+    #[arg(long, value_name = "PORT")]
+    pub(super) metrics_port: Option<u16>,
 
     /// Private key of the certificate, PEM; with it, HTTPS is served.
     #[arg(long, value_name = "FILE", requires = "ssl_cert", group = "https")]
@@ -266,7 +273,9 @@ pub(super) fn unbuilt(args: &[String]) -> Option<String> {
         UNBUILT.into_iter().find(|unbuilt| *unbuilt == name)
     })?;
     let instead = match flag {
-        "--socket" | "--api-socket" => "listen on an address with --ip or --api-ip",
+        "--socket" | "--api-socket" | "--metrics-socket" => {
+            "listen on an address with --ip, --api-ip or --metrics-ip"
+        }
         "--insecure" => "targets are reached over http only",
         flag if flag.starts_with("--api-ssl") || flag.starts_with("--client-ssl") => {
             "set c.JupyterHub.internal_ssl = False"
@@ -274,7 +283,6 @@ pub(super) fn unbuilt(args: &[String]) -> Option<String> {
         flag if flag.starts_with("--ssl") => {
             "TLS 1.2 and 1.3 are served with rustls' choice of ciphers, without client certificates"
         }
-        flag if flag.starts_with("--metrics") => "GET /api/v2/status of the REST API has numbers",
         _ => "leave it out",
     };
     Some(format!(

@@ -9,7 +9,9 @@ use rustix::process::Signal;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Exit, ProgramError, open_files,
+    Exit, ProgramError,
+    metrics::MetricsPage,
+    open_files,
     pid_file::PidFile,
     serving::Serving,
     settings::{Host, Settings},
@@ -98,11 +100,21 @@ impl Running {
             (None, None) => {}
         }
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
+        let numbers = match &settings.metrics {
+            Some(_) => Some(
+                MetricsPage::install(version, registry.clone(), vitals.clone())
+                    .map_err(ProgramError::Runtime)?,
+            ),
+            None => None,
+        };
         let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
         announce(&settings, &sockets);
         let mut serving = Serving::default();
         serving.public.serve(sockets.public, &HealthCheck::new(proxy, draining.clone()));
         serving.api.serve(sockets.api, &api);
+        if let Some(numbers) = &numbers {
+            serving.api.serve(sockets.metrics, numbers);
+        }
         if let Some(redirect) = &settings.redirect {
             let service = RedirectToHttps::new(redirect.to);
             let service = match redirect.keeps_method {
@@ -427,6 +439,10 @@ fn announce(settings: &Settings, sockets: &Sockets) {
     tracing::info!("Proxy API at http://{api}/api/routes");
     if settings.token.is_none() {
         tracing::warn!("REST API is not authenticated.");
+    }
+    if let Some(metrics) = &settings.metrics {
+        let at = shown(&metrics.host, &sockets.metrics);
+        tracing::info!("Metrics at http://{at}/metrics");
     }
     if let Some(redirect) = &settings.redirect {
         let from = shown(&redirect.from.host, &sockets.redirect);

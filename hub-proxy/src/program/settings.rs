@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) public: Endpoint,
     pub(super) api: Endpoint,
     pub(super) redirect: Option<Redirect>,
+    pub(super) metrics: Option<Endpoint>,
     pub(super) https: Option<Https>,
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
@@ -118,6 +119,10 @@ impl Settings {
                 from: Endpoint { host: host.clone(), port },
                 to: args.redirect_to.unwrap_or(args.port),
                 keeps_method: args.ours.redirect_keeps_method,
+            }),
+            metrics: args.metrics_port.map(|port| Endpoint {
+                host: args.metrics_ip.as_deref().map_or(Host::Any, Host::new),
+                port,
             }),
             public: Endpoint { host, port: args.port },
             api: Endpoint { host: Host::new(&args.api_ip), port: api_port },

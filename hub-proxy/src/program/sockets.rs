@@ -24,6 +24,7 @@ pub(super) struct Sockets {
     pub(super) public: Vec<Listener>,
     pub(super) api: Vec<Listener>,
     pub(super) redirect: Vec<Listener>,
+    pub(super) metrics: Vec<Listener>,
 }
 
 /// Why a process cannot listen where it should.
@@ -69,7 +70,13 @@ impl Sockets {
                 offered.listen(Role::Redirect, "--redirect-port", &redirect.from, &plain).await?
             }
         };
-        Ok(Self { public, api, redirect })
+        let metrics = match &settings.metrics {
+            None => Vec::new(),
+            Some(endpoint) => {
+                offered.listen(Role::Metrics, "--metrics-port", endpoint, &plain).await?
+            }
+        };
+        Ok(Self { public, api, redirect, metrics })
     }
 
     /// Other handles of all sockets, to hand over.
@@ -78,6 +85,7 @@ impl Sockets {
             (Role::Public, &self.public),
             (Role::Api, &self.api),
             (Role::Redirect, &self.redirect),
+            (Role::Metrics, &self.metrics),
         ];
         let of_role = |(role, listeners): (Role, &Vec<Listener>)| {
             let labelled = |listener: &Listener| {

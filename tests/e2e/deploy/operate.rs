@@ -138,6 +138,19 @@ async fn cfg_1_a_day_of_an_operator() {
     let told = deployment.told(&["reload"]).await;
     assert!(told.contains("`cargo xtask deploy upgrade`"), "{told}");
 
+    // ACME-2: numbers for who is in the control network, and not for notebooks.
+    let numbers = format!("http://{}-api:8002/metrics", deployment.proxy());
+    let ask = ["/usr/bin/hub-proxy", "healthcheck", "--url", &numbers];
+    let asked = docker::engine().await.exec(&deployment.proxy(), &ask).await.unwrap();
+    assert_eq!(asked.code, 0, "{}", asked.output);
+    let from_a_notebook = format!(
+        "import urllib.request\nfor host in ['{0}-api', '{0}']:\n try: \
+         print(urllib.request.urlopen(f'http://{{host}}:8002/metrics', timeout=5).status)\n \
+         except OSError: print('no way')",
+        deployment.proxy()
+    );
+    assert_eq!(kernel.run(&from_a_notebook).await, "no way\nno way");
+
     // RST-3: a server that the hub's database has never heard of.
     let engine = docker::engine().await;
     let stray = format!("{}-stray", deployment.name);

@@ -14,7 +14,7 @@ use super::{
     handover::PROGRAM,
     layout::{
         API_PORT, DEFAULT_NAME, HTTP_PORT, HTTPS_PORT, PROGRAM_DIR, PROXY_API_PORT, PROXY_DIR,
-        SOCKET, UID, WEB_PORT,
+        PROXY_METRICS_PORT, SOCKET, UID, WEB_PORT,
     },
     networks::Networks,
     settings::{Acme, Settings, Tls},
@@ -203,6 +203,8 @@ fn proxy_command(settings: &Settings, networks: &Networks) -> Vec<String> {
         .option("--ip", "0.0.0.0")
         .option("--api-ip", layout.proxy_host())
         .option("--api-port", PROXY_API_PORT)
+        .option("--metrics-ip", layout.proxy_host())
+        .option("--metrics-port", PROXY_METRICS_PORT)
         .option(
             "--error-target",
             format!("http://{}:{WEB_PORT}{}hub/error", layout.web_host(), settings.base_url()),

@@ -30,6 +30,9 @@ pub(super) const WEB_PORT: u16 = 8000;
 /// Where the proxy takes orders, in the same network.
 pub(super) const PROXY_API_PORT: u16 = 8001;
 
+/// The proxy's numbers for Prometheus, in the network of hub and proxy.
+pub(super) const PROXY_METRICS_PORT: u16 = 8002;
+
 /// Where the hub's API is, in the servers' network.
 pub(super) const API_PORT: u16 = 8081;
 

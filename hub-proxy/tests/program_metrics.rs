@@ -1,0 +1,122 @@
+//! What Prometheus is told (proxy contract, section 10).
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use process::{Program, ask, refused};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustix::process::Signal;
+use support::*;
+
+/// Where the program says that its numbers are.
+async fn announced(program: &mut Program) -> SocketAddr {
+    let line = program.line("Metrics at http://").await;
+    let at = line.split("http://").nth(1).unwrap();
+    at.trim_end_matches("/metrics").parse().unwrap()
+}
+
+/// The value of each line; names with their labels.
+async fn numbers(at: SocketAddr) -> Vec<(String, f64)> {
+    let answer = ask(at, "GET", "/metrics", "", "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    let lines = answer.body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+async fn number(at: SocketAddr, name: &str) -> Option<f64> {
+    numbers(at).await.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// Writes a certificate that is good until the first of this year.
+fn certify(dir: &Path, year: i32) {
+    let mut params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(year, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    for (name, text) in [("key.pem", key.serialize_pem()), ("cert.pem", cert.pem())] {
+        let new = dir.join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, dir.join(name)).unwrap();
+    }
+}
+
+/// The first of January, in seconds since 1970.
+fn first_of(year: i32) -> f64 {
+    let day = jiff::civil::date(i16::try_from(year).unwrap(), 1, 1);
+    day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second() as f64
+}
+
+#[tokio::test]
+async fn m_03_numbers_are_at_one_path_of_a_listener_of_their_own() {
+    let args = ["--metrics-ip", "127.0.0.1", "--metrics-port", "0"];
+    let mut program = Program::start(&args).await;
+    let at = announced(&mut program).await;
+    assert_eq!(number(at, "hub_proxy_routes").await, Some(0.0));
+    let (target, _heads) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    program.route("/user/ada", target).await;
+    let all = numbers(at).await;
+    let value = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+    assert_eq!(value("hub_proxy_routes"), Some(1.0), "{all:?}");
+    assert_eq!(value("hub_proxy_websockets"), Some(0.0));
+    assert_eq!(value("hub_proxy_draining"), Some(0.0));
+    assert!(all.iter().any(|(name, _)| name.starts_with("hub_proxy_build_info{version=")));
+    assert_eq!(value("hub_tls_not_after_seconds"), None, "no TLS here");
+    // M-02, M-04.
+    assert!(value("process_resident_memory_bytes").unwrap() > 0.0);
+    assert!(value("process_cpu_seconds_total").is_some());
+    assert!(all.iter().all(|(name, _)| !name.starts_with("nodejs_")));
+
+    for (method, path, status) in
+        [("GET", "/", 404), ("GET", "/metrics/x", 404), ("POST", "/metrics", 405)]
+    {
+        assert_eq!(ask(at, method, path, "", "").await.status, status, "{method} {path}");
+    }
+    assert_eq!(program.get("/metrics").await.status, 404, "not where browsers are");
+    let (code, said) = refused(&["--metrics-ip", "127.0.0.1"]).await;
+    assert!(code == 1 && said.contains("--metrics-port"), "{code}: {said}");
+}
+
+#[tokio::test]
+async fn acme_2_the_end_of_the_certificate_is_a_number_and_z_01_a_successor_goes_on_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    certify(dir.path(), 2040);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let mut program = Program::start(&[
+        "--ssl-cert",
+        &cert,
+        "--ssl-key",
+        &key,
+        "--metrics-ip",
+        "127.0.0.1",
+        "--metrics-port",
+        "0",
+    ])
+    .await;
+    let at = announced(&mut program).await;
+    assert_eq!(number(at, "hub_tls_not_after_seconds").await, Some(first_of(2040)));
+
+    certify(dir.path(), 2041);
+    program.signal(Signal::HUP);
+    soon(async {
+        while number(at, "hub_tls_not_after_seconds").await != Some(first_of(2041)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    program.signal(Signal::USR2);
+    program.line("serves now").await;
+    assert_eq!(number(at, "hub_tls_not_after_seconds").await, Some(first_of(2041)));
+}
