@@ -15,6 +15,7 @@ pub(crate) mod reader;
 mod redact;
 pub(crate) mod runs;
 pub(crate) mod schedule;
+pub(crate) mod spool;
 pub(crate) mod user_file;
 pub(crate) mod volume_index;
 pub(crate) mod volume_stream;

@@ -15,7 +15,8 @@ pub(crate) enum Backup {
     /// The hub may run meanwhile. Secrets are left out unless asked for; the archive is then
     /// encrypted, and its name has to end in .age.
     Hub {
-        /// The archive to write: .tar, .tar.gz or .tar.zst, and .age for an encrypted one
+        /// The archive to write: .tar, .tar.gz or .tar.zst, and .age for an encrypted one; - for
+        /// standard output
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
         #[command(flatten)]
@@ -79,7 +80,7 @@ pub(crate) struct Secrets {
 pub(crate) enum Restore {
     /// Bring back what a hub knew; it must not run
     Hub {
-        /// The archive
+        /// The archive; - for standard input
         #[arg(long, short, value_name = "FILE")]
         input: PathBuf,
         #[command(flatten)]
@@ -115,7 +116,8 @@ pub(crate) enum Restore {
     User {
         /// The user's name
         user: UserName,
-        /// The archive, of `hub backup user` or with names that begin with notebooks/
+        /// The archive, of `hub backup user` or with names that begin with notebooks/; - for standard
+        /// input
         #[arg(long, short, value_name = "FILE")]
         input: PathBuf,
         /// Remove what is in the volume first

@@ -11,15 +11,21 @@ use secrecy::SecretString;
 
 use crate::{
     args::Restore,
-    backup::{form::Magic, passphrase, reader},
+    backup::{
+        form::Magic,
+        passphrase, reader,
+        spool::{self, Spool},
+    },
     output::Output,
 };
 
 pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()> {
     match command {
         Restore::Hub { input, how, passphrase_file, located } => {
-            let passphrase = asked_for(&input, passphrase_file.as_deref())?;
-            hub::run(output, &located, &input, how, passphrase.as_ref()).await
+            let spool = spooled(&input)?;
+            let input = spool.as_ref().map_or(input.as_path(), Spool::path);
+            let passphrase = asked_for(input, passphrase_file.as_deref())?;
+            hub::run(output, &located, input, how, passphrase.as_ref()).await
         }
         Restore::All { input, how, wipe, merge, passphrase_file, located } => {
             let existing = user::Existing::new(wipe, merge);
@@ -28,12 +34,19 @@ pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()>
             all::run(output, &located, folder, how, existing, passphrase.as_ref()).await
         }
         Restore::User { user, input, wipe, merge, stop, volume, passphrase_file, located } => {
+            let spool = spooled(&input)?;
+            let input = spool.as_ref().map_or(input, |spool| spool.path().to_owned());
             let passphrase = asked_for(&input, passphrase_file.as_deref())?;
             let existing = user::Existing::new(wipe, merge);
             let wanted = user::Wanted { user, input, existing, stop, volume, passphrase };
             user::run(output, &located, wanted).await
         }
     }
+}
+
+/// The place of what comes by standard input, if that is meant.
+fn spooled(input: &Path) -> anyhow::Result<Option<Spool>> {
+    spool::is_standard(input).then(Spool::of_stdin).transpose()
 }
 
 /// The passphrase of an encrypted archive. Asked for once, since an archive is read

@@ -1,12 +1,17 @@
 //! `hub backup hub`, `hub restore hub`: a hub moves.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use hub_tests::{ADMIN_TOKEN, Browser, TestHub, docker, hub::variable};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::place::{hub, succeeded};
+use super::place::{fed, hub, succeeded};
 
 /// The token of a service that may make administrators.
 const CHIEF: &str = "end-to-end-chief-token";
@@ -161,8 +166,8 @@ async fn bak_3_no_secret_is_in_an_archive_unless_asked_for() {
     for left_out in ["services[0].api_token", "auth.password.accounts", "key.pem"] {
         assert!(told.contains(left_out), "{left_out} in {told}");
     }
-    let archive =
-        String::from_utf8_lossy(&fs::read(directory.join("hub.tar")).unwrap()).into_owned();
+    let archive_bytes = fs::read(directory.join("hub.tar")).unwrap();
+    let archive = String::from_utf8_lossy(&archive_bytes).into_owned();
     for (what, secret) in [
         ("cookie secret", cookie.trim()),
         ("key", key.lines().nth(1).unwrap()),
@@ -173,6 +178,17 @@ async fn bak_3_no_secret_is_in_an_archive_unless_asked_for() {
     }
     let certificate = fs::read_to_string(directory.join("cert.pem")).unwrap();
     assert!(archive.contains(&certificate));
+
+    // The same by standard output, which holds nothing else.
+    let piped = hub(directory, &["backup", "hub", "-o", "-"], &[]);
+    let told = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert!(piped.status.success() && told.contains("auth.password.accounts"), "{told}");
+    let members = |archive: &[u8]| -> Vec<PathBuf> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().unwrap();
+        entries.map(|entry| entry.unwrap().path().unwrap().into_owned()).collect()
+    };
+    assert_eq!(members(&piped.stdout), members(archive_bytes.as_slice()));
 
     let refused = hub(directory, &["backup", "hub", "-o", "x.tar", "--with-secrets"], &[]);
     let told = String::from_utf8(refused.stderr).unwrap();
@@ -245,6 +261,25 @@ async fn bak_3_without_secrets_a_hub_comes_back_once_they_are_filled_in() {
     fs::write(directory.join("hub.toml"), config).unwrap();
     let told = succeeded(&restore, hub(&directory, &restore, &[]));
     assert!(told.contains("everybody has to sign in again"), "{told}");
+    test_hub.launch().await;
+    let (status, _) = test_hub.api(Method::GET, "/users/ada", None).await;
+    assert_eq!(status, 200);
+
+    // With its secrets, by way of standard output and input.
+    fs::write(directory.join("passphrase"), PASSPHRASE).unwrap();
+    let secret = ["--passphrase-file", "passphrase"];
+    let piped = hub(
+        &directory,
+        &[&["backup", "hub", "-o", "-", "--with-secrets"], &secret[..]].concat(),
+        &[],
+    );
+    assert!(piped.status.success(), "{piped:?}");
+    assert!(piped.stdout.starts_with(b"age-encryption.org/v1"));
+    fs::write(directory.join("piped.tar.age"), piped.stdout).unwrap();
+    lose(&mut test_hub).await;
+    let restore = [&["restore", "hub", "-i", "-"], &secret[..]].concat();
+    let told = succeeded(&restore, fed(&directory, &restore, "piped.tar.age"));
+    assert!(!told.contains("sign in again"), "{told}");
     test_hub.launch().await;
     let (status, _) = test_hub.api(Method::GET, "/users/ada", None).await;
     assert_eq!(status, 200);

@@ -110,6 +110,18 @@ pub(super) fn hub(directory: &Path, arguments: &[&str], env: &[(&str, &str)]) ->
         .unwrap()
 }
 
+/// The same, with a file of that directory as standard input.
+pub(super) fn fed(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    Command::new(program("hub"))
+        .args(arguments)
+        .args(["--config", "hub.toml"])
+        .current_dir(directory)
+        .env_clear()
+        .stdin(fs::File::open(directory.join(input)).unwrap())
+        .output()
+        .unwrap()
+}
+
 pub(super) fn succeeded(arguments: &[&str], output: Output) -> String {
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()

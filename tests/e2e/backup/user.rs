@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 use hub_tests::{TestHub, eventually, volume::FILL};
 use reqwest::Method;
 
-use super::place::{Place, hub, succeeded};
+use super::place::{Place, fed, hub, succeeded};
 
 fn size(place: &Place, name: &str) -> u64 {
     fs::metadata(place.path(name)).unwrap().len()
@@ -34,6 +34,10 @@ async fn bak_1_bak_2_a_volume_comes_back_as_it_was_in_every_form() {
     let stdout = place.hub(&["backup", "user", "ada", "-o", "-"]);
     assert!(stdout.status.success(), "{stdout:?}");
     assert_eq!(stdout.stdout, fs::read(place.path("a.tar")).unwrap());
+    place.shell("ada", "rm -r /v/sub").await;
+    let piped = ["restore", "user", "ada", "-i", "-", "--wipe"];
+    succeeded(&piped, fed(place.dir.path(), &piped, "a.tar.zst"));
+    assert_eq!(place.tell("ada").await, before);
     assert_eq!(place.helpers("ada").await, 0);
 }
 

@@ -20,6 +20,7 @@ use crate::{
         hub_archive, inventory,
         manifest::Manifest,
         passphrase, reader,
+        spool::{self, Spool},
         writer::{self, ArchiveWriter},
     },
     configuration::{Located, Subject},
@@ -32,15 +33,29 @@ pub(super) async fn run(
     secrets: &Secrets,
     path: &Path,
 ) -> anyhow::Result<()> {
-    let form = form(path, secrets.with_secrets)?;
-    writer::refuse_existing(path)?;
+    let spool = match spool::is_standard(path) {
+        true => Some(Spool::new(match secrets.with_secrets {
+            true => "hub.tar.age",
+            false => "hub.tar",
+        })?),
+        false => None,
+    };
+    let file = spool.as_ref().map_or(path, Spool::path);
+    let form = form(file, secrets.with_secrets)?;
+    writer::refuse_existing(file)?;
     let subject = located.subject().await?;
     let passphrase = match form.sealed {
         true => Some(passphrase::choose(secrets.passphrase_file.as_deref())?),
         false => None,
     };
-    let saved = save(output, &subject, secrets, path, passphrase.as_ref()).await?;
-    report(output, path, &saved.manifest)
+    let saved = save(output, &subject, secrets, file, passphrase.as_ref()).await?;
+    let Some(spool) = spool else { return report(output, path, &saved.manifest) };
+    // Only after it was read again: who receives it cannot be told otherwise.
+    spool.to_stdout()?;
+    if !saved.manifest.left_out.is_empty() {
+        output.note(&format!("Not in the archive: {}", saved.manifest.left_out.join("; ")));
+    }
+    Ok(())
 }
 
 /// What was saved.
@@ -115,12 +130,6 @@ async fn exported(config: &Config, path: &Path, output: &Output) -> anyhow::Resu
 pub(super) fn form(path: &Path, with_secrets: bool) -> Result<Form, UsageError> {
     let name = path.to_string_lossy();
     let form = Form::of_name(&name)?;
-    if name == "-" {
-        return Err(UsageError {
-            message: "the archive of a hub is read again after it was written".to_owned(),
-            hint: "name a file for it, like hub.tar.zst".to_owned(),
-        });
-    }
     if with_secrets && !form.sealed {
         return Err(UsageError {
             message: "an archive with secrets is encrypted, and its name has to say so".to_owned(),
