@@ -38,12 +38,12 @@ pub(crate) fn scan(archive: impl Read) -> anyhow::Result<Index> {
     let mut index = Index { entries: 0, bytes: 0, in_notebooks: true };
     let mut links: HashSet<Vec<u8>> = HashSet::new();
     for entry in tar.entries().context("this is no tar archive")? {
-        let entry = entry.context("this is no tar archive, or a damaged one")?;
+        let mut entry = entry.context("this is no tar archive, or a damaged one")?;
         let kind = entry.header().entry_type();
         if is_about_others(kind) {
             continue;
         }
-        let path = entry.path_bytes();
+        let path = entry.path_bytes().into_owned();
         let shown = String::from_utf8_lossy(&path);
         let parts = parts(&path).with_context(|| format!("{shown:?} is refused"))?;
         index.in_notebooks &= parts.first().is_some_and(|first| *first == RECIPE);
@@ -54,6 +54,9 @@ pub(crate) fn scan(archive: impl Read) -> anyhow::Result<Index> {
         }
         // What cannot be written again is found here, too.
         volume_stream::header(&entry).with_context(|| format!("{shown:?} is damaged"))?;
+        volume_stream::pax(&mut entry).with_context(|| {
+            format!("{shown:?} is refused: its attributes are damaged, or have a line feed in them")
+        })?;
         match kind {
             EntryType::Symlink => {
                 links.insert(parts.join(&b'/'));
@@ -170,6 +173,23 @@ mod tests {
         ];
         let index = scan(&archive(&entries)[..]).unwrap();
         assert_eq!(index, Index { entries: 6, bytes: 0, in_notebooks: false });
+    }
+
+    #[test]
+    fn bak_2_attributes_that_cannot_be_written_again_are_found_before() {
+        for (value, readable) in [(&b"one"[..], true), (b"one\ntwo", false)] {
+            let mut builder = tar::Builder::new(Vec::new());
+            builder.append_pax_extensions([("SCHILY.xattr.user.x", value)]).unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            complete(&mut header);
+            builder.append_data(&mut header, "a", io::empty()).unwrap();
+            let found = scan(&builder.into_inner().unwrap()[..]);
+            assert_eq!(found.is_ok(), readable);
+            if let Err(error) = found {
+                assert!(error.to_string().starts_with("\"a\" is refused"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -186,7 +186,8 @@ pub(super) fn header<R: Read>(entry: &Entry<'_, R>) -> io::Result<Header> {
     Ok(header)
 }
 
-fn pax<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<(String, Vec<u8>)>> {
+/// What is kept of the records before an entry.
+pub(super) fn pax<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<(String, Vec<u8>)>> {
     let Some(extensions) = entry.pax_extensions()? else { return Ok(Vec::new()) };
     let mut kept = Vec::new();
     for extension in extensions {
