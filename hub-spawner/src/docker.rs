@@ -174,9 +174,20 @@ impl DockerSpawner {
     }
 
     /// The daemon's machine: how much memory it has, where it keeps logs. Neither
-    /// changes while the daemon runs.
+    /// changes while the daemon runs. A filter before its socket may forbid the
+    /// question.
     async fn machine(&self) -> Result<&EngineInfo, SpawnError> {
-        let asked = self.machine.get_or_try_init(|| self.engine.info()).await;
+        let ask = async || match self.engine.info().await {
+            Err(EngineError::Refused { text, .. }) => {
+                tracing::warn!(
+                    "Docker does not tell about its machine ({text}); servers without a mem_limit \
+                     of their own have none, and their logs are not rotated: let GET /info through"
+                );
+                Ok(EngineInfo::default())
+            }
+            answer => answer,
+        };
+        let asked = self.machine.get_or_try_init(ask).await;
         asked.map_err(|error| spawn_error("ask about its machine", error))
     }
 

@@ -55,6 +55,7 @@ const fn deploy(method: &'static str, path: &'static str, purpose: &'static str)
 pub const ENDPOINTS: &[Endpoint] = &[
     hub("GET", "/version", "check that the daemon is new enough"),
     hub("GET", "/_ping", "look whether the daemon is there"),
+    hub("GET", "/info", "learn how much memory there is, and where logs go"),
     hub("GET", "/events", "notice when a server ends"),
     hub("GET", "/containers/json", "find servers by their labels"),
     hub("POST", "/containers/create", "make a server's container"),
@@ -74,7 +75,6 @@ pub const ENDPOINTS: &[Endpoint] = &[
     backup("GET", "/containers/{}/archive", "copy files out of a volume"),
     backup("PUT", "/containers/{}/archive", "copy files into a volume"),
     backup("DELETE", "/volumes/{}", "remove a volume for good"),
-    deploy("GET", "/info", "describe the daemon's machine"),
     deploy("POST", "/build", "build an image"),
     deploy("POST", "/images/{}/tag", "name an image"),
     deploy("DELETE", "/images/{}", "remove an image"),
