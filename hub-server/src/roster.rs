@@ -8,7 +8,7 @@ use std::{
 };
 
 use hub_names::UserName;
-use hub_store::{NewToken, Store, StoreError, TokenOwner, UserFilter};
+use hub_store::{NewToken, Store, StoreError, TokenOwner, UserFilter, UserOrder};
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -72,7 +72,8 @@ pub(crate) async fn remember(
 async fn dismiss_admins(admins: &BTreeSet<UserName>, store: &Store) -> Result<(), StoreError> {
     let mut offset = 0;
     loop {
-        let filter = UserFilter { name_contains: None, offset, limit: PAGE };
+        let filter =
+            UserFilter { name_contains: None, offset, limit: PAGE, order: UserOrder::Added };
         let users = store.users().page(&filter).await?;
         for user in users.iter().filter(|user| user.admin && !admins.contains(&user.name)) {
             store.users().set_admin(user.id, false).await?;

@@ -40,3 +40,13 @@ id! {
     /// Which token. Not secret, and never used again after the token is gone.
     TokenId
 }
+
+id! {
+    /// Which group, whatever it is called today.
+    GroupId
+}
+
+id! {
+    /// Which code that shares a server. Not secret: it does not open anything.
+    ShareCodeId
+}

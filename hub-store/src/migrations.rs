@@ -17,12 +17,22 @@ type Step = (i64, &'static str, &'static str);
 pub(crate) const SQLITE: &[Step] = &[
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "server logs", include_str!("../migrations/sqlite/0002_server_logs.sql")),
+    (
+        3,
+        "groups, services, shares",
+        include_str!("../migrations/sqlite/0003_groups_services_shares.sql"),
+    ),
 ];
 
 /// The history in PostgreSQL's words.
 pub(crate) const POSTGRES: &[Step] = &[
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (2, "server logs", include_str!("../migrations/postgres/0002_server_logs.sql")),
+    (
+        3,
+        "groups, services, shares",
+        include_str!("../migrations/postgres/0003_groups_services_shares.sql"),
+    ),
 ];
 
 /// Applies what `connection`'s database lacks, each step in a transaction.

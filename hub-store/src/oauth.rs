@@ -17,17 +17,21 @@ statements! {
          ON CONFLICT (id) DO UPDATE SET description = excluded.description,
              secret_hash = excluded.secret_hash, redirect_uri = excluded.redirect_uri,
              allowed_scopes = excluded.allowed_scopes, user_id = excluded.user_id,
-             server_name = excluded.server_name";
-    PUT: "register an OAuth client",
-        "INSERT INTO oauth_clients (id, description, secret_hash, redirect_uri, allowed_scopes)
-         VALUES ($1, $2, $3, $4, $5)
+             server_name = excluded.server_name, service = NULL";
+    PUT_OF_SERVICE: "register an OAuth client",
+        "INSERT INTO oauth_clients
+             (id, description, secret_hash, redirect_uri, allowed_scopes, service)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (id) DO UPDATE SET description = excluded.description,
              secret_hash = excluded.secret_hash, redirect_uri = excluded.redirect_uri,
-             allowed_scopes = excluded.allowed_scopes, user_id = NULL, server_name = NULL";
+             allowed_scopes = excluded.allowed_scopes, user_id = NULL, server_name = NULL,
+             service = excluded.service";
     CLIENT: "look up an OAuth client",
         "SELECT c.id, c.description, c.secret_hash, c.redirect_uri, c.allowed_scopes,
-             c.server_name, u.name AS user_name
+             c.server_name, c.service, u.name AS user_name
          FROM oauth_clients c LEFT JOIN users u ON u.id = c.user_id WHERE c.id = $1";
+    SERVICE_CLIENTS: "list the OAuth clients of services",
+        "SELECT id FROM oauth_clients WHERE user_id IS NULL ORDER BY id";
     DELETE_TOKENS: "revoke an OAuth client's tokens",
         "DELETE FROM tokens WHERE client_id = $1";
     DELETE_CLIENT: "delete an OAuth client",
@@ -58,8 +62,17 @@ pub struct OauthClient {
     pub redirect_uri: String,
     /// What its tokens may be used for at most.
     pub allowed_scopes: Vec<String>,
-    /// The server it is; `None` if it is a service.
-    pub server: Option<ServerKey>,
+    /// What it is.
+    pub of: ClientOf,
+}
+
+/// What an OAuth client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientOf {
+    /// A single-user server.
+    Server(ServerKey),
+    /// A service, by name.
+    Service(String),
 }
 
 /// What a code stands for until a client changes it into a token.
@@ -105,9 +118,13 @@ impl Oauth<'_> {
             (&client.redirect_uri).into(),
             Value::list(&client.allowed_scopes),
         ];
-        let Some(key) = &client.server else {
-            self.engine.write(&PUT, &values).await?;
-            return Ok(());
+        let key = match &client.of {
+            ClientOf::Server(key) => key,
+            ClientOf::Service(name) => {
+                values.push(name.into());
+                self.engine.write(&PUT_OF_SERVICE, &values).await?;
+                return Ok(());
+            }
         };
         values.extend([key.user().into(), key.server().into()]);
         match self.engine.write(&PUT_OF_SERVER, &values).await? {
@@ -120,6 +137,22 @@ impl Oauth<'_> {
     pub async fn client(&self, id: &str) -> Result<Option<OauthClient>, StoreError> {
         let row = self.engine.read_one(&CLIENT, &[id.into()]).await?;
         row.map(|row| OauthClient::read(row.of("oauth_clients"))).transpose()
+    }
+
+    /// Deletes the clients of services that are not in `ids`, with their tokens and
+    /// codes: those of services that are no longer there.
+    pub async fn forget_service_clients_except(&self, ids: &[&str]) -> Result<(), StoreError> {
+        const ACTION: &str = "forget OAuth clients";
+        let mut tx = self.engine.begin(ACTION).await?;
+        for row in tx.read(&SERVICE_CLIENTS, &[]).await? {
+            let id = row.of("oauth_clients").text("id")?;
+            if !ids.contains(&id.as_str()) {
+                tx.write(&DELETE_TOKENS, &[(&id).into()]).await?;
+                tx.write(&DELETE_CLIENT, &[(&id).into()]).await?;
+            }
+        }
+        tx.commit(ACTION).await?;
+        Ok(())
     }
 
     /// Deletes a client with all its tokens and codes; returns whether it was
@@ -182,12 +215,21 @@ impl Oauth<'_> {
 }
 
 impl OauthClient {
+    /// The server it is, if it is one.
+    pub fn server(&self) -> Option<&ServerKey> {
+        match &self.of {
+            ClientOf::Server(key) => Some(key),
+            ClientOf::Service(_) => None,
+        }
+    }
+
     fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
-        let server = match fields.opt_text("server_name")? {
-            Some(_) => {
-                Some(ServerKey::new(fields.parsed("user_name")?, fields.parsed("server_name")?))
-            }
-            None => None,
+        let of = match fields.opt_text("service")? {
+            Some(name) => ClientOf::Service(name),
+            None => ClientOf::Server(ServerKey::new(
+                fields.parsed("user_name")?,
+                fields.parsed("server_name")?,
+            )),
         };
         Ok(Self {
             id: fields.text("id")?,
@@ -195,7 +237,7 @@ impl OauthClient {
             secret_hash: fields.hash("secret_hash")?,
             redirect_uri: fields.text("redirect_uri")?,
             allowed_scopes: fields.list("allowed_scopes")?,
-            server,
+            of,
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A row is a hint: whether the server runs is for the spawner to say.
 
-use hub_names::{ServerKey, UserName};
+use hub_names::{ServerKey, ServerName, UserName};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -17,8 +17,8 @@ use crate::{
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT u.name AS user_name, s.name, s.url, s.state, s.options, s.outcome, s.started,
-                 s.last_activity
+            "SELECT u.name AS user_name, s.name, s.display_name, s.url, s.state, s.options,
+                 s.outcome, s.started, s.last_activity
              FROM servers s JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -43,6 +43,11 @@ statements! {
         "INSERT INTO servers (user_id, name, state, options, created)
          SELECT id, CAST($2 AS TEXT), '{}', '{}', CAST($3 AS BIGINT) FROM users WHERE name = $1
          ON CONFLICT (user_id, name) DO NOTHING";
+    DESCRIBE: "describe a server",
+        of_key!("UPDATE servers SET display_name = COALESCE($3, display_name),
+         options = COALESCE($4, options)");
+    RENAME: "rename a server",
+        of_key!("UPDATE servers SET name = $3");
     STARTING: "record a server's start",
         of_key!("UPDATE servers SET started = $3, options = COALESCE($4, options), url = NULL,
          state = '{}', outcome = NULL");
@@ -66,6 +71,8 @@ statements! {
 pub struct ServerRecord {
     /// Whose server, and which of theirs.
     pub key: ServerKey,
+    /// What people call it, if they call it otherwise than by its name.
+    pub display_name: Option<String>,
     /// Where it answers, once it has.
     pub url: Option<String>,
     /// What the spawner wants to find again; `{}` if nothing.
@@ -120,6 +127,40 @@ impl Servers<'_> {
     /// has told the store.
     pub async fn active(&self) -> Result<Vec<ServerRecord>, StoreError> {
         read_all(&self.engine.read(&ACTIVE, &[]).await?)
+    }
+
+    /// Notes what people call the server and what its next start is to have; what is
+    /// `None` stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such server.
+    pub async fn describe(
+        &self,
+        key: &ServerKey,
+        display_name: Option<&str>,
+        options: Option<&Json>,
+    ) -> Result<(), StoreError> {
+        self.record(&DESCRIBE, key, [display_name.into(), Value::opt_json(options)]).await
+    }
+
+    /// Gives the server another name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if its user has a server of that name,
+    /// [`StoreError::Missing`] if there is no such server.
+    pub async fn rename(&self, key: &ServerKey, name: &ServerName) -> Result<(), StoreError> {
+        let values = [key.user().into(), key.server().into(), name.into()];
+        let changed = self
+            .engine
+            .write(&RENAME, &values)
+            .await
+            .map_err(|failure| failure.conflict("server"))?;
+        match changed {
+            0 => Err(StoreError::Missing { what: "server" }),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that the server is being started, and forgets what was known of the
@@ -209,6 +250,7 @@ impl ServerRecord {
     fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             key: ServerKey::new(fields.parsed("user_name")?, fields.parsed("name")?),
+            display_name: fields.opt_text("display_name")?,
             url: fields.opt_text("url")?,
             state: fields.json("state")?,
             options: fields.json("options")?,

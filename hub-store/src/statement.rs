@@ -32,10 +32,15 @@ mod tests {
     /// Every statement the store can send.
     const ALL_SQL: &[&[Statement]] = &[
         crate::examination::ALL,
+        crate::groups::ALL,
         crate::oauth::ALL,
+        crate::roles::ALL,
         crate::server_logs::ALL,
         crate::servers::ALL,
+        crate::services::ALL,
         crate::sessions::ALL,
+        crate::share_codes::ALL,
+        crate::shares::ALL,
         crate::store::ALL,
         crate::tokens::ALL,
         crate::users::ALL,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Oauth, ServerLogs, Servers, Sessions, StoreConfig, StoreError, Tokens, Users, config::Location,
-    engine::Engine, postgres::Postgres, sqlite::Sqlite, statement::statements,
+    Groups, Oauth, Roles, ServerLogs, Servers, Services, Sessions, ShareCodes, Shares, StoreConfig,
+    StoreError, Tokens, Users, config::Location, engine::Engine, postgres::Postgres,
+    sqlite::Sqlite, statement::statements,
 };
 
 statements! {
@@ -103,6 +104,31 @@ impl Store {
     /// The accounts.
     pub fn users(&self) -> Users<'_> {
         Users { engine: &self.engine }
+    }
+
+    /// Groups and who belongs to them.
+    pub fn groups(&self) -> Groups<'_> {
+        Groups { engine: &self.engine }
+    }
+
+    /// Who was given which role.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles { engine: &self.engine }
+    }
+
+    /// Services that were added while the hub ran.
+    pub fn services(&self) -> Services<'_> {
+        Services { engine: &self.engine }
+    }
+
+    /// Who may use whose server.
+    pub fn shares(&self) -> Shares<'_> {
+        Shares { engine: &self.engine }
+    }
+
+    /// Codes that whoever has them may exchange for a share.
+    pub fn share_codes(&self) -> ShareCodes<'_> {
+        ShareCodes { engine: &self.engine }
     }
 
     /// The users' servers.

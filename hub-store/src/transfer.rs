@@ -34,7 +34,7 @@ pub use self::{
 /// All tables of all schemas so far, parents first.
 ///
 /// Named, not asked for: a PostgreSQL schema may hold tables of somebody else.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 14] = [
     "users",
     "identities",
     "servers",
@@ -43,6 +43,12 @@ const TABLES: [&str; 8] = [
     "oauth_codes",
     "tokens",
     "sessions",
+    "user_groups",
+    "group_members",
+    "role_members",
+    "services",
+    "shares",
+    "share_codes",
 ];
 
 /// How much an export holds.

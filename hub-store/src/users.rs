@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     StoreError, UserId,
     engine::Engine,
-    row::Fields,
+    row::{Fields, Row},
     statement::{Statement, statements},
     value::Value,
 };
@@ -20,6 +20,20 @@ macro_rules! columns {
     };
 }
 pub(crate) use columns;
+
+/// Some of the users with a name like `$3`, in this order.
+macro_rules! page {
+    ($order:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            r" FROM users u WHERE u.name_folded LIKE $3 ESCAPE '\'
+             ORDER BY ",
+            $order,
+            " LIMIT $1 OFFSET $2"
+        )
+    };
+}
 
 statements! {
     BY_NAME: "look up a user",
@@ -41,15 +55,19 @@ statements! {
         "DELETE FROM users WHERE id = $1";
     DELETE_CLIENT_TOKENS: "delete the tokens for a user's servers",
         "DELETE FROM tokens WHERE client_id IN (SELECT id FROM oauth_clients WHERE user_id = $1)";
-    PAGE: "list users",
-        concat!("SELECT ", columns!(), " FROM users u ORDER BY u.id LIMIT $1 OFFSET $2");
-    PAGE_CONTAINING: "search users",
-        concat!("SELECT ", columns!(), r" FROM users u WHERE u.name_folded LIKE $3 ESCAPE '\'
-         ORDER BY u.id LIMIT $1 OFFSET $2");
+    BY_ID_UP: "list users", page!("u.id");
+    BY_ID_DOWN: "list users", page!("u.id DESC");
+    BY_NAME_UP: "list users", page!("u.name");
+    BY_NAME_DOWN: "list users", page!("u.name DESC");
+    // Whoever was never seen comes last from either end, as in JupyterHub.
+    BY_ACTIVITY_UP: "list users", page!("u.last_activity NULLS LAST, u.id");
+    BY_ACTIVITY_DOWN: "list users", page!("u.last_activity DESC NULLS LAST, u.id");
     COUNT: "count users",
         "SELECT count(*) AS total FROM users";
     COUNT_CONTAINING: "count users",
         r"SELECT count(*) AS total FROM users WHERE name_folded LIKE $1 ESCAPE '\'";
+    COUNT_SEEN: "count active users",
+        "SELECT count(*) AS total FROM users WHERE last_activity >= $1";
     TOUCH: "note a user's activity",
         "UPDATE users SET last_activity = $2
          WHERE id = $1 AND (last_activity IS NULL OR last_activity < $2)";
@@ -89,6 +107,39 @@ pub struct UserFilter {
     pub offset: u64,
     /// How many to return at most.
     pub limit: u64,
+    /// In which order.
+    pub order: UserOrder,
+}
+
+/// In which order users are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserOrder {
+    /// As they were added.
+    #[default]
+    Added,
+    /// The last one first.
+    AddedLast,
+    /// By name.
+    Name,
+    /// By name, the other way round.
+    NameLast,
+    /// From the longest unseen.
+    Seen,
+    /// From the last one seen.
+    SeenLast,
+}
+
+impl UserOrder {
+    fn page(self) -> &'static Statement {
+        match self {
+            Self::Added => &BY_ID_UP,
+            Self::AddedLast => &BY_ID_DOWN,
+            Self::Name => &BY_NAME_UP,
+            Self::NameLast => &BY_NAME_DOWN,
+            Self::Seen => &BY_ACTIVITY_UP,
+            Self::SeenLast => &BY_ACTIVITY_DOWN,
+        }
+    }
 }
 
 /// The accounts.
@@ -196,17 +247,20 @@ impl Users<'_> {
         Ok(deleted > 0)
     }
 
-    /// Some of the users, in the order they were added.
+    /// Some of the users.
     pub async fn page(&self, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
         let (limit, offset) = (Value::count(filter.limit), Value::count(filter.offset));
-        let rows = match filter.name_contains.as_deref().map(pattern) {
-            None => self.engine.read(&PAGE, &[limit, offset]).await?,
-            Some(None) => Vec::new(),
-            Some(Some(pattern)) => {
-                self.engine.read(&PAGE_CONTAINING, &[limit, offset, (&pattern).into()]).await?
-            }
+        let Some(pattern) = pattern(filter.name_contains.as_deref().unwrap_or_default()) else {
+            return Ok(Vec::new());
         };
+        let values = [limit, offset, (&pattern).into()];
+        let rows = self.engine.read(filter.order.page(), &values).await?;
         rows.iter().map(|row| User::read(row.of("users"))).collect()
+    }
+
+    /// How many users were seen since `since`.
+    pub async fn count_seen(&self, since: Timestamp) -> Result<u64, StoreError> {
+        total(self.engine.read_one(&COUNT_SEEN, &[since.into()]).await?)
     }
 
     /// How many users there are, or how many with that text in their name, as
@@ -219,8 +273,7 @@ impl Users<'_> {
                 self.engine.read_one(&COUNT_CONTAINING, &[(&pattern).into()]).await?
             }
         };
-        let total = row.map(|row| row.of("users").int("total")).transpose()?.unwrap_or(0);
-        Ok(u64::try_from(total).unwrap_or(0))
+        total(row)
     }
 
     /// Notes that the user did something at `at`, unless they are known to have
@@ -297,6 +350,11 @@ impl User {
             last_activity: fields.opt_time("last_activity")?,
         })
     }
+}
+
+fn total(row: Option<Row>) -> Result<u64, StoreError> {
+    let total = row.map(|row| row.of("users").int("total")).transpose()?.unwrap_or(0);
+    Ok(u64::try_from(total).unwrap_or(0))
 }
 
 fn required(changed: u64) -> Result<(), StoreError> {

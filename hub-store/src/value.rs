@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use sqlx::{Database, Encode, Type, query::Query};
 
-use crate::{TokenId, UserId, statement::Statement};
+use crate::{GroupId, ShareCodeId, TokenId, UserId, statement::Statement};
 
 /// One parameter. Absent values keep their kind: PostgreSQL wants to know it.
 #[derive(Debug)]
@@ -52,6 +52,18 @@ impl From<UserId> for Value<'_> {
 impl From<Option<UserId>> for Value<'_> {
     fn from(id: Option<UserId>) -> Self {
         Self::OptInt(id.map(UserId::get))
+    }
+}
+
+impl From<GroupId> for Value<'_> {
+    fn from(id: GroupId) -> Self {
+        Self::Int(id.get())
+    }
+}
+
+impl From<ShareCodeId> for Value<'_> {
+    fn from(id: ShareCodeId) -> Self {
+        Self::Int(id.get())
     }
 }
 

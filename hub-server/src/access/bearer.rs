@@ -67,7 +67,7 @@ async fn scopes(
 ) -> Result<ScopeSet, ApiError> {
     let raw: Vec<Scope> = record.scopes.iter().filter_map(|text| text.parse().ok()).collect();
     let server: Option<ServerKey> = match &record.client_id {
-        Some(id) => hub.store.oauth().client(id).await?.and_then(|client| client.server),
+        Some(id) => hub.store.oauth().client(id).await?.and_then(|client| client.server().cloned()),
         None => None,
     };
     Ok(resolve_token(&raw, owner, held, server.as_ref(), &Groups::default()))

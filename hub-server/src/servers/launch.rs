@@ -8,7 +8,7 @@ use hub_names::ServerKey;
 use hub_spawner::{
     HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
-use hub_store::{NewToken, OauthClient, StoreError, TokenOwner};
+use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenOwner};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
@@ -302,7 +302,7 @@ async fn enrol(
             secret_hash,
             redirect_uri: shared.links.paths.server_callback(key),
             allowed_scopes: vec![format!("access:servers!server={key}")],
-            server: Some(key.clone()),
+            of: ClientOf::Server(key.clone()),
         })
         .await?;
     shared

@@ -139,7 +139,7 @@ async fn check(
         Err(error) => return refused(error),
     };
     let user = &session.user;
-    if let Some(key) = &client.server {
+    if let Some(key) = client.server() {
         let held = hub.scopes_of_user(user);
         if !held.has(ScopeName::AccessServers, &Target::server(key)) {
             return Err(PageError::new(
@@ -165,7 +165,7 @@ fn is_needed(scope: &Scope) -> bool {
 /// Nobody is asked whether their own server may know them, nor twice.
 async fn needs_no_question(hub: &Hub, consent: &Consent) -> Result<bool, StoreError> {
     let user = &consent.session.user;
-    if consent.client.server.as_ref().is_some_and(|key| *key.user() == user.name) {
+    if consent.client.server().is_some_and(|key| *key.user() == user.name) {
         return Ok(true);
     }
     let now = hub.clock.now();

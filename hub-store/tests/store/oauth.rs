@@ -1,4 +1,6 @@
-use hub_store::{NewToken, OauthClient, OauthCode, Store, StoreError, TokenOwner, UserId};
+use hub_store::{
+    ClientOf, NewToken, OauthClient, OauthCode, Store, StoreError, TokenOwner, UserId,
+};
 
 use crate::{at, key, user};
 
@@ -9,7 +11,7 @@ fn client(id: &str) -> OauthClient {
         secret_hash: [7; 32],
         redirect_uri: "/user/ada/oauth_callback".to_owned(),
         allowed_scopes: vec!["access:servers!server=ada/".to_owned()],
-        server: None,
+        of: ClientOf::Service(id.to_owned()),
     }
 }
 
@@ -43,7 +45,7 @@ async fn token(store: &Store, user: UserId, client: &str, hash: u8) {
 on_every_engine! {
     async fn a_client_is_found_as_it_was_put(store) {
         user(&store, "ada").await;
-        let server = OauthClient { server: Some(key("ada", "lab")), ..client("lab") };
+        let server = OauthClient { of: ClientOf::Server(key("ada", "lab")), ..client("lab") };
         store.oauth().put_client(&server).await.unwrap();
         store.oauth().put_client(&client("service")).await.unwrap();
 
@@ -54,7 +56,7 @@ on_every_engine! {
 
     async fn putting_a_client_again_replaces_it_and_keeps_its_tokens(store) {
         let ada = user(&store, "ada").await;
-        let first = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        let first = OauthClient { of: ClientOf::Server(key("ada", "")), ..client("lab") };
         store.oauth().put_client(&first).await.unwrap();
         token(&store, ada.id, "lab", 1).await;
 
@@ -67,7 +69,7 @@ on_every_engine! {
     }
 
     async fn a_servers_client_needs_the_user(store) {
-        let orphan = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        let orphan = OauthClient { of: ClientOf::Server(key("ada", "")), ..client("lab") };
         let refused = store.oauth().put_client(&orphan).await;
         assert!(matches!(refused, Err(StoreError::Missing { what: "user" })), "{refused:?}");
     }
@@ -135,7 +137,7 @@ on_every_engine! {
     async fn a_deleted_user_leaves_nothing_behind(store) {
         let ada = user(&store, "ada").await;
         let bob = user(&store, "bob").await;
-        let server = OauthClient { server: Some(key("ada", "")), ..client("lab") };
+        let server = OauthClient { of: ClientOf::Server(key("ada", "")), ..client("lab") };
         store.oauth().put_client(&server).await.unwrap();
         store.servers().ensure(&key("ada", ""), at(0)).await.unwrap();
         store.users().bind_identity(ada.id, "github", "42", at(0)).await.unwrap();

@@ -158,4 +158,24 @@ on_every_engine! {
         store.servers().record_starting(&ada, at(1), Some(&options)).await.unwrap();
         assert_eq!(store.servers().get(&ada).await.unwrap().unwrap().options, options);
     }
+
+    async fn a_server_is_described_and_renamed_before_it_ever_started(store) {
+        user(&store, "ada").await;
+        let (servers, lab) = (store.servers(), key("ada", "lab"));
+        servers.ensure(&lab, at(0)).await.unwrap();
+        servers.describe(&lab, Some("My lab"), Some(&json!({"image": "x"}))).await.unwrap();
+        servers.describe(&lab, None, None).await.unwrap();
+        let record = servers.get(&lab).await.unwrap().unwrap();
+        assert_eq!(record.display_name.as_deref(), Some("My lab"));
+        assert_eq!((record.options, record.started), (json!({"image": "x"}), None));
+
+        servers.ensure(&key("ada", "other"), at(0)).await.unwrap();
+        let taken = servers.rename(&lab, &"other".parse().unwrap()).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { what: "server" })), "{taken:?}");
+        servers.rename(&lab, &"new".parse().unwrap()).await.unwrap();
+        let record = servers.get(&key("ada", "new")).await.unwrap().unwrap();
+        assert_eq!(record.display_name.as_deref(), Some("My lab"));
+        let gone = servers.rename(&lab, &"x".parse().unwrap()).await;
+        assert!(matches!(gone, Err(StoreError::Missing { what: "server" })), "{gone:?}");
+    }
 }

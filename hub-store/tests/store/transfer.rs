@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use hub_names::ServerKey;
 use hub_store::{
-    Exported, ImportMode, NewSession, NewToken, OauthClient, OauthCode, Origin, Store, StoreConfig,
-    StoreError, TokenOwner,
+    ClientOf, Exported, Grantee, ImportMode, NewSession, NewShareCode, NewToken, OauthClient,
+    OauthCode, Origin, Store, StoreConfig, StoreError, TokenOwner,
 };
 use serde_json::{Value as Json, json};
 use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -47,7 +48,7 @@ async fn fill(store: &Store) {
         secret_hash: [0; 32],
         redirect_uri: "/user/ada/oauth_callback".to_owned(),
         allowed_scopes: vec!["access:servers!user=ada".to_owned()],
-        server: Some(server),
+        of: ClientOf::Server(server.clone()),
     };
     store.oauth().put_client(&client).await.unwrap();
     let code = OauthCode {
@@ -84,6 +85,30 @@ async fn fill(store: &Store) {
         expires_at: at(9_000),
     };
     store.sessions().create(&session).await.unwrap();
+    store.server_logs().keep(&server, at(5), "bye").await.unwrap();
+    share(store, &server).await;
+}
+
+/// Groups, roles, services, shares.
+async fn share(store: &Store, server: &ServerKey) {
+    let bob = user(store, "bob").await;
+    let staff = store.groups().create("staff", &[bob.id]).await.unwrap();
+    store.groups().set_properties(staff.id, &json!({"room": "ä"})).await.unwrap();
+    let roles = store.roles();
+    roles.replace_users("helper", &[name("bob")]).await.unwrap();
+    roles.replace_groups("reader", &["staff".to_owned()]).await.unwrap();
+    roles.replace_services("culler", &["culler".to_owned()]).await.unwrap();
+    store.services().create("extra", &json!({"url": "http://x"}), at(6)).await.unwrap();
+    let scopes = ["access:servers".to_owned()];
+    store.shares().grant(server, &Grantee::User(name("bob")), &scopes, at(7)).await.unwrap();
+    let code = NewShareCode {
+        server: server.clone(),
+        hash: [3; 32],
+        scopes: scopes.to_vec(),
+        created: at(7),
+        expires_at: at(8_000),
+    };
+    store.share_codes().create(&code).await.unwrap();
 }
 
 /// The lines after the header, tables as well as rows.
@@ -123,14 +148,29 @@ async fn round_trip(from: &str, to: &str) {
     assert_eq!(body(&again), body(&text));
     assert_eq!(
         filled_tables(&text),
-        ["users", "identities", "servers", "oauth_clients", "oauth_codes", "tokens", "sessions"]
+        [
+            "users",
+            "identities",
+            "servers",
+            "server_logs",
+            "oauth_clients",
+            "oauth_codes",
+            "tokens",
+            "sessions",
+            "user_groups",
+            "group_members",
+            "role_members",
+            "services",
+            "shares",
+            "share_codes"
+        ]
     );
-    // The store's own reading of it, and the next id: 2 was given out before.
+    // The store's own reading of it, and the next id: 3 was given out before.
     let ada = target.users().by_name(&name("ada")).await.unwrap().unwrap();
     assert!(ada.admin && ada.last_activity == Some(at(5)));
     let token = target.tokens().by_hash(&[1; 32], at(5)).await.unwrap().unwrap();
     assert_eq!(token.owner, TokenOwner::User(ada.id));
-    assert_eq!(user(&target, "next").await.id.get(), 3);
+    assert_eq!(user(&target, "next").await.id.get(), 4);
     target.close().await;
 }
 
@@ -250,7 +290,7 @@ async fn bak_3_a_store_in_use_can_be_exported_but_not_replaced() {
     assert_eq!(body(&text), {
         let mut all = body(&export(&hub).await.0);
         all.retain(|line| line[1] != "later");
-        all[0]["last_id"] = json!(2);
+        all[0]["last_id"] = json!(3);
         let rows = all.len() - 1;
         all[rows] = body(&text).pop().unwrap();
         all
@@ -373,5 +413,5 @@ async fn what_is_no_store_cannot_be_looked_at() {
     connection.close().await.unwrap();
     let newer = file(directory.path(), "newer");
     let error = Store::open_read_only(&config(&newer)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 1000, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 1001, .. }), "{error:?}");
 }

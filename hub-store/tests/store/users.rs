@@ -1,9 +1,9 @@
-use hub_store::{StoreError, UserFilter, UserId};
+use hub_store::{StoreError, UserFilter, UserId, UserOrder};
 
 use crate::{at, key, name, user};
 
 fn all() -> UserFilter {
-    UserFilter { name_contains: None, offset: 0, limit: 100 }
+    UserFilter { name_contains: None, offset: 0, limit: 100, order: UserOrder::Added }
 }
 
 fn containing(text: &str) -> UserFilter {
@@ -167,5 +167,25 @@ on_every_engine! {
         let nobody = store.users().bind_identity(UserId::new(99), "github", "44", at(1)).await;
         assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
         store.users().bind_identity(ada.id, "oidc", "42", at(1)).await.unwrap();
+    }
+
+    async fn users_are_listed_in_any_order(store) {
+        let ids = [user(&store, "bob").await.id, user(&store, "ada").await.id];
+        user(&store, "cy").await;
+        store.users().touch(ids[0], at(1)).await.unwrap();
+        store.users().touch(ids[1], at(2)).await.unwrap();
+        for (order, expected) in [
+            (UserOrder::Added, ["bob", "ada", "cy"]),
+            (UserOrder::AddedLast, ["cy", "ada", "bob"]),
+            (UserOrder::Name, ["ada", "bob", "cy"]),
+            (UserOrder::NameLast, ["cy", "bob", "ada"]),
+            // Never seen is last from either end.
+            (UserOrder::Seen, ["bob", "ada", "cy"]),
+            (UserOrder::SeenLast, ["ada", "bob", "cy"]),
+        ] {
+            assert_eq!(names(&store, &UserFilter { order, ..all() }).await, expected, "{order:?}");
+        }
+        assert_eq!(store.users().count_seen(at(2)).await.unwrap(), 1);
+        assert_eq!(store.users().count_seen(at(1)).await.unwrap(), 2);
     }
 }

@@ -202,7 +202,7 @@ async fn body(hub: &Hub, user: &User, token: &TokenRecord) -> Result<Value, ApiE
     let held = hub.scopes_of_user(user);
     let owner = Owner::User(user.name.clone());
     let raw: Vec<Scope> = token.scopes.iter().filter_map(|text| text.parse().ok()).collect();
-    let server = client.as_ref().and_then(|client| client.server.as_ref());
+    let server = client.as_ref().and_then(|client| client.server());
     Ok(json!({
         "user": user.name,
         "id": format!("a{}", token.id.get()),

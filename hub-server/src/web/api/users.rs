@@ -12,7 +12,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use hub_auth::{Access, Role, ScopeName, Target};
 use hub_names::UserName;
-use hub_store::{User, UserFilter};
+use hub_store::{User, UserFilter, UserOrder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -33,6 +33,22 @@ const PAGED: &str = "application/jupyterhub-pagination+json";
 const DEFAULT_LIMIT: u64 = 50;
 /// Page size for all others, and the largest of all.
 const MAX_LIMIT: u64 = 200;
+
+/// The order that `sort` asks for.
+fn order(sort: Option<&str>) -> Result<UserOrder, ApiError> {
+    match sort.unwrap_or_default() {
+        "" | "id" => Ok(UserOrder::Added),
+        "-id" => Ok(UserOrder::AddedLast),
+        "name" => Ok(UserOrder::Name),
+        "-name" => Ok(UserOrder::NameLast),
+        "last_activity" => Ok(UserOrder::Seen),
+        "-last_activity" => Ok(UserOrder::SeenLast),
+        other => Err(ApiError::bad_request(format!(
+            "sort: {other:?} is not an order; use id, name or last_activity, with - in front for \
+             the other way round"
+        ))),
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +106,7 @@ pub(super) async fn list(
     };
     let with_stopped =
         query.get("include_stopped_servers").is_some_and(|value| !matches!(value, "0" | "false"));
+    let order = order(query.get("sort"))?;
     let name_contains = query.get("name_filter").filter(|text| !text.is_empty()).map(str::to_owned);
 
     let (users, total) = match (&visible, wanted) {
@@ -106,12 +123,13 @@ pub(super) async fn list(
                 name_contains: name_contains.clone(),
                 offset: 0,
                 limit: u64::from(u32::MAX),
+                order,
             };
             let users = hub.store.users().page(&filter).await?;
             slice(users, &hub, wanted, None, offset, limit)
         }
         (None, None) => {
-            let filter = UserFilter { name_contains: name_contains.clone(), offset, limit };
+            let filter = UserFilter { name_contains: name_contains.clone(), offset, limit, order };
             let users = hub.store.users().page(&filter).await?;
             (users, hub.store.users().count(name_contains.as_deref()).await?)
         }
