@@ -13,6 +13,7 @@ mod policy;
 pub mod provider;
 mod random;
 pub mod role;
+mod roles;
 mod scope;
 mod token;
 mod userlist;
@@ -32,9 +33,10 @@ pub use provider::{
     AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, TokenError, TokenRequest,
 };
 pub use role::Role;
+pub use roles::{CustomScope, InvalidRole, RoleDefinition, Roles};
 pub use scope::{
-    Access, Filter, Filters, Groups, InvalidScope, Owner, Scope, ScopeName, ScopeSet, Target,
-    resolve_token,
+    Access, CustomName, Filter, Filters, Groups, InvalidScope, Issuer, Owner, Scope, ScopeName,
+    ScopeSet, Target, resolve_token,
 };
 pub use token::{ApiToken, TokenHash, random_code};
 pub use userlist::{Userlist, UserlistEntry, UserlistError, UserlistFields, UserlistProblem};

@@ -2,9 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use hub_names::{ServerKey, UserName};
+use hub_names::ServerKey;
 
-use crate::scope::{Filter, Owner, Scope, ScopeName, ScopeSet};
+use crate::scope::{Filter, Owner, Scope, ScopeName};
 
 /// Rights that say who a user is, each under `!user`.
 pub(crate) const IDENTIFY_SCOPES: [ScopeName; 2] =
@@ -57,6 +57,16 @@ impl Role {
         }
     }
 
+    /// What the role is for.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::User => "Everybody: the own account and the own servers.",
+            Self::Admin => "Administrators: everything.",
+            Self::Server => "The token of a running server.",
+            Self::Token => "A token for which nothing else was asked.",
+        }
+    }
+
     /// The role's scopes, as written.
     pub fn scopes(self) -> Vec<Scope> {
         match self {
@@ -83,13 +93,6 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// Everything a person may do: the role `user`, and `admin` for administrators.
-pub fn user_scopes(user: &UserName, admin: bool) -> ScopeSet {
-    let admin_scopes = if admin { Role::Admin.scopes() } else { Vec::new() };
-    let raw = Role::User.scopes().into_iter().chain(admin_scopes);
-    ScopeSet::expand(raw, &Owner::User(user.clone()), None)
 }
 
 /// The scopes of the token that the server `key` is born with, as text for the

@@ -18,10 +18,10 @@ use std::{fmt, str::FromStr};
 pub use self::{
     filter::Filter,
     groups::Groups,
-    name::ScopeName,
+    name::{CustomName, ScopeName},
     resolve::resolve_token,
     set::{Access, Filters, ScopeSet},
-    target::{Owner, Target},
+    target::{Issuer, Owner, Target},
 };
 use crate::error::excerpt;
 
@@ -42,6 +42,9 @@ pub enum InvalidScope {
     /// There is no right of that name.
     #[error("no such scope: {0:?}")]
     UnknownName(String),
+    /// A right that nobody has made up.
+    #[error("no such scope: {0:?}; it is in no [[custom_scopes]]")]
+    UndefinedCustom(String),
     /// What follows the `!` is not a filter.
     #[error("not a filter: {0:?}")]
     InvalidFilter(String),
@@ -68,7 +71,7 @@ impl Scope {
         let inherits = self
             .filter
             .as_ref()
-            .is_none_or(|filter| self.name == wanted.name || filter.reaches(wanted.name));
+            .is_none_or(|filter| self.name == wanted.name || filter.reaches(&wanted.name));
         let limited_alike = self.filter.is_none() || self.filter == wanted.filter;
         limited_alike && inherits && self.name.closure().contains(&wanted.name)
     }

@@ -30,7 +30,7 @@ impl Filter {
     ///
     /// Under a server filter the rights to read accounts are dropped: being let
     /// into one of somebody's servers does not open their account.
-    pub(super) fn reaches(&self, implied: ScopeName) -> bool {
+    pub(super) fn reaches(&self, implied: &ScopeName) -> bool {
         let by_server = matches!(self, Self::Server(_) | Self::OwnServer);
         !(by_server && implied.as_str().starts_with("read:user"))
     }

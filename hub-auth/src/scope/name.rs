@@ -1,38 +1,45 @@
 //! The rights there are, and which of them imply which.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 /// Lists each right once: variant, text, meaning, and what it implies directly.
 macro_rules! scope_names {
     ($($variant:ident = $text:literal, $meaning:literal $(=> $($implied:ident),+)?;)+) => {
         /// A right without its filter.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ScopeName {
             $(#[doc = concat!("`", $text, "`: ", $meaning)] $variant,)+
+            /// One that an operator has made up: see
+            /// [`Roles::define_scope`](crate::Roles::define_scope).
+            Custom(CustomName),
         }
 
         impl ScopeName {
-            /// Every right, metascopes included.
+            /// Every right that is not made up, metascopes included.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The right as it is written.
-            pub fn as_str(self) -> &'static str {
+            pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)+
+                    Self::Custom(name) => name.as_str(),
                 }
             }
 
-            /// What it allows, for the person who is asked to grant it.
-            pub fn meaning(self) -> &'static str {
+            /// What it allows, for the person who is asked to grant it; empty for a
+            /// right that was made up, which [`Roles`](crate::Roles) describes.
+            pub fn meaning(&self) -> &'static str {
                 match self {
                     $(Self::$variant => $meaning,)+
+                    Self::Custom(_) => "",
                 }
             }
 
-            fn implied(self) -> &'static [Self] {
+            fn implied(&self) -> &'static [Self] {
                 match self {
                     $(Self::$variant => &[$($(Self::$implied),+)?],)+
+                    Self::Custom(_) => &[],
                 }
             }
         }
@@ -103,16 +110,16 @@ scope_names! {
 
 impl ScopeName {
     /// Whether this is `self` or `inherit`, which stand for a whole set.
-    pub fn is_metascope(self) -> bool {
+    pub fn is_metascope(&self) -> bool {
         matches!(self, Self::Own | Self::Inherit)
     }
 
     /// This right and all that follow from it.
-    pub(crate) fn closure(self) -> BTreeSet<Self> {
+    pub(crate) fn closure(&self) -> BTreeSet<Self> {
         let mut found = BTreeSet::new();
         let mut open = vec![self];
         while let Some(name) = open.pop() {
-            if found.insert(name) {
+            if found.insert(name.clone()) {
                 open.extend(name.implied());
             }
         }
@@ -124,12 +131,52 @@ impl FromStr for ScopeName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.iter().copied().find(|name| name.as_str() == text).ok_or(())
+        match Self::ALL.iter().find(|name| name.as_str() == text) {
+            Some(name) => Ok(name.clone()),
+            None => text.parse().map(Self::Custom),
+        }
     }
 }
 
 impl fmt::Display for ScopeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// The name of a right that an operator has made up, `custom:` included:
+/// `custom:grades:read`. Whether anybody has made it up, it does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomName(Arc<str>);
+
+impl CustomName {
+    /// What all of them begin with.
+    pub const PREFIX: &'static str = "custom:";
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CustomName {
+    type Err = ();
+
+    /// `custom:`, then at least three of `a-z 0-9 _ - * :`, the first a letter or a
+    /// digit, the last neither `-` nor `:` (JupyterHub's rule).
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let name = text.strip_prefix(Self::PREFIX).ok_or(())?.as_bytes();
+        let plain = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        match name {
+            [first, middle @ .., last]
+                if !middle.is_empty()
+                    && plain(first)
+                    && middle.iter().all(|c| plain(c) || b"_-*:".contains(c))
+                    && (plain(last) || b"_*".contains(last)) =>
+            {
+                Ok(Self(text.into()))
+            }
+            _ => Err(()),
+        }
     }
 }

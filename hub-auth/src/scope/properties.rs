@@ -33,10 +33,11 @@ fn filter() -> impl Strategy<Value = Option<Filter>> {
 
 fn set() -> impl Strategy<Value = ScopeSet> {
     let names: Vec<ScopeName> =
-        ScopeName::ALL.iter().copied().filter(|name| !name.is_metascope()).collect();
+        ScopeName::ALL.iter().filter(|name| !name.is_metascope()).cloned().collect();
     let scope = (select(names), filter()).prop_map(|(name, filter)| Scope { name, filter });
-    (prop::collection::vec(scope, 0..6), user(), key())
-        .prop_map(|(raw, user, client)| ScopeSet::expand(raw, &Owner::User(user), Some(&client)))
+    (prop::collection::vec(scope, 0..6), user(), key()).prop_map(|(raw, user, client)| {
+        ScopeSet::expand(raw, &Owner::User(user), Some(&Issuer::Server(client)))
+    })
 }
 
 fn groups() -> impl Strategy<Value = Groups> {
@@ -69,14 +70,14 @@ fn targets(groups: &Groups) -> Vec<Target> {
 /// Every question that `set` answers with yes.
 fn answers(set: &ScopeSet, groups: &Groups) -> Vec<(ScopeName, usize)> {
     let targets = targets(groups);
-    let ask = |name: ScopeName| {
+    let ask = |name: &'static ScopeName| {
         targets
             .iter()
             .enumerate()
-            .filter(move |(_, t)| set.has(name, t))
-            .map(move |(at, _)| (name, at))
+            .filter(move |(_, t)| set.has(name.clone(), t))
+            .map(move |(at, _)| (name.clone(), at))
     };
-    ScopeName::ALL.iter().flat_map(|name| ask(*name)).collect()
+    ScopeName::ALL.iter().flat_map(ask).collect()
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hub_names::{ServerKey, UserName};
 
-use super::{Filter, Groups, Owner, Scope, ScopeName, Target};
+use super::{Filter, Groups, Issuer, Owner, Scope, ScopeName, Target};
 
 /// What `self` stands for, each limited to the person themselves.
 const SELF_SCOPES: [ScopeName; 7] = [
@@ -52,15 +52,15 @@ enum Grant {
 
 impl ScopeSet {
     /// Expands scopes as written: `self` becomes what it stands for, filters
-    /// without a name take the name of the owner or of the server the token was
-    /// made for (`client`), and implied rights are added under the same filter.
+    /// without a name take the name of the owner or of the server or service the
+    /// token was made for (`client`), and implied rights are added under the same filter.
     ///
     /// A filter that has nobody to stand for grants nothing, and `inherit` is not
     /// looked at here: see [`resolve_token`](super::resolve_token).
     pub fn expand(
         raw: impl IntoIterator<Item = Scope>,
         owner: &Owner,
-        client: Option<&ServerKey>,
+        client: Option<&Issuer>,
     ) -> Self {
         let mut set = Self::default();
         for Scope { name, filter } in raw {
@@ -104,6 +104,32 @@ impl ScopeSet {
         }
     }
 
+    /// The groups that rights are limited to. A question about somebody needs to
+    /// know which of these they belong to.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        let filters = self.grants.values().filter_map(|grant| match grant {
+            Grant::All => None,
+            Grant::Only(filters) => Some(&filters.groups),
+        });
+        filters.flatten().map(String::as_str).collect()
+    }
+
+    /// Adds what `other` holds.
+    pub fn extend(&mut self, other: &Self) {
+        for (name, grant) in &other.grants {
+            match grant {
+                Grant::All => {
+                    self.grants.insert(name.clone(), Grant::All);
+                }
+                Grant::Only(filters) => {
+                    for filter in filters.each() {
+                        self.grant_one(name.clone(), &filter);
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.grants.is_empty()
@@ -121,7 +147,7 @@ impl ScopeSet {
                     Grant::Only(ours.intersect(theirs, groups).nonempty()?)
                 }
             };
-            Some((*name, grant))
+            Some((name.clone(), grant))
         });
         Self { grants: both.collect() }
     }
@@ -143,10 +169,10 @@ impl ScopeSet {
     }
 
     fn scopes(&self) -> impl Iterator<Item = Scope> {
-        self.grants.iter().flat_map(|(&name, grant)| match grant {
-            Grant::All => vec![Scope::new(name)],
+        self.grants.iter().flat_map(|(name, grant)| match grant {
+            Grant::All => vec![Scope::new(name.clone())],
             Grant::Only(filters) => {
-                filters.each().map(|filter| Scope::filtered(name, filter)).collect()
+                filters.each().map(|filter| Scope::filtered(name.clone(), filter)).collect()
             }
         })
     }
@@ -157,7 +183,7 @@ impl ScopeSet {
                 None => {
                     self.grants.insert(implied, Grant::All);
                 }
-                Some(filter) if implied == name || filter.reaches(implied) => {
+                Some(filter) if implied == name || filter.reaches(&implied) => {
                     self.grant_one(implied, filter);
                 }
                 Some(_) => {}
@@ -262,12 +288,17 @@ impl Filters {
 }
 
 /// The filter with a name in place of "own"; `None` if it has nobody to stand for.
-fn named(filter: Filter, owner: &Owner, client: Option<&ServerKey>) -> Option<Filter> {
-    match (filter, owner) {
-        (Filter::OwnUser, Owner::User(user)) => Some(Filter::User(user.clone())),
-        (Filter::OwnService, Owner::Service(service)) => Some(Filter::Service(service.clone())),
-        (Filter::OwnUser, Owner::Service(_)) | (Filter::OwnService, Owner::User(_)) => None,
-        (Filter::OwnServer, _) => client.cloned().map(Filter::Server),
-        (filter, _) => Some(filter),
+fn named(filter: Filter, owner: &Owner, client: Option<&Issuer>) -> Option<Filter> {
+    match (filter, owner, client) {
+        (Filter::OwnUser, Owner::User(user), _) => Some(Filter::User(user.clone())),
+        (Filter::OwnUser, Owner::Service(_), _) => None,
+        (Filter::OwnService, Owner::Service(name), _)
+        | (Filter::OwnService, Owner::User(_), Some(Issuer::Service(name))) => {
+            Some(Filter::Service(name.clone()))
+        }
+        (Filter::OwnService, Owner::User(_), _) => None,
+        (Filter::OwnServer, _, Some(Issuer::Server(key))) => Some(Filter::Server(key.clone())),
+        (Filter::OwnServer, ..) => None,
+        (filter, ..) => Some(filter),
     }
 }

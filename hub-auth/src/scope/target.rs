@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use hub_names::{ServerKey, UserName};
 
+use super::{Filter, Scope, ScopeName};
+
 /// Whose scopes they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -11,6 +13,29 @@ pub enum Owner {
     User(UserName),
     /// A program with a token of its own.
     Service(String),
+}
+
+/// For whom a token was made: who asked for it as an OAuth client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issuer {
+    /// A single-user server.
+    Server(ServerKey),
+    /// A service.
+    Service(String),
+}
+
+impl Issuer {
+    /// The right to use it, which all its tokens include.
+    pub fn access(&self) -> Scope {
+        match self {
+            Self::Server(key) => {
+                Scope::filtered(ScopeName::AccessServers, Filter::Server(key.clone()))
+            }
+            Self::Service(name) => {
+                Scope::filtered(ScopeName::AccessServices, Filter::Service(name.clone()))
+            }
+        }
+    }
 }
 
 /// What a request is about. A scope allows the request if it is unlimited or

@@ -1,7 +1,10 @@
 use hub_names::{ServerKey, UserName};
 
 use super::*;
-use crate::role::{Role, server_scopes, user_scopes};
+use crate::{
+    role::{Role, server_scopes},
+    roles::Roles,
+};
 
 fn user(name: &str) -> UserName {
     name.parse().unwrap()
@@ -10,6 +13,14 @@ fn user(name: &str) -> UserName {
 fn key(text: &str) -> ServerKey {
     let (name, server) = text.split_once('/').unwrap();
     ServerKey::new(user(name), server.parse().unwrap())
+}
+
+fn user_scopes(user: &UserName, admin: bool) -> ScopeSet {
+    Roles::default().user_scopes(user, admin, &[])
+}
+
+fn issuer(text: &str) -> Issuer {
+    Issuer::Server(key(text))
 }
 
 fn owner(name: &str) -> Owner {
@@ -21,7 +32,7 @@ fn scopes(texts: &[&str]) -> Vec<Scope> {
 }
 
 fn expanded(texts: &[&str]) -> ScopeSet {
-    ScopeSet::expand(scopes(texts), &owner("alice"), Some(&key("alice/")))
+    ScopeSet::expand(scopes(texts), &owner("alice"), Some(&issuer("alice/")))
 }
 
 #[test]
@@ -39,18 +50,19 @@ fn scopes_survive_printing() {
         "tokens!user",
         "access:servers!server",
         "read:services:name!service",
+        "custom:grades:read!group=class",
     ] {
         assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
     }
     for name in ScopeName::ALL {
-        assert_eq!(name.as_str().parse(), Ok(*name));
+        assert_eq!(name.as_str().parse(), Ok(name.clone()));
     }
 }
 
 #[test]
 fn what_is_not_a_scope_is_an_error() {
     let error = |text: &str| text.parse::<Scope>().unwrap_err();
-    for text in ["", "user", "Users", "users ", "all", "custom:thing", "read:users:email"] {
+    for text in ["", "user", "Users", "users ", "all", "custom:", "read:users:email"] {
         assert_eq!(error(text), InvalidScope::UnknownName(text.to_owned()));
     }
     for filter in ["", "me", "user=", "user=a/b", "group=", "group", "server=alice", "role=x"] {
@@ -89,7 +101,7 @@ fn self_is_what_a_plain_user_was_recorded_to_hold() {
 fn an_admin_holds_everything_without_limits() {
     let set = user_scopes(&user("root"), true);
     for name in ScopeName::ALL.iter().filter(|name| !name.is_metascope()) {
-        assert_eq!(set.access(*name), Access::All, "{name}");
+        assert_eq!(set.access(name.clone()), Access::All, "{name}");
     }
 }
 
@@ -181,7 +193,7 @@ fn e1_filtered_scope_matrix() {
     ];
     for (held, needed, target, expected) in rows {
         assert_eq!(
-            expanded(&[held]).has(needed, &target),
+            expanded(&[held]).has(needed.clone(), &target),
             expected,
             "{held} for {needed} on {target:?}"
         );
@@ -242,7 +254,7 @@ fn c2_the_token_of_a_server_holds_what_was_recorded_and_no_more() {
     let raw: Vec<Scope> =
         server_scopes(&key("alice/")).iter().map(|s| s.parse().unwrap()).collect();
     let resolved = |raw: &[Scope]| {
-        resolve_token(raw, &owner("alice"), &held, Some(&key("alice/")), &Groups::default())
+        resolve_token(raw, &owner("alice"), &held, Some(&issuer("alice/")), &Groups::default())
             .to_strings()
     };
     let expected = [
@@ -259,7 +271,7 @@ fn c2_the_token_of_a_server_holds_what_was_recorded_and_no_more() {
 #[test]
 fn an_oauth_token_of_a_visitor_opens_that_server_only() {
     let resolved = |held: &ScopeSet| {
-        let client = key("alice/");
+        let client = issuer("alice/");
         resolve_token(&[], &owner("bob"), held, Some(&client), &Groups::default()).to_strings()
     };
     let identify = ["read:users:groups!user=bob", "read:users:name!user=bob"];
@@ -302,4 +314,73 @@ fn covering_compares_scopes_as_written() {
     ] {
         assert_eq!(covers(held, wanted), expected, "{held} for {wanted}");
     }
+}
+
+/// Rights as they are written, what they are about, and whether they reach it.
+#[test]
+fn a_right_reaches_what_its_filter_says() {
+    let in_g = |target: Target| target.in_groups(["g"]);
+    let targets: [(&str, Target); 8] = [
+        ("the hub", Target::whole_hub()),
+        ("alice", Target::user(&user("alice"))),
+        ("carol of g", in_g(Target::user(&user("carol")))),
+        ("alice/", Target::server(&key("alice/"))),
+        ("alice/x", Target::server(&key("alice/x"))),
+        ("carol/ of g", in_g(Target::server(&key("carol/")))),
+        ("service alice", Target::service("alice")),
+        ("group g", Target::group("g")),
+    ];
+    let all: Vec<&str> = targets.iter().map(|(label, _)| *label).collect();
+    let rows: [(&str, &[&str]); 9] = [
+        ("", &all),
+        ("!user=alice", &["alice", "alice/", "alice/x"]),
+        ("!user", &["alice", "alice/", "alice/x"]),
+        ("!user=bob", &[]),
+        ("!group=g", &["carol of g", "carol/ of g", "group g"]),
+        ("!server=alice/", &["alice/"]),
+        ("!server", &["alice/"]),
+        ("!server=alice/x", &["alice/x"]),
+        ("!service=alice", &["service alice"]),
+    ];
+    for name in ScopeName::ALL.iter().filter(|name| !name.is_metascope()) {
+        for (filter, reached) in &rows {
+            let held = expanded(&[&format!("{name}{filter}")]);
+            for implied in name.closure() {
+                for (label, target) in &targets {
+                    let dropped = filter.starts_with("!server")
+                        && implied != *name
+                        && implied.as_str().starts_with("read:user");
+                    let expected = reached.contains(label) && !dropped;
+                    assert_eq!(
+                        held.has(implied.clone(), target),
+                        expected,
+                        "{name}{filter}: {implied} on {label}"
+                    );
+                }
+            }
+            let others = ScopeName::ALL.iter().filter(|other| !name.closure().contains(other));
+            for other in others {
+                assert_eq!(held.access(other.clone()), Access::None, "{name}{filter}: {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_for_a_service_may_use_that_service() {
+    let mut roles = Roles::default();
+    let more = ["access:services!service=grader".to_owned()];
+    roles.define("grading", None, Some(&more)).unwrap();
+    let held = roles.user_scopes(&user("bob"), false, &["grading".to_owned()]);
+    let client = Issuer::Service("grader".to_owned());
+    let raw = scopes(&["read:services:name!service"]);
+    let token = resolve_token(&raw, &owner("bob"), &held, Some(&client), &Groups::default());
+    assert_eq!(
+        token.to_strings(),
+        [
+            "access:services!service=grader",
+            "read:users:groups!user=bob",
+            "read:users:name!user=bob"
+        ]
+    );
 }
