@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod bearer;
 pub(crate) mod browser;
+pub(crate) mod held;
 pub(crate) mod session;
 pub(crate) mod xsrf;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::{Method, header, request::Parts};
 use hub_auth::{Access, ScopeName, ScopeSet, Target};
+use hub_names::{ServerKey, UserName};
 use hub_store::{TokenRecord, User};
 
 use self::{browser::Browser, xsrf::Identity};
@@ -23,6 +25,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: ScopeSet,
     /// The token used, unless it was a browser's session.
     pub(crate) token: Option<TokenRecord>,
+    /// The scopes of which this endpoint needs one.
+    needed: &'static [ScopeName],
 }
 
 /// A person or a program.
@@ -32,33 +36,42 @@ pub(crate) enum Who {
     Service(String),
 }
 
+/// The scopes of which a caller needs one, put into the request by the table of
+/// endpoints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needed(pub(crate) &'static [ScopeName]);
+
 impl Caller {
-    /// Lets the caller through if they hold `scope` on `target`.
+    /// Lets the caller through if they hold one of the endpoint's scopes on `target`.
     ///
     /// Held for others only is answered like something that does not exist, so
     /// that nobody can probe for names (hub-contract 5.1).
-    pub(crate) fn require(&self, scope: ScopeName, target: &Target) -> Result<(), ApiError> {
-        if self.scopes.has(scope, target) {
-            return Ok(());
-        }
-        match self.scopes.access(scope) {
-            Access::None => Err(ApiError::missing_scope(scope.as_str())),
-            Access::Filtered(_) | Access::All => Err(ApiError::not_found()),
-        }
+    pub(crate) fn allow(&self, target: &Target) -> Result<(), ApiError> {
+        self.require_any(self.needed, target)
     }
 
-    /// As [`require`](Self::require), with any of `scopes`.
+    /// As [`allow`](Self::allow), on an account.
+    pub(crate) async fn allow_user(&self, hub: &Hub, name: &UserName) -> Result<(), ApiError> {
+        self.allow(&hub.user_target(&self.scopes, name).await?)
+    }
+
+    /// As [`allow`](Self::allow), on a server.
+    pub(crate) async fn allow_server(&self, hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
+        self.allow(&hub.server_target(&self.scopes, key).await?)
+    }
+
+    /// Lets the caller through if they hold any of `scopes` on `target`.
     pub(crate) fn require_any(
         &self,
         scopes: &[ScopeName],
         target: &Target,
     ) -> Result<(), ApiError> {
-        if scopes.iter().any(|scope| self.scopes.has(*scope, target)) {
+        if scopes.iter().any(|scope| self.scopes.has(scope.clone(), target)) {
             return Ok(());
         }
-        if scopes.iter().all(|scope| self.scopes.access(*scope) == Access::None) {
+        if scopes.iter().all(|scope| self.scopes.access(scope.clone()) == Access::None) {
             return Err(ApiError::missing_scope(
-                &scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(", "),
+                &scopes.iter().map(ScopeName::as_str).collect::<Vec<_>>().join(", "),
             ));
         }
         Err(ApiError::not_found())
@@ -88,8 +101,9 @@ impl FromRequestParts<Arc<Hub>> for Caller {
     /// needs an XSRF token (hub-contract 2.3). An unknown token falls back to
     /// the session, as in JupyterHub.
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        let needed = parts.extensions.get::<Needed>().map_or(&[][..], |needed| needed.0);
         if let Some(caller) = bearer::caller(hub, &parts.headers).await? {
-            return Ok(caller);
+            return Ok(Self { needed, ..caller });
         }
         let Some(session) = session::of(hub, &parts.headers).await? else {
             return Err(ApiError::unauthenticated());
@@ -111,8 +125,8 @@ impl FromRequestParts<Arc<Hub>> for Caller {
             xsrf::check(hub, &parts.headers, &identity, given.as_deref(), &parts.method)
                 .map_err(|refused| ApiError::forbidden(refused.to_string()))?;
         }
-        let scopes = hub.scopes_of_user(&session.user);
-        Ok(Self { who: Who::User(session.user), scopes, token: None })
+        let scopes = hub.scopes_of_user(&session.user).await?;
+        Ok(Self { who: Who::User(session.user), scopes, token: None, needed })
     }
 }
 

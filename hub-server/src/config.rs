@@ -22,6 +22,7 @@ mod pages;
 mod proxy;
 mod read;
 pub mod reference;
+mod roles;
 mod secret;
 mod servers;
 mod services;
@@ -50,6 +51,7 @@ pub use self::{
     log::{LogConfig, LogFormat},
     origin::Origin,
     proxy::ProxyApiConfig,
+    roles::{GroupConfig, RoleMembers, RolesConfig},
     secret::fingerprint,
     servers::ServersConfig,
     services::ServiceConfig,
@@ -78,6 +80,8 @@ pub struct Config {
     pub servers: ServersConfig,
     /// How single-user servers are run.
     pub spawner: DockerConfig,
+    /// Roles, who has them, and groups.
+    pub roles: RolesConfig,
     /// Programs that use the REST API with a token of their own.
     pub services: Vec<ServiceConfig>,
     /// Directory whose templates replace or extend the built-in pages.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use hub_auth::{Owner, ScopeSet, role};
 use hub_names::UserName;
 use hub_proxy::{Certificate, TrustForwarded};
-use hub_store::{Store, User};
+use hub_store::Store;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -54,22 +53,6 @@ impl Hub {
     /// What a reload may replace, as it is now. A request takes it once.
     pub(crate) fn live(&self) -> Arc<Live> {
         self.current.get()
-    }
-
-    /// What `user` may do now.
-    pub(crate) fn scopes_of_user(&self, user: &User) -> ScopeSet {
-        role::user_scopes(&user.name, user.admin)
-    }
-
-    /// What the service called `name` may do now.
-    pub(crate) fn scopes_of_service(&self, name: &str) -> ScopeSet {
-        let raw = self.live().services.get(name).cloned().unwrap_or_default();
-        ScopeSet::expand(raw, &Owner::Service(name.to_owned()), None)
-    }
-
-    /// The roles shown for `user`.
-    pub(crate) fn roles_of(user: &User) -> Vec<&'static str> {
-        if user.admin { vec!["admin", "user"] } else { vec!["user"] }
     }
 
     /// How long an API call waits for a start.

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use hub_auth::{AccessPolicy, Authenticator, Scope};
+use hub_auth::{AccessPolicy, Authenticator, Roles, Scope};
 use hub_names::UserName;
 use hub_spawner::Preset;
 
@@ -34,6 +34,8 @@ pub(crate) struct Live {
     pub(crate) render: Render,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
+    /// What each role may do.
+    pub(crate) roles: Roles,
     /// What each configured service may do.
     pub(crate) services: BTreeMap<String, Vec<Scope>>,
 }
@@ -56,6 +58,7 @@ impl Live {
             presets: config.auth.presets.clone(),
             render,
             limits: config.servers.clone(),
+            roles: config.roles.roles.clone(),
             services,
         }
     }

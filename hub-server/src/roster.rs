@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     clock::Clock,
-    config::{Config, UserlistMode},
+    config::{Config, RolesConfig, UserlistMode},
     hub::Hub,
     tasks::Tasks,
 };
@@ -65,7 +65,43 @@ pub(crate) async fn remember(
         };
         store.tokens().replace_service_tokens(&service.name, &[token]).await?;
     }
-    Ok(())
+    organise(&config.roles, store, now).await
+}
+
+/// Groups and who is in them, roles and who has them.
+async fn organise(config: &RolesConfig, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    for group in &config.groups {
+        let mut members = Vec::new();
+        for name in &group.users {
+            members.push(store.users().ensure(name, now).await?.0.id);
+        }
+        let known = store.groups().ensure(&group.name).await?;
+        store.groups().add(known.id, &members).await?;
+        if let Some(properties) = group.properties.as_ref().filter(|new| **new != known.properties)
+        {
+            store.groups().set_properties(known.id, properties).await?;
+        }
+    }
+    for member in &config.members {
+        let roles = store.roles();
+        if let Some(users) = &member.users {
+            for name in users {
+                store.users().ensure(name, now).await?;
+            }
+            roles.replace_users(&member.role, users).await?;
+        }
+        if let Some(groups) = &member.groups {
+            for name in groups {
+                store.groups().ensure(name).await?;
+            }
+            roles.replace_groups(&member.role, groups).await?;
+        }
+        if let Some(services) = &member.services {
+            roles.replace_services(&member.role, services).await?;
+        }
+    }
+    let defined: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
+    store.roles().forget_except(&defined).await
 }
 
 /// Nobody but `admins` is an administrator after this.

@@ -17,7 +17,7 @@ mod view;
 mod worker;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -255,6 +255,19 @@ impl Servers {
             self.shared.handles().keys().filter(|key| key.user() == user).cloned().collect();
         keys.sort();
         keys
+    }
+
+    /// The users who have a server that is up or pending, and those of whom one is
+    /// ready.
+    pub(crate) fn users_by_state(&self) -> (HashSet<UserName>, HashSet<UserName>) {
+        let (mut active, mut ready) = (HashSet::new(), HashSet::new());
+        for (key, handle) in self.shared.handles().iter() {
+            active.insert(key.user().clone());
+            if handle.view.borrow().phase.is_ready() {
+                ready.insert(key.user().clone());
+            }
+        }
+        (active, ready)
     }
 
     /// Which spawner runs them.

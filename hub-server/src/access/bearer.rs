@@ -1,12 +1,11 @@
 //! Token to caller.
 
 use http::{HeaderMap, header};
-use hub_auth::{ApiToken, Groups, Owner, Scope, ScopeSet, resolve_token};
-use hub_names::ServerKey;
-use hub_store::{TokenOwner, TokenRecord};
+use hub_auth::{ApiToken, Owner, Scope, ScopeSet, resolve_token};
+use hub_store::{StoreError, TokenOwner, TokenRecord};
 use jiff::SignedDuration;
 
-use super::{Caller, Who};
+use super::{Caller, Who, held::issuer};
 use crate::{hub::Hub, web::error::ApiError};
 
 /// How often a token's time of last use is written down, as JupyterHub's
@@ -34,11 +33,12 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
             if !hub.live().keeps(&user.name) {
                 return Ok(None);
             }
-            let held = hub.scopes_of_user(&user);
+            let held = hub.scopes_of_user(&user).await?;
             (Who::User(user.clone()), Owner::User(user.name), held)
         }
         TokenOwner::Service(name) => {
-            (Who::Service(name.clone()), Owner::Service(name.clone()), hub.scopes_of_service(name))
+            let held = hub.scopes_of_service(name).await?;
+            (Who::Service(name.clone()), Owner::Service(name.clone()), held)
         }
     };
     let stale = |last: Option<jiff::Timestamp>| {
@@ -55,22 +55,26 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
         }
     }
     let scopes = scopes(hub, &record, &owner, &held).await?;
-    Ok(Some(Caller { who, scopes, token: Some(record) }))
+    Ok(Some(Caller { who, scopes, token: Some(record), needed: &[] }))
 }
 
 /// hub-contract 6.5: what the token asks for, cut to what its owner holds now.
-async fn scopes(
+pub(crate) async fn scopes(
     hub: &Hub,
     record: &TokenRecord,
     owner: &Owner,
     held: &ScopeSet,
-) -> Result<ScopeSet, ApiError> {
-    let raw: Vec<Scope> = record.scopes.iter().filter_map(|text| text.parse().ok()).collect();
-    let server: Option<ServerKey> = match &record.client_id {
-        Some(id) => hub.store.oauth().client(id).await?.and_then(|client| client.server().cloned()),
+) -> Result<ScopeSet, StoreError> {
+    let raw = record.scopes.iter().filter_map(|text| text.parse().ok());
+    let raw: Vec<Scope> = hub.live().roles.spell_out(raw);
+    let client = match &record.client_id {
+        Some(id) => hub.store.oauth().client(id).await?,
         None => None,
     };
-    Ok(resolve_token(&raw, owner, held, server.as_ref(), &Groups::default()))
+    let issuer = client.as_ref().map(issuer);
+    let wanted = ScopeSet::expand(raw.iter().cloned(), owner, issuer.as_ref());
+    let groups = hub.groups_behind(&[&wanted, held]).await?;
+    Ok(resolve_token(&raw, owner, held, issuer.as_ref(), &groups))
 }
 
 /// The token in `Authorization: token T` or `bearer T`.

@@ -84,6 +84,13 @@ pub(super) const SECTION: Section = Section {
         Key::new("auth.username_map", Kind::Table, "Login name to account name.")
             .default("{}")
             .example("{ \"login\" = \"account\" }"),
+        Key::new(
+            "auth.extra_user_scopes",
+            Kind::List,
+            "Scopes that everybody has besides those over their own account and servers.",
+        )
+        .default("[]")
+        .example("[\"access:services!service=grader\"]"),
     ],
 };
 
@@ -200,6 +207,7 @@ pub(super) struct RawAuth {
     admin_users: Vec<String>,
     blocked_users: Vec<String>,
     username_map: BTreeMap<String, String>,
+    extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
     password: Option<RawPassword>,
 }
@@ -224,6 +232,11 @@ struct RawPassword {
 }
 
 impl RawAuth {
+    /// What everybody may do besides what is theirs.
+    pub(super) fn extra_user_scopes(&self) -> &[String] {
+        &self.extra_user_scopes
+    }
+
     /// A list that decides alone needs one, and no other rule beside it.
     fn mode(&self) -> Result<UserlistMode, ConfigError> {
         const KEY: &str = "auth.userlist_mode";

@@ -8,7 +8,7 @@
 mod kind;
 
 pub use self::kind::Kind;
-use super::{acme, auth, http, log, pages, proxy, servers, services, spawner, store};
+use super::{acme, auth, http, log, pages, proxy, roles, servers, services, spawner, store};
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,9 +63,19 @@ pub const SECTIONS: &[Section] = &[
     servers::SECTION,
     spawner::SECTION,
     services::SECTION,
+    roles::SCOPES_SECTION,
+    roles::SECTION,
+    roles::GROUPS_SECTION,
     pages::SECTION,
     log::SECTION,
 ];
+
+impl Section {
+    /// Whether it is written once for each of something: `[[services]]`.
+    pub fn repeats(&self) -> bool {
+        matches!(self.keys, [key] if key.kind == Kind::Sections && key.name == self.name)
+    }
+}
 
 impl Key {
     /// A key that may be missing, and whose changes apply at once.

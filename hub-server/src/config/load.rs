@@ -17,6 +17,7 @@ use super::{
     overlay::{self, Overlay},
     pages::RawPages,
     proxy::RawProxy,
+    roles::{self, RawGroup, RawRole, RawScope},
     servers::RawServers,
     services::RawService,
     settings::find,
@@ -95,6 +96,9 @@ struct Raw {
     servers: RawServers,
     spawner: RawSpawner,
     services: Vec<RawService>,
+    custom_scopes: Vec<RawScope>,
+    roles: Vec<RawRole>,
+    groups: Vec<RawGroup>,
     pages: RawPages,
     log: LogConfig,
 }
@@ -227,6 +231,9 @@ fn check(
     };
 
     let http = raw.http.check(dir, &raw.store.data_dir(dir)).map_err(&mut keep).ok();
+    let roles = roles::define(&raw.custom_scopes, &raw.roles, raw.auth.extra_user_scopes())
+        .map_err(&mut keep)
+        .ok();
     let auth = match &http {
         Some(http) => raw.auth.check(dir, http, lenient).map_err(&mut keep).ok(),
         None => None,
@@ -244,7 +251,7 @@ fn check(
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in operator.into_iter().chain(raw.services) {
         match service
-            .check(dir)
+            .check(dir, roles.as_ref())
             .and_then(|service| service.is_new_among(&services).map(|()| service))
         {
             Ok(service) => services.push(service),
@@ -254,8 +261,16 @@ fn check(
     if let Err(error) = raw.log.check() {
         keep(error);
     }
+    let roles = match (roles, &auth) {
+        (Some(roles), Some(auth)) => {
+            roles::check(roles, raw.roles, raw.groups, &auth.policy, &services)
+                .map_err(&mut keep)
+                .ok()
+        }
+        _ => None,
+    };
     ConfigError::none_of(errors)?;
-    match (http, store, auth, hub_api, proxy, servers, spawner) {
+    match (http, store, auth, hub_api, proxy, servers, spawner, roles) {
         (
             Some(http),
             Some(store),
@@ -264,6 +279,7 @@ fn check(
             Some(proxy),
             Some(servers),
             Some(spawner),
+            Some(roles),
         ) => {
             let (store, cookie_secret) = store;
             Ok(Config {
@@ -275,6 +291,7 @@ fn check(
                 auth,
                 servers,
                 spawner,
+                roles,
                 services,
                 templates: raw.pages.templates.map(|path| dir.join(path)),
                 log: raw.log,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_auth::{ApiToken, Role, Scope};
+use hub_auth::{ApiToken, Role, Roles, Scope};
 use serde::Deserialize;
 
 use super::{
@@ -86,7 +86,11 @@ impl RawService {
         Self { name: OPERATOR.to_owned(), api_token, api_token_file, scopes, admin: true }
     }
 
-    pub(super) fn check(self, dir: &Path) -> Result<ServiceConfig, ConfigError> {
+    pub(super) fn check(
+        self,
+        dir: &Path,
+        roles: Option<&Roles>,
+    ) -> Result<ServiceConfig, ConfigError> {
         let at = |key: &str| format!("services.{}.{key}", self.name);
         if self.name.is_empty() || self.name.contains('/') || self.name.trim() != self.name {
             return Err(ConfigError::value(
@@ -127,9 +131,12 @@ impl RawService {
             .scopes
             .iter()
             .map(|text| {
-                text.parse().map_err(|_| {
-                    ConfigError::value(at("scopes"), format!("{text:?} is not a scope"))
-                })
+                // Without roles there is an error already; only the form counts then.
+                let scope = match roles {
+                    Some(roles) => roles.scope(text),
+                    None => text.parse(),
+                };
+                scope.map_err(|error| ConfigError::value(at("scopes"), error.to_string()))
             })
             .collect::<Result<_, _>>()?;
         // As in JupyterHub: `admin` is the role of that name.

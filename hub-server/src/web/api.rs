@@ -2,14 +2,17 @@
 
 mod activity;
 mod authorizations;
+mod endpoint;
 mod event_stream;
 mod info;
 mod log;
 mod model;
+mod paging;
 mod progress;
 mod reload;
 mod servers;
 mod tokens;
+mod user_list;
 mod users;
 
 use std::sync::Arc;
@@ -19,37 +22,157 @@ use axum::{
     extract::Request,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use http::{Method, StatusCode, header};
+use hub_auth::ScopeName;
 
+pub(crate) use self::endpoint::{Endpoint, Needs, Verb};
 use super::error::ApiError;
 use crate::hub::Hub;
 
+/// Every operation of the API. This table is the only place that says which scope
+/// one needs; handlers say for whom.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    use Needs::{AnyOf, Credential, Nothing};
+    use ScopeName as S;
+    use Verb::{Delete, Get, Patch, Post};
+
+    const A_USER: &[S] = &[
+        S::ReadUsers,
+        S::ReadUsersName,
+        S::ReadServers,
+        S::ReadUsersGroups,
+        S::ReadUsersActivity,
+        S::ReadRolesUsers,
+    ];
+    let mut all = vec![
+        Endpoint::new(Get, "", Nothing, "Tell the version of the API", info::version),
+        Endpoint::new(Get, "/", Nothing, "Tell the version of the API", info::version),
+        Endpoint::new(Get, "/info", AnyOf(&[S::ReadHub]), "Tell how the hub is set up", info::info),
+        Endpoint::new(
+            Get,
+            "/user",
+            Credential,
+            "Tell who the caller is and what they may do",
+            info::whoami,
+        ),
+        Endpoint::new(Get, "/users", AnyOf(&[S::ListUsers]), "List users", user_list::list),
+        Endpoint::new(Post, "/users", AnyOf(&[S::AdminUsers]), "Add users", users::create_many),
+        Endpoint::new(Get, "/users/{user}", AnyOf(A_USER), "Show a user", users::show),
+        Endpoint::new(Post, "/users/{user}", AnyOf(&[S::AdminUsers]), "Add a user", users::create),
+        Endpoint::new(
+            Patch,
+            "/users/{user}",
+            AnyOf(&[S::AdminUsers]),
+            "Rename a user, or make or dismiss an administrator",
+            users::change,
+        ),
+        Endpoint::new(
+            Delete,
+            "/users/{user}",
+            AnyOf(&[S::DeleteUsers]),
+            "Delete a user",
+            users::delete,
+        ),
+        Endpoint::new(
+            Post,
+            "/users/{user}/activity",
+            AnyOf(&[S::UsersActivity]),
+            "Report that a user is at work",
+            activity::report,
+        ),
+        Endpoint::new(
+            Get,
+            "/users/{user}/tokens",
+            AnyOf(&[S::ReadTokens]),
+            "List a user's tokens",
+            tokens::list,
+        ),
+        Endpoint::new(
+            Post,
+            "/users/{user}/tokens",
+            AnyOf(&[S::Tokens]),
+            "Make a token",
+            tokens::create,
+        ),
+        Endpoint::new(
+            Get,
+            "/users/{user}/tokens/{id}",
+            AnyOf(&[S::ReadTokens]),
+            "Show a token",
+            tokens::show,
+        ),
+        Endpoint::new(
+            Delete,
+            "/users/{user}/tokens/{id}",
+            AnyOf(&[S::Tokens]),
+            "Revoke a token",
+            tokens::revoke,
+        ),
+        Endpoint::new(
+            Post,
+            "/reload",
+            AnyOf(&[S::Shutdown]),
+            "Read the configuration again",
+            reload::reload,
+        ),
+        Endpoint::new(
+            Get,
+            "/authorizations/token/{token}",
+            Credential,
+            "Tell whose a token is, for packages before 2.0",
+            authorizations::of_token,
+        ),
+    ];
+    // The default server, and named ones.
+    for (server, progress, log) in [
+        ("/users/{user}/server", "/users/{user}/server/progress", "/users/{user}/server/log"),
+        (
+            "/users/{user}/servers/{server}",
+            "/users/{user}/servers/{server}/progress",
+            "/users/{user}/servers/{server}/log",
+        ),
+    ] {
+        all.extend([
+            Endpoint::new(Get, server, AnyOf(&[S::ReadServers]), "Show a server", servers::show),
+            Endpoint::new(
+                Post,
+                server,
+                AnyOf(&[S::StartServers]),
+                "Start a server",
+                servers::start,
+            ),
+            Endpoint::new(
+                Delete,
+                server,
+                AnyOf(&[S::DeleteServers]),
+                "Stop a server",
+                servers::stop,
+            ),
+            Endpoint::new(
+                Get,
+                progress,
+                AnyOf(&[S::ReadServers]),
+                "Follow the start of a server",
+                progress::stream_of,
+            ),
+            Endpoint::new(
+                Get,
+                log,
+                AnyOf(&[S::AdminServerState]),
+                "Show what a server wrote; their own is open to everybody",
+                log::show,
+            ),
+        ]);
+    }
+    all
+}
+
 pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     let at = |path: &str| hub.paths.in_hub(&format!("api{path}"));
-    let server = || get(servers::show).post(servers::start).delete(servers::stop);
-    Router::new()
-        .route(&at(""), get(info::version))
-        .route(&at("/"), get(info::version))
-        .route(&at("/info"), get(info::info))
-        .route(&at("/user"), get(info::whoami))
-        .route(&at("/users"), get(users::list).post(users::create_many))
-        .route(
-            &at("/users/{user}"),
-            get(users::show).post(users::create).patch(users::change).delete(users::delete),
-        )
-        .route(&at("/reload"), axum::routing::post(reload::reload))
-        .route(&at("/users/{user}/activity"), axum::routing::post(activity::report))
-        .route(&at("/users/{user}/server"), server())
-        .route(&at("/users/{user}/server/progress"), get(progress::stream_of))
-        .route(&at("/users/{user}/server/log"), get(log::show))
-        .route(&at("/users/{user}/servers/{server}"), server())
-        .route(&at("/users/{user}/servers/{server}/progress"), get(progress::stream_of))
-        .route(&at("/users/{user}/servers/{server}/log"), get(log::show))
-        .route(&at("/users/{user}/tokens"), get(tokens::list).post(tokens::create))
-        .route(&at("/users/{user}/tokens/{id}"), get(tokens::show).delete(tokens::revoke))
-        .route(&at("/authorizations/token/{token}"), get(authorizations::of_token))
+    endpoints()
+        .iter()
+        .fold(Router::new(), |router, endpoint| router.route(&at(endpoint.path), endpoint.route()))
         .layer(middleware::from_fn(conventions))
         .route(&at("/{*rest}"), axum::routing::any(|| async { ApiError::not_found() }))
 }

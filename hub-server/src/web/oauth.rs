@@ -16,7 +16,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use hub_auth::{
     ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Scope,
-    ScopeName, Target, TokenError, TokenHash, TokenRequest,
+    ScopeName, TokenError, TokenHash, TokenRequest,
     provider::{check_pkce, success_location},
 };
 use hub_store::{NewToken, OauthClient, OauthCode, Session, StoreError, TokenOwner};
@@ -140,8 +140,9 @@ async fn check(
     };
     let user = &session.user;
     if let Some(key) = client.server() {
-        let held = hub.scopes_of_user(user);
-        if !held.has(ScopeName::AccessServers, &Target::server(key)) {
+        let held = hub.scopes_of_user(user).await?;
+        let target = hub.server_target(&held, key).await?;
+        if !held.has(ScopeName::AccessServers, &target) {
             return Err(PageError::new(
                 StatusCode::FORBIDDEN,
                 format!("You do not have permission to access Server at {}", hub.paths.server(key)),

@@ -8,7 +8,7 @@ use axum::{
 };
 use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
-use hub_auth::{Access, ScopeName, Target};
+use hub_auth::{Access, ScopeName};
 use hub_names::ServerKey;
 use hub_store::{Session, User};
 use minijinja::{Value, context};
@@ -76,14 +76,14 @@ impl Visitor {
     }
 
     /// The signed-in person, if they hold `scope` on the server of `key`.
-    pub(crate) fn require_server(
+    pub(crate) async fn require_server(
         &self,
         scope: ScopeName,
         key: &ServerKey,
     ) -> Result<&User, PageError> {
         let user = self.require_user()?;
-        let scopes = self.hub.scopes_of_user(user);
-        if scopes.has(scope, &Target::server(key)) {
+        let scopes = self.hub.scopes_of_user(user).await?;
+        if scopes.has(scope.clone(), &self.hub.server_target(&scopes, key).await?) {
             return Ok(user);
         }
         match scopes.access(scope) {

@@ -7,7 +7,6 @@ use axum::{
     extract::{Path, State},
 };
 use http::StatusCode;
-use hub_auth::{ScopeName, Target};
 use hub_names::{ServerKey, ServerName};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -47,7 +46,7 @@ pub(super) async fn report(
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
     let name = user_name(&user)?;
-    caller.require(ScopeName::UsersActivity, &Target::user(&name))?;
+    caller.allow_user(&hub, &name).await?;
     let user = hub.store.users().by_name(&name).await?.ok_or_else(ApiError::not_found)?;
     let report: Report = request::json(&body)?
         .ok_or_else(|| ApiError::bad_request("The body must have last_activity or servers"))?;

@@ -1,5 +1,6 @@
 //! The JSON of users and servers (hub-contract 5.2).
 
+use axum::http::Uri;
 use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use hub_store::{ServerRecord, StoreError, User};
@@ -10,6 +11,7 @@ use crate::{
     access::Caller,
     hub::Hub,
     servers::{Outcome, View},
+    web::request::Fields,
 };
 
 /// A user as `caller` may see them; `None` when they may see nothing.
@@ -19,7 +21,7 @@ pub(super) async fn user(
     caller: &Caller,
     with_stopped: bool,
 ) -> Result<Option<Value>, StoreError> {
-    let target = Target::user(&user.name);
+    let target = hub.user_target(&caller.scopes, &user.name).await?;
     let may = |scope: ScopeName| caller.scopes.has(scope, &target);
     let read = may(ScopeName::ReadUsers);
     let mut body = Map::new();
@@ -30,13 +32,13 @@ pub(super) async fn user(
         body.insert("user_info".to_owned(), Value::Null);
     }
     if read || may(ScopeName::ReadUsersGroups) {
-        body.insert("groups".to_owned(), json!([]));
+        body.insert("groups".to_owned(), json!(hub.store.groups().of_user(user.id).await?));
     }
     if read || may(ScopeName::ReadUsersActivity) {
         body.insert("last_activity".to_owned(), time(user.last_activity));
     }
     if read || may(ScopeName::ReadRolesUsers) {
-        body.insert("roles".to_owned(), json!(Hub::roles_of(user)));
+        body.insert("roles".to_owned(), json!(hub.roles_of_user(user).await?));
     }
     let key = ServerKey::default_of(user.name.clone());
     if read {
@@ -64,7 +66,7 @@ pub(super) async fn own(hub: &Hub, user: &User, caller: &Caller) -> Result<Value
             ("kind", json!("user")),
             ("name", json!(user.name)),
             ("admin", json!(user.admin)),
-            ("groups", json!([])),
+            ("groups", json!(hub.store.groups().of_user(user.id).await?)),
             ("user_info", Value::Null),
         ];
         for (key, value) in always {
@@ -91,7 +93,9 @@ pub(super) fn server(
     let last_activity = record.and_then(|record| record.last_activity).or(started);
     let mut body = json!({
         "name": key.server(),
-        "display_name": key.server(),
+        "display_name": record
+            .and_then(|record| record.display_name.as_deref())
+            .unwrap_or(key.server().as_str()),
         "full_name": key.to_string(),
         "last_activity": time(last_activity),
         "started": time(started),
@@ -124,6 +128,14 @@ pub(super) fn server(
         });
     }
     body
+}
+
+/// Whether servers that are not up are asked for. An empty value counts as yes, as
+/// in JupyterHub.
+pub(super) fn with_stopped(uri: &Uri) -> bool {
+    Fields::of_query(uri)
+        .get("include_stopped_servers")
+        .is_some_and(|value| !matches!(value, "0" | "false"))
 }
 
 /// A point in time as JupyterHub writes it: UTC, microseconds unless zero, `Z`.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{body::Bytes, extract::State, response::Response};
 use futures_util::{Stream, stream};
-use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use hub_spawner::ProgressEvent;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ pub(super) async fn stream_of(
     caller: Caller,
     ApiKey(key): ApiKey,
 ) -> Result<Response, ApiError> {
-    caller.require(ScopeName::ReadServers, &Target::server(&key))?;
+    caller.allow_server(&hub, &key).await?;
     if hub.store.users().by_name(key.user()).await?.is_none() {
         return Err(ApiError::not_found());
     }

@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,7 +31,7 @@ type HubState = State<Arc<Hub>>;
 /// `GET /hub/api/users/{user}/server`
 pub(super) async fn show(State(hub): HubState, caller: Caller, ApiKey(key): ApiKey) -> ApiResult {
     let (hub, caller, key) = (&*hub, &caller, &key);
-    caller.require(ScopeName::ReadServers, &Target::server(key))?;
+    caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let record = hub.store.servers().get(key).await?;
     let view = hub.servers.view(key).await?;
@@ -47,7 +46,7 @@ pub(super) async fn start(
     body: Bytes,
 ) -> ApiResult {
     let (hub, key) = (&*hub, &key);
-    caller.require(ScopeName::StartServers, &Target::server(key))?;
+    caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let options = options(&body)?;
     match hub.servers.start(key, options).await {
@@ -84,7 +83,7 @@ pub(super) async fn stop(
         #[serde(default)]
         remove: bool,
     }
-    caller.require(ScopeName::DeleteServers, &Target::server(key))?;
+    caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let Stop { remove } = request::json(&body)?.unwrap_or_default();
     if remove && key.server().is_default() {

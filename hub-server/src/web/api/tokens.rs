@@ -9,9 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use hub_auth::{
-    Access, ApiToken, Groups, Owner, Scope, ScopeName, ScopeSet, Target, resolve_token,
-};
+use hub_auth::{Access, ApiToken, Owner, ScopeName, ScopeSet};
 use hub_store::{NewToken, TokenOwner, TokenRecord, User};
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -19,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::model::time;
 use crate::{
-    access::Caller,
+    access::{Caller, bearer},
     hub::Hub,
     web::{
         error::ApiError,
@@ -47,7 +45,7 @@ pub(super) async fn list(
     caller: Caller,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let user = owner(&hub, &caller, ScopeName::ReadTokens, &user).await?;
+    let user = owner(&hub, &caller, &user).await?;
     let tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
     let mut bodies = Vec::new();
     for token in &tokens {
@@ -63,13 +61,13 @@ pub(super) async fn create(
     Path(user): Path<String>,
     bytes: Bytes,
 ) -> Result<Response, ApiError> {
-    let user = owner(&hub, &caller, ScopeName::Tokens, &user).await?;
+    let user = owner(&hub, &caller, &user).await?;
     let wanted: NewTokenBody = request::json(&bytes)?.unwrap_or_default();
     if wanted.roles.is_some() {
         return Err(ApiError::bad_request("roles are not given to tokens; name scopes instead"));
     }
     let scopes = wanted.scopes.unwrap_or_else(|| vec!["inherit".to_owned()]);
-    require_coverage(&hub, &caller, &user, &scopes)?;
+    require_coverage(&hub, &caller, &user, &scopes).await?;
     let now = hub.clock.now();
     let expires_at = match wanted.expires_in {
         None | Some(0) => None,
@@ -112,7 +110,7 @@ pub(super) async fn show(
     caller: Caller,
     Path((user, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let user = owner(&hub, &caller, ScopeName::ReadTokens, &user).await?;
+    let user = owner(&hub, &caller, &user).await?;
     let token = find(&hub, &user, &id).await?;
     Ok(Json(body(&hub, &user, &token).await?))
 }
@@ -124,7 +122,7 @@ pub(super) async fn revoke(
     caller: Caller,
     Path((user, id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let user = owner(&hub, &caller, ScopeName::Tokens, &user).await?;
+    let user = owner(&hub, &caller, &user).await?;
     let token = find(&hub, &user, &id).await?;
     hub.store.tokens().revoke(token.id).await?;
     if let (Some(client), Some(_)) = (&token.client_id, &token.session_id) {
@@ -141,26 +139,26 @@ pub(super) async fn revoke(
 
 /// A new token may do what its owner may *and* what the token that asks for it
 /// may, nothing else (security B3).
-fn require_coverage(
+async fn require_coverage(
     hub: &Hub,
     caller: &Caller,
     user: &User,
     scopes: &[String],
 ) -> Result<(), ApiError> {
-    let held = hub.scopes_of_user(user);
+    let held = hub.scopes_of_user(user).await?;
     let owner = Owner::User(user.name.clone());
+    let live = hub.live();
     let raw = scopes
         .iter()
         .map(|text| {
-            text.parse::<Scope>()
-                .map_err(|_| ApiError::bad_request(format!("{text:?} is not a scope")))
+            live.roles.scope(text).map_err(|error| ApiError::bad_request(error.to_string()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let groups = Groups::default();
     let asked = match raw.iter().any(|scope| scope.name == ScopeName::Inherit) {
         true => held.clone(),
-        false => ScopeSet::expand(raw, &owner, None),
+        false => ScopeSet::expand(live.roles.spell_out(raw), &owner, None),
     };
+    let groups = hub.groups_behind(&[&asked, &held, &caller.scopes]).await?;
     if !asked.is_within(&held, &groups) {
         return Err(ApiError::bad_request(format!(
             "Not assigning requested scopes {} not held by User {}",
@@ -180,9 +178,9 @@ fn require_coverage(
     Ok(())
 }
 
-async fn owner(hub: &Hub, caller: &Caller, scope: ScopeName, name: &str) -> Result<User, ApiError> {
+async fn owner(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
     let name = user_name(name)?;
-    caller.require(scope, &Target::user(&name))?;
+    caller.allow_user(hub, &name).await?;
     hub.store.users().by_name(&name).await?.ok_or_else(ApiError::not_found)
 }
 
@@ -199,16 +197,15 @@ async fn body(hub: &Hub, user: &User, token: &TokenRecord) -> Result<Value, ApiE
         Some(id) => hub.store.oauth().client(id).await?,
         None => None,
     };
-    let held = hub.scopes_of_user(user);
+    let held = hub.scopes_of_user(user).await?;
     let owner = Owner::User(user.name.clone());
-    let raw: Vec<Scope> = token.scopes.iter().filter_map(|text| text.parse().ok()).collect();
-    let server = client.as_ref().and_then(|client| client.server());
+    let scopes = bearer::scopes(hub, token, &owner, &held).await?;
     Ok(json!({
         "user": user.name,
         "id": format!("a{}", token.id.get()),
         "kind": "api_token",
         "roles": [],
-        "scopes": resolve_token(&raw, &owner, &held, server, &Groups::default()).to_strings(),
+        "scopes": scopes.to_strings(),
         "created": time(Some(token.created)),
         "last_activity": time(token.last_activity),
         "expires_at": time(token.expires_at),

@@ -25,7 +25,7 @@ pub(super) async fn show(
     // As in the REST API: one's own, or with a look behind the scenes.
     let own = visitor.require_user()?.name == *key.user();
     let scope = if own { ScopeName::ReadServers } else { ScopeName::AdminServerState };
-    visitor.require_server(scope, &key)?;
+    visitor.require_server(scope, &key).await?;
     let log = hub.servers.log(&key, LINES).await.map_err(told)?;
     let page = context! {
         server => context! { name => key.server().as_str(), user => key.user().as_str(), own => own },

@@ -62,7 +62,7 @@ pub(super) async fn not_running(
             return Ok(stopped_json(hub, visitor, &key));
         }
         None => {
-            visitor.require_server(hub_auth::ScopeName::AccessServers, &key)?;
+            visitor.require_server(hub_auth::ScopeName::AccessServers, &key).await?;
         }
     }
     if wants_json {

@@ -73,7 +73,7 @@ pub(super) async fn stop(
     uri: Uri,
     body: Bytes,
 ) -> PageResult {
-    visitor.require_server(ScopeName::DeleteServers, &key)?;
+    visitor.require_server(ScopeName::DeleteServers, &key).await?;
     let fields = Fields::parse(&body);
     let query = Fields::of_query(&uri);
     visitor.require_xsrf(fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
@@ -84,7 +84,7 @@ pub(super) async fn stop(
 }
 
 async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageResult {
-    visitor.require_server(ScopeName::StartServers, key)?;
+    visitor.require_server(ScopeName::StartServers, key).await?;
     require_account(hub, key).await?;
     let query = Fields::of_query(uri);
     let next = visitor.next(query.get("next"));
@@ -111,7 +111,7 @@ async fn submit(
     uri: &Uri,
     body: &Bytes,
 ) -> PageResult {
-    visitor.require_server(ScopeName::StartServers, key)?;
+    visitor.require_server(ScopeName::StartServers, key).await?;
     require_account(hub, key).await?;
     let fields = Fields::parse(body);
     let query = Fields::of_query(uri);
@@ -145,7 +145,7 @@ pub(super) async fn pending(
     uri: Uri,
 ) -> PageResult {
     let (hub, visitor, key) = (&*hub, &visitor, &key);
-    visitor.require_server(ScopeName::ReadServers, key)?;
+    visitor.require_server(ScopeName::ReadServers, key).await?;
     require_account(hub, key).await?;
     let query = Fields::of_query(&uri);
     let next = visitor.next(query.get("next"));
