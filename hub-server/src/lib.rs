@@ -30,7 +30,7 @@ pub use self::{
     clock::{Clock, SystemClock},
     healthcheck::{Unhealthy, health_url, healthcheck},
     startup::{Assembled, Leaves, Running, StartupError, assemble_with, start},
-    web::reserved_cookies,
+    web::{render::check_pages, reserved_cookies},
 };
 
 /// The JupyterHub release whose protocol the hub speaks. Single-user servers

@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod migration;
 mod operate;
+mod reload;
 mod remote;
 mod upgrade;
 

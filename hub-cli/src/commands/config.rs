@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use hub_server::{
-    check_certificate,
+    StartupError, check_certificate, check_pages,
     config::{Environment, Loaded, Origin, Setting, Sources, reference},
 };
 use serde_json::{Value, json};
@@ -71,10 +71,14 @@ fn as_json(setting: &Setting) -> Value {
 }
 
 fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
-    let certificate = check_certificate(&loaded.config).map_err(|error| UsageError {
+    let refused = |error: StartupError, hint: &str| UsageError {
         message: format!("{:#}", anyhow::Error::from(error)),
-        hint: "the hub does not start with this; docs/tls.md shows what it needs".to_owned(),
-    })?;
+        hint: format!("the hub does not start with this; {hint}"),
+    };
+    let certificate = check_certificate(&loaded.config)
+        .map_err(|error| refused(error, "docs/tls.md shows what it needs"))?;
+    check_pages(&loaded.config)
+        .map_err(|error| refused(error, "correct the template, or take it away"))?;
     let weak = loaded.config.weaknesses();
     let mut warnings = loaded.warnings.clone();
     warnings.extend(certificate.into_iter().map(|warning| format!("certificate: {warning}")));

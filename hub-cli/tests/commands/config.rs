@@ -73,6 +73,16 @@ fn tls_2_check_looks_at_the_certificate() {
 }
 
 #[test]
+fn check_looks_at_the_templates() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("pages")).unwrap();
+    fs::write(dir.path().join("pages/login.html"), "fine\n{% block %}\n").unwrap();
+    fs::write(dir.path().join("hub.toml"), "[pages]\ntemplates = \"pages\"\n").unwrap();
+    let told = config(dir.path(), &[("DOCKER_NOTEBOOK_IMAGE", "lab")], &["check"]).failure(2);
+    assert!(told.contains("pages/login.html:2: "), "{told}");
+}
+
+#[test]
 fn init_writes_a_file_that_is_in_order_and_never_overwrites() {
     let dir = tempfile::tempdir().unwrap();
     config(dir.path(), &[], &["init"]).success();

@@ -17,7 +17,7 @@ use std::{
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use crate::web::assets;
+use crate::{config::Config, startup::StartupError, web::assets};
 
 /// Under this prefix the shipped templates can be named even when overridden.
 const SHIPPED_PREFIX: &str = "templates/";
@@ -44,6 +44,16 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("spawn_pending.html"),
     template!("stop_pending.html"),
 ];
+
+/// Whether the hub would start with the templates that `config` names.
+///
+/// # Errors
+///
+/// What would keep it from starting.
+pub fn check_pages(config: &Config) -> Result<(), StartupError> {
+    Render::load(config.templates.as_deref())?;
+    Ok(())
+}
 
 /// The hub's pages, ready to be filled in.
 #[derive(Debug)]

@@ -7,10 +7,11 @@ use reqwest::Method;
 
 use super::{container_id, deployed};
 
-/// The files of the hub that are the operator's.
-async fn files(deployment: &Deployment) -> String {
+/// The files of the hub that are the operator's, and what is in them.
+pub(super) async fn files(deployment: &Deployment) -> String {
     let volume = format!("{}-data", deployment.name);
-    shell(&deployment.name, &volume, "cd /v && find config secrets -type f | sort").await
+    shell(&deployment.name, &volume, "cd /v && find config secrets -type f | sort | xargs md5sum")
+        .await
 }
 
 /// Whether who is not signed in sees the operator's page.

@@ -36,6 +36,8 @@ pub(super) struct Brought {
     pub(super) token_mark: String,
     /// What it takes to have the hub's files as they were.
     back: Back,
+    /// The same for the proxy's.
+    back_of_proxy: Back,
 }
 
 impl Brought {
@@ -59,13 +61,36 @@ impl Brought {
         .await?;
         if let Some(token) = self.back.write.get(PROXY_TOKEN) {
             let token = Files::from([(PROXY_TOKEN.to_owned(), token.clone())]);
-            volume::with(operator, &settings.layout, image, of_proxy(settings), async |keys| {
-                keys.write(&token, UID).await
-            })
-            .await?;
+            to_proxy(operator, settings, image, &token).await?;
         }
         forget(operator, settings, image, owner, &self.back.remove).await
     }
+
+    /// Makes the files of both what they were, for programs that go on (CFG-1).
+    pub(super) async fn undo_reload(
+        &self,
+        operator: &Operator,
+        settings: &Settings,
+        image: &str,
+        owner: u32,
+    ) -> anyhow::Result<()> {
+        if !self.back_of_proxy.write.is_empty() {
+            to_proxy(operator, settings, image, &self.back_of_proxy.write).await?;
+        }
+        self.undo(operator, settings, image, owner).await
+    }
+}
+
+async fn to_proxy(
+    operator: &Operator,
+    settings: &Settings,
+    image: &str,
+    files: &Files,
+) -> anyhow::Result<()> {
+    volume::with(operator, &settings.layout, image, of_proxy(settings), async |keys| {
+        keys.write(files, UID).await
+    })
+    .await
 }
 
 fn of_hub(settings: &Settings) -> Place<'_> {
@@ -115,7 +140,8 @@ pub(super) async fn bring(
     changed.extend(of_proxy.write.into_keys());
     changed.sort();
     changed.dedup();
-    Ok(Brought { changed, token_mark, back: difference.back })
+    let (back, back_of_proxy) = (difference.back, of_proxy.back);
+    Ok(Brought { changed, token_mark, back, back_of_proxy })
 }
 
 /// Puts the tokens that nobody has chosen among the wanted files: those that are

@@ -13,7 +13,7 @@ use std::{
 
 use hub_proxy::TlsKeys;
 use hub_server::{
-    chain,
+    chain, check_pages,
     config::{Environment, Loaded, Sources},
 };
 use tempfile::TempDir;
@@ -96,10 +96,13 @@ fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
     let mut there = settings.clone();
     there.layout.data_dir.clone_from(&root);
     let environment: Environment = environment::of_hub(&there, &[]).into_iter().collect();
-    Sources::new(environment).config_file(Some(stage.path().join(config))).load().map_err(|error| {
-        let said = error.each().into_iter().map(|one| operators(&chain(one), &root, settings));
-        said.map(Problem).collect()
-    })
+    let told = |said: String| Problem(operators(&said, &root, settings));
+    let loaded =
+        Sources::new(environment).config_file(Some(stage.path().join(config))).load().map_err(
+            |error| error.each().into_iter().map(|one| told(chain(one))).collect::<Vec<_>>(),
+        )?;
+    check_pages(&loaded.config).map_err(|error| vec![told(chain(&error))])?;
+    Ok(loaded)
 }
 
 /// Writes files that nobody else can read.
@@ -137,7 +140,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
         for (path, text) in files {
-            fs::write(dir.path().join(path), text).unwrap();
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
         let variables = [
             ("HUB_TLS", "off"),
@@ -170,6 +175,15 @@ mod tests {
 
         let said = look_at(&[("userlist", "ada\nno/body\n")], &[]).unwrap_err();
         assert!(said.contains("userlist"), "{said}");
+        assert!(!said.contains("preflight"), "no temporary path: {said}");
+    }
+
+    #[test]
+    fn xt_2_a_template_that_the_hub_would_refuse_is_told_with_its_line() {
+        let pages = "[pages]\ntemplates = \"pages\"\n";
+        let template = [("hub.toml", pages), ("pages/login.html", "fine\n{% block %}\n")];
+        let said = look_at(&template, &[]).unwrap_err();
+        assert!(said.contains("DIR/pages/login.html:2"), "{said}");
         assert!(!said.contains("preflight"), "no temporary path: {said}");
     }
 

@@ -10,7 +10,9 @@ use super::{
     container::SPEC_HASH,
     containers::{self, Identity, Wanted},
     ear::Ear,
-    handover, networks,
+    handover,
+    layout::Layout,
+    networks,
     operator::Operator,
     report,
     settings::Settings,
@@ -19,12 +21,19 @@ use super::{
 /// How long the programs get to say what they have taken up.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// What the hub says last of a reload, and what the proxy says of its files.
-const HUB_SAYS: [&str; 2] = ["configuration reloaded", "was not reloaded"];
-const PROXY_SAYS: [&str; 2] = ["were read again", "was not replaced"];
+/// What a program says last of files that it was told to read again.
+#[derive(Clone, Copy, Debug)]
+struct Says {
+    taken: &'static str,
+    refused: &'static str,
+}
+
+const HUB: Says = Says { taken: "configuration reloaded", refused: "was not reloaded" };
+const PROXY: Says = Says { taken: "were read again", refused: "was not replaced" };
 
 /// Copies what has changed into the volumes, has hub and proxy look, and tells
-/// what they say about it.
+/// what they say about it. If one of them refuses, both have their old files
+/// again (CFG-1).
 pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
     super::check_files(settings).context("nothing was changed")?;
     let layout = &settings.layout;
@@ -35,28 +44,39 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     let hubs = Ear::begin(engine, &layout.hub).await?;
     let proxys = Ear::begin(engine, &layout.proxy).await?;
     let (image, owner) = (&hub.image_id, Identity::of(&hub).user);
-    let Brought { changed, token_mark, .. } =
-        configure::bring(operator, settings, image, owner, Occasion::Reload).await?;
+    let brought = configure::bring(operator, settings, image, owner, Occasion::Reload).await?;
+    let Brought { changed, token_mark, .. } = &brought;
     if changed.is_empty() {
         report::line("files", "unchanged");
     } else {
         report::line("files", &format!("{} brought to the containers", changed.join(", ")));
-        for name in [&layout.proxy, &layout.hub] {
-            operator
-                .change(
-                    format_args!("POST /containers/{name}/kill?signal=SIGHUP"),
-                    engine.signal(name, "SIGHUP"),
-                )
-                .await?;
-        }
-        if !operator.is_dry_run() {
-            tell(&hubs, HUB_SAYS).await?;
-            if changed.iter().any(|path| path.starts_with("certs/tls.")) {
-                tell(&proxys, PROXY_SAYS).await?;
+        let outcome = async {
+            read_again(operator, layout).await?;
+            if operator.is_dry_run() {
+                return Ok(());
             }
+            let hubs = heard(&hubs, HUB).await?;
+            let proxys = match changed.iter().any(|path| path.starts_with("certs/tls.")) {
+                true => heard(&proxys, PROXY).await?,
+                false => Answer::Taken,
+            };
+            verdict([(&layout.hub, hubs), (&layout.proxy, proxys)])
+        };
+        if let Err(error) = outcome.await {
+            let back = async {
+                brought.undo_reload(operator, settings, image, owner).await?;
+                read_again(operator, layout).await
+            };
+            return Err(match back.await {
+                Ok(()) => error.context("nothing was changed: both have their old files again"),
+                Err(trouble) => error.context(format!(
+                    "the old files could not be brought back ({trouble:#}); correct them and \
+                     reload again"
+                )),
+            });
         }
     }
-    if wants_another_container(operator, settings, &hub, &token_mark).await? {
+    if wants_another_container(operator, settings, &hub, token_mark).await? {
         eprintln!(
             "  variables or files say something that only a new container takes up: \
              `cargo xtask deploy upgrade` (notebooks go on)"
@@ -65,12 +85,64 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     Ok(())
 }
 
+/// Has both programs look at their files.
+async fn read_again(operator: &Operator, layout: &Layout) -> anyhow::Result<()> {
+    for name in [&layout.proxy, &layout.hub] {
+        operator
+            .change(
+                format_args!("POST /containers/{name}/kill?signal=SIGHUP"),
+                operator.engine().signal(name, "SIGHUP"),
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// What became of the files of one program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Taken,
+    Refused,
+    /// It did not say.
+    Silence,
+}
+
+impl Answer {
+    /// Read from what a program wrote until its last word.
+    fn of(lines: &[String], says: Says) -> Self {
+        match lines.last() {
+            Some(line) if line.contains(says.taken) => Self::Taken,
+            Some(line) if line.contains(says.refused) => Self::Refused,
+            _ => Self::Silence,
+        }
+    }
+}
+
 /// Prints what a program writes until it has said what became of the reload.
-async fn tell(ear: &Ear<'_>, says: [&str; 2]) -> anyhow::Result<()> {
-    match tokio::time::timeout(DEADLINE, ear.until(&says)).await {
-        Ok(lines) => lines?.iter().for_each(|line| report::line(ear.name(), line)),
-        Err(_) => {
-            report::line(ear.name(), "said nothing yet; `cargo xtask deploy logs` shows more");
+async fn heard(ear: &Ear<'_>, says: Says) -> anyhow::Result<Answer> {
+    let until = [says.taken, says.refused];
+    let Ok(lines) = tokio::time::timeout(DEADLINE, ear.until(&until)).await else {
+        return Ok(Answer::Silence);
+    };
+    let lines = lines?;
+    lines.iter().for_each(|line| report::line(ear.name(), line));
+    Ok(Answer::of(&lines, says))
+}
+
+/// Whether all have taken up what there is to take up.
+fn verdict(answers: [(&String, Answer); 2]) -> anyhow::Result<()> {
+    for (name, answer) in answers {
+        match answer {
+            Answer::Taken => {}
+            Answer::Refused => bail!(
+                "{name} refused the new files, its lines above say why. If they are meant for a \
+                 hub that starts with them: `cargo xtask deploy upgrade`"
+            ),
+            Answer::Silence => bail!(
+                "{name} did not say within {} s what became of the new files; `cargo xtask deploy \
+                 logs` shows what it does",
+                DEADLINE.as_secs()
+            ),
         }
     }
     Ok(())
@@ -97,4 +169,27 @@ async fn wants_another_container(
     let proxys = containers::proxy(settings, &wanted);
     let proxy_is_as_wanted = proxy.is_some_and(|found| handover::is_made_from(&found, proxys));
     Ok(!hub_is_as_wanted || !proxy_is_as_wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_1_a_reload_that_one_of_them_refuses_is_none() {
+        let lines = |text: &str| vec!["first".to_owned(), text.to_owned()];
+        let taken = Answer::of(&lines("INFO configuration reloaded applied=\"\""), HUB);
+        let old = "ERROR the configuration was not reloaded; the old one stays";
+        let refused = Answer::of(&lines(old), HUB);
+        assert_eq!((taken, refused), (Answer::Taken, Answer::Refused));
+        assert_eq!(Answer::of(&lines("INFO Certificate and key were read again"), PROXY), taken);
+        let (hub, proxy) = ("hub".to_owned(), "proxy".to_owned());
+        let said = |hubs, proxys| {
+            verdict([(&hub, hubs), (&proxy, proxys)]).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(taken, taken), Ok(()));
+        assert!(said(refused, taken).unwrap_err().starts_with("hub refused"));
+        assert!(said(taken, refused).unwrap_err().starts_with("proxy refused"));
+        assert!(said(Answer::Silence, taken).unwrap_err().contains("did not say"));
+    }
 }
