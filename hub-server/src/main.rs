@@ -13,6 +13,7 @@ use hub_server::{
     forget::forget,
     prepare::{Owner, prepare},
 };
+use hub_store::{PutBack, Store, StoreConfig};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,13 @@ enum Command {
         #[arg(required = true, value_name = "PATH")]
         names: Vec<PathBuf>,
     },
+    /// Put the copy of a SQLite database that a later release kept for this one in
+    /// the place of that release's; the hub has to be stopped. For deployments.
+    PutBackDatabase {
+        /// As in store.url.
+        #[arg(long, value_name = "URL")]
+        url: String,
+    },
     /// Ask the running hub whether it serves; ends with 0 if so, else with 1.
     Healthcheck {
         /// Where to ask, instead of what the configuration says.
@@ -113,6 +121,9 @@ fn main() -> ExitCode {
         }
         Some(Command::Forget { data, names }) => {
             forget(data, names).map_err(|error| Failure { error: error.into(), exit_code: 1 })
+        }
+        Some(Command::PutBackDatabase { url }) => {
+            put_back(url).map_err(|error| Failure { error, exit_code: 1 })
         }
         Some(Command::Serve) | None => serve(&args).map_err(Failure::from),
     };
@@ -193,6 +204,19 @@ fn hash_password() -> Result<(), StartupError> {
     std::io::stdin().read_to_string(&mut text).map_err(StartupError::Runtime)?;
     let password = SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned());
     print(&hub_auth::hash_password(&password).map_err(StartupError::Password)?);
+    Ok(())
+}
+
+fn put_back(url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let config = StoreConfig { url: url.to_owned() };
+    if let PutBack::Done { found, aside } = runtime.block_on(Store::put_back(&config))? {
+        print(&format!(
+            "the database had the tables of step {found} and is {} now; the copy that was kept for \
+             this release is in its place",
+            aside.display()
+        ));
+    }
     Ok(())
 }
 

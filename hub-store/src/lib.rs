@@ -42,6 +42,7 @@ pub use services::{ServiceRecord, Services};
 pub use sessions::{NewSession, Session, Sessions};
 pub use share_codes::{NewShareCode, ShareCode, ShareCodes};
 pub use shares::{Grantee, Share, Shares};
+pub use sqlite::before::PutBack;
 pub use store::Store;
 pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
 pub use transfer::{Exported, Header, ImportMode, Imported, Origin, exported_users};

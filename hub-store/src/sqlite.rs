@@ -1,6 +1,6 @@
 //! What is particular to SQLite: files, locks, one writer and several readers.
 
-mod before;
+pub(crate) mod before;
 mod lock;
 
 use std::{
@@ -115,6 +115,11 @@ impl Sqlite {
         migrations::check(&mut *connection, config).await?;
         drop(connection);
         Ok(sqlite)
+    }
+
+    /// Puts a kept copy in the place of a newer database.
+    pub(crate) async fn put_back(path: &Path) -> Result<before::PutBack, StoreError> {
+        before::put_back(path, migrations::last(migrations::SQLITE)).await
     }
 
     pub(crate) async fn reader(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Groups, Oauth, Roles, ServerLogs, Servers, Services, Sessions, ShareCodes, Shares, StoreConfig,
-    StoreError, Tokens, Users, config::Location, engine::Engine, postgres::Postgres,
+    Groups, Oauth, PutBack, Roles, ServerLogs, Servers, Services, Sessions, ShareCodes, Shares,
+    StoreConfig, StoreError, Tokens, Users, config::Location, engine::Engine, postgres::Postgres,
     sqlite::Sqlite, statement::statements,
 };
 
@@ -69,6 +69,26 @@ impl Store {
             }
         };
         Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// Puts the copy of a SQLite database that a later program kept for this one,
+    /// before it changed the tables, in the place of that program's. What was
+    /// written since is in the file that it tells.
+    ///
+    /// Called by the later program, it puts its own database in place again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if a hub has the database, [`StoreError::Newer`] if
+    /// there is no copy for this program; [`StoreError::InvalidUrl`] for a database
+    /// that is no file.
+    pub async fn put_back(config: &StoreConfig) -> Result<PutBack, StoreError> {
+        match config.location()? {
+            Location::File(path) => Sqlite::put_back(&path).await,
+            Location::Memory | Location::Postgres(_) => {
+                Err(config.invalid("copies are kept of SQLite files only; restore a backup"))
+            }
+        }
     }
 
     /// Opens an empty SQLite database that is gone with the last clone; for tests

@@ -3,6 +3,7 @@
 mod backup;
 mod certificates;
 mod compose;
+mod database;
 mod faults;
 mod files;
 mod migration;

@@ -11,6 +11,7 @@ mod compose;
 mod configure;
 mod container;
 mod containers;
+mod database;
 mod decision;
 mod down;
 mod ear;
@@ -54,7 +55,7 @@ use self::{
     release::{Release, Source},
     settings::Settings,
     turn::Turn,
-    up::NewerProgram,
+    up::{Database, Manner, NewerProgram},
     variables::Variables,
 };
 
@@ -135,6 +136,12 @@ enum Command {
         /// open connections are cut.
         #[arg(long)]
         replace_proxy: bool,
+
+        /// On the way back to an older release: use the copy of the SQLite database
+        /// that the newer one kept before it changed the tables. What people did
+        /// since is set aside.
+        #[arg(long)]
+        old_database: bool,
     },
     /// Bring changed files (user list, certificate, hub.toml, secrets) to the hub.
     Reload,
@@ -245,13 +252,10 @@ async fn perform(
         Some(Command::Pull) => notebook::pull(operator, settings, true).await?,
         Some(Command::NotebookImage) => notebook::ensure(operator, settings, true).await?,
         Some(command @ (Command::Up | Command::Upgrade { .. })) => {
-            let newer_program = match command {
-                Command::Upgrade { replace_proxy: true } => NewerProgram::InAnotherContainer,
-                _ => NewerProgram::HandedOver,
-            };
+            let manner = manner(&command);
             let remarks = check_files(settings)?;
             let release = release::ensure(operator, source).await?;
-            start(operator, settings, &release, &remarks, newer_program).await?;
+            start(operator, settings, &release, &remarks, manner).await?;
         }
         Some(Command::Down(args)) => down::run(operator, settings, args).await?,
         Some(Command::Status { json }) => {
@@ -285,6 +289,19 @@ async fn perform(
     Ok(ExitCode::SUCCESS)
 }
 
+fn manner(command: &Command) -> Manner {
+    let mut manner = Manner::default();
+    if let Command::Upgrade { replace_proxy, old_database } = command {
+        if *replace_proxy {
+            manner.newer_program = NewerProgram::InAnotherContainer;
+        }
+        if *old_database {
+            manner.database = Database::Kept;
+        }
+    }
+    manner
+}
+
 /// From nothing to a hub that answers (XT-3).
 async fn everything(
     operator: &Operator,
@@ -296,7 +313,7 @@ async fn everything(
     volumes::ensure(operator, &settings.layout).await?;
     let release = release::ensure(operator, source).await?;
     notebook::ensure(operator, settings, false).await?;
-    start(operator, settings, &release, &remarks, NewerProgram::default()).await
+    start(operator, settings, &release, &remarks, Manner::default()).await
 }
 
 async fn start(
@@ -304,9 +321,9 @@ async fn start(
     settings: &Settings,
     release: &Release,
     remarks: &Remarks,
-    newer_program: NewerProgram,
+    manner: Manner,
 ) -> anyhow::Result<()> {
-    let up = Box::pin(up::run(operator, settings, release, newer_program)).await?;
+    let up = Box::pin(up::run(operator, settings, release, manner)).await?;
     health::of_hub(operator, settings).await?;
     if !operator.is_dry_run() {
         let websockets = up.told(operator, settings).await?;

@@ -174,6 +174,20 @@ pub(super) fn forget(
     spec
 }
 
+/// A container that ends at once: it puts the copy of the database that was kept
+/// for the program in `image` back in its place.
+pub(super) fn put_back(settings: &Settings, image: &str, owner: u32, url: &str) -> ContainerSpec {
+    let layout = &settings.layout;
+    let mut spec = hardened("", image);
+    spec.labels = layout.labels("helper");
+    spec.entrypoint = Some(vec!["/usr/bin/hub-server".to_owned()]);
+    spec.command = Some(["put-back-database", "--url", url].map(str::to_owned).to_vec());
+    spec.user = Some(format!("{owner}:{owner}"));
+    spec.restart = RestartPolicy::No;
+    spec.mounts = vec![volume(&layout.data, &layout.data_dir)];
+    spec
+}
+
 /// The published ports.
 pub(super) fn ports(settings: &Settings) -> Vec<PublishedPort> {
     let published = |host, container| PublishedPort {

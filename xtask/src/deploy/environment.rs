@@ -52,12 +52,8 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
     if settings.setting("auth.userlist").is_none() {
         set("HUB__AUTH__USERLIST", layout.in_data(&format!("{CONFIG_DIR}/userlist")));
     }
-    // The old hub's database has the default's name and is left alone.
-    let database = ["HUB_DATABASE_URL", "POSTGRES_HOST"];
-    if settings.setting("store.url").is_none()
-        && database.iter().all(|name| settings.variables.get(name).is_none())
-    {
-        set("HUB__STORE__URL", format!("sqlite://{}", layout.in_data("hub.sqlite")));
+    if !has_database(settings) {
+        set("HUB__STORE__URL", our_database(settings));
     }
     if settings.setting("store.cookie_secret_file").is_none() {
         set("HUB__STORE__COOKIE_SECRET_FILE", layout.in_data("jupyterhub_cookie_secret"));
@@ -84,6 +80,26 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
         }
     }
     all
+}
+
+/// Whether the operator says where the hub's state is.
+fn has_database(settings: &Settings) -> bool {
+    let database = ["HUB_DATABASE_URL", "POSTGRES_HOST"];
+    settings.setting("store.url").is_some()
+        || database.iter().any(|name| settings.variables.get(name).is_some())
+}
+
+/// The old hub's database has the default's name and is left alone.
+fn our_database(settings: &Settings) -> String {
+    format!("sqlite://{}", settings.layout.in_data("hub.sqlite"))
+}
+
+/// The hub's database, if that is a file in its volume.
+pub(super) fn database_file(settings: &Settings) -> Option<String> {
+    if !has_database(settings) {
+        return Some(our_database(settings));
+    }
+    settings.setting("store.url").filter(|url| url.starts_with("sqlite:"))
 }
 
 fn list(values: &[String]) -> String {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{
     configure::{self, Brought, Occasion},
     container::{self, Outcome},
-    containers::{self, Identity, Wanted},
-    handover,
+    containers::{self, HUB_GRACE, Identity, Wanted},
+    database, handover,
     layout::UID,
     networks::{self, Networks},
     operator::Operator,
@@ -50,6 +50,23 @@ pub(super) enum NewerProgram {
     HandedOver,
     /// In another container, because the operator says so.
     InAnotherContainer,
+}
+
+/// Which database a hub begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Database {
+    /// The one that is there.
+    #[default]
+    Present,
+    /// The copy that a later release kept before it changed the tables.
+    Kept,
+}
+
+/// What an operator says about the way to another release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) newer_program: NewerProgram,
+    pub(super) database: Database,
 }
 
 /// What became of the two containers.
@@ -129,7 +146,7 @@ pub(super) async fn run(
     operator: &Operator,
     settings: &Settings,
     release: &Release,
-    newer_program: NewerProgram,
+    manner: Manner,
 ) -> anyhow::Result<Up> {
     let layout = &settings.layout;
     let before = match operator.engine().inspect(&layout.proxy).await? {
@@ -141,7 +158,7 @@ pub(super) async fn run(
         share_token(operator, settings).await?;
     }
     let wanted = ground.wanted(&release.image);
-    let proxy = proxy(operator, settings, release, &wanted, newer_program).await?;
+    let proxy = proxy(operator, settings, release, &wanted, manner.newer_program).await?;
     report::line(&layout.proxy, proxy.word());
     let hub = containers::hub(settings, &wanted);
     let fingerprint = hub.fingerprint();
@@ -151,11 +168,42 @@ pub(super) async fn run(
         if ground.brought.has_new_token() {
             share_token(operator, settings).await?;
         }
+        // The new one may have changed the tables before it failed.
+        if let Some(old) = operator.engine().inspect(&layout.hub).await? {
+            let owner = Identity::of(&old).user;
+            if let Err(error) = database::put_back(operator, settings, &old.image_id, owner).await {
+                eprintln!("  warning: {error:#}");
+            }
+        }
         Ok(())
     };
+    if manner.database == Database::Kept {
+        let owner = ground.identity.user;
+        Box::pin(use_kept_database(operator, settings, &release.image, owner)).await?;
+    }
     let hub = Box::pin(container::ensure(operator, layout, hub, &fingerprint, undo)).await?;
     report::line(&layout.hub, hub.word());
     Ok(Up { hub, proxy, before })
+}
+
+/// Puts the database in place that was kept for an older hub, with no hub running.
+async fn use_kept_database(
+    operator: &Operator,
+    settings: &Settings,
+    image: &str,
+    owner: u32,
+) -> anyhow::Result<()> {
+    let name = &settings.layout.hub;
+    let found = operator.engine().inspect(name).await?;
+    let runs = found.is_some_and(|found| found.is_running());
+    if runs {
+        container::stop(operator, name, HUB_GRACE).await?;
+    }
+    let done = database::put_back(operator, settings, image, owner).await;
+    if done.is_err() && runs {
+        operator.engine().start_container(name).await?;
+    }
+    done
 }
 
 /// Makes the proxy run as wanted.
