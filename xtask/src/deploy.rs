@@ -118,7 +118,7 @@ enum Command {
     Pull,
     /// Pull that image and build what singleuser/ adds to it.
     NotebookImage,
-    /// Everything but the notebook image, then wait until the hub answers.
+    /// Image and containers, without making networks anew; then wait until the hub answers.
     Up,
     /// Remove hub and proxy; users' servers and files stay.
     Down(down::DownArgs),
@@ -255,6 +255,7 @@ async fn perform(
             let manner = manner(&command);
             let remarks = check_files(settings)?;
             let release = release::ensure(operator, source).await?;
+            notebook::ensure(operator, settings, false).await?;
             start(operator, settings, &release, &remarks, manner).await?;
         }
         Some(Command::Down(args)) => down::run(operator, settings, args).await?,
