@@ -32,8 +32,9 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
     }
     set("DOCKER_NETWORK_NAME", layout.servers.clone());
     set("DATA_VOLUME_CONTAINER", layout.data_dir.clone());
-    if let Some(image) = settings.server_image() {
-        set("DOCKER_NOTEBOOK_IMAGE", image.to_owned());
+    // What hub.toml or a variable says is the hub's to read, and to read again.
+    if let Some(derived) = &settings.derived_image {
+        set("DOCKER_NOTEBOOK_IMAGE", derived.tag.clone());
     }
     set("HUB__HTTP__LISTEN", format!("{}:{WEB_PORT}", layout.web_host()));
     set("HUB__HTTP__PUBLIC_URL", settings.public_url.as_str().trim_end_matches('/').to_owned());
@@ -79,6 +80,10 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
             );
         }
     }
+    if settings.derived_image.is_some() {
+        // The other name of the same key, which would go before it.
+        all.remove("HUB__SPAWNER__DOCKER__IMAGE");
+    }
     all
 }
 
@@ -104,4 +109,38 @@ pub(super) fn database_file(settings: &Settings) -> Option<String> {
 
 fn list(values: &[String]) -> String {
     Value::from(values.to_vec()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// What the hub is given of the image, for a directory with these files.
+    fn image(files: &[(&str, &str)], given: &[(&str, &str)]) -> Vec<(String, String)> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let settings = Settings::read(dir.path(), given.iter().copied().collect()).unwrap();
+        let all = of_hub(&settings, &[]).into_iter();
+        all.filter(|(name, _)| name.ends_with("IMAGE")).collect()
+    }
+
+    #[test]
+    fn cfg_1_an_image_in_the_configuration_is_not_hidden_by_a_variable() {
+        let config = ("hub.toml", "[spawner.docker]\nimage = \"lab:1\"\n");
+        let own = ("singleuser/Dockerfile", "FROM x\n");
+        let given = ("DOCKER_NOTEBOOK_IMAGE", "lab:2");
+        let said = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert!(image(&[config], &[]).is_empty());
+        assert_eq!(image(&[config], &[given]), said("DOCKER_NOTEBOOK_IMAGE", "lab:2"));
+        let derived = image(&[config, own], &[]);
+        assert_eq!(derived, said("DOCKER_NOTEBOOK_IMAGE", "jupyterhub-user"));
+        let other = ("HUB__SPAWNER__DOCKER__IMAGE", "lab:2");
+        assert_eq!(image(&[own], &[other]), said("DOCKER_NOTEBOOK_IMAGE", "jupyterhub-user"));
+    }
 }
