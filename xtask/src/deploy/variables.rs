@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::bail;
 use hub_server::config::{
-    EnvFile,
-    variables::{Reader, VARIABLES},
+    EnvFile, key,
+    variables::{Effect, Reader, VARIABLES},
 };
 
 use crate::{surroundings, workspace::shown};
@@ -77,7 +77,8 @@ impl Variables {
 
     /// Takes what a stronger place says, which is a file or the process
     /// environment. A secret that it says takes back the file of a weaker place,
-    /// and the other way round.
+    /// and the other way round; so does a key that has two names. In one place the
+    /// name that every key has goes before the one of the reference deployment.
     fn lay_over(
         &mut self,
         mut layer: BTreeMap<String, String>,
@@ -90,8 +91,15 @@ impl Variables {
                 let place = file.map_or("the environment".to_owned(), shown);
                 bail!("{place}: {other} says the same as {name}; remove one");
             }
-            self.values.remove(&other);
-            self.files.remove(&other);
+            self.remove(&other);
+        }
+        for (common, other) in two_names() {
+            if layer.contains_key(&common) {
+                layer.remove(other);
+                self.remove(other);
+            } else if layer.contains_key(other) {
+                self.remove(&common);
+            }
         }
         for (name, value) in layer {
             match file {
@@ -101,6 +109,11 @@ impl Variables {
             self.values.insert(name, value);
         }
         Ok(())
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.values.remove(name);
+        self.files.remove(name);
     }
 
     /// The file that says what a variable is; `None` if it is not from a file.
@@ -152,6 +165,17 @@ fn is_for_hub(name: &str) -> bool {
     VARIABLES.iter().any(|variable| {
         variable.name == name && !variable.secret && variable.readers.contains(&Reader::Hub)
     })
+}
+
+/// Keys that two variables set: `HUB__SECTION__KEY`, and a name of its own.
+fn two_names() -> impl Iterator<Item = (String, &'static str)> {
+    let named = VARIABLES.iter().filter_map(|variable| match variable.effect {
+        Effect::Sets(key) => Some((key, variable.name)),
+        _ => None,
+    });
+    named
+        .chain([("auth.userlist", "HUB_USERLIST")])
+        .filter_map(|(name, variable)| Some((key::key(name)?.variable(), variable)))
 }
 
 /// How else a secret can be said: itself, or the file that it is in.
@@ -242,6 +266,30 @@ mod tests {
             let file = |name| all.file_of(name).and_then(Path::file_name);
             assert_eq!(file("GITHUB_CLIENT_ID"), Some(named.unwrap_or(".env").as_ref()));
             assert_eq!(file("GITHUB_CLIENT_SECRET"), Some("oauth.env".as_ref()));
+        }
+    }
+
+    #[test]
+    fn env_1_a_key_with_two_names_is_what_the_strongest_place_says() {
+        let (common, own) = ("HUB__SPAWNER__DOCKER__IMAGE", "DOCKER_NOTEBOOK_IMAGE");
+        let names = |layers: &[&[(&str, &str)]]| {
+            let mut all = Variables::default();
+            for layer in layers {
+                let layer = layer.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+                all.lay_over(layer.collect(), None).unwrap();
+            }
+            all.values.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        type Layers<'a> = &'a [&'a [(&'a str, &'a str)]];
+        let rows: [(Layers<'_>, &str); 4] = [
+            (&[&[(common, "a")], &[(own, "b")]], "DOCKER_NOTEBOOK_IMAGE=b"),
+            (&[&[(own, "a")], &[(common, "b")]], "HUB__SPAWNER__DOCKER__IMAGE=b"),
+            (&[&[(own, "a"), (common, "b")]], "HUB__SPAWNER__DOCKER__IMAGE=b"),
+            (&[&[(common, "a")], &[(own, "")]], "HUB__SPAWNER__DOCKER__IMAGE=a"),
+        ];
+        for (layers, expected) in rows {
+            let found: Vec<String> = names(layers);
+            assert_eq!(found, [expected], "{layers:?}");
         }
     }
 
