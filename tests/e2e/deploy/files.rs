@@ -79,7 +79,7 @@ async fn xt_3_a_changed_directory_is_told_then_brought_and_nothing_else_is_lost(
     fs::write(deployment.dir().join("hub.toml"), "[servers]\nstart_timeout_seconds = 77\n")
         .unwrap();
     deployment.set("CONFIGPROXY_AUTH_TOKEN", "another-of-the-operator-0123456789");
-    deployment.set("HUB__STORE__URL", "sqlite:///nowhere/hub.sqlite");
+    deployment.set("HUB__STORE__URL", "sqlite:///data/nowhere/hub.sqlite");
     let refused = deployment.fail(&["upgrade"]).await;
     assert!(refused.contains("the old one runs again"), "{refused}");
     assert_eq!((container_id(&deployment.name).await, files(&deployment).await), kept);

@@ -50,7 +50,7 @@ pub(super) fn of_hub(settings: &Settings, trusted: &[String]) -> BTreeMap<String
     set("HUB_URL", format!("http://{}:{WEB_PORT}{}", layout.web_host(), settings.base_url()));
     set("DATA_VOLUME_HOST", layout.data.clone());
     set("HUB__SPAWNER__DOCKER__DEPLOYMENT", layout.name.clone());
-    if settings.setting("auth.userlist").is_none() {
+    if !settings.userlist_is_configured() {
         set("HUB__AUTH__USERLIST", layout.in_data(&format!("{CONFIG_DIR}/userlist")));
     }
     if !has_database(settings) {

@@ -11,10 +11,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use toml::{Table, Value};
+use hub_server::config::key::{self, Kind};
 
 use super::{
-    settings::{Problem, Settings, Tls},
+    settings::{Problem, Settings, Tls, USERLIST},
     variables::secret_variables,
 };
 use crate::workspace::shown;
@@ -87,16 +87,20 @@ pub(super) fn of_hub(settings: &Settings) -> Result<Files, Vec<Problem>> {
 /// that is.
 pub(super) fn beside_config(settings: &Settings) -> Result<Vec<(String, PathBuf)>, Vec<Problem>> {
     let Some(config) = &settings.config.file else { return Ok(Vec::new()) };
-    // What is wrong with the text itself is the hub's to tell, with its line.
-    let table = fs::read_to_string(config).ok().and_then(|text| text.parse::<Table>().ok());
     let dir = config.parent().unwrap_or(&settings.dir);
     let mut named = Vec::new();
     let mut problems = Vec::new();
-    for path in table.iter().flat_map(named_files) {
-        match below(dir, &path) {
-            Some(relative) => named.push((relative, dir.join(&path))),
-            None => problems.push(Problem(format!(
-                "{}: {path:?} is not below {}; move it there, since its copy goes with the hub",
+    for (key, path) in named_files(settings) {
+        match below(dir, path) {
+            Below::Here(relative) => named.push((relative, dir.join(path))),
+            Below::Absolute(relative) => problems.push(Problem(format!(
+                "{}: {key}: the hub's container has no {path:?}; write {relative:?}, since its \
+                 copy goes with the hub",
+                shown(config)
+            ))),
+            Below::Elsewhere => problems.push(Problem(format!(
+                "{}: {key}: {path:?} is not below {}; move it there, since its copy goes with the \
+                 hub",
                 shown(config),
                 shown(dir)
             ))),
@@ -137,38 +141,46 @@ fn secret(settings: &Settings, name: &str) -> Result<Option<Vec<u8>>, Problem> {
     }
 }
 
-/// The paths that a configuration names: keys that end in `_file`, the user
-/// list, the directory of templates.
-fn named_files(table: &Table) -> Vec<String> {
-    let mut found = Vec::new();
-    for (key, value) in table {
-        match value {
-            Value::String(path)
-                if key.ends_with("_file") || key == "userlist" || key == "templates" =>
-            {
-                found.push(path.clone());
-            }
-            Value::Table(inner) => found.extend(named_files(inner)),
-            Value::Array(values) => {
-                found.extend(values.iter().filter_map(Value::as_table).flat_map(named_files));
-            }
-            _ => {}
-        }
-    }
+/// The files and directories that the configuration names, each with its key.
+fn named_files(settings: &Settings) -> Vec<(&str, &str)> {
+    let config = &settings.config;
+    let read = key::keys().filter(|key| matches!(key.kind, Kind::File | Kind::Directory));
+    // A list that a variable names goes before.
+    let read = read.filter(|key| key.name != USERLIST || settings.userlist_is_configured());
+    let mut found: Vec<(&str, &str)> =
+        read.filter_map(|key| Some((key.name, config.text(key.name)?))).collect();
+    let services = config.sections("services");
+    let tokens = services.filter_map(|service| service.get("api_token_file")?.as_str());
+    found.extend(tokens.map(|path| ("services.api_token_file", path)));
     found
 }
 
-/// `path` as seen from `dir`, if it is below it.
-fn below(dir: &Path, path: &str) -> Option<String> {
+/// Where a path leads, seen from a directory.
+enum Below {
+    /// Below it, by this way.
+    Here(String),
+    /// Below it, and written as an absolute one.
+    Absolute(String),
+    Elsewhere,
+}
+
+fn below(dir: &Path, path: &str) -> Below {
     let path = Path::new(path);
     let relative = match path.is_absolute() {
-        true => path.strip_prefix(dir).ok()?,
+        true => match path.strip_prefix(dir) {
+            Ok(relative) => relative,
+            Err(_) => return Below::Elsewhere,
+        },
         false => path,
     };
     let plain =
         relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !plain {
+        return Below::Elsewhere;
+    }
     let names = relative.components().filter(|part| matches!(part, Component::Normal(_)));
-    plain.then(|| names.collect::<PathBuf>().display().to_string())
+    let relative = names.collect::<PathBuf>().display().to_string();
+    if path.is_absolute() { Below::Absolute(relative) } else { Below::Here(relative) }
 }
 
 /// A file, or all files of a directory.
@@ -228,6 +240,29 @@ mod tests {
         fs::write(dir.path().join("hub.toml"), "[auth]\nuserlist = \"../users\"\n").unwrap();
         let problems = of_hub(&settings(dir.path(), &[])).unwrap_err();
         assert!(problems[0].0.contains("../users"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_absolute_path_is_refused_with_what_to_write() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "").unwrap();
+        fs::write(dir.path().join("secret"), "s").unwrap();
+        let path = dir.path().join("secret");
+        let text = format!("[auth.github]\nclient_secret_file = {path:?}\n");
+        fs::write(dir.path().join("hub.toml"), text).unwrap();
+        let problems = of_hub(&settings(dir.path(), &[])).unwrap_err();
+        assert!(problems[0].0.contains("auth.github.client_secret_file"), "{problems:?}");
+        assert!(problems[0].0.contains("write \"secret\""), "{problems:?}");
+    }
+
+    #[test]
+    fn what_the_hub_writes_is_no_file_of_the_operators() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("userlist"), "").unwrap();
+        let text = "[store]\ncookie_secret_file = \"/data/cookie\"\n";
+        fs::write(dir.path().join("hub.toml"), text).unwrap();
+        let files = of_hub(&settings(dir.path(), &[])).unwrap();
+        assert_eq!(files.len(), 2, "{:?}", files.keys());
     }
 
     #[test]

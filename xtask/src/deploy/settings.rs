@@ -3,6 +3,7 @@
 mod address;
 mod engine;
 mod hub_config;
+mod paths;
 mod tls;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use hub_spawner::{InvalidConfig, engine::DockerHost};
 use url::Url;
 
+pub(super) use self::paths::USERLIST;
 pub(super) use self::{
     hub_config::HubConfig,
     tls::{Acme, Tls},
@@ -120,6 +122,7 @@ impl Settings {
             None => Some(dir.join("hub.toml")).filter(|path| path.exists()),
         });
         problems.extend(config.decided(&variables));
+        problems.extend(paths::problems(&config, &variables, &layout.data_dir));
         let public_url = address::public_url(&variables, &config, &tls, port, &mut problems);
         let derived_image = derived_image(dir, &variables);
         let image = variables.get("DOCKER_NOTEBOOK_IMAGE").map(str::to_owned);
@@ -206,6 +209,11 @@ impl Settings {
         address::hosts(&self.public_url, &self.variables, &self.config)
     }
 
+    /// Whether the hub finds the list of users by what its own file says.
+    pub(super) fn userlist_is_configured(&self) -> bool {
+        named_userlist(&self.variables).is_none() && self.config.text(USERLIST).is_some()
+    }
+
     /// The weak settings that are meant.
     pub(super) fn accepted(&self) -> Vec<String> {
         let names = self.variables.get("HUB_ACCEPT_WEAK").unwrap_or_default();
@@ -223,13 +231,18 @@ impl Settings {
     }
 }
 
-/// The list of users: where the configuration names it, else beside it.
+/// The list of users: where a variable or the configuration names it, else beside
+/// it.
 fn userlist(dir: &Path, config: &HubConfig, variables: &Variables) -> PathBuf {
-    match (variables.get("HUB_USERLIST"), config.get(variables, "auth.userlist")) {
+    match (named_userlist(variables), config.text(USERLIST)) {
         (Some(path), _) => dir.join(path),
-        (None, Some((_, path))) => config.dir().unwrap_or(dir).join(path),
+        (None, Some(path)) => config.dir().unwrap_or(dir).join(path),
         (None, None) => dir.join("userlist"),
     }
+}
+
+fn named_userlist(variables: &Variables) -> Option<&str> {
+    variables.get("HUB_USERLIST").or_else(|| variables.get("HUB__AUTH__USERLIST"))
 }
 
 /// What Docker accepts as a container's name, in lower case as DNS wants it.
@@ -287,6 +300,25 @@ mod tests {
         let Tls::Files { certificate, key } = &settings.tls else { panic!("{:?}", settings.tls) };
         assert_eq!(certificate, Path::new("/nowhere/secrets/jupyterhub.crt"));
         assert_eq!(key, Path::new("/nowhere/secrets/jupyterhub.key"));
+    }
+
+    #[test]
+    fn a_variable_names_the_list_of_users_before_the_configuration_does() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hub.toml"), "[auth]\nuserlist = \"class\"\n").unwrap();
+        for (given, expected, configured) in [
+            (None, "class", true),
+            (Some("HUB_USERLIST"), "users.txt", false),
+            (Some("HUB__AUTH__USERLIST"), "users.txt", false),
+        ] {
+            let variables = given.map(|name| (name, "users.txt")).into_iter().collect();
+            let settings = Settings::read(dir.path(), variables).unwrap();
+            assert_eq!(settings.userlist, dir.path().join(expected), "{given:?}");
+            assert_eq!(settings.userlist_is_configured(), configured, "{given:?}");
+            let environment = super::super::environment::of_hub(&settings, &[]);
+            let told = environment.get("HUB__AUTH__USERLIST").map(String::as_str);
+            assert_eq!(told, (!configured).then_some("/data/config/userlist"), "{given:?}");
+        }
     }
 
     #[test]

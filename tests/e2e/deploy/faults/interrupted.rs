@@ -163,7 +163,7 @@ async fn xt_1_a_hub_that_does_not_come_up_leaves_the_old_one_at_work() {
     deployment.run(&[]).await;
     let hub = container_id(&deployment.name).await;
     // A key that the hub knows, with a store that nobody can open.
-    deployment.set("HUB__STORE__URL", "sqlite:///nowhere/hub.sqlite");
+    deployment.set("HUB__STORE__URL", "sqlite:///data/nowhere/hub.sqlite");
     let said = deployment.fail(&[]).await;
     assert!(said.contains("the old one runs again"), "{said}");
     is_up(&deployment).await;

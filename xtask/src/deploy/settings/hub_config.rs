@@ -39,6 +39,17 @@ impl HubConfig {
         Self { file, table }
     }
 
+    /// What the file itself says of a key, as text.
+    pub(in crate::deploy) fn text(&self, key: &str) -> Option<&str> {
+        self.value(key)?.as_str()
+    }
+
+    /// The tables of a section that repeats.
+    pub(in crate::deploy) fn sections(&self, name: &str) -> impl Iterator<Item = &Table> {
+        let all = self.table.get(name).and_then(Value::as_array);
+        all.into_iter().flatten().filter_map(Value::as_table)
+    }
+
     /// The directory that relative paths in it are below.
     pub(super) fn dir(&self) -> Option<&Path> {
         self.file.as_deref().and_then(Path::parent)
@@ -94,7 +105,8 @@ impl HubConfig {
     }
 }
 
-fn variable(key: &str) -> String {
+/// The variable that sets a key.
+pub(super) fn variable(key: &str) -> String {
     format!("HUB__{}", key.replace('.', "__").to_uppercase())
 }
 
