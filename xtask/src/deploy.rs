@@ -210,10 +210,15 @@ pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let engine = connect(&settings).await?;
-    let operator = Operator::new(engine, args.common.dry_run);
+    let mut operator = Operator::new(engine, args.common.dry_run);
     let takes_turns = args.command.as_ref().is_none_or(Command::takes_turns);
     let _turn = match takes_turns && !args.common.dry_run {
-        true => Some(Turn::take(&settings.dir).await?),
+        true => {
+            let endpoint = operator.engine().endpoint().to_owned();
+            let turn = Turn::take(&settings.dir, &endpoint, &settings.layout.name).await?;
+            operator = operator.in_turn();
+            Some(turn)
+        }
         false => None,
     };
     let is_stopped_by_us = !matches!(args.command, Some(Command::Hub { .. } | Command::Logs(_)));

@@ -178,7 +178,8 @@ async fn forget(
     if names.is_empty() {
         return Ok(());
     }
-    let spec = containers::forget(settings, image, owner, names);
+    let mut spec = containers::forget(settings, image, owner, names);
+    spec.labels = operator.helper_labels(&settings.layout);
     let call = format!(
         "POST /containers/create and start (helper: hub-server forget {})",
         names.join(" ")

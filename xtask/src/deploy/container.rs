@@ -18,9 +18,6 @@ use crate::step::Step;
 /// The label with the fingerprint of what a container was made from (SPN-11).
 pub(super) const SPEC_HASH: &str = "hub.spec-hash";
 
-/// The kind of a container that does one thing and goes.
-const HELPER: &str = "helper";
-
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -302,16 +299,4 @@ pub(super) async fn last_words(engine: &Engine, name: &str) -> String {
         Ok(_) => "(it wrote nothing)".to_owned(),
         Err(error) => format!("(its log cannot be read: {error})"),
     }
-}
-
-/// Removes what ended runs have left of their helpers: those that do not run.
-pub(super) async fn remove_helpers(operator: &Operator, layout: &Layout) -> anyhow::Result<()> {
-    let mut labels = layout.labels(HELPER);
-    labels.remove("hub.version");
-    for helper in operator.engine().containers(&labels).await? {
-        if helper.state != "running" {
-            remove(operator, &helper.id).await?;
-        }
-    }
-    Ok(())
 }

@@ -22,7 +22,8 @@ pub(super) async fn put_back(
     owner: u32,
 ) -> anyhow::Result<()> {
     let Some(url) = environment::database_file(settings) else { return Ok(()) };
-    let spec = containers::put_back(settings, image, owner, &url);
+    let mut spec = containers::put_back(settings, image, owner, &url);
+    spec.labels = operator.helper_labels(&settings.layout);
     let done = operator
         .change(
             format_args!(

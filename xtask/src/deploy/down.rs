@@ -3,10 +3,11 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{Context, bail};
-use hub_spawner::engine::EngineError;
+use hub_spawner::engine::{EngineError, Labels};
 
 use super::{
     containers::{HUB_GRACE, PROXY_GRACE},
+    layout::Layout,
     operator::Operator,
     report,
     settings::Settings,
@@ -40,6 +41,8 @@ pub(super) async fn run(
         confirm(&layout.name)?;
     }
     let engine = operator.engine();
+    // What a run that was killed left would keep the volumes.
+    operator.remove_helpers(layout).await?;
     // The hub first: it would start to explain a proxy that is gone.
     for (name, grace) in [
         (layout.hub.clone(), HUB_GRACE),
@@ -55,13 +58,13 @@ pub(super) async fn run(
             continue;
         }
         end(operator, &name, grace).await?;
-        report::line(&name, "removed");
+        removed(operator, &name, "removed");
     }
     let servers = engine.containers(&layout.servers_labels()).await?;
     if args.servers {
         for server in &servers {
             end(operator, &server.name, SERVER_GRACE).await?;
-            report::line(&server.name, "removed; its files stay");
+            removed(operator, &server.name, "removed; its files stay");
         }
     } else if !servers.is_empty() {
         report::line("users' servers", &format!("{} go on; --servers stops them", servers.len()));
@@ -72,31 +75,60 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Tells that something is gone; a plan has told it in its own way.
+fn removed(operator: &Operator, what: &str, how: &str) {
+    if !operator.is_dry_run() {
+        report::line(what, how);
+    }
+}
+
 async fn end(operator: &Operator, name: &str, grace: std::time::Duration) -> anyhow::Result<()> {
     super::container::stop(operator, name, grace).await?;
     super::container::remove(operator, name).await
 }
 
+/// Removes what the deployment made, or was given by an older one; what stays is
+/// told, and does not keep the rest.
 async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
     let layout = &settings.layout;
     let engine = operator.engine();
+    let mut stays = Vec::new();
     for name in [&layout.data, &layout.keys] {
-        if engine.volume(name).await?.is_none() {
+        let Some(volume) = engine.volume(name).await? else { continue };
+        let what = format!("volume {name}");
+        let whose = whose(&volume.labels, layout, name == &layout.data);
+        if whose == Whose::Another {
+            report::line(&what, "left alone: it does not belong to this deployment");
             continue;
         }
-        operator.change(format_args!("DELETE /volumes/{name}"), engine.remove_volume(name)).await?;
-        report::line(&format!("volume {name}"), "removed");
+        let done = operator
+            .change(format_args!("DELETE /volumes/{name}"), engine.remove_volume(name))
+            .await;
+        match done {
+            Ok(_) => removed(operator, &what, whose.removed()),
+            Err(error @ (EngineError::Refused { .. } | EngineError::Conflict { .. })) => {
+                report::line(&what, &format!("stays, a container has it ({error})"));
+                stays.push(what);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     for name in [&layout.control, &layout.servers] {
         for network in engine.networks(name).await? {
-            let removed = operator
+            let what = format!("network {name}");
+            let whose = whose(&network.labels, layout, name == &layout.servers);
+            if whose == Whose::Another {
+                report::line(&what, "left alone: it does not belong to this deployment");
+                continue;
+            }
+            let done = operator
                 .change(format_args!("DELETE /networks/{name}"), engine.remove_network(&network.id))
                 .await;
-            match removed {
-                Ok(_) => report::line(&format!("network {name}"), "removed"),
+            match done {
+                Ok(_) => removed(operator, &what, whose.removed()),
                 Err(error @ (EngineError::Refused { .. } | EngineError::Conflict { .. })) => {
                     report::line(
-                        &format!("network {name}"),
+                        &what,
                         &format!(
                             "stays, containers are in it ({error}); --servers removes those of users"
                         ),
@@ -109,7 +141,42 @@ async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
     eprintln!(
         "  users' volumes stay; to remove one: `cargo xtask deploy hub users purge NAME`, before `down`"
     );
+    anyhow::ensure!(
+        stays.is_empty(),
+        "{} stays: remove the container that has it (`docker ps --all --filter volume=NAME`), and \
+         the same command removes the rest",
+        stays.join(" and ")
+    );
     Ok(())
+}
+
+/// Whose a volume or network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// It has no label of a deployment's. The reference deployment's are made by
+    /// hand, and its variables name them.
+    Unlabelled,
+    Another,
+}
+
+impl Whose {
+    fn removed(self) -> &'static str {
+        match self {
+            Self::Unlabelled => "removed; it was not made by this deployment, but .env names it",
+            Self::Ours | Self::Another => "removed",
+        }
+    }
+}
+
+/// Reads a label; `is_named` says whether the reference deployment knows such a
+/// thing.
+fn whose(labels: &Labels, layout: &Layout, is_named: bool) -> Whose {
+    match labels.get("hub.deployment") {
+        Some(name) if *name == layout.name => Whose::Ours,
+        None if is_named => Whose::Unlabelled,
+        _ => Whose::Another,
+    }
 }
 
 fn confirm(name: &str) -> anyhow::Result<()> {
@@ -124,4 +191,24 @@ fn confirm(name: &str) -> anyhow::Result<()> {
         bail!("not confirmed; nothing was changed");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xt_4_what_belongs_to_another_deployment_stays() {
+        let layout = Layout::new("class", "class-network", "class-data", "/data");
+        let label = |name: &str| [("hub.deployment".to_owned(), name.to_owned())].into();
+        for (labels, is_named, expected) in [
+            (label("class"), true, Whose::Ours),
+            (label("class"), false, Whose::Ours),
+            (label("other"), true, Whose::Another),
+            (Labels::new(), true, Whose::Unlabelled),
+            (Labels::new(), false, Whose::Another),
+        ] {
+            assert_eq!(whose(&labels, &layout, is_named), expected, "{labels:?}");
+        }
+    }
 }

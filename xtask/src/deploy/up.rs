@@ -111,7 +111,7 @@ impl Ground {
         image: &str,
     ) -> anyhow::Result<Self> {
         let layout = &settings.layout;
-        container::remove_helpers(operator, layout).await?;
+        operator.remove_helpers(layout).await?;
         let networks = networks::ensure(operator, layout).await?;
         volumes::ensure(operator, layout).await?;
         let identity = prepare(operator, settings, image).await?;
@@ -266,7 +266,8 @@ async fn prepare(
     settings: &Settings,
     image: &str,
 ) -> anyhow::Result<Identity> {
-    let spec = containers::prepare(settings, image);
+    let mut spec = containers::prepare(settings, image);
+    spec.labels = operator.helper_labels(&settings.layout);
     let words = spec.command.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
     let done = operator
         .change(

@@ -55,7 +55,7 @@ pub(super) async fn with<'a, T>(
         return work(&Volume { engine, id, target: place.target }).await;
     }
     let mut spec = ContainerSpec::new("", image);
-    spec.labels = layout.labels("helper");
+    spec.labels = operator.helper_labels(layout);
     spec.mounts = vec![Mount {
         source: MountSource::Volume(place.volume.to_owned()),
         target: place.target.to_owned(),
