@@ -278,18 +278,20 @@ async fn perform(
         Some(Command::Logs(args)) => logs::run(operator.engine(), settings, &args).await?,
         Some(Command::Reload) => reload::run(operator, settings).await?,
         Some(Command::ImportCerts { volume, force }) => {
-            certificates::import(operator, settings, &volume, force).await?;
+            certificates::import(operator, settings, source, &volume, force).await?;
         }
         Some(Command::Hub { arguments }) => {
             return Box::pin(tool::run(operator, settings, source, arguments)).await;
         }
         Some(Command::Compose { output }) => {
             check_files(settings)?;
+            compose::refuse_elsewhere(settings)?;
             let networks = networks::ensure(operator, layout).await?;
             volumes::ensure(operator, layout).await?;
             let release = release::ensure(operator, source).await?;
             let log_driver = operator.engine().info().await?.log_driver;
-            compose::write(settings, &release.image, &networks, &log_driver, &output)?;
+            let dry = operator.is_dry_run();
+            compose::write(settings, &release.image, &networks, &log_driver, &output, dry)?;
         }
     }
     Ok(ExitCode::SUCCESS)

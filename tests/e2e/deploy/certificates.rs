@@ -124,8 +124,11 @@ async fn tls_2_check_files_tells_what_is_wrong_with_a_certificate() {
     deployment.run(&["check-files"]).await;
     // TLS-4: nothing is replaced by accident, and the key is the owner's.
     let before = read(&deployment, "secrets/jupyterhub.crt");
-    let said = deployment.fail(&["self-signed-cert"]).await;
+    let said = deployment.fail(&["self-signed-cert", "--domain", "third.example.org"]).await;
     assert!(said.contains("--force"), "{said}");
+    // XT-1: this one is good for the host, which every such certificate names.
+    let told = deployment.told(&["self-signed-cert"]).await;
+    assert!(told.contains("is there already"), "{told}");
     assert_eq!(read(&deployment, "secrets/jupyterhub.crt"), before);
     deployment.run(&["self-signed-cert", "--force"]).await;
     assert_ne!(read(&deployment, "secrets/jupyterhub.crt"), before);

@@ -16,6 +16,7 @@ use tar::{Archive, EntryType};
 use super::{
     files::{CERTIFICATE, Files, KEY},
     operator::Operator,
+    release::{self, Source},
     settings::{Settings, Tls},
 };
 use crate::workspace::shown;
@@ -38,6 +39,10 @@ pub(super) async fn of_volume(
     image: &str,
 ) -> anyhow::Result<Files> {
     let Tls::Volume(volume) = &settings.tls else { return Ok(Files::new()) };
+    if operator.is_dry_run() {
+        looking(operator, volume).await?;
+        return Ok(Files::new());
+    }
     let (chain, key) = read(operator.engine(), volume, image)
         .await
         .with_context(|| format!("SECRETS_VOLUME={volume}"))?;
@@ -64,12 +69,20 @@ pub(super) fn remarks(keys: &TlsKeys, certificate: &str) -> Vec<String> {
 pub(super) async fn import(
     operator: &Operator,
     settings: &Settings,
+    source: &Source,
     volume: &str,
     force: bool,
 ) -> anyhow::Result<()> {
     let (certificate, key) = targets(settings)?;
     let engine = operator.engine();
-    let image = any_image(engine, settings).await?;
+    let image = any_image(operator, settings, source).await?;
+    if operator.is_dry_run() {
+        looking(operator, volume).await?;
+        for path in [&certificate, &key] {
+            super::print(&format!("write {}", shown(path)));
+        }
+        return Ok(());
+    }
     let (chain, private) = read(engine, volume, &image).await?;
     // What is here may be better than what is there.
     let keys = TlsKeys::from_pem_for(&chain, &private, &settings.hosts()).with_context(|| {
@@ -79,11 +92,23 @@ pub(super) async fn import(
         eprintln!("  warning: {volume}: {warning}");
     }
     let files = [(certificate.as_path(), chain, 0o644), (key.as_path(), private, 0o600)];
-    keep(&files, force, operator.is_dry_run())
+    keep(&files, force)
+}
+
+/// Tells, in a dry run, that a volume is looked into.
+async fn looking(operator: &Operator, volume: &str) -> anyhow::Result<()> {
+    let call = format!("POST /containers/create and GET archive (helper: {CHAIN} of {volume})");
+    operator.change(call, std::future::ready(anyhow::Ok(()))).await?;
+    Ok(())
 }
 
 /// An image that lends its name to a container that is never started.
-async fn any_image(engine: &Engine, settings: &Settings) -> anyhow::Result<String> {
+async fn any_image(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+) -> anyhow::Result<String> {
+    let engine = operator.engine();
     if let Some(hub) = engine.inspect(&settings.layout.hub).await? {
         return Ok(hub.image_id);
     }
@@ -92,9 +117,8 @@ async fn any_image(engine: &Engine, settings: &Settings) -> anyhow::Result<Strin
     {
         return Ok(image.to_owned());
     }
-    bail!(
-        "an image is needed to look into a volume; run `cargo xtask deploy build` or `pull` first"
-    )
+    // The first command on a fresh host.
+    Ok(release::ensure(operator, source).await?.image)
 }
 
 /// Makes a certificate that this deployment signs itself (TLS-4).
@@ -106,12 +130,16 @@ pub(super) fn self_signed(
 ) -> anyhow::Result<()> {
     let (certificate, key) = targets(settings)?;
     let host = domain.or(settings.public_url.host_str()).unwrap_or("localhost");
-    let made = SelfSigned::new([host])?;
+    if !force && TlsKeys::load_for(&certificate, &key, vec![host.to_owned()]).is_ok() {
+        eprintln!("  {} is there already, and good for {host}", shown(&certificate));
+        return Ok(());
+    }
+    refuse_existing(&[&certificate, &key], force)?;
     if dry_run {
         super::print(&format!("write {} and {}", shown(&certificate), shown(&key)));
         return Ok(());
     }
-    refuse_existing(&[&certificate, &key], force)?;
+    let made = SelfSigned::new([host])?;
     for dir in [certificate.parent(), key.parent()].into_iter().flatten() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", shown(dir)))?;
     }
@@ -127,10 +155,14 @@ pub(super) fn self_signed(
 fn targets(settings: &Settings) -> anyhow::Result<(PathBuf, PathBuf)> {
     match &settings.tls {
         Tls::Files { certificate, key } => Ok((certificate.clone(), key.clone())),
-        Tls::Volume(_) => Ok((
-            settings.dir.join("secrets/jupyterhub.crt"),
-            settings.dir.join("secrets/jupyterhub.key"),
-        )),
+        Tls::Volume(volume) => {
+            eprintln!(
+                "  warning: SECRETS_VOLUME={volume} is set, and the deployment takes its certificate \
+                 from that volume; take the line away to have these files used"
+            );
+            let secrets = settings.dir.join("secrets");
+            Ok((secrets.join("jupyterhub.crt"), secrets.join("jupyterhub.key")))
+        }
         Tls::Acme(_) => bail!("ACME_DOMAINS is set, so the proxy gets its certificate by itself"),
         Tls::Elsewhere => {
             bail!("HUB_TLS=off: something in front ends TLS, with its own certificate")
@@ -146,16 +178,19 @@ fn refuse_existing(paths: &[&Path], force: bool) -> anyhow::Result<()> {
 }
 
 /// Writes files that are not there, or replaces them with `force`; all or none.
-fn keep(files: &[(&Path, Vec<u8>, u32)], force: bool, dry_run: bool) -> anyhow::Result<()> {
-    let paths: Vec<&Path> = files.iter().map(|(path, _, _)| *path).collect();
+/// Those that are there with the same content stay (XT-1).
+fn keep(files: &[(&Path, Vec<u8>, u32)], force: bool) -> anyhow::Result<()> {
+    let is_same = |path: &Path, content: &[u8]| fs::read(path).is_ok_and(|there| there == content);
+    let (same, other): (Vec<_>, Vec<_>) =
+        files.iter().partition(|(path, content, _)| is_same(path, content));
+    for (path, _, _) in same {
+        eprintln!("  {} is there already", shown(path));
+    }
+    let paths: Vec<&Path> = other.iter().map(|(path, _, _)| *path).collect();
     refuse_existing(&paths, force)?;
-    for (path, content, mode) in files {
-        if dry_run {
-            super::print(&format!("write {}", shown(path)));
-        } else {
-            write(path, content, *mode)?;
-            eprintln!("  wrote {}", shown(path));
-        }
+    for (path, content, mode) in other {
+        write(path, content, *mode)?;
+        eprintln!("  wrote {}", shown(path));
     }
     Ok(())
 }
@@ -288,6 +323,43 @@ mod tests {
         assert_eq!(tree.file("privkey.pem").as_deref(), Some(b"key".as_slice()));
         assert_eq!(tree.file("round"), None);
         assert_eq!(tree.file("cert.pem"), None);
+    }
+
+    #[test]
+    fn xt_1_a_certificate_that_is_there_and_good_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::read(dir.path(), [("HUB_TLS", "files")].into_iter().collect());
+        let settings = settings.unwrap();
+        let make = |domain: &str, force, dry| self_signed(&settings, Some(domain), force, dry);
+        let key = || fs::read(dir.path().join("secrets/jupyterhub.key")).ok();
+        make("hub.example.org", false, true).unwrap();
+        assert_eq!(key(), None, "a dry run");
+        make("hub.example.org", false, false).unwrap();
+        let first = key().unwrap();
+        make("hub.example.org", false, false).unwrap();
+        assert_eq!(key().unwrap(), first);
+        for dry in [true, false] {
+            let refused = make("other.example.org", false, dry).unwrap_err().to_string();
+            assert!(refused.contains("--force"), "{refused}");
+        }
+        assert_eq!(key().unwrap(), first);
+        make("other.example.org", true, false).unwrap();
+        assert_ne!(key().unwrap(), first);
+    }
+
+    #[test]
+    fn xt_1_files_that_are_there_with_the_same_content_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("a.crt"), dir.path().join("a.key"));
+        let files = |text: &str| {
+            [(one.as_path(), b"chain".to_vec(), 0o644), (two.as_path(), text.into(), 0o600)]
+        };
+        keep(&files("key"), false).unwrap();
+        keep(&files("key"), false).unwrap();
+        assert!(keep(&files("another"), false).is_err());
+        assert_eq!(fs::read(&two).unwrap(), b"key");
+        keep(&files("another"), true).unwrap();
+        assert_eq!(fs::read(&two).unwrap(), b"another");
     }
 
     #[test]

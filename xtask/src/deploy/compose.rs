@@ -14,6 +14,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -50,11 +51,21 @@ const RUN_SECRETS: &str = "/run/secrets";
 /// What hub and proxy know each other by. Compose refuses to start without.
 const TOKEN: &str = "CONFIGPROXY_AUTH_TOKEN";
 
+/// What `hub` in the hub's container is known to the hub by, under the names by
+/// which the hub and the tool read it.
+const OPERATOR: &str = "HUB_OPERATOR_TOKEN";
+const OPERATORS: [&str; 2] = [OPERATOR, "HUB_TOKEN"];
+
+/// How long the proxy gets to end (CMP-1), and how much of that open connections.
+const PROXY_GRACE: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(25);
+
 const HEAD: &str = "\
 # Written by `cargo xtask deploy compose`, which made the image, the networks and the volumes.
 # Secrets are not in it: names without a value are taken from the environment, or from .env
 # beside this file. Add there a line CONFIGPROXY_AUTH_TOKEN=... with a secret of your own, for
-# example from `openssl rand -hex 32`.
+# example from `openssl rand -hex 32`, and another one, HUB_OPERATOR_TOKEN=..., to have
+# `docker exec CONTAINER hub users list` and its like work in the hub's container.
 # Files are mounted one by one: overwrite them in place (cp, not mv) to have a change seen, or
 # restart the container.
 
@@ -70,6 +81,7 @@ pub(super) fn write(
     networks: &Networks,
     log_driver: &str,
     output: &Path,
+    dry_run: bool,
 ) -> anyhow::Result<()> {
     let file = Compose::new(settings, image, networks, log_driver).map_err(report::problems)?;
     for path in file.unreadable() {
@@ -80,12 +92,32 @@ pub(super) fn write(
         );
     }
     let text = file.text();
+    if dry_run {
+        let place = output.display();
+        super::print(&match output.as_os_str() == "-" {
+            true => "write the compose file to standard output".to_owned(),
+            false => format!("write {place}"),
+        });
+        return Ok(());
+    }
     if output.as_os_str() == "-" {
         super::print(&text);
         return Ok(());
     }
     fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
     eprintln!("  wrote {}", output.display());
+    Ok(())
+}
+
+/// Compose mounts this machine's files, and asks the engine that is meant by it.
+pub(super) fn refuse_elsewhere(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(machine) = settings.docker()?.machine() {
+        anyhow::bail!(
+            "the Docker engine is on {machine}, and a compose file mounts the files of its own \
+             host: run this there, with a copy of {}",
+            shown(&settings.dir)
+        );
+    }
     Ok(())
 }
 
@@ -241,6 +273,9 @@ impl<'a> Compose<'a> {
             }
         }
         all.insert(TOKEN.to_owned(), required(TOKEN));
+        for name in OPERATORS {
+            all.insert(name.to_owned(), text(format!("${{{OPERATOR}:-}}")));
+        }
         all.into_iter().collect()
     }
 
@@ -330,7 +365,8 @@ fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     let words = replaced(&words, &format!("{PROXY_DIR}/{KEY}"), &private);
     let words =
         replaced(&words, &format!("{PROXY_DIR}/{ACME_CA}"), &format!("{ETC_TLS}/{ACME_CA}"));
-    spec.command = Some(words);
+    spec.command = Some(with_drain(words));
+    spec.stop_grace = Some(PROXY_GRACE);
     // Files are mounted as they are, so their owner has to read them; those of
     // Let's Encrypt's clients are root's. Neither can do anything else.
     match &settings.tls {
@@ -343,6 +379,15 @@ fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
         Tls::Acme(_) | Tls::Elsewhere => {}
     }
     spec
+}
+
+fn with_drain(mut words: Vec<String>) -> Vec<String> {
+    if let Some(at) = words.iter().position(|word| word == "--drain-timeout")
+        && let Some(value) = words.get_mut(at + 1)
+    {
+        *value = DRAIN.as_secs().to_string();
+    }
+    words
 }
 
 /// A variable that compose takes from elsewhere, and does not go on without.

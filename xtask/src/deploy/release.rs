@@ -88,7 +88,8 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
     let image = format!("{REPOSITORY}:{}", &content[..12]);
     if operator.engine().image_id(&image).await?.is_none() {
         let size = fs::metadata(&archive)?.len() >> 20;
-        let step = Step::begin(format!("making the image {image} ({size} MiB)"));
+        let step = (!operator.is_dry_run())
+            .then(|| Step::begin(format!("making the image {image} ({size} MiB)")));
         let user = format!("USER {UID}:{UID}");
         let version = format!("LABEL hub.version={}", env!("CARGO_PKG_VERSION"));
         let changes = [
@@ -106,7 +107,9 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
                 operator.engine().import_file(&archive, &image, &changes),
             )
             .await?;
-        step.done("");
+        if let Some(step) = step {
+            step.done("");
+        }
     }
     fs::remove_file(&archive)?;
     let proxy = stripped.iter().find(|path| path.ends_with("hub-proxy"));

@@ -98,3 +98,49 @@ fn cmp_1_certificates_are_where_each_way_has_them() {
     let elsewhere = text_of(&[("HUB_TLS", "off"), ("HUB_HTTP_PORT", "8000")]);
     has(&elsewhere, &["ports: [\"127.0.0.1:8000:8080\"]"]);
 }
+
+#[test]
+fn cmp_1_the_operators_tool_is_known_to_the_hub() {
+    let text = text_of(&[]);
+    has(
+        &text,
+        &[
+            "HUB_OPERATOR_TOKEN: \"${HUB_OPERATOR_TOKEN:-}\"",
+            "HUB_TOKEN: \"${HUB_OPERATOR_TOKEN:-}\"",
+            "# beside this file. Add there a line CONFIGPROXY_AUTH_TOKEN",
+            "HUB_OPERATOR_TOKEN=..., to have",
+        ],
+    );
+    assert!(!text.contains("HUB_TOKEN_FILE"), "{text}");
+}
+
+#[test]
+fn cmp_1_both_get_thirty_seconds_to_end() {
+    let text = text_of(&[]);
+    assert_eq!(text.matches("stop_grace_period: \"30s\"").count(), 2, "{text}");
+    has(&text, &["\"--drain-timeout\", \"25\""]);
+}
+
+#[test]
+fn cmp_1_a_file_for_another_machine_is_refused() {
+    let settings = |host: &str| {
+        let variables = [("DOCKER_HOST", host)].into_iter().collect();
+        Settings::read(Path::new("/nowhere"), variables).unwrap()
+    };
+    let refused = refuse_elsewhere(&settings("tcp://192.0.2.7:2375")).unwrap_err().to_string();
+    assert!(refused.contains("192.0.2.7"), "{refused}");
+    refuse_elsewhere(&settings("unix:///var/run/docker.sock")).unwrap();
+}
+
+#[test]
+fn xt_3_a_dry_run_writes_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("userlist"), "ada admin\n").unwrap();
+    let settings = Settings::read(dir.path(), super::super::variables::Variables::default());
+    let (settings, output) = (settings.unwrap(), dir.path().join("compose.yaml"));
+    let write = |dry| write(&settings, "i:1", &Networks::default(), "local", &output, dry);
+    write(true).unwrap();
+    assert!(!output.exists());
+    write(false).unwrap();
+    assert!(output.exists());
+}
