@@ -53,7 +53,7 @@ use self::{
     operator::Operator,
     preflight::Remarks,
     release::{Release, Source},
-    settings::Settings,
+    settings::{Problem, Settings},
     turn::Turn,
     up::{Database, Manner, NewerProgram},
     variables::Variables,
@@ -181,6 +181,19 @@ enum Command {
 }
 
 impl Command {
+    /// Whether all that a deployment needs has to be there.
+    fn checks_files(&self) -> bool {
+        matches!(
+            self,
+            Self::CheckFiles
+                | Self::Build
+                | Self::Up
+                | Self::Upgrade { .. }
+                | Self::Reload
+                | Self::Compose { .. }
+        )
+    }
+
     /// Whether another run must not be at work meanwhile.
     fn takes_turns(&self) -> bool {
         !matches!(self, Self::CheckFiles | Self::Status { .. } | Self::Logs(_) | Self::Hub { .. })
@@ -191,7 +204,14 @@ impl Command {
 const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
-    let settings = settings(&args.common)?;
+    let (settings, wrong) = settings(&args.common)?;
+    if !wrong.is_empty() {
+        let all = match args.command.as_ref().is_none_or(Command::checks_files) {
+            true => wrong.into_iter().chain(checks::files(&settings)).collect(),
+            false => wrong,
+        };
+        return Err(report::problems(all));
+    }
     let source = match &args.common.binaries {
         Some(directory) => Source::Directory(directory.clone()),
         None => Source::Profile(args.common.profile.clone()),
@@ -340,7 +360,8 @@ async fn start(
     Ok(())
 }
 
-fn settings(common: &Common) -> anyhow::Result<Settings> {
+/// What the operator has decided, and all that makes no sense of it.
+fn settings(common: &Common) -> anyhow::Result<(Settings, Vec<Problem>)> {
     let dir = std::path::absolute(&common.dir)?;
     anyhow::ensure!(dir.is_dir(), "--dir {}: there is no such directory", common.dir.display());
     let mut variables = Variables::read(&dir, common.env_file.as_deref())?;
@@ -357,20 +378,16 @@ fn settings(common: &Common) -> anyhow::Result<Settings> {
         variables.set("DOCKER_CONTEXT", context.clone());
         variables.set("DOCKER_HOST", String::new());
     }
-    Settings::read(&dir, variables).map_err(report::problems)
+    Ok(Settings::with_problems(&dir, variables))
 }
 
 /// Everything that can be known before anything is changed.
 fn check_files(settings: &Settings) -> anyhow::Result<Remarks> {
-    let missing = checks::files(settings);
-    if !missing.is_empty() {
-        return Err(report::problems(missing));
-    }
-    let remarks = preflight::look(settings, &settings.accepted()).map_err(report::problems)?;
+    let remarks = preflight::all(settings).map_err(report::problems)?;
     for warning in &remarks.warnings {
         eprintln!("  warning: {warning}");
     }
-    if remarks.refused.is_empty() { Ok(remarks) } else { Err(report::problems(remarks.refused)) }
+    Ok(remarks)
 }
 
 async fn connect(settings: &Settings) -> anyhow::Result<Engine> {

@@ -33,12 +33,23 @@ pub(super) fn files(settings: &Settings) -> Vec<Problem> {
             &mut problems,
         );
     }
+    problems.extend(missing_variables(settings).into_iter().map(|(_, problem)| problem));
+    problems.extend(
+        settings.variables.forwarded().filter_map(|(name, value)| shown_by_docker(name, value)),
+    );
+    problems
+}
+
+/// The variables that nobody has set, each with how to get its value.
+pub(super) fn missing_variables(settings: &Settings) -> Vec<(&'static str, Problem)> {
+    let mut missing = Vec::new();
     if settings.server_image().is_none() && settings.config.file.is_none() {
-        problems.push(Problem(
+        let problem = Problem(
             "DOCKER_NOTEBOOK_IMAGE is not set: name the image of the notebook servers in .env, for \
              example jupyter/scipy-notebook:latest"
                 .to_owned(),
-        ));
+        );
+        missing.push(("DOCKER_NOTEBOOK_IMAGE", problem));
     }
     let other_sign_in = |name: &str| {
         ["HUB__AUTH__PASSWORD__", "HUB__AUTH__DUMMY__"].iter().any(|start| name.starts_with(start))
@@ -54,16 +65,14 @@ pub(super) fn files(settings: &Settings) -> Vec<Problem> {
         ] {
             let file = format!("{name}_FILE");
             if settings.variables.get(name).is_none() && settings.variables.get(&file).is_none() {
-                problems.push(Problem(format!(
+                let problem = Problem(format!(
                     "{name} is not set: {how}, or describe another way to sign in in hub.toml"
-                )));
+                ));
+                missing.push((name, problem));
             }
         }
     }
-    problems.extend(
-        settings.variables.forwarded().filter_map(|(name, value)| shown_by_docker(name, value)),
-    );
-    problems
+    missing
 }
 
 /// A secret key of the configuration in a variable: `docker inspect` would show it

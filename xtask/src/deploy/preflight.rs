@@ -19,7 +19,7 @@ use hub_server::{
 use tempfile::TempDir;
 
 use super::{
-    certificates, environment,
+    certificates, checks, environment,
     files::{self, CONFIG_DIR, Files, OPERATOR_TOKEN, PROXY_TOKEN, SECRETS_DIR},
     settings::{Problem, Settings, Tls},
 };
@@ -38,9 +38,42 @@ pub(super) struct Remarks {
     pub(super) refused: Vec<Problem>,
 }
 
+/// All that is missing, wrong or weak, in one list (XT-2).
+pub(super) fn all(settings: &Settings) -> Result<Remarks, Vec<Problem>> {
+    let mut problems = checks::files(settings);
+    let remarks = match look(&whole(settings), &settings.accepted()) {
+        Ok(mut remarks) => {
+            problems.append(&mut remarks.refused);
+            remarks
+        }
+        Err(more) => {
+            problems.extend(more);
+            Remarks::default()
+        }
+    };
+    if problems.is_empty() { Ok(remarks) } else { Err(problems) }
+}
+
+/// The settings with something in the place of each variable that is told to be
+/// missing, so that what else is wrong can be found.
+fn whole(settings: &Settings) -> Settings {
+    let mut whole = settings.clone();
+    for (name, _) in checks::missing_variables(settings) {
+        let value = match name {
+            "OAUTH_CALLBACK_URL" => {
+                let host = settings.public_url.as_str().trim_end_matches('/');
+                format!("{host}{}hub/oauth_callback", settings.base_url())
+            }
+            _ => "missing".to_owned(),
+        };
+        whole.variables.set(name, value);
+    }
+    whole
+}
+
 /// Reads everything as hub and proxy will; `accepted` are weak settings that the
-/// operator means to have (security G2).
-pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, Vec<Problem>> {
+/// operator means to have (security G2). What is missing is told elsewhere.
+fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut remarks = Remarks::default();
     match rehearse(settings) {
@@ -49,11 +82,21 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
             let admins = loaded.config.auth.policy.admins();
             remarks.administrators = admins.iter().map(ToString::to_string).collect();
             for weak in loaded.config.weaknesses() {
+                let told = match weak.name {
+                    // A deployment has no [http.tls].
+                    "plain-http" => format!(
+                        "weak setting plain-http: {} is not https, so passwords and cookies can be \
+                         read on the way; write the https:// address that the server in front has \
+                         into HUB_PUBLIC_URL",
+                        settings.public_url
+                    ),
+                    _ => weak.to_string(),
+                };
                 if accepted.iter().any(|name| name == weak.name) {
-                    remarks.warnings.push(weak.to_string());
+                    remarks.warnings.push(told);
                 } else {
                     remarks.refused.push(Problem(format!(
-                        "{weak}. If that is meant, say so: --accept-weak {0}, or \
+                        "{told}. If that is meant, say so: --accept-weak {0}, or \
                          HUB_ACCEPT_WEAK={0} in .env",
                         weak.name
                     )));
@@ -72,7 +115,10 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
             ))
         }));
     }
-    if let Tls::Files { certificate, key } = &settings.tls {
+    if let Tls::Files { certificate, key } = &settings.tls
+        && certificate.is_file()
+        && key.is_file()
+    {
         match TlsKeys::load_for(certificate, key, settings.hosts()) {
             Ok(keys) => {
                 remarks.warnings.extend(certificates::remarks(&keys, &shown(certificate)));
@@ -80,20 +126,29 @@ pub(super) fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, 
             Err(error) => problems.push(Problem(chain(&error))),
         }
     }
-    if problems.is_empty() { Ok(remarks) } else { Err(problems) }
+    if problems.is_empty() {
+        return Ok(remarks);
+    }
+    problems.extend(remarks.refused);
+    Err(problems)
 }
 
 /// The hub's configuration as the hub will read it.
 fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
-    let mut files = files::of_hub(settings)?;
+    let mut there = settings.clone();
+    // A list or configuration that is missing is told by itself.
+    let lacks = !settings.userlist.is_file();
+    let nobody = tempfile::NamedTempFile::new().map_err(temporary)?;
+    if lacks {
+        there.userlist = nobody.path().to_owned();
+    }
+    let mut files = files::of_hub(&there)?;
     for name in [PROXY_TOKEN, OPERATOR_TOKEN] {
         files.entry(name.to_owned()).or_insert_with(|| ANY_TOKEN.into());
     }
     let config = format!("{CONFIG_DIR}/hub.toml");
-    let stage = stage(&files)
-        .map_err(|error| vec![Problem(format!("a temporary directory: {error:#}"))])?;
+    let stage = stage(&files).map_err(temporary)?;
     let root = stage.path().display().to_string();
-    let mut there = settings.clone();
     there.layout.data_dir.clone_from(&root);
     let environment: Environment = environment::of_hub(&there, &[]).into_iter().collect();
     let told = |said: String| Problem(operators(&said, &root, settings));
@@ -103,6 +158,10 @@ fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
         )?;
     check_pages(&loaded.config).map_err(|error| vec![told(chain(&error))])?;
     Ok(loaded)
+}
+
+fn temporary(error: impl Into<anyhow::Error>) -> Vec<Problem> {
+    vec![Problem(format!("a temporary directory: {:#}", error.into()))]
 }
 
 /// Writes files that nobody else can read.
@@ -164,6 +223,50 @@ mod tests {
     fn what_the_reference_deployment_has_is_in_order() {
         let administrators = vec!["ada".to_owned()];
         assert_eq!(look_at(&[], &[]), Ok(Remarks { administrators, ..Remarks::default() }));
+    }
+
+    #[test]
+    fn xt_2_missing_wrong_and_weak_things_are_told_in_one_round() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = "[spawner.docker]\nimage = \"lab\"\nmem_limit = \"none\"\n[auth.github]\nclient_id = \"a\"\nclient_secret = \"b\"\ncallback_url = \"https://hub.example.org/hub/oauth_callback\"\n";
+        let write = |text: &str| fs::write(dir.path().join("hub.toml"), text).unwrap();
+        let told = || {
+            let settings =
+                Settings::read(dir.path(), [("HUB_CONFIG", "hub.toml")].into_iter().collect());
+            all(&settings.unwrap()).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        write(config);
+        let said = told();
+        for part in ["jupyterhub.crt", "jupyterhub.key", "userlist", "no-memory-limit"] {
+            assert_eq!(
+                said.iter().filter(|line| line.contains(part)).count(),
+                1,
+                "{part} in {said:#?}"
+            );
+        }
+        write(&format!("{config}[servers]\nstart_timeout_seconds = \"soon\"\n"));
+        let said = told();
+        for part in ["jupyterhub.crt", "userlist", "hub.toml:9"] {
+            assert!(said.iter().any(|line| line.contains(part)), "{part} in {said:#?}");
+        }
+
+        // Variables that are missing are told once, by how to get them.
+        fs::remove_file(dir.path().join("hub.toml")).unwrap();
+        let settings = Settings::read(
+            dir.path(),
+            [("HUB__SERVERS__START_TIMEOUT_SECONDS", "soon")].into_iter().collect(),
+        );
+        let said: Vec<String> =
+            all(&settings.unwrap()).unwrap_err().iter().map(ToString::to_string).collect();
+        for part in
+            ["DOCKER_NOTEBOOK_IMAGE", "GITHUB_CLIENT_SECRET", "HUB__SERVERS__START_TIMEOUT_SECONDS"]
+        {
+            assert_eq!(
+                said.iter().filter(|line| line.contains(part)).count(),
+                1,
+                "{part} in {said:#?}"
+            );
+        }
     }
 
     #[test]

@@ -76,8 +76,16 @@ impl fmt::Display for Problem {
 }
 
 impl Settings {
-    /// Reads them; all that is wrong at once.
+    /// Reads them, if nothing is wrong.
+    #[cfg(test)]
     pub(super) fn read(dir: &Path, variables: Variables) -> Result<Self, Vec<Problem>> {
+        let (settings, problems) = Self::with_problems(dir, variables);
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Reads them, with what is usual in the place of what is wrong, and tells all
+    /// of that.
+    pub(super) fn with_problems(dir: &Path, variables: Variables) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let name = variables.or("HUB_DEPLOY_NAME", DEFAULT_NAME);
         if !is_name(&name) {
@@ -127,10 +135,7 @@ impl Settings {
         let derived_image = derived_image(dir, &variables);
         let image = variables.get("DOCKER_NOTEBOOK_IMAGE").map(str::to_owned);
         let image = image.or_else(|| Some(config.get(&variables, "spawner.docker.image")?.1));
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
+        let settings = Self {
             dir: dir.to_owned(),
             layout,
             notebook_image: image,
@@ -144,7 +149,8 @@ impl Settings {
             socket: engine::socket(dir, &variables),
             config,
             variables,
-        })
+        };
+        (settings, problems)
     }
 
     /// The image that servers run from: the derived one where there is one.
@@ -319,6 +325,15 @@ mod tests {
             let told = environment.get("HUB__AUTH__USERLIST").map(String::as_str);
             assert_eq!(told, (!configured).then_some("/data/config/userlist"), "{given:?}");
         }
+    }
+
+    #[test]
+    fn env_4_an_address_without_tls_does_not_go_with_a_certificate() {
+        let callback = ("OAUTH_CALLBACK_URL", "http://hub.example.org/hub/oauth_callback");
+        let problems = read(&[callback]).unwrap_err();
+        assert!(problems[0].starts_with("OAUTH_CALLBACK_URL: "), "{problems:?}");
+        assert!(problems[0].contains("write https://"), "{problems:?}");
+        assert!(read(&[callback, ("HUB_TLS", "off")]).is_ok());
     }
 
     #[test]

@@ -36,6 +36,13 @@ pub(super) fn public_url(
             url.set_path("/");
             url.set_query(None);
             url.set_fragment(None);
+            if url.scheme() == "http" && *tls != Tls::Elsewhere {
+                problems.push(Problem(format!(
+                    "{name}: {text:?} is not https, and the deployment serves https only; write \
+                     https:// (at GitHub, too, if that is where people come back to), or HUB_TLS=off \
+                     if something in front ends TLS"
+                )));
+            }
             url
         }
         _ => {
