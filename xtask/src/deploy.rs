@@ -104,6 +104,22 @@ struct Common {
     binaries: Option<PathBuf>,
 }
 
+impl Common {
+    /// The flags that say which deployment is meant, and where its variables are.
+    fn addressed(&self) -> Vec<String> {
+        let dir = Some(self.dir.display().to_string()).filter(|dir| dir != ".");
+        let env_file = self.env_file.as_ref().map(|file| file.display().to_string());
+        let flags = [
+            ("--dir", dir),
+            ("--env-file", env_file),
+            ("--name", self.name.clone()),
+            ("--context", self.context.clone()),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
+        given.flatten().collect()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say what is missing of files and variables, all of it at once.
@@ -204,7 +220,8 @@ impl Command {
 const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(args: DeployArgs) -> anyhow::Result<ExitCode> {
-    let (settings, wrong) = settings(&args.common)?;
+    let (mut settings, wrong) = settings(&args.common)?;
+    settings.addressed = args.common.addressed();
     if !wrong.is_empty() {
         let all = match args.command.as_ref().is_none_or(Command::checks_files) {
             true => wrong.into_iter().chain(checks::files(&settings)).collect(),
@@ -289,7 +306,7 @@ async fn perform(
             print(&if json {
                 serde_json::to_string_pretty(&status)?
             } else {
-                status::text(&status)
+                status::text(&status, settings)
             });
             if !status.is_up() {
                 return Ok(ExitCode::FAILURE);

@@ -13,11 +13,13 @@ use crate::workspace::shown;
 pub(super) fn files(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Tls::Files { certificate, key } = &settings.tls {
-        let how = "put your certificate there (leaf first, then intermediates; SSL_CERT and SSL_KEY \
-                   name other places), or make one with `cargo xtask deploy self-signed-cert`, or set \
-                   ACME_DOMAINS to have one issued";
-        readable(certificate, "the certificate", how, &mut problems);
-        readable(key, "the certificate's key", how, &mut problems);
+        let how = format!(
+            "put your certificate there (leaf first, then intermediates; SSL_CERT and SSL_KEY name \
+             other places), or make one with `{}`, or set ACME_DOMAINS to have one issued",
+            settings.command("self-signed-cert")
+        );
+        readable(certificate, "the certificate", &how, &mut problems);
+        readable(key, "the certificate's key", &how, &mut problems);
     }
     readable(
         &settings.userlist,

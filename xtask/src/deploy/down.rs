@@ -139,7 +139,8 @@ async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
         }
     }
     eprintln!(
-        "  users' volumes stay; to remove one: `cargo xtask deploy hub users purge NAME`, before `down`"
+        "  users' volumes stay; to remove one: `{}`, before `down`",
+        settings.command("hub users purge NAME")
     );
     anyhow::ensure!(
         stays.is_empty(),

@@ -168,8 +168,8 @@ pub(super) async fn run(
     programs(operator, name).write(&old, UID).await?;
     bail!(
         "the new proxy did not take over; the old one goes on, and nothing else was changed. \
-         `cargo xtask deploy upgrade --replace-proxy` makes another container instead; open \
-         WebSockets are cut then"
+         `{}` makes another container instead; open WebSockets are cut then",
+        settings.command("upgrade --replace-proxy")
     )
 }
 

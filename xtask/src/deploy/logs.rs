@@ -47,15 +47,15 @@ pub(super) async fn run(
             let found = engine.containers(&labels).await?;
             let Some(found) = found.into_iter().next() else {
                 bail!(
-                    "{user} has no running server; what it wrote last is kept by the hub: `cargo xtask deploy hub \
-                     servers logs {user}`"
+                    "{user} has no running server; what it wrote last is kept by the hub: `{}`",
+                    settings.command(&format!("hub servers logs {user}"))
                 );
             };
             found.id
         }
     };
     if engine.inspect(&id).await?.is_none() {
-        bail!("there is no container {id}; `cargo xtask deploy` makes it");
+        bail!("there is no container {id}; `{}` makes it", settings.command(""));
     }
     let mut lines = std::pin::pin!(engine.logs_follow(&id, Some(args.tail), args.follow));
     let mut out = std::io::stdout().lock();

@@ -135,8 +135,11 @@ fn look(settings: &Settings, accepted: &[String]) -> Result<Remarks, Vec<Problem
 
 /// The hub's configuration as the hub will read it.
 fn rehearse(settings: &Settings) -> Result<Loaded, Vec<Problem>> {
+    if settings.config.file.as_ref().is_some_and(|file| !file.is_file()) {
+        return Err(Vec::new());
+    }
     let mut there = settings.clone();
-    // A list or configuration that is missing is told by itself.
+    // A list that is missing is told by itself.
     let lacks = !settings.userlist.is_file();
     let nobody = tempfile::NamedTempFile::new().map_err(temporary)?;
     if lacks {

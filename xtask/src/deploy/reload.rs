@@ -39,7 +39,7 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     let layout = &settings.layout;
     let engine = operator.engine();
     let Some(hub) = engine.inspect(&layout.hub).await? else {
-        bail!("there is no container {}; `cargo xtask deploy` makes it", layout.hub);
+        bail!("there is no container {}; `{}` makes it", layout.hub, settings.command(""));
     };
     let hubs = Ear::begin(engine, &layout.hub).await?;
     let proxys = Ear::begin(engine, &layout.proxy).await?;
@@ -60,7 +60,7 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
                 true => heard(&proxys, PROXY).await?,
                 false => Answer::Taken,
             };
-            verdict([(&layout.hub, hubs), (&layout.proxy, proxys)])
+            verdict(settings, [(&layout.hub, hubs), (&layout.proxy, proxys)])
         };
         if let Err(error) = outcome.await {
             let back = async {
@@ -79,7 +79,8 @@ pub(super) async fn run(operator: &Operator, settings: &Settings) -> anyhow::Res
     if wants_another_container(operator, settings, &hub, token_mark).await? {
         eprintln!(
             "  variables or files say something that only a new container takes up: \
-             `cargo xtask deploy upgrade` (notebooks go on)"
+             `{}` (notebooks go on)",
+            settings.command("upgrade")
         );
     }
     Ok(())
@@ -130,18 +131,20 @@ async fn heard(ear: &Ear<'_>, says: Says) -> anyhow::Result<Answer> {
 }
 
 /// Whether all have taken up what there is to take up.
-fn verdict(answers: [(&String, Answer); 2]) -> anyhow::Result<()> {
+fn verdict(settings: &Settings, answers: [(&String, Answer); 2]) -> anyhow::Result<()> {
     for (name, answer) in answers {
         match answer {
             Answer::Taken => {}
             Answer::Refused => bail!(
                 "{name} refused the new files, its lines above say why. If they are meant for a \
-                 hub that starts with them: `cargo xtask deploy upgrade`"
+                 hub that starts with them: `{}`",
+                settings.command("upgrade")
             ),
             Answer::Silence => bail!(
-                "{name} did not say within {} s what became of the new files; `cargo xtask deploy \
-                 logs` shows what it does",
-                DEADLINE.as_secs()
+                "{name} did not say within {} s what became of the new files; `{}` shows what it \
+                 does",
+                DEADLINE.as_secs(),
+                settings.command("logs")
             ),
         }
     }
@@ -184,8 +187,10 @@ mod tests {
         assert_eq!((taken, refused), (Answer::Taken, Answer::Refused));
         assert_eq!(Answer::of(&lines("INFO Certificate and key were read again"), PROXY), taken);
         let (hub, proxy) = ("hub".to_owned(), "proxy".to_owned());
+        let settings =
+            Settings::with_problems("/nowhere".as_ref(), [("", "")].into_iter().collect()).0;
         let said = |hubs, proxys| {
-            verdict([(&hub, hubs), (&proxy, proxys)]).map_err(|error| error.to_string())
+            verdict(&settings, [(&hub, hubs), (&proxy, proxys)]).map_err(|error| error.to_string())
         };
         assert_eq!(said(taken, taken), Ok(()));
         assert!(said(refused, taken).unwrap_err().starts_with("hub refused"));

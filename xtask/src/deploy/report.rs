@@ -40,7 +40,8 @@ pub(super) fn ready(settings: &Settings, remarks: &Remarks, up: &Up, websockets:
     }
     eprintln!();
     eprintln!(
-        "Next: `cargo xtask deploy status`, `logs`, `logs USER`, `hub doctor`. After a change of the"
+        "Next: `{}`, `logs`, `logs USER`, `hub doctor`. After a change of the",
+        settings.command("status")
     );
     eprintln!(
         "user list, the certificate or hub.toml: `reload`; of .env, or for a newer version: `upgrade`."

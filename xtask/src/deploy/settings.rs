@@ -55,6 +55,8 @@ pub(super) struct Settings {
     pub(super) socket: PathBuf,
     /// All that was given, for the hub.
     pub(super) variables: Variables,
+    /// The flags by which this deployment is addressed.
+    pub(super) addressed: Vec<String>,
 }
 
 /// An image with the operator's own additions.
@@ -149,8 +151,25 @@ impl Settings {
             socket: engine::socket(dir, &variables),
             config,
             variables,
+            addressed: Vec::new(),
         };
         (settings, problems)
+    }
+
+    /// A command for this deployment, as a person types it: `upgrade` and the like,
+    /// or nothing.
+    pub(super) fn command(&self, arguments: &str) -> String {
+        let flags = self.addressed.iter().map(|word| match word {
+            word if word
+                .contains(|c: char| c.is_whitespace() || "'\"$`\\;&|<>()*?!#".contains(c)) =>
+            {
+                format!("'{}'", word.replace('\'', "'\\''"))
+            }
+            word => word.clone(),
+        });
+        let words = ["cargo xtask deploy".to_owned()].into_iter().chain(flags);
+        let arguments = Some(arguments.to_owned()).filter(|arguments| !arguments.is_empty());
+        words.chain(arguments).collect::<Vec<_>>().join(" ")
     }
 
     /// The image that servers run from: the derived one where there is one.
@@ -334,6 +353,16 @@ mod tests {
         assert!(problems[0].starts_with("OAUTH_CALLBACK_URL: "), "{problems:?}");
         assert!(problems[0].contains("write https://"), "{problems:?}");
         assert!(read(&[callback, ("HUB_TLS", "off")]).is_ok());
+    }
+
+    #[test]
+    fn a_command_that_is_named_addresses_this_deployment() {
+        let mut settings = read(&[]).unwrap();
+        assert_eq!(settings.command("upgrade"), "cargo xtask deploy upgrade");
+        settings.addressed = ["--dir", "my class", "--name", "b"].map(str::to_owned).to_vec();
+        assert_eq!(settings.command(""), "cargo xtask deploy --dir 'my class' --name b");
+        let logs = "cargo xtask deploy --dir 'my class' --name b logs -f";
+        assert_eq!(settings.command("logs -f"), logs);
     }
 
     #[test]

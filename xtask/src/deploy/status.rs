@@ -166,13 +166,19 @@ fn container(found: ContainerDetails) -> Container {
 }
 
 /// The same for people.
-pub(super) fn text(status: &Status) -> String {
+pub(super) fn text(status: &Status, settings: &Settings) -> String {
+    let absent = || format!("not there; `{}` makes it", settings.command(""));
     let mut lines = vec![format!("{}  {}", status.deployment, status.url)];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
     for (what, logs, found) in
         [("hub", "logs", &status.hub), ("proxy", "logs --proxy", &status.proxy)]
     {
-        line(what, found.as_ref().map_or(absent(), |found| container_text(found, logs)));
+        line(
+            what,
+            found
+                .as_ref()
+                .map_or_else(absent, |found| container_text(found, &settings.command(logs))),
+        );
     }
     if let Some(served) = &status.certificate {
         line("https", certificate_text(served));
@@ -185,8 +191,11 @@ pub(super) fn text(status: &Status) -> String {
     }
     for image in &status.images {
         let id = match image.id.as_deref() {
-            Some(id) => id.get(..19).unwrap_or(id),
-            None => "not there; `cargo xtask deploy notebook-image` pulls or builds it",
+            Some(id) => id.get(..19).unwrap_or(id).to_owned(),
+            None => {
+                let command = settings.command("notebook-image");
+                format!("not there; `{command}` pulls or builds it")
+            }
         };
         line("image", format!("{}  {id}", image.name));
     }
@@ -204,10 +213,6 @@ pub(super) fn text(status: &Status) -> String {
     lines.join("\n")
 }
 
-fn absent() -> String {
-    "not there; `cargo xtask deploy` makes it".to_owned()
-}
-
 fn container_text(found: &Container, logs: &str) -> String {
     let mut parts = vec![found.name.clone()];
     let health = found.health.map(|health| format!(", {health}")).unwrap_or_default();
@@ -223,7 +228,7 @@ fn container_text(found: &Container, logs: &str) -> String {
         parts.push(format!("on {}", ports.join(", ")));
     }
     if found.state != "running" || found.health == Some(UNHEALTHY) {
-        parts.push(format!("`cargo xtask deploy {logs}` tells why"));
+        parts.push(format!("`{logs}` tells why"));
     }
     parts.join("  ")
 }

@@ -253,9 +253,10 @@ async fn share_token(operator: &Operator, settings: &Settings) -> anyhow::Result
     };
     tokio::time::timeout(TOKEN_DEADLINE, accepted).await.with_context(|| {
         format!(
-            "the proxy did not take up the new token within {} s; `cargo xtask deploy down`, then \
-             the same command, makes hub and proxy anew",
-            TOKEN_DEADLINE.as_secs()
+            "the proxy did not take up the new token within {} s; `{}`, then the same command, makes \
+             hub and proxy anew",
+            TOKEN_DEADLINE.as_secs(),
+            settings.command("down")
         )
     })
 }

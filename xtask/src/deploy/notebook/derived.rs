@@ -49,8 +49,9 @@ pub(super) async fn ensure(
             Some(_) => eprintln!("  {}: was built from something else", image.tag),
             None => {
                 eprintln!(
-                    "  {}: used as it is, it was not built by `cargo xtask deploy notebook-image`",
-                    image.tag
+                    "  {}: used as it is, it was not built by `{}`",
+                    image.tag,
+                    settings.command("notebook-image")
                 );
                 return Ok(());
             }
