@@ -8,8 +8,10 @@ mod faults;
 mod files;
 mod migration;
 mod operate;
+mod pull;
 mod reload;
 mod remote;
+mod steps;
 mod upgrade;
 
 use hub_tests::{Browser, Deployment, GitHub, Kernel, docker};
@@ -140,10 +142,12 @@ async fn a_taken_port_is_told_and_the_same_command_goes_on() {
     let mut deployment = Deployment::prepare();
     deployment.run(&["network"]).await;
     let _github = deployment.github().await;
-    let somebody = std::net::TcpListener::bind(("127.0.0.1", deployment.port)).unwrap();
-    let said = deployment.fail(&[]).await;
-    assert!(said.contains("HUB_HTTPS_PORT"), "{said}");
-    drop(somebody);
+    for port in [deployment.port, deployment.http_port] {
+        let somebody = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let said = deployment.fail(&[]).await;
+        assert!(said.contains("HUB_HTTPS_PORT and HUB_HTTP_PORT"), "{said}");
+        drop(somebody);
+    }
     deployment.run(&[]).await;
     let status = deployment.status().await;
     assert_eq!(status["proxy"]["state"], "running", "{status:#}");

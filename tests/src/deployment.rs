@@ -173,6 +173,11 @@ impl Deployment {
         self.path = format!("{}:{PATH}", directory.display());
     }
 
+    /// Lets it find programs in a directory and nowhere else.
+    pub fn look_only_in(&mut self, directory: &Path) {
+        self.path = directory.display().to_string();
+    }
+
     /// Runs `cargo xtask deploy ARGUMENTS` and expects it to succeed; what it
     /// printed on standard output.
     pub async fn run(&self, arguments: &[&str]) -> String {

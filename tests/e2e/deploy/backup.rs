@@ -85,6 +85,9 @@ async fn bak_1_bak_5_a_lost_deployment_comes_back_with_files_and_sessions() {
     let files = owner_volume(&deployment).await;
     let mut kernel = Kernel::start(&mut ada, "ada").await;
     kernel.run("open('of-the-kernel', 'w').write('six times seven')").await;
+    deployment.new_release();
+    deployment.run(&["upgrade"]).await;
+    assert_eq!(kernel.run("6 * 7").await, "42", "the newer release serves the same kernel");
     volume::shell(&name, &files, FILL).await;
     let before = volume::shell(&name, &files, TELL).await;
     assert!(before.contains("./of-the-kernel regular file"), "{before}");

@@ -369,3 +369,31 @@ pub(super) fn has_reference_names(settings: &Settings) -> bool {
 pub(super) fn api_url(settings: &Settings) -> String {
     format!("http://{}:{API_PORT}{}hub/api", settings.layout.hub, settings.base_url())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c11_neither_container_can_do_more_than_it_has_to() {
+        let settings =
+            Settings::with_problems("/nowhere".as_ref(), [("", "")].into_iter().collect()).0;
+        let networks = Networks::default();
+        let identity = Identity { user: UID, socket_group: Some(999) };
+        let wanted = Wanted { image: "i:1", networks: &networks, identity, token_mark: "" };
+        let (hub, proxy) = (hub(&settings, &wanted), proxy(&settings, &wanted));
+        for spec in [&hub, &proxy] {
+            let name = &spec.name;
+            assert_eq!(spec.user.as_deref(), Some("1000:1000"), "{name}");
+            assert!(spec.read_only_root, "{name}");
+            assert_eq!(spec.cap_drop, ["ALL"], "{name}");
+            assert!(spec.cap_add.is_empty(), "{name}");
+            assert_eq!(spec.security_opt, ["no-new-privileges"], "{name}");
+        }
+        let has_socket =
+            |spec: &ContainerSpec| spec.mounts.iter().any(|mount| mount.target == SOCKET);
+        assert!(has_socket(&hub) && hub.ports.is_empty(), "the hub is reached through the proxy");
+        assert!(!has_socket(&proxy) && proxy.group_add.is_empty(), "the proxy has no engine");
+        assert!(proxy.ports.iter().all(|port| port.container_port > 1024));
+    }
+}
