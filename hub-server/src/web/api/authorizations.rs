@@ -27,7 +27,7 @@ pub(super) async fn of_token(
     let token = ApiToken::from_text(&token).ok_or_else(unknown)?;
     let owner = bearer::of_token(&hub, &token).await?.ok_or_else(unknown)?;
     Ok(Json(match &owner.who {
-        Who::User(user) => model::own(&hub, user, &owner).await?,
+        Who::User(user) => json!(model::own(&hub, user, &owner).await?),
         Who::Service(name) => json!({ "kind": "service", "name": name, "admin": false }),
     }))
 }

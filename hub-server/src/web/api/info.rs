@@ -49,7 +49,7 @@ pub(super) async fn whoami(
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
     let mut body = match &caller.who {
-        Who::User(user) => model::own(&hub, user, &caller).await?,
+        Who::User(user) => json!(model::own(&hub, user, &caller).await?),
         Who::Service(name) => json!({
             "kind": "service", "name": name, "admin": false, "roles": [],
             "url": null, "prefix": "", "command": [], "pid": 0, "info": null, "display": true,

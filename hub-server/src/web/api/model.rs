@@ -1,11 +1,14 @@
 //! The JSON of users and servers (hub-contract 5.2).
 
+use std::collections::BTreeMap;
+
 use axum::http::Uri;
 use hub_auth::{ScopeName, Target};
-use hub_names::ServerKey;
+use hub_names::{ServerKey, ServerName, UserName};
 use hub_store::{ServerRecord, StoreError, User};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::{
     access::Caller,
@@ -14,66 +17,156 @@ use crate::{
     web::request::Fields,
 };
 
+/// A point in time as JupyterHub writes it: UTC, microseconds unless zero, `Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(pub(super) Timestamp);
+
+/// A user; what the caller may not see is left out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct UserModel {
+    /// `user`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<UserName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) admin: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) roles: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) groups: Option<Vec<String>>,
+    /// The path of the default server, when it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server: Option<Option<String>>,
+    /// What the default server is about to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Option<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) created: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_activity: Option<Option<Moment>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) servers: Option<BTreeMap<ServerName, ServerModel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_info: Option<Value>,
+    /// What the sign-in provider handed over; never in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_state: Option<Value>,
+}
+
+/// A server.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ServerModel {
+    pub(super) name: ServerName,
+    pub(super) display_name: String,
+    /// `user/name`
+    pub(super) full_name: String,
+    pub(super) last_activity: Option<Moment>,
+    pub(super) started: Option<Moment>,
+    /// What it is about to do.
+    pub(super) pending: Option<&'static str>,
+    pub(super) ready: bool,
+    pub(super) stopped: bool,
+    pub(super) url: String,
+    pub(super) full_url: Option<String>,
+    pub(super) user_options: Value,
+    pub(super) progress_url: String,
+    pub(super) full_progress_url: Option<String>,
+    /// What its spawner remembers, for those who may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<Value>,
+    /// Ours: what is odd about a server that is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<WarningModel>,
+    /// Ours: what the image's own check says of it (NBI-8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) health: Option<&'static str>,
+    /// Ours: how the last run ended, for those who look after other people's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_failure: Option<FailureModel>,
+}
+
+/// What is odd about a server that is up.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct WarningModel {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// How a run ended that nobody ended.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct FailureModel {
+    pub(super) message: String,
+    pub(super) exit_code: Option<i64>,
+    pub(super) oom_killed: bool,
+}
+
 /// A user as `caller` may see them; `None` when they may see nothing.
 pub(super) async fn user(
     hub: &Hub,
     user: &User,
     caller: &Caller,
     with_stopped: bool,
-) -> Result<Option<Value>, StoreError> {
+) -> Result<Option<UserModel>, StoreError> {
     let target = hub.user_target(&caller.scopes, &user.name).await?;
     let may = |scope: ScopeName| caller.scopes.has(scope, &target);
     let read = may(ScopeName::ReadUsers);
-    let mut body = Map::new();
+    let mut body = UserModel::default();
+    let mut something = read;
     if read || may(ScopeName::ReadUsersName) {
-        body.insert("kind".to_owned(), json!("user"));
-        body.insert("name".to_owned(), json!(user.name));
-        body.insert("admin".to_owned(), json!(user.admin));
-        body.insert("user_info".to_owned(), Value::Null);
+        body.named(user);
+        something = true;
     }
     if read || may(ScopeName::ReadUsersGroups) {
-        body.insert("groups".to_owned(), json!(hub.store.groups().of_user(user.id).await?));
+        body.groups = Some(hub.store.groups().of_user(user.id).await?);
+        something = true;
     }
     if read || may(ScopeName::ReadUsersActivity) {
-        body.insert("last_activity".to_owned(), time(user.last_activity));
+        body.last_activity = Some(user.last_activity.map(Moment));
+        something = true;
     }
     if read || may(ScopeName::ReadRolesUsers) {
-        body.insert("roles".to_owned(), json!(hub.roles_of_user(user).await?));
+        body.roles = Some(hub.roles_of_user(user).await?);
+        something = true;
     }
     let key = ServerKey::default_of(user.name.clone());
     if read {
         let live = hub.servers.live(&key);
         let ready = live.as_ref().is_some_and(|view| view.phase.is_ready());
-        body.insert("created".to_owned(), time(Some(user.created)));
-        body.insert("server".to_owned(), json!(ready.then(|| hub.paths.server(&key))));
-        body.insert("pending".to_owned(), json!(live.and_then(|view| view.phase.pending())));
+        body.created = Some(Moment(user.created));
+        body.server = Some(ready.then(|| hub.paths.server(&key)));
+        body.pending = Some(live.and_then(|view| view.phase.pending()));
     }
     if may(ScopeName::ReadServers) {
-        body.insert("servers".to_owned(), servers(hub, user, caller, with_stopped).await?);
+        body.servers = Some(servers(hub, user, caller, with_stopped).await?);
+        something = true;
     }
     if may(ScopeName::AdminAuthState) {
-        body.insert("auth_state".to_owned(), Value::Null);
+        body.auth_state = Some(Value::Null);
+        something = true;
     }
-    Ok((!body.is_empty()).then_some(Value::Object(body)))
+    Ok(something.then_some(body))
 }
 
 /// What a token may always know about its own owner: the name and the groups,
 /// whether or not its scopes list that.
-pub(super) async fn own(hub: &Hub, user: &User, caller: &Caller) -> Result<Value, StoreError> {
-    let mut body = self::user(hub, user, caller, false).await?.unwrap_or_else(|| json!({}));
-    if let Value::Object(fields) = &mut body {
-        let always = [
-            ("kind", json!("user")),
-            ("name", json!(user.name)),
-            ("admin", json!(user.admin)),
-            ("groups", json!(hub.store.groups().of_user(user.id).await?)),
-            ("user_info", Value::Null),
-        ];
-        for (key, value) in always {
-            fields.entry(key).or_insert(value);
-        }
+pub(super) async fn own(hub: &Hub, user: &User, caller: &Caller) -> Result<UserModel, StoreError> {
+    let mut body = self::user(hub, user, caller, false).await?.unwrap_or_default();
+    body.named(user);
+    if body.groups.is_none() {
+        body.groups = Some(hub.store.groups().of_user(user.id).await?);
     }
     Ok(body)
+}
+
+impl UserModel {
+    /// Says who it is.
+    fn named(&mut self, user: &User) {
+        self.kind = Some("user");
+        self.name = Some(user.name.clone());
+        self.admin = Some(user.admin);
+        self.user_info = Some(Value::Null);
+    }
 }
 
 /// A server.
@@ -83,51 +176,42 @@ pub(super) fn server(
     view: &View,
     record: Option<&ServerRecord>,
     caller: &Caller,
-) -> Value {
+) -> ServerModel {
     let public = |path: &str| {
         hub.public_url.as_ref().map(|_| hub.paths.absolute(hub.public_url.as_ref(), path))
     };
     let url = hub.paths.server(key);
     let progress_url = hub.paths.progress(key);
     let started = view.started();
-    let last_activity = record.and_then(|record| record.last_activity).or(started);
-    let mut body = json!({
-        "name": key.server(),
-        "display_name": record
-            .and_then(|record| record.display_name.as_deref())
-            .unwrap_or(key.server().as_str()),
-        "full_name": key.to_string(),
-        "last_activity": time(last_activity),
-        "started": time(started),
-        "pending": view.phase.pending(),
-        "ready": view.phase.is_ready(),
-        "stopped": !view.phase.is_active(),
-        "full_url": public(&url),
-        "full_progress_url": public(&progress_url),
-        "url": url,
-        "user_options": record.map_or_else(|| json!({}), |record| record.options.clone()),
-        "progress_url": progress_url,
-    });
-    if caller.scopes.has(ScopeName::AdminServerState, &Target::server(key)) {
-        body["state"] = record.map_or_else(|| json!({}), |record| record.state.clone());
+    let display_name = record.and_then(|record| record.display_name.as_deref());
+    let may_see_state = caller.scopes.has(ScopeName::AdminServerState, &Target::server(key));
+    let state = || record.map_or_else(|| json!({}), |record| record.state.clone());
+    ServerModel {
+        name: key.server().clone(),
+        display_name: display_name.unwrap_or(key.server().as_str()).to_owned(),
+        full_name: key.to_string(),
+        last_activity: record.and_then(|record| record.last_activity).or(started).map(Moment),
+        started: started.map(Moment),
+        pending: view.phase.pending(),
+        ready: view.phase.is_ready(),
+        stopped: !view.phase.is_active(),
+        full_url: public(&url),
+        full_progress_url: public(&progress_url),
+        url,
+        user_options: record.map_or_else(|| json!({}), |record| record.options.clone()),
+        progress_url,
+        state: may_see_state.then(state),
+        warning: view.phase.remark().map(|remark| WarningModel {
+            message: remark.message.clone(),
+            hint: remark.hint.to_owned(),
+        }),
+        health: view.phase.health().map(|health| health.as_str()),
+        last_failure: view.phase.last().and_then(Outcome::as_failure).map(|failure| FailureModel {
+            exit_code: failure.exit.as_ref().map(|exit| exit.code),
+            oom_killed: failure.exit.as_ref().is_some_and(|exit| exit.oom_killed),
+            message: failure.message,
+        }),
     }
-    // Ours: what is odd about a server that is up.
-    if let Some(remark) = view.phase.remark() {
-        body["warning"] = json!({ "message": remark.message, "hint": remark.hint });
-    }
-    // Ours: what the image's own check says of it (NBI-8).
-    if let Some(health) = view.phase.health() {
-        body["health"] = json!(health.as_str());
-    }
-    // Ours: how the last run ended, for those who look after other people's.
-    if let Some(failure) = view.phase.last().and_then(Outcome::as_failure) {
-        body["last_failure"] = json!({
-            "message": failure.message,
-            "exit_code": failure.exit.as_ref().map(|exit| exit.code),
-            "oom_killed": failure.exit.as_ref().is_some_and(|exit| exit.oom_killed),
-        });
-    }
-    body
 }
 
 /// Whether servers that are not up are asked for. An empty value counts as yes, as
@@ -138,14 +222,19 @@ pub(super) fn with_stopped(uri: &Uri) -> bool {
         .is_some_and(|value| !matches!(value, "0" | "false"))
 }
 
-/// A point in time as JupyterHub writes it: UTC, microseconds unless zero, `Z`.
+/// A point in time in JSON that has no type of its own.
 pub(super) fn time(at: Option<Timestamp>) -> Value {
-    json!(at.map(|at| {
-        match at.subsec_nanosecond() / 1000 {
-            0 => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            _ => at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
-        }
-    }))
+    json!(at.map(Moment))
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = match self.0.subsec_nanosecond() / 1000 {
+            0 => self.0.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            _ => self.0.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"),
+        };
+        serializer.collect_str(&text)
+    }
 }
 
 async fn servers(
@@ -153,13 +242,13 @@ async fn servers(
     user: &User,
     caller: &Caller,
     with_stopped: bool,
-) -> Result<Value, StoreError> {
+) -> Result<BTreeMap<ServerName, ServerModel>, StoreError> {
     let active = hub.servers.active_of(&user.name);
+    let mut bodies = BTreeMap::new();
     // Nothing of a user without servers needs the database.
     if active.is_empty() && !with_stopped {
-        return Ok(json!({}));
+        return Ok(bodies);
     }
-    let mut bodies = Map::new();
     for record in hub.store.servers().of_user(&user.name).await? {
         let view = match hub.servers.live(&record.key) {
             Some(view) => view,
@@ -169,10 +258,10 @@ async fn servers(
         if !view.phase.is_active() && !with_stopped {
             continue;
         }
-        let name = record.key.server().to_string();
+        let name = record.key.server().clone();
         bodies.insert(name, server(hub, &record.key, &view, Some(&record), caller));
     }
-    Ok(Value::Object(bodies))
+    Ok(bodies)
 }
 
 #[cfg(test)]
@@ -182,9 +271,8 @@ mod tests {
     #[test]
     fn times_have_microseconds_unless_they_are_zero() {
         let whole: Timestamp = "2026-11-22T22:18:34Z".parse().unwrap();
-        assert_eq!(time(Some(whole)), json!("2026-11-22T22:18:34Z"));
+        assert_eq!(json!(Moment(whole)), json!("2026-11-22T22:18:34Z"));
         let fine: Timestamp = "2026-11-22T22:18:34.0616Z".parse().unwrap();
-        assert_eq!(time(Some(fine)), json!("2026-11-22T22:18:34.061600Z"));
-        assert_eq!(time(None), Value::Null);
+        assert_eq!(json!(Moment(fine)), json!("2026-11-22T22:18:34.061600Z"));
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::{
     access::browser::Browser,
@@ -67,11 +67,11 @@ impl Paging {
 
     /// The answer with `items`, a list or a map, that stand for `shown` of `total`
     /// entries.
-    pub(super) fn answer(
+    pub(super) fn answer<T: Serialize>(
         &self,
         uri: &Uri,
         headers: &HeaderMap,
-        items: Value,
+        items: T,
         shown: u64,
         total: u64,
     ) -> Response {
@@ -82,16 +82,36 @@ impl Paging {
         let next = more.then(|| {
             let offset = self.offset + self.limit;
             let url = page_url(uri, headers, offset, self.limit);
-            json!({ "offset": offset, "limit": self.limit, "url": url })
+            NextPage { offset, limit: self.limit, url }
         });
-        Json(json!({
-            "items": items,
-            "_pagination": {
-                "offset": self.offset, "limit": self.limit, "total": total, "next": next,
-            },
-        }))
-        .into_response()
+        let pagination = Pagination { offset: self.offset, limit: self.limit, total, next };
+        Json(Page { items, pagination }).into_response()
     }
+}
+
+/// A part of a list, and where the next one is.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<T> {
+    items: T,
+    #[serde(rename = "_pagination")]
+    pagination: Pagination,
+}
+
+/// Which part of how much it is.
+#[derive(Debug, Serialize)]
+pub(super) struct Pagination {
+    offset: u64,
+    limit: u64,
+    total: u64,
+    next: Option<NextPage>,
+}
+
+/// Where the next part is.
+#[derive(Debug, Serialize)]
+pub(super) struct NextPage {
+    offset: u64,
+    limit: u64,
+    url: String,
 }
 
 /// The same request for another page, as a client outside would write it.

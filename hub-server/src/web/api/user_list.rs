@@ -7,7 +7,6 @@ use http::HeaderMap;
 use hub_auth::{Access, Filters, ScopeName};
 use hub_names::UserName;
 use hub_store::{UserFilter, UserOrder};
-use serde_json::Value;
 
 use super::{model, paging::Paging};
 use crate::{
@@ -64,7 +63,7 @@ pub(super) async fn list(
     for user in &users {
         items.extend(model::user(&hub, user, &caller, with_stopped).await?);
     }
-    Ok(paging.answer(&uri, &headers, Value::Array(items), shown, total))
+    Ok(paging.answer(&uri, &headers, items, shown, total))
 }
 
 /// Whom the caller may list; `None` for everybody.

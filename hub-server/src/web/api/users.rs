@@ -14,10 +14,9 @@ use hub_auth::{Role, Target};
 use hub_names::UserName;
 use hub_store::User;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::time::timeout;
 
-use super::model;
+use super::model::{self, UserModel};
 use crate::{
     access::Caller,
     hub::Hub,
@@ -89,7 +88,7 @@ pub(super) async fn show(
     caller: Caller,
     Path(name): Path<String>,
     uri: Uri,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<UserModel>, ApiError> {
     let name = user_name(&name)?;
     caller.allow_user(&hub, &name).await?;
     let user = existing(&hub, &name).await?;
@@ -125,7 +124,7 @@ pub(super) async fn change(
     caller: Caller,
     Path(name): Path<String>,
     body: Bytes,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<UserModel>, ApiError> {
     let name = user_name(&name)?;
     caller.allow_user(&hub, &name).await?;
     let user = existing(&hub, &name).await?;
