@@ -78,6 +78,12 @@ mod tests {
                 Some("own machine"),
             ),
             ("public_url = \"http://hub.example.org\"", public, Some("without https")),
+            (
+                "public_url = \"http://hub.example.org\"\n\
+                 tls = { certificate = \"a.crt\", key = \"a.key\" }",
+                public,
+                Some("without https"),
+            ),
             ("public_url = \"https://hub.example.org\"", https, Some("X-Forwarded")),
             (
                 "public_url = \"https://hub.example.org\"\ntrusted_proxies = [\"10.0.0.1\"]",

@@ -6,11 +6,13 @@ use http::{HeaderMap, Method, header};
 use hyper_rustls::ConfigBuilderExt;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use rustls::{ClientConfig, crypto::aws_lc_rs};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     Examination, Finding, Known,
     ask::{NoAnswer, Question, ask},
 };
+use crate::config::fingerprint;
 
 /// How long the service may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,13 +34,21 @@ pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Findi
         limit: LIMIT,
     };
     let site = github.url.origin().ascii_serialization();
+    let mut findings = vec![tell_secret(&github.client_secret)];
     match ask(&question).await {
         Ok(answer) => {
-            let clock = judge_clock(answer.headers(), examination.now);
-            [Finding::ok(format!("{site} answers"))].into_iter().chain(clock).collect()
+            findings.push(Finding::ok(format!("{site} answers")));
+            findings.extend(judge_clock(answer.headers(), examination.now));
         }
-        Err(why) => vec![judge_silence(&site, &why)],
+        Err(why) => findings.push(judge_silence(&site, &why)),
     }
+    findings
+}
+
+/// By which two copies of the secret are compared (ENV-5). Only the service knows
+/// whether it is the right one, and only tells at a sign-in.
+fn tell_secret(secret: &SecretString) -> Finding {
+    Finding::ok(format!("client secret: {}", fingerprint(secret.expose_secret())))
 }
 
 /// Trust in the authorities that this machine trusts, as at a sign-in.
@@ -82,6 +92,12 @@ fn judge_clock(headers: &HeaderMap, now: Timestamp) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn env_5_the_secret_is_told_by_length_and_fingerprint() {
+        let finding = tell_secret(&"hush".into());
+        assert_eq!(finding.seen, "client secret: 4 characters, fingerprint dc83");
+    }
 
     #[test]
     fn a_clock_that_is_wrong_is_told() {
