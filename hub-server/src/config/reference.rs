@@ -130,7 +130,7 @@ mod tests {
         let load =
             |text: &str| parse(text, "hub.toml", Path::new("/srv"), &Environment::default(), false);
         let sample = sample();
-        let plain = "[spawner.docker]\nimage = \"jupyterhub/singleuser:5\"\n";
+        let plain = "[spawner.docker]\nimage = \"jupyterhub/singleuser:6\"\n";
         let (one, other) = (load(&sample).unwrap(), load(plain).unwrap());
         assert_eq!(format!("{:?}", one.config), format!("{:?}", other.config));
         let uncommented: String = sample

@@ -22,7 +22,7 @@ pub(super) const SECTION: Section = Section {
             Kind::Text,
             "The image servers run from, `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.",
         )
-        .example("\"jupyterhub/singleuser:5\"")
+        .example("\"jupyterhub/singleuser:6\"")
         .next_start(),
         Key::new(
             "spawner.docker.pull_policy",

@@ -155,7 +155,7 @@ fn judge_content(content: &Content, command: &str) -> Vec<Finding> {
     let mut findings = vec![match major(version) {
         Some(0) => Finding::problem(
             format!(
-                "its jupyterhub {version} is of the age before 1.0, which speaks another language; its servers would start and never be reached"
+                "its jupyterhub {version} is of the age before 1.0, which nobody has tried with this hub and most of which speaks another language; its servers may start and never be reached"
             ),
             "take an image with jupyterhub 1.5 or newer",
         ),
