@@ -56,6 +56,8 @@ struct Shared {
     state: Mutex<State>,
     /// Whether starts are held back.
     held: watch::Sender<bool>,
+    /// How often the streams of those who watch were broken.
+    broken: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -156,6 +158,22 @@ impl FakeSpawner {
         }
     }
 
+    /// Gives a running server another address, and tells those who watch. Does
+    /// nothing if it does not run.
+    pub fn moves(&self, key: &ServerKey, url: Url) {
+        let mut state = self.state();
+        if let Some(server) = state.servers.get_mut(key) {
+            server.url = url;
+            state.tell(key);
+        }
+    }
+
+    /// Breaks the streams of all who watch, as a backend that restarts does.
+    pub fn break_watches(&self) {
+        self.state().watchers.clear();
+        self.shared.broken.send_modify(|times| *times += 1);
+    }
+
     /// Ends a running server behind the hub's back and tells those who watch.
     /// Does nothing if it does not run.
     pub fn die(&self, key: &ServerKey, exit: Exit) {
@@ -174,6 +192,11 @@ impl FakeSpawner {
         if state.servers.remove(key).is_some() {
             state.tell(key);
         }
+    }
+
+    /// Removes a server behind the hub's back, and no notice of that gets through.
+    pub fn vanish_unnoticed(&self, key: &ServerKey) {
+        self.state().servers.remove(key);
     }
 
     /// Puts `text` into the log of a server that is there.
@@ -331,9 +354,12 @@ impl Spawner for FakeSpawner {
     }
 
     async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
+        let mut broken = self.shared.broken.subscribe();
         self.reached()?.watchers.push(notices.clone());
-        notices.closed().await;
-        Ok(())
+        tokio::select! {
+            () = notices.closed() => Ok(()),
+            _ = broken.changed() => Err(unreachable()),
+        }
     }
 
     async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
@@ -372,7 +398,11 @@ impl State {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { state: Mutex::default(), held: watch::Sender::new(false) }
+        Self {
+            state: Mutex::default(),
+            held: watch::Sender::new(false),
+            broken: watch::Sender::new(0),
+        }
     }
 }
 

@@ -154,13 +154,29 @@ async fn routed(
     Event::Routed { url, state, remark }
 }
 
-/// One look at a ready server.
+/// One look at a ready server, which was at `known` until now.
 pub(super) fn look(
     shared: Arc<Shared>,
     key: ServerKey,
     state: SavedState,
+    known: Url,
 ) -> BoxFuture<'static, Event> {
-    async move { Event::Probed(probe(&shared, &key, &state).await) }.boxed()
+    async move {
+        let seen = probe(&shared, &key, &state).await;
+        if let Liveness::Running { url, .. } = &seen
+            && *url != known
+        {
+            // The route follows in any case; a hub that is started finds out itself.
+            let saved = state.into();
+            if let Err(error) =
+                shared.store.servers().record_running(&key, url.as_str(), &saved).await
+            {
+                tracing::warn!(server = %key, error = &error as &(dyn std::error::Error + 'static), "the server's new address could not be written down");
+            }
+        }
+        Event::Probed(seen)
+    }
+    .boxed()
 }
 
 /// What the server is doing. A backend that cannot be asked proves nothing, so it

@@ -198,9 +198,9 @@ impl Worker {
 
     fn look(&mut self) {
         self.look_again = false;
-        if let Phase::Ready { state, .. } = &self.phase {
-            self.job =
-                Some(launch::look(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+        if let Phase::Ready { state, url, .. } = &self.phase {
+            let shared = Arc::clone(&self.shared);
+            self.job = Some(launch::look(shared, self.key.clone(), state.clone(), url.clone()));
         }
         self.next_look = Instant::now() + self.pause();
     }

@@ -32,7 +32,7 @@ pub(crate) const PASSWORD: &str = "open sesame";
 /// The token of the service that may administer.
 pub(crate) const ADMIN: &str = "admin-service-token";
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [http]
 public_url = "http://hub.test"
 [auth]
@@ -87,18 +87,16 @@ impl TestHub {
 
     /// The same with more lines at the end of its configuration.
     pub(crate) async fn configured(more: &str, spawner: FakeSpawner, store: Store) -> Self {
+        Self::reading(&format!("{CONFIG}{more}"), spawner, store).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn reading(text: &str, spawner: FakeSpawner, store: Store) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let environment =
             [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
-        let config = config::parse(
-            &format!("{CONFIG}{more}"),
-            "hub.toml",
-            Path::new("."),
-            &environment,
-            false,
-        )
-        .unwrap()
-        .config;
+        let config =
+            config::parse(text, "hub.toml", Path::new("."), &environment, false).unwrap().config;
         let clock = TestClock::default();
         let leaves = Leaves {
             store: store.clone(),
@@ -336,13 +334,19 @@ pub(crate) fn key(user: &str) -> ServerKey {
     ServerKey::default_of(user.parse().unwrap())
 }
 
-/// Something that answers like a single-user server.
-#[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+/// Something that answers like a single-user server of the hub's own version.
 pub(crate) async fn notebook() -> Url {
+    notebook_of("6.1.1").await
+}
+
+/// The same with another version of the package.
+#[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+pub(crate) async fn notebook_of(version: &'static str) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let answer = r#"{"version": "2.21.1", "content": []}"#;
     let router = Router::new()
-        .fallback(|| async { ([("x-jupyterhub-version", "6.1.1")], r#"{"version": "2.21.1"}"#) });
+        .fallback(move || async move { ([("x-jupyterhub-version", version)], answer) });
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
 }

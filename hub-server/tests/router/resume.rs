@@ -1,9 +1,11 @@
 //! A restart of the hub: the same store and spawner, another hub.
 
 use http::StatusCode;
+use hub_spawner::fake::FakeSpawner;
+use hub_store::Store;
 use serde_json::json;
 
-use crate::harness::{TestHub, eventually, key};
+use crate::harness::{CONFIG, TestHub, eventually, key, notebook};
 
 #[tokio::test]
 async fn rst_2_a_running_server_is_found_again() {
@@ -52,6 +54,75 @@ async fn rst_2_a_server_that_vanished_meanwhile_is_noticed() {
     let answer = second.api(&token, http::Method::GET, "/user", None).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "its token is revoked");
     assert_eq!(second.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn rst_2_an_address_that_changes_while_the_hub_runs_is_written_down() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let elsewhere = notebook().await;
+    hub.spawner.moves(&key("ada"), elsewhere.clone());
+    eventually("the row has the new address", || async {
+        let row = hub.store.servers().get(&key("ada")).await.unwrap().unwrap();
+        row.url.as_deref() == Some(elsewhere.as_str())
+    })
+    .await;
+    assert!(hub.assembled.routes().resolve("/user/ada/").is_some());
+}
+
+#[tokio::test]
+async fn rst_4_pages_are_there_before_servers_were_looked_at() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    let ada = hub.signed_in("ada").await;
+    let (spawner, store) = (hub.spawner.clone(), hub.store.clone());
+    drop(hub);
+    spawner.set_reachable(false);
+    let second = TestHub::on(spawner.clone(), store).await;
+    let mut same_browser = second.browser();
+    same_browser.cookies = ada.cookies;
+    assert_eq!(same_browser.get("/hub/home").await.status, StatusCode::OK);
+    let server = second.get("/users/ada").await.json()["servers"][""].clone();
+    assert_eq!(server["ready"], false, "nobody could look at it yet: {server}");
+    spawner.set_reachable(true);
+    eventually("the server is ready again", || async {
+        second.get("/users/ada").await.json()["servers"][""]["ready"] == true
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rst_8_what_no_event_tells_is_found_by_looking() {
+    let text = CONFIG.replace("[servers]\n", "[servers]\npoll_interval_seconds = 1\n");
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::reading(&text, spawner, Store::in_memory().await.unwrap()).await;
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.vanish_unnoticed(&key("ada"));
+    eventually("the server is known to be gone", || async {
+        hub.get("/users/ada").await.json()["servers"] == json!({})
+    })
+    .await;
+    assert!(hub.assembled.routes().resolve("/user/ada/").is_none());
+}
+
+#[tokio::test]
+async fn rst_8_a_stream_of_events_that_breaks_is_opened_again() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.break_watches();
+    // Not told by an event: it is found by looking, once the stream is open again.
+    hub.spawner.vanish(&key("ada"));
+    eventually("the server is known to be gone", || async {
+        hub.get("/users/ada").await.json()["servers"] == json!({})
+    })
+    .await;
+    assert_eq!(hub.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+    // And by an event of the new stream.
+    hub.spawner.vanish(&key("ada"));
+    eventually("the next one is known to be gone", || async {
+        hub.get("/users/ada").await.json()["servers"] == json!({})
+    })
+    .await;
 }
 
 /// A hub whose ada has a server and whose store has forgotten that; the server's

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use hub_spawner::{Exit, SpawnError, fake::FakeSpawner};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, TestHub, eventually, key, notebook};
+use crate::harness::{ADMIN, TestHub, eventually, key, notebook, notebook_of};
 
 /// The JSON of each event of a stream.
 fn events(text: &str) -> Vec<Value> {
@@ -57,6 +57,21 @@ async fn progress_is_told_to_late_readers_too() {
     assert_eq!(last["ready"], true);
     assert_eq!(last["url"], "/user/ada/");
     assert_eq!(told.iter().filter(|event| event.get("ready").is_some()).count(), 1);
+}
+
+#[tokio::test]
+async fn nbi_5_another_version_in_the_image_is_told_in_the_progress_and_on_the_page() {
+    let at = notebook_of("4.1.6").await;
+    let hub = TestHub::over(FakeSpawner::new().answers_with(at)).await;
+    let mut ada = hub.signed_in("ada").await;
+    hub.post("/users/ada/server", None).await;
+    const SAID: &str = "The image has jupyterhub 4.1.6, the hub speaks 6.1.1.";
+    let told = hub.get("/users/ada/server/progress").await.text;
+    assert!(told.contains(SAID), "{told}");
+    let server = hub.get("/users/ada").await.json()["servers"][""].clone();
+    assert_eq!(server["warning"]["message"], SAID, "{server}");
+    let page = ada.get("/hub/home").await.text;
+    assert!(page.contains(SAID), "{page}");
 }
 
 #[tokio::test]

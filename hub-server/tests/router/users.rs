@@ -1,9 +1,11 @@
 //! `/hub/api/users`
 
 use http::{Method, StatusCode};
+use hub_spawner::fake::FakeSpawner;
+use hub_store::Store;
 use serde_json::json;
 
-use crate::harness::{ADMIN, TestHub};
+use crate::harness::{ADMIN, CONFIG, TestHub};
 
 #[tokio::test]
 async fn the_hub_tells_its_version_to_anybody() {
@@ -52,6 +54,31 @@ async fn users_are_added_read_and_deleted() {
     let gone = hub.api(ADMIN, Method::DELETE, "/users/eve", None).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     assert_eq!(hub.get("/users/eve").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn usr_4_usr_8_a_list_that_seeds_takes_nobody_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("userlist");
+    let text =
+        CONFIG.replace("allowed_users = [\"ada\", \"bob\"]", &format!("userlist = {list:?}"));
+    let (spawner, store) = (FakeSpawner::new(), Store::in_memory().await.unwrap());
+    std::fs::write(&list, "ada admin\nbob\n").unwrap();
+    let first = TestHub::reading(&text, spawner.clone(), store.clone()).await;
+    first.signed_in("ada").await;
+    assert_eq!(first.get("/users/ada").await.json()["admin"], true);
+    let made = first.post("/users", Some(json!({ "usernames": ["eve"] }))).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    drop(first);
+
+    std::fs::write(&list, "bob\n").unwrap();
+    let second = TestHub::reading(&text, spawner, store).await;
+    assert_eq!(second.get("/users/ada").await.json()["admin"], true, "nothing is taken back");
+    second.signed_in("ada").await;
+    // Added by an administrator, on no list.
+    second.signed_in("eve").await;
+    let stranger = second.browser().sign_in("mallory", "/hub/login").await;
+    assert_eq!(stranger.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
