@@ -168,13 +168,14 @@ pub(crate) struct Doctor {
 impl OfHub {
     /// Whether a hub is asked, on somebody's behalf.
     pub(crate) fn needs_token(&self) -> bool {
-        !matches!(
+        !matches!(self, Self::Info) && !self.needs_no_hub()
+    }
+
+    /// Whether it works on volumes and containers itself.
+    pub(crate) fn needs_no_hub(&self) -> bool {
+        matches!(
             self,
-            Self::Info
-                | Self::Backup(_)
-                | Self::Restore(_)
-                | Self::Gc(_)
-                | Self::Users(Users::Purge { .. })
+            Self::Backup(_) | Self::Restore(_) | Self::Gc(_) | Self::Users(Users::Purge { .. })
         )
     }
 }

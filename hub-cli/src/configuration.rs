@@ -67,13 +67,19 @@ pub(crate) struct Located {
     /// DOCKER_HOST says
     #[arg(long, value_name = "NAME", conflicts_with = "file")]
     pub(crate) deployment: Option<String>,
+    // For a program that knows where Docker is, and says so by variables.
+    /// Look for no `.env` in the working directory
+    #[arg(long, hide = true, requires = "deployment")]
+    pub(crate) environment_only: bool,
 }
 
 impl Located {
     /// The hub that is meant.
     pub(crate) async fn subject(&self) -> anyhow::Result<Subject<'_>> {
         Ok(match &self.deployment {
-            Some(name) => Subject::Deployed(Box::new(Deployed::find(name).await?)),
+            Some(name) => {
+                Subject::Deployed(Box::new(Deployed::find(name, self.environment_only).await?))
+            }
             None => Subject::Here(self),
         })
     }

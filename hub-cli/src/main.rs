@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod configuration;
 mod containers;
+mod interrupt;
 mod output;
 mod token;
 
@@ -56,6 +57,10 @@ fn ask(command: OfHub, connection: &Connection, output: &Output) -> anyhow::Resu
     if token.is_none() && command.needs_token() {
         return Err(token::missing().into());
     }
+    if command.needs_no_hub() {
+        // Works on volumes and containers, which are not left half done.
+        interrupt::listen()?;
+    }
     let client = Client::new(connection, token)?;
     runtime.block_on(commands::run(command, &client, output))
 }
@@ -94,6 +99,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         eprintln!("hint: {}", output::printable(&hint));
     }
     match usage {
+        _ if interrupt::is_pressed() => ExitCode::from(interrupt::EXIT_CODE),
         Some(_) => ExitCode::from(USAGE),
         None => ExitCode::FAILURE,
     }

@@ -67,6 +67,7 @@ fn help_of_backup() {
     insta::assert_snapshot!("backup_hub", help(&["backup", "hub"]));
     insta::assert_snapshot!("backup_user", help(&["backup", "user"]));
     insta::assert_snapshot!("backup_all", help(&["backup", "all"]));
+    insta::assert_snapshot!("backup_directory", help(&["backup", "directory"]));
 }
 
 #[test]
@@ -75,6 +76,7 @@ fn help_of_restore() {
     insta::assert_snapshot!("restore_hub", help(&["restore", "hub"]));
     insta::assert_snapshot!("restore_user", help(&["restore", "user"]));
     insta::assert_snapshot!("restore_all", help(&["restore", "all"]));
+    insta::assert_snapshot!("restore_directory", help(&["restore", "directory"]));
 }
 
 #[test]

@@ -37,11 +37,29 @@ pub(crate) enum Backup {
         #[command(flatten)]
         located: Located,
     },
+    /// Save the operator's files that a hub is deployed from: hub.toml, .env, userlist, secrets/
+    /// and singleuser/
+    ///
+    /// Secrets are left out unless asked for; the archive is then encrypted, and its name has to
+    /// end in .age.
+    Directory {
+        /// Where these files are
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        directory: PathBuf,
+        /// The archive to write: .tar, .tar.gz or .tar.zst, and .age for an encrypted one
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        #[command(flatten)]
+        secrets: Sealing,
+    },
     /// Save the hub and all users, into a new folder each time
     All {
         /// The directory that the folders are in
         #[arg(long, short, value_name = "DIR")]
         output: PathBuf,
+        /// Save the operator's files in this directory as well, which the hub is deployed from
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
         /// Keep the last run of each of so many days, and remove others
         #[arg(long, value_name = "N")]
         keep_daily: Option<u16>,
@@ -64,7 +82,7 @@ pub(crate) struct Secrets {
     /// Save the cookie secret, keys, passwords and tokens as well, encrypted
     #[arg(long)]
     pub(crate) with_secrets: bool,
-    /// File with the passphrase; asked for at the terminal if not given
+    /// File with the passphrase, - for standard input; asked for at the terminal if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// File of variables to save; .env beside the configuration if not given
@@ -73,6 +91,24 @@ pub(crate) struct Secrets {
     /// A further file or directory to save; of its files, only certificates are no secrets
     #[arg(long, value_name = "PATH")]
     pub(crate) include: Vec<PathBuf>,
+}
+
+/// The same for files that are all known.
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Sealing {
+    /// Save keys, passwords and tokens as well, encrypted
+    #[arg(long)]
+    pub(crate) with_secrets: bool,
+    /// File with the passphrase, - for standard input; asked for at the terminal if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+impl From<Sealing> for Secrets {
+    fn from(sealing: Sealing) -> Self {
+        let Sealing { with_secrets, passphrase_file } = sealing;
+        Self { with_secrets, passphrase_file, env_file: None, include: Vec::new() }
+    }
 }
 
 /// What to bring back.
@@ -85,11 +121,26 @@ pub(crate) enum Restore {
         input: PathBuf,
         #[command(flatten)]
         how: HowHub,
-        /// File with the passphrase; asked for at the terminal if not given
+        /// File with the passphrase, - for standard input; asked for at the terminal if not given
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
         #[command(flatten)]
         located: Located,
+    },
+    /// Bring back the operator's files that a hub is deployed from
+    Directory {
+        /// The archive, of `hub backup directory` or directory.tar.zst of a run
+        #[arg(long, short, value_name = "FILE")]
+        input: PathBuf,
+        /// Where to; it is made if it does not exist
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+        /// Replace files that differ; they are kept as NAME.old
+        #[arg(long)]
+        force: bool,
+        /// File with the passphrase, - for standard input; asked for at the terminal if not given
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Bring back a run of `hub backup all`: the hub and all users' files
     ///
@@ -106,7 +157,7 @@ pub(crate) enum Restore {
         /// Lay the files over those in users' volumes
         #[arg(long)]
         merge: bool,
-        /// File with the passphrase; asked for at the terminal if not given
+        /// File with the passphrase, - for standard input; asked for at the terminal if not given
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
         #[command(flatten)]
@@ -132,7 +183,7 @@ pub(crate) enum Restore {
         /// Which volume, if the user has several
         #[arg(long, value_name = "NAME")]
         volume: Option<String>,
-        /// File with the passphrase; asked for at the terminal if not given
+        /// File with the passphrase, - for standard input; asked for at the terminal if not given
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
         #[command(flatten)]

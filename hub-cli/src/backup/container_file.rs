@@ -1,26 +1,59 @@
 //! Files in containers, as the engine takes and gives them: as tar archives.
 
-use std::io::{self, Read, Seek as _, Write};
+use std::{
+    future::ready,
+    io::{self, Read, Seek as _, Write},
+    path::Path,
+};
 
 use anyhow::Context as _;
-use futures_util::StreamExt as _;
+use bytes::{Bytes, BytesMut};
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{once, try_unfold},
+};
 use hub_spawner::engine::Engine;
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Archive, EntryType, Header};
+use tokio::{fs::File, io::AsyncReadExt as _};
 
-/// An archive of files that only `owner` may read.
-pub(super) fn pack(files: &[(&str, Vec<u8>)], owner: u32) -> io::Result<Vec<u8>> {
-    let mut tar = Builder::new(Vec::new());
-    for (name, content) in files {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Regular);
-        header.set_mode(0o600);
-        header.set_size(content.len() as u64);
-        header.set_mtime(0);
-        header.set_uid(owner.into());
-        header.set_gid(owner.into());
-        tar.append_data(&mut header, name, content.as_slice())?;
-    }
-    tar.into_inner()
+/// How much of a file is on its way at a time.
+const PART: usize = 1 << 20;
+/// What an archive is divided in.
+const BLOCK: u64 = 512;
+
+/// An archive of the file at `path`, called `name`, that only `owner` may read.
+/// However large the file is, only a part of it is in memory.
+pub(super) async fn stream(
+    name: &str,
+    path: &Path,
+    owner: u32,
+) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+    let file = File::open(path).await?;
+    let size = file.metadata().await?.len();
+    let begin = once(ready(Ok(Bytes::from(header(name, size, owner)?))));
+    // A file that becomes longer meanwhile must not, and one that becomes shorter
+    // breaks the archive, which the engine refuses.
+    let content = try_unfold(file.take(size), async |mut file| {
+        let mut part = BytesMut::with_capacity(PART);
+        let read = file.read_buf(&mut part).await?;
+        Ok((read > 0).then(|| (part.freeze(), file)))
+    });
+    let padding = size.next_multiple_of(BLOCK) - size;
+    let end = vec![0; padding as usize + 2 * BLOCK as usize];
+    Ok(begin.chain(content).chain(once(ready(Ok(Bytes::from(end))))))
+}
+
+fn header(name: &str, size: u64, owner: u32) -> io::Result<Vec<u8>> {
+    let mut header = Header::new_gnu();
+    header.set_path(name)?;
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o600);
+    header.set_size(size);
+    header.set_mtime(0);
+    header.set_uid(owner.into());
+    header.set_gid(owner.into());
+    header.set_cksum();
+    Ok(header.as_bytes().to_vec())
 }
 
 /// The content of a file in a container, whether or not that runs.
@@ -61,16 +94,27 @@ fn unpack(archive: impl Read, out: &mut impl Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_packed_is_unpacked_and_private() {
-        let archive = pack(&[("a", b"one".to_vec()), ("b", b"two".to_vec())], 7).unwrap();
-        let mut out = Vec::new();
-        unpack(archive.as_slice(), &mut out).unwrap();
-        assert_eq!(out, b"one");
-        for entry in Archive::new(archive.as_slice()).entries().unwrap() {
-            let header = entry.unwrap().header().clone();
-            assert_eq!((header.uid().unwrap(), header.mode().unwrap()), (7, 0o600));
+    #[tokio::test]
+    async fn bak_5_a_file_is_packed_in_parts_and_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        for size in [0, 3, 512, 2 * PART + 7] {
+            let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            std::fs::write(&path, &content).unwrap();
+            let parts = Box::pin(stream("archive", &path, 7).await.unwrap());
+            let parts: Vec<Bytes> = parts.map(Result::unwrap).collect().await;
+            assert!(parts.iter().all(|part| part.len() <= PART), "{size}");
+            let archive = parts.concat();
+            assert_eq!(archive.len() as u64 % BLOCK, 0, "{size}");
+            let mut out = Vec::new();
+            unpack(archive.as_slice(), &mut out).unwrap();
+            assert_eq!(out, content);
+            let mut archive = Archive::new(archive.as_slice());
+            for entry in archive.entries().unwrap() {
+                let header = entry.unwrap().header().clone();
+                assert_eq!((header.uid().unwrap(), header.mode().unwrap()), (7, 0o600));
+            }
         }
-        assert!(unpack(pack(&[], 7).unwrap().as_slice(), &mut Vec::new()).is_err());
+        assert!(unpack([0; 1024].as_slice(), &mut Vec::new()).is_err());
     }
 }

@@ -7,30 +7,38 @@ mod helper;
 use std::{
     fs::{self, File},
     io::Seek as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use hub_server::config::{Environment, Sources};
 use hub_spawner::{
     docker::DockerConfig,
-    engine::{ContainerDetails, ContainerRecipe, DockerHost, Engine, Labels},
+    engine::{
+        ContainerDetails, ContainerRecipe, ContainerState, DockerHost, Engine, Health, Labels,
+    },
 };
 use hub_store::ServerKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::helper::{Helper, Job};
 use super::{
-    container_file, form::Form, hub_archive, manifest::Manifest, reader, volumes::Volumes,
+    container_file, form::Form, hub_archive, manifest::Manifest, passphrase, reader,
+    volumes::Volumes,
 };
-use crate::args::{Secrets, UsageError};
+use crate::{
+    args::{Secrets, UsageError},
+    interrupt,
+};
 
 /// How long the hub gets to finish open requests.
 const GRACE: Duration = Duration::from_secs(30);
 /// Where the helper finds what it is given.
 const INPUT: &str = "/tmp";
-const PASSPHRASE: &str = "passphrase";
+/// How long a hub that was started again gets until it answers.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(5 * 60);
+const POLL: Duration = Duration::from_millis(300);
 
 /// A deployment's hub, found at the engine.
 #[derive(Debug)]
@@ -48,8 +56,8 @@ impl Deployed {
     /// # Errors
     ///
     /// When there is none; the error lists those there are.
-    pub(crate) async fn find(name: &str) -> anyhow::Result<Self> {
-        let engine = Engine::connect_to(&engine_host()?).await?;
+    pub(crate) async fn find(name: &str, environment_only: bool) -> anyhow::Result<Self> {
+        let engine = Engine::connect_to(&engine_host(environment_only)?).await?;
         let found = engine.inspect(name).await?;
         let Some(hub) = found.filter(|found| found.labels == with(&found.labels, name, "hub"))
         else {
@@ -76,7 +84,7 @@ impl Deployed {
         let known = format!("{INPUT}/known");
         let mut arguments = words(&["gc", "--known", &known]);
         arguments.extend(self.config_arguments());
-        let job = Job { arguments, input: Vec::new(), output: Some(known), also: Vec::new() };
+        let job = Job { arguments, output: Some(known), ..Job::default() };
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("known");
         helper::run(&self.helper(), job, &path).await?;
@@ -99,14 +107,14 @@ impl Deployed {
         for place in proxy.iter().flat_map(|(_, places)| places) {
             arguments.extend(words(&["--include", place]));
         }
-        let mut input = Vec::new();
-        if let Some(passphrase) = passphrase.filter(|_| secrets.with_secrets) {
+        let given = passphrase.filter(|_| secrets.with_secrets);
+        if given.is_some() {
             arguments.extend(passphrase_arguments());
             arguments.push("--with-secrets".to_owned());
-            input.push((PASSPHRASE, passphrase.expose_secret().as_bytes().to_vec()));
         }
         let also = proxy.map(|(mounts, _)| mounts).unwrap_or_default();
-        let job = Job { arguments, input, output: Some(archive), also };
+        let output = Some(archive);
+        let job = Job { arguments, passphrase: given, output, also, ..Job::default() };
         helper::run(&self.helper(), job, path).await?;
 
         let mut store = tempfile::tempfile()?;
@@ -118,7 +126,8 @@ impl Deployed {
     }
 
     /// Brings the hub's store and cookie secret back from the archive at `path`;
-    /// what the helper said. The hub is stopped meanwhile if `stop` allows it.
+    /// what the helper said. The hub is stopped first if `stop` allows it, and
+    /// stays down unless this fails: [`begin_again`](Self::begin_again).
     pub(crate) async fn restore(
         &self,
         path: &Path,
@@ -133,14 +142,11 @@ impl Deployed {
         if force {
             arguments.push("--force".to_owned());
         }
-        let content =
-            fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let mut input = vec![(name, content)];
-        if let Some(passphrase) = passphrase {
+        if passphrase.is_some() {
             arguments.extend(passphrase_arguments());
-            input.push((PASSPHRASE, passphrase.expose_secret().as_bytes().to_vec()));
         }
-        let job = Job { arguments, input, output: None, also: Vec::new() };
+        let archive = Some((name, path));
+        let job = Job { arguments, archive, passphrase, ..Job::default() };
         let runs = self.hub.is_running();
         if runs && !stop {
             let error = UsageError {
@@ -154,11 +160,49 @@ impl Deployed {
             self.engine.stop_container(&self.hub.id, GRACE).await?;
         }
         let outcome = helper::run(&self.helper(), job, Path::new("")).await;
-        if runs {
-            // Also after a failure: the import has happened as a whole or not at all.
+        if runs && outcome.is_err() {
+            // The import has happened as a whole or not at all.
             self.engine.start_container(&self.hub.id).await?;
         }
         outcome
+    }
+
+    /// What its container is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the hub ran when it was found.
+    pub(crate) fn was_running(&self) -> bool {
+        self.hub.is_running()
+    }
+
+    /// Starts the hub and waits until it is well by its own account.
+    pub(crate) async fn begin_again(&self) -> anyhow::Result<()> {
+        self.engine.start_container(&self.hub.id).await?;
+        let healthy = async {
+            loop {
+                let found = self.engine.inspect(&self.hub.id).await?;
+                let found = found.context("the hub's container is gone")?;
+                match (&found.state, found.health) {
+                    (ContainerState::Running, None | Some(Health::Healthy)) => return Ok(()),
+                    (ContainerState::Running | ContainerState::Created, _) => {}
+                    (state, _) => bail!("the hub has ended ({state:?})"),
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let healthy = tokio::time::timeout(HEALTHY_WITHIN, healthy);
+        let outcome = match interrupt::until(Box::pin(healthy)).await? {
+            Ok(outcome) => outcome,
+            Err(_) => Err(anyhow::anyhow!(
+                "it does not answer after {} seconds",
+                HEALTHY_WITHIN.as_secs()
+            )),
+        };
+        outcome.with_context(|| {
+            format!("the hub was started again; `docker logs {}` tells what it does", self.name)
+        })
     }
 
     /// What the hub runs its servers by, as its configuration says.
@@ -217,11 +261,15 @@ impl Deployed {
 }
 
 /// Where the engine is, in the words of Docker's own tools. A `.env` in the
-/// working directory counts: that is where a deployment says it.
-fn engine_host() -> anyhow::Result<DockerHost> {
+/// working directory counts, unless it has to be the environment: that is where a
+/// deployment says it. A `hub.toml` there does not: it is for the hub's container.
+fn engine_host(environment_only: bool) -> anyhow::Result<DockerHost> {
+    let file = Some(PathBuf::from(".env")).filter(|file| !environment_only && file.is_file());
     // Only where the engine is matters here; that needs no image.
-    let sources =
-        Sources::new(Environment::of_process()).flags(["spawner.docker.image=unknown".to_owned()]);
+    let sources = Sources::new(Environment::of_process())
+        .flags(["spawner.docker.image=unknown".to_owned()])
+        .only_named_files()
+        .env_file(file);
     let config = sources.load_sections(&["spawner"])?.config.spawner;
     DockerHost::resolve(&config.host_settings()).context("spawner.docker")
 }
@@ -253,7 +301,8 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn passphrase_arguments() -> Vec<String> {
-    words(&["--passphrase-file", &format!("{INPUT}/{PASSPHRASE}")])
+    // By standard input: what is in a container's files is on the disk of its host.
+    words(&["--passphrase-file", passphrase::STANDARD_INPUT])
 }
 
 /// What follows an option of a command line.

@@ -27,12 +27,12 @@ const LARGEST_MANIFEST: u64 = 16 << 20;
 const LARGEST_FILE: u64 = 64 << 20;
 
 /// Writes the archive of a hub. `store` holds the exported store, of which
-/// everything is read.
+/// everything is read; the archive of a directory has none.
 pub(crate) fn write(
     out: &mut ArchiveWriter,
     mut manifest: Manifest,
     inventory: &Inventory,
-    store: &mut File,
+    store: Option<&mut File>,
 ) -> anyhow::Result<Manifest> {
     manifest.left_out.clone_from(&inventory.left_out);
     manifest.fingerprints.clone_from(&inventory.fingerprints);
@@ -42,15 +42,28 @@ pub(crate) fn write(
             role: item.role,
             place: Some(item.place.clone()),
             redacted: item.redacted,
+            executable: item.executable,
             size: item.content.len() as u64,
             sha256: hex(&Sha256::digest(&item.content)),
         });
     }
-    store.rewind()?;
-    let (size, sha256) = digest(&mut *store)?;
-    let name = manifest::STORE.to_owned();
-    let role = Role::Store;
-    manifest.members.push(Member { name, role, place: None, redacted: false, size, sha256 });
+    let store = match store {
+        Some(store) => {
+            store.rewind()?;
+            let (size, sha256) = digest(&mut *store)?;
+            manifest.members.push(Member {
+                name: manifest::STORE.to_owned(),
+                role: Role::Store,
+                place: None,
+                redacted: false,
+                executable: false,
+                size,
+                sha256,
+            });
+            Some((store, size))
+        }
+        None => None,
+    };
 
     let mut tar = tar::Builder::new(out);
     let text = serde_json::to_vec_pretty(&manifest)?;
@@ -59,8 +72,10 @@ pub(crate) fn write(
     for (member, item) in files {
         append(&mut tar, &manifest, &member.name, member.size, &item.content[..])?;
     }
-    store.rewind()?;
-    append(&mut tar, &manifest, manifest::STORE, size, store)?;
+    if let Some((store, size)) = store {
+        store.rewind()?;
+        append(&mut tar, &manifest, manifest::STORE, size, store)?;
+    }
     tar.finish()?;
     Ok(manifest)
 }
@@ -191,10 +206,10 @@ mod tests {
         store.write_all(b"{}\n[1]\n").unwrap();
         let content = b"ada admin\n".to_vec();
         let place = "userlist".into();
-        let item = Item { role: Role::Userlist, place, redacted: false, content };
+        let item = Item::new(Role::Userlist, place, content);
         let inventory = Inventory { items: vec![item], ..Inventory::default() };
         let manifest = Manifest::new("hub 1".to_owned(), Timestamp::UNIX_EPOCH, false);
-        write(&mut out, manifest, &inventory, &mut store).unwrap();
+        write(&mut out, manifest, &inventory, Some(&mut store)).unwrap();
         out.finish().unwrap();
         let mut bytes = Vec::new();
         let ask = || bail!("not encrypted");

@@ -34,7 +34,16 @@ pub(crate) struct Item {
     pub(crate) place: PathBuf,
     /// Whether secrets were taken out of it.
     pub(crate) redacted: bool,
+    /// Whether its owner may run it.
+    pub(crate) executable: bool,
     pub(crate) content: Vec<u8>,
+}
+
+impl Item {
+    /// A file as it is.
+    pub(crate) fn new(role: Role, place: PathBuf, content: Vec<u8>) -> Self {
+        Self { role, place, redacted: false, executable: false, content }
+    }
 }
 
 /// Collects the files of the hub that `located` describes.
@@ -61,17 +70,7 @@ pub(crate) fn collect(
         inventory.config(path, &text, table.clone(), &directory, with_secrets);
     }
     if let Some(path) = env_file.as_deref() {
-        let text = read_text(path)?;
-        let (kept, removed) = redact::variables(&text);
-        let place = place(path, &directory);
-        let content = if with_secrets { text } else { kept };
-        if !with_secrets {
-            inventory
-                .left_out
-                .extend(removed.iter().map(|name| format!("{name} of {}", path.display())));
-        }
-        let redacted = !with_secrets && !removed.is_empty();
-        inventory.items.push(Item { role: Role::Env, place, redacted, content: content.into() });
+        inventory.variables(path, &directory, with_secrets)?;
     }
     let userlist = loaded.settings.get("auth.userlist").map(Setting::to_json);
     if let Some(path) = userlist.as_ref().and_then(|path| path.as_str()) {
@@ -129,6 +128,40 @@ pub(crate) fn collect(
 }
 
 impl Inventory {
+    /// Adds a configuration file.
+    pub(super) fn config_file(
+        &mut self,
+        path: &Path,
+        directory: &Path,
+        with_secrets: bool,
+    ) -> anyhow::Result<()> {
+        let text = read_text(path)?;
+        let table = toml::from_str(&text)
+            .with_context(|| format!("{} is no configuration", path.display()))?;
+        self.config(path, &text, table, directory, with_secrets);
+        Ok(())
+    }
+
+    /// Adds a file of variables.
+    pub(super) fn variables(
+        &mut self,
+        path: &Path,
+        directory: &Path,
+        with_secrets: bool,
+    ) -> anyhow::Result<()> {
+        let text = read_text(path)?;
+        let (kept, removed) = redact::variables(&text);
+        let place = place(path, directory);
+        let content = if with_secrets { text } else { kept };
+        if !with_secrets {
+            self.left_out
+                .extend(removed.iter().map(|name| format!("{name} of {}", path.display())));
+        }
+        let redacted = !with_secrets && !removed.is_empty();
+        self.items.push(Item { redacted, ..Item::new(Role::Env, place, content.into()) });
+        Ok(())
+    }
+
     fn config(
         &mut self,
         path: &Path,
@@ -147,12 +180,12 @@ impl Inventory {
             format!("# Restored without its secrets. Set these again:\n{list}\n{table}")
         };
         let place = place(path, directory);
-        self.items.push(Item { role: Role::Config, place, redacted, content: content.into() });
+        self.items.push(Item { redacted, ..Item::new(Role::Config, place, content.into()) });
     }
 
-    fn file(&mut self, role: Role, path: &Path, directory: &Path) -> anyhow::Result<()> {
+    pub(super) fn file(&mut self, role: Role, path: &Path, directory: &Path) -> anyhow::Result<()> {
         let (place, content) = (place(path, directory), read(path)?);
-        self.items.push(Item { role, place, redacted: false, content });
+        self.items.push(Item::new(role, place, content));
         Ok(())
     }
 
@@ -172,7 +205,12 @@ impl Inventory {
 
     /// Adds a file, or all files below a directory. Certificates are for everybody,
     /// the rest counts as secret.
-    fn include(&mut self, path: &Path, directory: &Path, with_secrets: bool) -> anyhow::Result<()> {
+    pub(super) fn include(
+        &mut self,
+        path: &Path,
+        directory: &Path,
+        with_secrets: bool,
+    ) -> anyhow::Result<()> {
         if !path.exists() {
             self.left_out.push(format!("{}, which is not there", path.display()));
             return Ok(());

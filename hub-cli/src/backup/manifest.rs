@@ -43,6 +43,9 @@ pub(crate) struct Member {
     /// Whether secrets were taken out of it.
     #[serde(default)]
     pub(crate) redacted: bool,
+    /// Whether its owner may run it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) executable: bool,
     pub(crate) size: u64,
     /// Of its content, as hexadecimal digits.
     pub(crate) sha256: String,
@@ -63,6 +66,8 @@ pub(crate) enum Role {
     CookieSecret,
     /// A file with one secret, that the configuration names.
     SecretFile,
+    /// What the image of the servers is made of.
+    Image,
     /// What an authority was asked with, what Docker is asked with, and what the
     /// operator named.
     Included,
@@ -78,7 +83,7 @@ pub(crate) struct Fingerprint {
 impl Role {
     /// Whether the member is nobody's business but the owner's.
     pub(crate) fn is_private(self) -> bool {
-        !matches!(self, Self::Userlist | Self::Certificate)
+        !matches!(self, Self::Userlist | Self::Certificate | Self::Image)
     }
 }
 
@@ -148,6 +153,7 @@ mod tests {
             role: Role::Userlist,
             place: Some(place.into()),
             redacted: false,
+            executable: false,
             size: 0,
             sha256: String::new(),
         });

@@ -10,8 +10,10 @@ use anyhow::Context;
 use dialoguer::Password;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::args::UsageError;
+use crate::{args::UsageError, interrupt};
 
+/// The file that means standard input.
+pub(crate) const STANDARD_INPUT: &str = "-";
 /// Shorter ones are guessed.
 const SHORTEST: usize = 8;
 
@@ -21,11 +23,10 @@ pub(crate) fn choose(file: Option<&Path>) -> anyhow::Result<SecretString> {
         Some(file) => read(file)?,
         None => {
             terminal("to encrypt the archive needs a passphrase")?;
-            Password::new()
+            let asked = Password::new()
                 .with_prompt("Passphrase of the archive")
-                .with_confirmation("The same again", "They differ.")
-                .interact()?
-                .into()
+                .with_confirmation("The same again", "They differ.");
+            interrupt::question(|| asked.interact())?.into()
         }
     };
     if passphrase.expose_secret().chars().count() < SHORTEST {
@@ -46,14 +47,19 @@ pub(crate) fn recall(file: Option<&Path>) -> anyhow::Result<SecretString> {
         Some(file) => read(file),
         None => {
             terminal("the archive is encrypted")?;
-            Ok(Password::new().with_prompt("Passphrase of the archive").interact()?.into())
+            let asked = Password::new().with_prompt("Passphrase of the archive");
+            Ok(interrupt::question(|| asked.interact())?.into())
         }
     }
 }
 
 fn read(file: &Path) -> anyhow::Result<SecretString> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("the passphrase file {} cannot be read", file.display()))?;
+    let text = match file == Path::new(STANDARD_INPUT) {
+        true => io::read_to_string(io::stdin()),
+        false => fs::read_to_string(file),
+    };
+    let text =
+        text.with_context(|| format!("the passphrase file {} cannot be read", file.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 

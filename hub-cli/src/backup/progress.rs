@@ -7,6 +7,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::interrupt;
+
 /// How often the bar moves on its own.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -48,6 +50,8 @@ pub(crate) struct Counted<T> {
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Of a large archive this is what takes long.
+        interrupt::check_io()?;
         let read = self.inner.read(buffer)?;
         self.progress.add(read);
         Ok(read)

@@ -38,8 +38,11 @@ impl RunIndex {
         self.0.get(file)
     }
 
-    /// Writes the list to the folder of a run.
+    /// Writes the list to the folder of a run; an empty one is none.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
         let path = folder.join(NAME);
         let text = serde_json::to_vec_pretty(self)?;
         fs::File::options()

@@ -21,7 +21,7 @@ use super::{
     volume_index::Index,
     volume_stream,
 };
-use crate::{args::UsageError, configuration};
+use crate::{args::UsageError, configuration, interrupt};
 
 /// Where a volume is mounted to be emptied.
 const WIPED: &str = "/hub-wipe";
@@ -295,7 +295,7 @@ impl Volumes {
             return Ok(());
         }
         let reference = image.parse().context("spawner.docker.image")?;
-        self.engine.pull(&reference, |_| {}).await.with_context(|| {
+        interrupt::until(Box::pin(self.engine.pull(&reference, |_| {}))).await?.with_context(|| {
             format!("volumes are reached through the image {image}, which is not there")
         })
     }
@@ -306,13 +306,13 @@ impl Volumes {
         volume: &str,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        let interrupted = tokio::select! {
-            done = work => return done,
-            pressed = tokio::signal::ctrl_c() => pressed,
-        };
-        interrupted?;
-        self.tidy(volume).await;
-        bail!("interrupted");
+        match interrupt::until(Box::pin(work)).await {
+            Ok(done) => done,
+            Err(interrupted) => {
+                self.tidy(volume).await;
+                Err(interrupted.into())
+            }
+        }
     }
 
     /// Removes the helper of a transfer that was given up. What cannot be removed

@@ -1,6 +1,7 @@
 //! `hub backup`
 
 mod all;
+mod directory;
 mod hub;
 mod user;
 
@@ -14,9 +15,20 @@ pub(crate) async fn run(command: Backup, output: &Output) -> anyhow::Result<()> 
         Backup::User { user, output: path, volume, located } => {
             user::run(output, &located, &user, volume.as_deref(), &path).await
         }
-        Backup::All { output: directory, keep_daily, keep_weekly, schedule, secrets, located } => {
+        Backup::Directory { directory, output: path, secrets } => {
+            directory::run(output, &directory, &secrets.into(), &path)
+        }
+        Backup::All {
+            output: directory,
+            directory: of_operator,
+            keep_daily,
+            keep_weekly,
+            schedule,
+            secrets,
+            located,
+        } => {
             let keep = all::keep(keep_daily, keep_weekly);
-            let plan = all::Plan { directory, keep, secrets, located };
+            let plan = all::Plan { directory, of_operator, keep, secrets, located };
             all::run(output, &plan, schedule).await
         }
     }

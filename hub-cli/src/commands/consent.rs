@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use crate::{args::UsageError, output::Output};
+use crate::{args::UsageError, interrupt, output::Output};
 
 /// Asks `question` at the terminal.
 ///
@@ -19,7 +19,7 @@ pub(super) fn ask(output: &Output, what: &str, question: &str) -> anyhow::Result
     }
     output.note(&format!("{question} [y/N]"));
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    interrupt::question(|| io::stdin().read_line(&mut answer))?;
     Ok(is_yes(&answer))
 }
 

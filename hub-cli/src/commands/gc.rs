@@ -11,6 +11,7 @@ use crate::{
     args::{Gc, UsageError},
     configuration::Located,
     containers::{self, Containers, Labelled},
+    interrupt,
     output::Output,
 };
 
@@ -56,6 +57,7 @@ async fn remove(
     let mut removed = Vec::new();
     let mut failed = Vec::new();
     for (_, container) in agreed {
+        interrupt::check()?;
         if !still.iter().any(|(_, now)| now.id == container.id) {
             output.note(&format!("{} is no orphan any more; it is left alone.", container.name));
             continue;

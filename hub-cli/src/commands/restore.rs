@@ -1,6 +1,7 @@
 //! `hub restore`
 
 mod all;
+mod directory;
 mod files;
 mod hub;
 mod user;
@@ -10,7 +11,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use crate::{
-    args::Restore,
+    args::{Restore, UsageError},
     backup::{
         form::Magic,
         passphrase, reader,
@@ -22,10 +23,15 @@ use crate::{
 pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()> {
     match command {
         Restore::Hub { input, how, passphrase_file, located } => {
+            refuse_both(&input, passphrase_file.as_deref())?;
             let spool = spooled(&input)?;
             let input = spool.as_ref().map_or(input.as_path(), Spool::path);
             let passphrase = asked_for(input, passphrase_file.as_deref())?;
             hub::run(output, &located, input, how, passphrase.as_ref()).await
+        }
+        Restore::Directory { input, into, force, passphrase_file } => {
+            let passphrase = asked_for(&input, passphrase_file.as_deref())?;
+            directory::run(output, &input, &into, force, passphrase.as_ref())
         }
         Restore::All { input, how, wipe, merge, passphrase_file, located } => {
             let existing = user::Existing::new(wipe, merge);
@@ -34,6 +40,7 @@ pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()>
             all::run(output, &located, folder, how, existing, passphrase.as_ref()).await
         }
         Restore::User { user, input, wipe, merge, stop, volume, passphrase_file, located } => {
+            refuse_both(&input, passphrase_file.as_deref())?;
             let spool = spooled(&input)?;
             let input = spool.as_ref().map_or(input, |spool| spool.path().to_owned());
             let passphrase = asked_for(&input, passphrase_file.as_deref())?;
@@ -41,6 +48,19 @@ pub(crate) async fn run(command: Restore, output: &Output) -> anyhow::Result<()>
             let wanted = user::Wanted { user, input, existing, stop, volume, passphrase };
             user::run(output, &located, wanted).await
         }
+    }
+}
+
+/// Only one thing can come by standard input.
+fn refuse_both(input: &Path, passphrase: Option<&Path>) -> Result<(), UsageError> {
+    let both =
+        spool::is_standard(input) && passphrase == Some(Path::new(passphrase::STANDARD_INPUT));
+    match both {
+        true => Err(UsageError {
+            message: "archive and passphrase cannot both come by standard input".to_owned(),
+            hint: "put one of them into a file".to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Sources {
     environment: Environment,
     flags: Vec<String>,
     lenient: bool,
+    only_named: bool,
 }
 
 /// The variables of a process that concern the hub.
@@ -113,6 +114,15 @@ impl Sources {
         self
     }
 
+    /// Looks for no file that nobody has named. A file of variables that is named
+    /// may then be one that everybody on the machine may read: whoever names it
+    /// has said something about that, or has no use for secrets.
+    #[must_use]
+    pub fn only_named_files(mut self) -> Self {
+        self.only_named = true;
+        self
+    }
+
     /// The value of a variable, also of one that sets no key: from the environment,
     /// else from the file of variables. `None` also if that cannot be read, which
     /// [`Sources::load`] tells.
@@ -121,7 +131,7 @@ impl Sources {
             return Some(value.clone());
         }
         let (_, beside) = self.places();
-        let file = existing(self.env_file.as_deref(), &beside)?;
+        let file = self.existing(self.env_file.as_deref(), &beside)?;
         EnvFile::read(&file).ok()?.get(name).map(str::to_owned)
     }
 
@@ -148,7 +158,7 @@ impl Sources {
     /// The directory that relative paths are below, and where the file of
     /// variables is looked for.
     fn places(&self) -> (PathBuf, PathBuf) {
-        let config_file = existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
+        let config_file = self.existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
         let dir = config_file
             .as_deref()
             .and_then(Path::parent)
@@ -161,14 +171,15 @@ impl Sources {
     }
 
     fn load_only(&self, sections: Option<&[&str]>) -> Result<Loaded, ConfigError> {
-        let config_file = existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
+        let config_file = self.existing(self.config_file.as_deref(), Path::new(CONFIG_FILE));
         let (dir, beside) = self.places();
-        let env_file = existing(self.env_file.as_deref(), &beside);
+        let env_file = self.existing(self.env_file.as_deref(), &beside);
         let text = match &config_file {
             Some(path) => read::text(path)?,
             None => String::new(),
         };
         let env = match &env_file {
+            Some(path) if self.only_named => Some(EnvFile::read_shared(path)?.0),
             Some(path) => Some(EnvFile::read(path)?),
             None => None,
         };
@@ -183,12 +194,12 @@ impl Sources {
             sections,
         })
     }
-}
 
-/// The file that was named, or else the usual one if it is there.
-fn existing(named: Option<&Path>, usual: &Path) -> Option<PathBuf> {
-    match named {
-        Some(path) => Some(path.to_owned()),
-        None => usual.is_file().then(|| usual.to_owned()),
+    /// The file that was named, or else the usual one if it is there.
+    fn existing(&self, named: Option<&Path>, usual: &Path) -> Option<PathBuf> {
+        match named {
+            Some(path) => Some(path.to_owned()),
+            None => (!self.only_named && usual.is_file()).then(|| usual.to_owned()),
+        }
     }
 }

@@ -40,7 +40,7 @@ async fn bak_4_a_run_holds_the_hub_and_every_user() {
     assert!(told["parts"].as_array().unwrap().iter().all(|part| part["bytes"].is_u64()), "{told}");
     let left = names(&runs);
     assert!(left.len() == 2 && left[1] == "notes", "{left:?}");
-    assert_eq!(names(&runs.join(&left[0])), ["hub.tar.zst", "users"]);
+    assert_eq!(names(&runs.join(&left[0])), ["hub.tar.zst", "users", "users.json"]);
     assert_eq!(names(&runs.join(&left[0]).join("users")), ["ada.tar.zst"]);
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use hub_tests::{TestHub, hub::program};
+use hub_tests::{TestHub, eventually, hub::program};
 
 use super::place::{Place, hub, succeeded};
 
@@ -71,6 +71,42 @@ async fn bak_3_a_hub_that_does_not_fit_on_the_disk_leaves_nothing_there() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(told.contains("full/hub.tar.zst.age") && told.contains("No space left"), "{told}");
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("left:\n"), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn bak_4_ctrl_c_ends_a_whole_run() {
+    let place = Place::new().await;
+    for user in ["ada", "bob"] {
+        place.make_volume(user).await;
+        place.shell(user, "dd if=/dev/urandom of=/v/big bs=1048576 count=256 2>/dev/null").await;
+    }
+    let running = Command::new(program("hub"))
+        .args(["backup", "all", "-o", "runs", "--config", "hub.toml"])
+        .current_dir(place.dir.path())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the first volume is read", || async {
+        if place.helpers("ada").await > 0 { Ok(()) } else { Err("no helper") }
+    })
+    .await;
+    let told = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let output = running.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(told.contains("interrupted") && told.contains("is not complete"), "{told}");
+    let runs: Vec<_> = fs::read_dir(place.path("runs")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    assert!(runs[0].path().to_string_lossy().ends_with(".partial"), "{runs:?}");
+    // Neither the one that was under way nor the next one.
+    assert_eq!(fs::read_dir(runs[0].path().join("users")).unwrap().count(), 0);
+    for user in ["ada", "bob"] {
+        assert_eq!(place.helpers(user).await, 0, "no container is left over");
+    }
 }
 
 /// Bytes without a pattern.

@@ -107,6 +107,13 @@ async fn bak_1_bak_5_a_lost_deployment_comes_back_with_files_and_sessions() {
     let told = deployment.run(&[&backup[..], &places[..]].concat()).await;
     assert!(told.contains("saved and read again"), "{told}");
     let run = operator.run("runs");
+    // The directory is in the run as well.
+    let into = format!("{run}/directory.tar.zst.age --into again --passphrase-file passphrase");
+    operator.ok(&format!("restore directory -i {into}"));
+    for file in [".env", "userlist", "secrets/jupyterhub.key"] {
+        let there = bytes(&deployment.dir().join(file));
+        assert!(bytes(&operator.path("again").join(file)) == there, "{file}");
+    }
     assert_eq!(kernel.run("6 * 7").await, "42", "nobody noticed");
     drop(kernel);
 
@@ -165,8 +172,22 @@ async fn bak_1_bak_5_a_lost_deployment_comes_back_with_files_and_sessions() {
     there.start_server("ada").await;
     let mut kernel = Kernel::start(&mut there, "ada").await;
     assert_eq!(kernel.run("open('of-the-kernel').read()").await, "'six times seven'");
+    drop(kernel);
     // The first one's server was not touched.
     assert_eq!(ada.get("/user/ada/api/status").await.status, 200);
+
+    // Files are removed for good with the hub up, and with the hub down.
+    let running = operator.refused(&format!("users purge ada --yes --deployment {}", other.name));
+    assert!(running.contains("a server that runs"), "{running}");
+    other.run(&["hub", "servers", "stop", "ada"]).await;
+    other.run(&["hub", "--json", "users", "purge", "ada", "--yes"]).await;
+    assert!(engine.volume(&files_there).await.unwrap().is_none());
+    deployment.run(&["hub", "servers", "stop", "ada"]).await;
+    engine.stop_container(&name, std::time::Duration::from_secs(10)).await.unwrap();
+    let down = deployment.fail(&["hub", "users", "list"]).await;
+    assert!(down.contains(&format!("the hub {name} is down")), "{down}");
+    operator.ok(&format!("users purge ada --yes --deployment {name}"));
+    assert!(engine.volume(&files).await.unwrap().is_none());
 }
 
 /// Waits until the hub knows the browser's session.

@@ -125,10 +125,10 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
 }
 
 /// Where the programs are, which are built if need be.
-pub(super) async fn programs(operator: &Operator, source: &Source) -> anyhow::Result<PathBuf> {
+async fn programs(operator: &Operator, source: &Source) -> anyhow::Result<PathBuf> {
     match source {
         Source::Directory(directory) => Ok(directory.clone()),
-        Source::Profile(profile) => build(operator, profile).await,
+        Source::Profile(profile) => build(operator, profile, &PACKAGES).await,
     }
 }
 
@@ -197,16 +197,22 @@ fn read(program: &Path) -> anyhow::Result<Option<elf::Program>> {
     Ok(elf::Program::read(&file))
 }
 
-/// Builds with cargo and returns where the programs are.
-async fn build(operator: &Operator, profile: &str) -> anyhow::Result<PathBuf> {
+/// Builds packages with cargo and returns where the programs are.
+pub(super) async fn build(
+    operator: &Operator,
+    profile: &str,
+    packages: &[&str],
+) -> anyhow::Result<PathBuf> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(workspace::root()).args(["build", "--locked", "--profile", profile]);
-    for package in PACKAGES {
+    for package in packages {
         command.args(["-p", package]);
     }
-    command.args(["--features", "hub-proxy/cli"]);
+    if packages.contains(&"hub-proxy") {
+        command.args(["--features", "hub-proxy/cli"]);
+    }
     let target = target_directory().await?;
-    let directory = target.join(if profile == "dev" { "debug" } else { profile });
+    let directory = target.join(directory_of(profile));
     let step = (!operator.is_dry_run()).then(|| {
         Step::begin(format!(
             "building the hub, profile {profile} (some minutes, the first time up to 20)"
@@ -227,7 +233,12 @@ async fn build(operator: &Operator, profile: &str) -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-async fn target_directory() -> anyhow::Result<PathBuf> {
+/// How cargo calls the directory of a profile.
+pub(super) fn directory_of(profile: &str) -> &str {
+    if profile == "dev" { "debug" } else { profile }
+}
+
+pub(super) async fn target_directory() -> anyhow::Result<PathBuf> {
     #[derive(serde::Deserialize)]
     struct Metadata {
         target_directory: PathBuf,

@@ -4,12 +4,22 @@
 //! In the hub's container while that runs; else in one that is made for it from
 //! the same image, so that a hub that is down can be saved, restored and examined.
 
-use std::{io::IsTerminal, process::ExitCode};
+mod command_line;
+mod program;
 
-use anyhow::Context;
+use std::{
+    io::IsTerminal,
+    process::{ExitCode, ExitStatus},
+};
+
+use anyhow::{Context, bail};
 use hub_spawner::engine::{ContainerSpec, Engine, Interactive, RestartPolicy, Streams};
-use tokio::process::Command;
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+};
 
+use self::command_line::{Further, Place};
 use super::{
     operator::Operator,
     release::{self, Source},
@@ -21,10 +31,6 @@ use super::{
 /// The tool in the image.
 const TOOL: &str = "/usr/bin/hub";
 
-/// What reaches the hub's store and its volumes through the engine, and reads and
-/// writes archives on this machine.
-const AT_HOME: [&str; 3] = ["backup", "gc", "restore"];
-
 /// What ends a program that a signal ended, less the signal.
 const UNKNOWN: u8 = 125;
 
@@ -34,8 +40,9 @@ pub(super) async fn run(
     source: &Source,
     arguments: Vec<String>,
 ) -> anyhow::Result<ExitCode> {
-    if arguments.first().is_some_and(|word| AT_HOME.contains(&word.as_str())) {
-        return at_home(operator, settings, source, arguments).await;
+    let place = command_line::place(&arguments);
+    if let Place::AtHome { further } = place {
+        return at_home(operator, settings, source, arguments, further).await;
     }
     let engine = operator.engine();
     let name = settings.layout.hub.as_str();
@@ -43,6 +50,9 @@ pub(super) async fn run(
     // line ends changed.
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let runs = engine.inspect(name).await?.is_some_and(|found| found.is_running());
+    if !runs && place == Place::AtRunningHub {
+        bail!("the hub {name} is down; `{}` starts it", settings.command("up"));
+    }
     if operator.is_dry_run() {
         let words = arguments.join(" ");
         super::print(&match runs {
@@ -71,14 +81,29 @@ async fn at_home(
     settings: &Settings,
     source: &Source,
     mut arguments: Vec<String>,
+    further: Further,
 ) -> anyhow::Result<ExitCode> {
-    arguments.extend(["--deployment".to_owned(), settings.layout.name.clone()]);
+    if further.deployment {
+        // Not what a `.env` in the working directory says: the engine of this run.
+        arguments.extend(["--environment-only".to_owned(), "--deployment".to_owned()]);
+        arguments.push(settings.layout.name.clone());
+    }
+    if further.directory {
+        arguments.extend(["--directory".to_owned(), settings.dir.display().to_string()]);
+    }
     if operator.is_dry_run() {
         super::print(&format!("hub {}", arguments.join(" ")));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut command = Command::new(release::programs(operator, source).await?.join("hub"));
+    let mut command = Command::new(program::find(operator, source).await?);
     command.args(arguments);
+    at_engine_of(&mut command, settings);
+    let ended = to_its_end(&mut command).await.context("hub could not be run")?;
+    Ok(ExitCode::from(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(UNKNOWN)))
+}
+
+/// Has a program ask the engine of this deployment.
+fn at_engine_of(command: &mut Command, settings: &Settings) {
     for name in ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT"] {
         match settings.variables.get(name) {
             Some(value) => command.env(name, value),
@@ -86,12 +111,25 @@ async fn at_home(
         };
     }
     for name in ["DOCKER_CERT_PATH", "DOCKER_CONFIG"] {
-        if let Some(path) = settings.docker_place(name) {
-            command.env(name, path);
+        match settings.docker_place(name) {
+            Some(path) => command.env(name, path),
+            None => command.env_remove(name),
+        };
+    }
+}
+
+/// Runs a program to its end. Ctrl-C at the terminal reaches it as well: it puts
+/// its work in order and ends, and then so do we.
+async fn to_its_end(command: &mut Command) -> std::io::Result<ExitStatus> {
+    // Heard from here on, so that it does not end this process.
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut child = command.spawn()?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => return ended,
+            Some(()) = interrupts.recv() => {}
         }
     }
-    let ended = command.status().await.context("hub could not be run")?;
-    Ok(ExitCode::from(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(UNKNOWN)))
 }
 
 /// Joins this process's streams, and its terminal, to a program's.
@@ -142,5 +180,33 @@ async fn image(
     match engine.inspect(&settings.layout.hub).await? {
         Some(hub) => Ok(hub.image_id),
         None => Ok(release::ensure(operator, source).await?.image),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dm_4_the_tool_asks_the_engine_of_the_deployment() {
+        let dir = tempfile::tempdir().unwrap();
+        let variables = [("DOCKER_CONTEXT", "far"), ("OAUTH_CALLBACK_URL", "https://a.example/x")];
+        let settings = Settings::read(dir.path(), variables.into_iter().collect()).unwrap();
+        let mut command = Command::new("env");
+        command.env("DOCKER_HOST", "tcp://near:1").env("DOCKER_CERT_PATH", "/near");
+        at_engine_of(&mut command, &settings);
+        let said = String::from_utf8(command.output().await.unwrap().stdout).unwrap();
+        let mut docker: Vec<&str> =
+            said.lines().filter(|line| line.starts_with("DOCKER_")).collect();
+        docker.retain(|line| !line.starts_with("DOCKER_CONFIG="));
+        assert_eq!(docker, ["DOCKER_CONTEXT=far"]);
+    }
+
+    #[tokio::test]
+    async fn bak_1_ctrl_c_leaves_the_last_word_to_the_program() {
+        // Tells us to end, as a terminal does, and ends a moment later.
+        let mut command = Command::new("sh");
+        command.args(["-c", "kill -INT $PPID; exit 130"]);
+        assert_eq!(to_its_end(&mut command).await.unwrap().code(), Some(130));
     }
 }

@@ -4,23 +4,24 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use futures_util::stream;
 use hub_spawner::engine::{
-    ContainerDetails, ContainerRecipe, ContainerSpec, Engine, Mount, NetworkEnd,
+    ContainerDetails, ContainerRecipe, ContainerSpec, Engine, Interactive, Mount, NetworkEnd,
+    Streams,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::INPUT;
-use crate::backup::{
-    container_file,
-    form::{Compression, Form},
-    writer::{self, ArchiveWriter},
+use crate::{
+    backup::{
+        container_file,
+        form::{Compression, Form},
+        writer::{self, ArchiveWriter},
+    },
+    interrupt,
 };
 
 /// How long saving or restoring a store may take.
 const DEADLINE: Duration = Duration::from_secs(60 * 60);
-/// How much of what it said is told.
-const LINES: usize = 200;
 /// The user it runs as, from the label that the deployment gave the hub.
 const RUN_AS: &str = "hub.run-as";
 const ROOT: u32 = 0;
@@ -35,12 +36,14 @@ pub(super) struct Helper<'a> {
 }
 
 /// What it does.
-#[derive(Debug)]
-pub(super) struct Job {
+#[derive(Debug, Default)]
+pub(super) struct Job<'a> {
     /// The command line of `hub`.
     pub(super) arguments: Vec<String>,
-    /// Files that it is given: name and content.
-    pub(super) input: Vec<(&'static str, Vec<u8>)>,
+    /// A file that it is given: what it is called there, and where it is here.
+    pub(super) archive: Option<(&'static str, &'a Path)>,
+    /// What it reads from its standard input.
+    pub(super) passphrase: Option<&'a SecretString>,
     /// The file that it is to leave behind.
     pub(super) output: Option<String>,
     /// Volumes besides the hub's own, to read, and where they are mounted.
@@ -48,7 +51,7 @@ pub(super) struct Job {
 }
 
 /// Runs a job and brings what it leaves behind to `to`; what it printed.
-pub(super) async fn run(helper: &Helper<'_>, job: Job, to: &Path) -> anyhow::Result<String> {
+pub(super) async fn run(helper: &Helper<'_>, job: Job<'_>, to: &Path) -> anyhow::Result<String> {
     if job.output.is_some() {
         writer::refuse_existing(to)?;
     }
@@ -56,9 +59,9 @@ pub(super) async fn run(helper: &Helper<'_>, job: Job, to: &Path) -> anyhow::Res
     let id = Box::pin(engine.create_container_from(&helper.spec(&job)))
         .await
         .context("the container that saves and restores could not be made")?;
-    let outcome = tokio::select! {
-        outcome = Box::pin(helper.work(&id, job, to)) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    let outcome = match interrupt::until(Box::pin(helper.work(&id, job, to))).await {
+        Ok(outcome) => outcome,
+        Err(interrupted) => Err(interrupted.into()),
     };
     let removed = engine.remove_container(&id, true).await;
     let said = outcome?;
@@ -76,7 +79,7 @@ pub(super) fn volumes(container: &ContainerDetails) -> Vec<(String, String)> {
 }
 
 impl Helper<'_> {
-    fn spec(&self, job: &Job) -> ContainerSpec {
+    fn spec(&self, job: &Job<'_>) -> ContainerSpec {
         let owned = volumes(self.hub).into_iter();
         let mut mounts: Vec<Mount> =
             owned.map(|(name, target)| Mount::volume(name, target)).collect();
@@ -100,6 +103,7 @@ impl Helper<'_> {
             spec.cap_add = vec!["DAC_OVERRIDE".to_owned()];
         }
         spec.security_opt = vec!["no-new-privileges".to_owned()];
+        spec.interactive = Interactive::Piped;
         spec
     }
 
@@ -107,18 +111,26 @@ impl Helper<'_> {
         self.hub.labels.get(RUN_AS).and_then(|user| user.parse().ok()).unwrap_or(ROOT)
     }
 
-    async fn work(&self, id: &str, job: Job, to: &Path) -> anyhow::Result<String> {
+    async fn work(&self, id: &str, job: Job<'_>, to: &Path) -> anyhow::Result<String> {
         let engine = self.engine;
-        if !job.input.is_empty() {
-            let archive = Bytes::from(container_file::pack(&job.input, self.run_as())?);
-            let whole = stream::once(std::future::ready(Ok(archive)));
-            engine.put_archive(id, INPUT, whole).await?;
+        if let Some((name, path)) = job.archive {
+            let file = container_file::stream(name, path, self.run_as())
+                .await
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            engine.put_archive(id, INPUT, file).await?;
         }
-        engine.start_container(id).await?;
-        let code = tokio::time::timeout(DEADLINE, engine.wait_container(id))
+        let passphrase = job.passphrase.map(|secret| secret.expose_secret().as_bytes());
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let streams = Streams {
+            input: passphrase.unwrap_or_default(),
+            output: &mut output,
+            errors: &mut errors,
+        };
+        let code = tokio::time::timeout(DEADLINE, engine.start_joined(id, streams))
             .await
             .context("the hub's container took too long")??;
-        let said = engine.logs(id, LINES).await?.unwrap_or_default();
+        output.extend(errors);
+        let said = String::from_utf8_lossy(&output).into_owned();
         if code != 0 {
             bail!("in the deployment {}: {}", self.deployment, said.trim());
         }

@@ -16,18 +16,20 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{hub, user::Saving};
+use super::{directory, hub, user::Saving};
 use crate::{
     args::Secrets,
     backup::{
         form::{Compression, Form},
         passphrase,
+        run_index::{Owner, RunIndex},
         runs::{self, Keep},
         schedule::Schedule,
         user_file,
         volumes::Volumes,
     },
     configuration::{Located, Subject},
+    interrupt::{self, Interrupted},
     output::Output,
 };
 
@@ -39,6 +41,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) directory: PathBuf,
+    /// Where the operator's files are, which are saved as well.
+    pub(super) of_operator: Option<PathBuf>,
     pub(super) keep: Option<Keep>,
     pub(super) secrets: Secrets,
     pub(super) located: Located,
@@ -83,13 +87,16 @@ pub(super) async fn run(
         let now = now.refreshed();
         // One bad night must not end the backups of all others.
         if let Err(error) = once(&now, plan, passphrase.as_ref()).await {
+            if interrupt::is_pressed() {
+                return Err(error);
+            }
             now.note(&format!("The backup has failed: {error:#}"));
         }
     }
 }
 
-/// The signals that end the program between two runs; one that comes during a
-/// run is heard after it.
+/// The signals that end the program between two runs. `SIGTERM` during a run is
+/// heard after it.
 struct End {
     terminated: Signal,
     interrupted: Signal,
@@ -140,12 +147,31 @@ async fn once(
 
     let (hub, store) = save_hub(output, plan, &subject, &partial, passphrase).await;
     let mut parts = vec![hub];
-    match subject.volumes().await {
-        Ok(volumes) => {
-            make_private(&partial.join("users"), false)?;
-            save_users(output, &volumes, store, &partial, &mut parts).await;
+    if let Some(directory) = &plan.of_operator {
+        parts.push(save_directory(output, plan, directory, &partial, passphrase));
+    }
+    let mut interrupted = interrupt::check();
+    if interrupted.is_ok() {
+        match subject.volumes().await {
+            Ok(volumes) => {
+                make_private(&partial.join("users"), false)?;
+                let mut index = RunIndex::default();
+                interrupted =
+                    save_users(output, &volumes, store, &partial, &mut parts, &mut index).await;
+                if let Err(error) = index.write(&partial) {
+                    parts.push(failed("whose files they are", &error));
+                }
+            }
+            Err(error) => parts.push(failed("users", &error)),
         }
-        Err(error) => parts.push(failed("users", &error)),
+    }
+    if let Err(interrupted) = interrupted {
+        let saved = parts.iter().filter(|part| part.outcome.is_ok()).count();
+        report(output, &partial, &parts, &[])?;
+        return Err(anyhow::Error::new(interrupted).context(format!(
+            "the run is not complete: {saved} parts are saved in {}",
+            partial.display()
+        )));
     }
 
     let failures = parts.iter().filter(|part| part.outcome.is_err()).count();
@@ -181,6 +207,20 @@ async fn save_hub(
     }
 }
 
+fn save_directory(
+    output: &Output,
+    plan: &Plan,
+    directory: &Path,
+    folder: &Path,
+    passphrase: Option<&SecretString>,
+) -> Part {
+    let file =
+        if plan.secrets.with_secrets { "directory.tar.zst.age" } else { "directory.tar.zst" };
+    let path = folder.join(file);
+    let saved = directory::save(output, directory, &plan.secrets, &path, passphrase);
+    part("directory", file, &path, saved.map(drop))
+}
+
 async fn save_volume(
     saving: &mut Saving<'_>,
     user: &UserName,
@@ -209,10 +249,14 @@ async fn save_users(
     store: Option<File>,
     folder: &Path,
     parts: &mut Vec<Part>,
-) {
+    index: &mut RunIndex,
+) -> Result<(), Interrupted> {
     let mut all = match volumes.of_all().await {
         Ok(all) => all,
-        Err(error) => return parts.push(failed("users", &error)),
+        Err(error) => {
+            parts.push(failed("users", &error));
+            return interrupt::check();
+        }
     };
     // Those with labels are saved in any case.
     if let Some(store) = store
@@ -223,9 +267,21 @@ async fn save_users(
     let mut saving = Saving::new(output, volumes);
     for (user, names) in &all {
         for name in names {
-            parts.push(save_volume(&mut saving, user, name, names.len() > 1, folder).await);
+            interrupt::check()?;
+            let part = save_volume(&mut saving, user, name, names.len() > 1, folder).await;
+            let is_saved = part.outcome.is_ok();
+            parts.push(part);
+            if is_saved {
+                let volume = (names.len() > 1).then(|| name.clone());
+                let file = user_file::name(user, name, names.len() > 1);
+                index.insert(file, Owner { user: user.clone(), volume });
+            } else {
+                // Maybe that is why.
+                interrupt::check()?;
+            }
         }
     }
+    Ok(())
 }
 
 async fn add_unlabelled(

@@ -49,7 +49,10 @@ pub(super) async fn run(
         false => None,
     };
     let saved = save(output, &subject, secrets, file, passphrase.as_ref()).await?;
-    let Some(spool) = spool else { return report(output, path, &saved.manifest) };
+    let Some(spool) = spool else {
+        let told = format!("The hub is saved in {}.", path.display());
+        return report(output, &told, path, &saved.manifest);
+    };
     // Only after it was read again: who receives it cannot be told otherwise.
     spool.to_stdout()?;
     if !saved.manifest.left_out.is_empty() {
@@ -99,7 +102,7 @@ async fn save_here(
     let mut store = exported(&config, path, output).await?;
     let mut archive = ArchiveWriter::create(path, form, passphrase)?;
     let manifest = Manifest::new(program(), output.now(), secrets.with_secrets);
-    let manifest = hub_archive::write(&mut archive, manifest, &inventory, &mut store)?;
+    let manifest = hub_archive::write(&mut archive, manifest, &inventory, Some(&mut store))?;
     archive.finish()?;
 
     let ask = || passphrase.cloned().context("the archive asks for a passphrase");
@@ -139,12 +142,18 @@ pub(super) fn form(path: &Path, with_secrets: bool) -> Result<Form, UsageError> 
     Ok(form)
 }
 
-fn report(output: &Output, path: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+/// Says what was saved, and what was not.
+pub(super) fn report(
+    output: &Output,
+    told: &str,
+    path: &Path,
+    manifest: &Manifest,
+) -> anyhow::Result<()> {
     if output.is_json() {
         let file = path.display().to_string();
         return Ok(output.json(&json!({ "file": file, "manifest": manifest }))?);
     }
-    output.line(&format!("The hub is saved in {}.", path.display()))?;
+    output.line(told)?;
     if !manifest.left_out.is_empty() {
         output.line("Not in it:")?;
         for what in &manifest.left_out {

@@ -24,6 +24,8 @@ pub(super) struct Wanted<'a> {
     pub(super) private: bool,
     /// Without the secrets it once had: never better than what is there.
     pub(super) redacted: bool,
+    /// Whether it is a program.
+    pub(super) executable: bool,
 }
 
 /// What has to be done for it.
@@ -106,7 +108,12 @@ fn write(file: &Wanted<'_>) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
     temporary.write_all(file.content)?;
-    let mode = if file.private { 0o600 } else { 0o644 };
+    let mode = match (file.private, file.executable) {
+        (true, false) => 0o600,
+        (true, true) => 0o700,
+        (false, false) => 0o644,
+        (false, true) => 0o755,
+    };
     temporary.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     temporary.as_file().sync_all()?;
     temporary.persist(&file.path).map_err(|error| error.error)?;
@@ -118,7 +125,13 @@ mod tests {
     use super::*;
 
     fn wanted(path: &Path, private: bool) -> Wanted<'static> {
-        Wanted { path: path.to_owned(), content: b"new", private, redacted: false }
+        Wanted {
+            path: path.to_owned(),
+            content: b"new",
+            private,
+            redacted: false,
+            executable: false,
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::files::{self, Step, Wanted};
 use crate::{
     args::{HowHub, UsageError},
     backup::{
+        deployed::Deployed,
         hub_archive::{self, Checked},
         inventory,
         manifest::Role,
@@ -31,20 +32,48 @@ pub(super) async fn run(
     how: HowHub,
     passphrase: Option<&SecretString>,
 ) -> anyhow::Result<()> {
+    match Box::pin(bring_back(output, located, input, how, passphrase)).await? {
+        Some(hub) => begin_again(output, &hub).await,
+        None => Ok(()),
+    }
+}
+
+/// Starts a hub that was stopped to be restored, and waits until it is well.
+pub(super) async fn begin_again(output: &Output, hub: &Deployed) -> anyhow::Result<()> {
+    output.note("Starting the hub again ...");
+    hub.begin_again().await?;
+    output.note("The hub answers.");
+    Ok(())
+}
+
+/// Restores the hub; one that was stopped for this, to be started again.
+pub(super) async fn bring_back(
+    output: &Output,
+    located: &Located,
+    input: &Path,
+    how: HowHub,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<Option<Box<Deployed>>> {
     let ask = || passphrase.cloned().context("the archive asks for a passphrase");
     if let Subject::Deployed(hub) = located.subject().await? {
         // A damaged archive stops no hub.
-        hub_archive::check(reader::open(input, ask)?, &mut io::sink())
+        let checked = hub_archive::check(reader::open(input, ask)?, &mut io::sink())
             .with_context(|| format!("{} cannot be restored", input.display()))?;
+        refuse_directory(&checked, input)?;
         let said = Box::pin(hub.restore(input, passphrase, how.force, how.stop)).await?;
         let file = input.display().to_string();
         match output.is_json() {
             true => output.json(&json!({ "file": file, "said": said }))?,
             false => output.text(&said)?,
         }
-        return Ok(());
+        if !hub.was_running() {
+            output.note("The hub was down and stays so; `cargo xtask deploy` starts it.");
+            return Ok(None);
+        }
+        return Ok(Some(hub));
     }
-    Box::pin(here(output, located, input, how, ask)).await
+    Box::pin(here(output, located, input, how, ask)).await?;
+    Ok(None)
 }
 
 async fn here(
@@ -61,6 +90,7 @@ async fn here(
     let mut store = BufWriter::new(tempfile::tempfile()?);
     let checked = hub_archive::check(archive, &mut store)
         .with_context(|| format!("{} cannot be restored", input.display()))?;
+    refuse_directory(&checked, input)?;
     store.flush()?;
     let mut store = store.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     store.rewind()?;
@@ -114,6 +144,17 @@ async fn here(
         .line("Servers that do not run on this host are marked as stopped at the next start.")?)
 }
 
+/// Refuses an archive without a store.
+fn refuse_directory(checked: &Checked, input: &Path) -> Result<(), UsageError> {
+    match checked.manifest.member(Role::Store) {
+        Some(_) => Ok(()),
+        None => Err(UsageError {
+            message: format!("{} is the archive of a directory", input.display()),
+            hint: "bring it back with hub restore directory".to_owned(),
+        }),
+    }
+}
+
 /// The files of the archive, each with its place on this host.
 fn wanted<'a>(checked: &'a Checked, located: &Located) -> anyhow::Result<Vec<Wanted<'a>>> {
     if located.file.is_none() && checked.manifest.member(Role::Config).is_some() {
@@ -136,7 +177,8 @@ fn wanted<'a>(checked: &'a Checked, located: &Located) -> anyhow::Result<Vec<Wan
             },
         };
         let (private, redacted) = (member.role.is_private(), member.redacted);
-        all.push(Wanted { path, content, private, redacted });
+        let executable = member.executable;
+        all.push(Wanted { path, content, private, redacted, executable });
     }
     Ok(all)
 }
@@ -147,7 +189,8 @@ fn wanted_state(checked: &Checked, config: Config) -> Vec<Wanted<'_>> {
     let CookieSecretSource::File(path) = config.cookie_secret else { return Vec::new() };
     let secret = checked.manifest.member(Role::CookieSecret);
     let content = secret.and_then(|member| checked.files.get(&member.name));
-    let wanted = |content| Wanted { path, content, private: true, redacted: false };
+    let wanted =
+        |content| Wanted { path, content, private: true, redacted: false, executable: false };
     content.map(|content| wanted(content.as_slice())).into_iter().collect()
 }
 

@@ -6,7 +6,9 @@ use anyhow::bail;
 use hub_store::UserName;
 use serde_json::json;
 
-use crate::{args::UsageError, backup::volumes::is_alive, configuration::Located, output::Output};
+use crate::{
+    args::UsageError, backup::volumes::is_alive, configuration::Located, interrupt, output::Output,
+};
 
 /// Removes a user's volumes, also while no hub runs.
 pub(super) async fn run(
@@ -37,6 +39,7 @@ pub(super) async fn run(
         volumes.remove_server(server).await?;
     }
     for name in &names {
+        interrupt::check()?;
         volumes.remove(name).await?;
     }
     if output.is_json() {
@@ -59,6 +62,6 @@ fn is_confirmed(output: &Output, user: &UserName, list: &str) -> anyhow::Result<
         "All files of {user} will be gone for good: {list}. To go on, type the user's name:"
     ));
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    interrupt::question(|| io::stdin().read_line(&mut answer))?;
     Ok(answer.trim() == user.as_str())
 }

@@ -105,13 +105,24 @@ impl Engine {
         E: AsyncWrite + Unpin,
     {
         let id = self.create_container_from(spec).await?;
-        let ended = self.joined_job(&id, streams).await;
+        let ended = self.start_joined(&id, streams).await;
         let removed = self.remove_container(&id, true).await;
         let code = ended?;
         removed.map(|()| code)
     }
 
-    async fn joined_job<I, O, E>(
+    /// Starts a container that was made and is
+    /// [`interactive`](ContainerSpec::interactive), joined to `streams`, waits for
+    /// its end and returns its exit code.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the container running.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_joined`](Self::run_joined).
+    pub async fn start_joined<I, O, E>(
         &self,
         id: &str,
         streams: Streams<I, O, E>,
