@@ -10,10 +10,10 @@ pub(crate) mod xsrf;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::{Method, header, request::Parts};
+use http::{HeaderValue, Method, header, request::Parts};
 use hub_auth::{Access, ScopeName, ScopeSet, Target};
 use hub_names::{ServerKey, UserName};
-use hub_store::{TokenRecord, User};
+use hub_store::{Session, TokenRecord, User};
 
 use self::{browser::Browser, xsrf::Identity};
 use crate::{hub::Hub, web::error::ApiError};
@@ -85,7 +85,23 @@ impl Caller {
         }
     }
 
-    /// A name for notes and logs.
+    /// What kind of owner its credential has, as the API calls it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.who {
+            Who::User(_) => "user",
+            Who::Service(_) => "service",
+        }
+    }
+
+    /// What its owner is called.
+    pub(crate) fn name(&self) -> &str {
+        match &self.who {
+            Who::User(user) => user.name.as_str(),
+            Who::Service(name) => name,
+        }
+    }
+
+    /// A name for logs.
     pub(crate) fn describe(&self) -> String {
         match &self.who {
             Who::User(user) => user.name.to_string(),
@@ -94,43 +110,51 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Arc<Hub>> for Caller {
-    type Rejection = ApiError;
+impl Caller {
+    /// Somebody who has just proved who they are, without a session.
+    pub(crate) async fn signed_in(hub: &Hub, user: User) -> Result<Self, ApiError> {
+        let scopes = hub.scopes_of_user(&user).await?;
+        Ok(Self { who: Who::User(user), scopes, token: None, needed: &[] })
+    }
 
     /// A token in the `Authorization` header, else the browser's session, which
     /// needs an XSRF token (hub-contract 2.3). An unknown token falls back to
-    /// the session, as in JupyterHub.
-    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
-        let needed = parts.extensions.get::<Needed>().map_or(&[][..], |needed| needed.0);
+    /// the session, as in JupyterHub. `None` when there is neither.
+    async fn find(parts: &Parts, hub: &Hub) -> Result<Option<Self>, ApiError> {
+        let needed = needed(parts);
         if let Some(caller) = bearer::caller(hub, &parts.headers).await? {
-            return Ok(Self { needed, ..caller });
+            return Ok(Some(Self { needed, ..caller }));
         }
-        let Some(session) = session::of(hub, &parts.headers).await? else {
-            return Err(ApiError::unauthenticated());
-        };
+        let Some(session) = session::of(hub, &parts.headers).await? else { return Ok(None) };
         // A form that another site made the browser post is not JSON.
         let foreign_form = parts.method == Method::POST
-            && parts.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-                !value
-                    .to_str()
-                    .is_ok_and(|text| text.to_ascii_lowercase().starts_with("application/json"))
-            });
+            && parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| !may_be_json(kind));
         if foreign_form {
-            return Err(ApiError::unauthenticated());
+            return Ok(None);
         }
-        if xsrf::is_needed_by_api(&parts.method, &parts.headers) {
-            let browser = Browser::of(parts);
-            let identity = Identity::of(Some(&session), &browser);
-            let given = xsrf::from_query_or_header(&parts.uri, &parts.headers);
-            xsrf::check(hub, &parts.headers, &identity, given.as_deref(), &parts.method)
-                .map_err(|refused| ApiError::forbidden(refused.to_string()))?;
-        }
+        check_xsrf(hub, parts, Some(&session))?;
         let scopes = hub.scopes_of_user(&session.user).await?;
-        Ok(Self { who: Who::User(session.user), scopes, token: None, needed })
+        Ok(Some(Self { who: Who::User(session.user), scopes, token: None, needed }))
     }
 }
 
-/// The caller if there is one; an unauthenticated request is not refused.
+impl FromRequestParts<Arc<Hub>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        if let Some(caller) = Self::find(parts, hub).await? {
+            return Ok(caller);
+        }
+        // Another site is not to learn from the answer whether its visitor is signed
+        // in here.
+        if parts.headers.contains_key(header::ORIGIN) {
+            check_xsrf(hub, parts, None)?;
+        }
+        Err(ApiError::unauthenticated())
+    }
+}
+
+/// The caller if there is one; a request without a credential is not refused.
 #[derive(Clone, Debug)]
 pub(crate) struct MaybeCaller(pub(crate) Option<Caller>);
 
@@ -138,10 +162,26 @@ impl FromRequestParts<Arc<Hub>> for MaybeCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
-        match Caller::from_request_parts(parts, hub).await {
-            Ok(caller) => Ok(Self(Some(caller))),
-            Err(error) if error.is_unauthenticated() => Ok(Self(None)),
-            Err(error) => Err(error),
-        }
+        Caller::find(parts, hub).await.map(Self)
     }
+}
+
+fn needed(parts: &Parts) -> &'static [ScopeName] {
+    parts.extensions.get::<Needed>().map_or(&[][..], |needed| needed.0)
+}
+
+fn check_xsrf(hub: &Hub, parts: &Parts, session: Option<&Session>) -> Result<(), ApiError> {
+    if !xsrf::is_needed_by_api(&parts.method, &parts.headers) {
+        return Ok(());
+    }
+    let identity = Identity::of(session, &Browser::of(parts));
+    let given = xsrf::from_query_or_header(&parts.uri, &parts.headers);
+    xsrf::check(hub, &parts.headers, &identity, given.as_deref(), &parts.method)
+        .map_err(|refused| ApiError::forbidden(refused.to_string()))
+}
+
+/// Whether a body of this type is not a form. An empty field says nothing.
+fn may_be_json(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
+    text.is_empty() || text.starts_with("application/json")
 }

@@ -41,6 +41,7 @@ use std::path::PathBuf;
 use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
 
+pub(crate) use self::proxy::{is_proxy_token, proxy_api_url};
 pub use self::{
     auth::{AuthConfig, PasswordConfig, UserlistMode},
     env_file::EnvFile,

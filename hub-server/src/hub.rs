@@ -11,9 +11,11 @@ use url::Url;
 use crate::{
     access::attempts::Attempts,
     clock::Clock,
+    ending::EndRequest,
     keys::Keys,
     live::{Current, Live},
     reload::ReloadHandle,
+    routes::Routes,
     servers::Servers,
     web::paths::Paths,
 };
@@ -27,6 +29,10 @@ pub(crate) struct Hub {
     pub current: Current,
     /// The single-user servers.
     pub servers: Servers,
+    /// The proxy's routes.
+    pub routes: Routes,
+    /// Where servers reach the API.
+    pub api_url: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Keys for signing and sealing.
@@ -45,6 +51,8 @@ pub(crate) struct Hub {
     pub(crate) reload: ReloadHandle,
     /// What browsers are shown, if this process speaks https.
     pub(crate) certificate: Option<Certificate>,
+    /// How to have the hub end.
+    pub(crate) end: EndRequest,
     /// Cancelled when the hub begins to stop: answers that go on end then.
     pub(crate) ending: CancellationToken,
 }

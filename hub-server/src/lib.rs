@@ -7,6 +7,7 @@ mod chain;
 mod clock;
 pub mod config;
 pub mod doctor;
+mod ending;
 pub mod forget;
 mod healthcheck;
 mod hub;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hub_names::UserName;
-use hub_store::{NewToken, Store, StoreError, TokenOwner, UserFilter, UserOrder};
+use hub_store::{Group, NewToken, Store, StoreError, TokenOwner, UserFilter, UserOrder};
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -65,18 +65,36 @@ pub(crate) async fn remember(
         };
         store.tokens().replace_service_tokens(&service.name, &[token]).await?;
     }
+    // Nobody is taken out again: whoever administers groups may have put them there,
+    // too.
+    for (name, users) in &config.auth.groups {
+        let users: Vec<UserName> =
+            users.iter().filter_map(|user| policy.normalise(user.as_str()).ok()).collect();
+        join(store, name, &users, now).await?;
+    }
     organise(&config.roles, store, now).await
+}
+
+/// Adds people to a group, which is made if it is not there.
+async fn join(
+    store: &Store,
+    name: &str,
+    users: &[UserName],
+    now: Timestamp,
+) -> Result<Group, StoreError> {
+    let mut members = Vec::new();
+    for user in users {
+        members.push(store.users().ensure(user, now).await?.0.id);
+    }
+    let group = store.groups().ensure(name).await?;
+    store.groups().add(group.id, &members).await?;
+    Ok(group)
 }
 
 /// Groups and who is in them, roles and who has them.
 async fn organise(config: &RolesConfig, store: &Store, now: Timestamp) -> Result<(), StoreError> {
     for group in &config.groups {
-        let mut members = Vec::new();
-        for name in &group.users {
-            members.push(store.users().ensure(name, now).await?.0.id);
-        }
-        let known = store.groups().ensure(&group.name).await?;
-        store.groups().add(known.id, &members).await?;
+        let known = join(store, &group.name, &group.users, now).await?;
         if let Some(properties) = group.properties.as_ref().filter(|new| **new != known.properties)
         {
             store.groups().set_properties(known.id, properties).await?;

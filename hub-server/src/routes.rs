@@ -7,24 +7,49 @@
 
 mod client;
 mod keeper;
+mod listing;
 mod path;
 mod tether;
 mod wishes;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hub_names::ServerKey;
 use hub_proxy::{RoutePrefix, RouteTable, Target};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use url::Url;
 
+pub(crate) use self::{client::Place, listing::RouteShown};
 use self::{
-    client::Client,
+    client::{ApiError, Client},
     path::RoutePath,
     wishes::{Owner, Route, Wishes},
 };
 use crate::{config::ProxyApiConfig, tasks::Tasks, web::paths::Paths};
+
+/// How long somebody who asks for a check waits for it.
+const CHECK_LIMIT: Duration = Duration::from_secs(15);
+
+/// Why the proxy elsewhere does not do what somebody asks for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// There is none.
+    #[error("the hub is its own proxy")]
+    Embedded,
+    /// It does not answer as it should.
+    #[error("the proxy's API at {api} does not answer")]
+    Api {
+        /// Where it is looked for.
+        api: Url,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its table could not be mended in time.
+    #[error("the proxy's routes could not be checked in {} seconds", CHECK_LIMIT.as_secs())]
+    TooSlow,
+}
 
 /// The routes of all servers. Clones share them.
 #[derive(Clone, Debug)]
@@ -54,7 +79,10 @@ impl Routes {
         let mut wishes = Wishes::default();
         wishes.want(RoutePath::of_escaped(paths.base()), hub);
         let proxy = Side::External {
-            client: Arc::new(Client::new(config)),
+            client: Arc::new(Client::new(Place {
+                api: config.api_url.clone(),
+                token: config.auth_token.clone(),
+            })),
             wishes: watch::Sender::new(wishes),
         };
         Self { paths, proxy }
@@ -158,6 +186,56 @@ impl Routes {
         }
     }
 
+    /// Compares the proxy's table with what is wanted and mends it; returns when that
+    /// is done. There is nothing to mend in a table that is in this process.
+    pub(crate) async fn check(&self) -> Result<(), ProxyError> {
+        let Side::External { wishes, .. } = &self.proxy else { return Ok(()) };
+        let mut request = 0;
+        wishes.send_modify(|wishes| request = wishes.ask_for_check());
+        let mut changes = wishes.subscribe();
+        let checked = changes.wait_for(|wishes| wishes.is_checked(request));
+        match timeout(CHECK_LIMIT, checked).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ProxyError::TooSlow),
+        }
+    }
+
+    /// Where the proxy elsewhere is.
+    pub(crate) fn place(&self) -> Result<Arc<Place>, ProxyError> {
+        match &self.proxy {
+            Side::Embedded(_) => Err(ProxyError::Embedded),
+            Side::External { client, .. } => Ok(client.place()),
+        }
+    }
+
+    /// Goes on with a proxy at another place, if one answers there, and gives it all
+    /// routes.
+    pub(crate) async fn move_to(&self, place: Place) -> Result<(), ProxyError> {
+        let Side::External { client, .. } = &self.proxy else { return Err(ProxyError::Embedded) };
+        let tried = Client::new(place.clone()).list().await;
+        tried.map_err(|error| unanswered(&place, error))?;
+        tracing::info!(api = %place.api, "the proxy is elsewhere from now on");
+        client.move_to(place);
+        self.check().await
+    }
+
+    /// All routes of this hub that the proxy has, by where they begin. `api_url` is the
+    /// hub's own address, `servers` are those whose routes there may be.
+    pub(crate) async fn all(
+        &self,
+        api_url: &str,
+        servers: &[ServerKey],
+    ) -> Result<Vec<RouteShown>, ProxyError> {
+        match &self.proxy {
+            Side::Embedded(table) => Ok(listing::of_table(&self.paths, api_url, table, servers)),
+            Side::External { client, .. } => {
+                let place = client.place();
+                let table = client.table().await.map_err(|error| unanswered(&place, error))?;
+                Ok(listing::of_proxy(table))
+            }
+        }
+    }
+
     fn prefix(&self, key: &ServerKey) -> Option<RoutePrefix> {
         self.paths.server(key).parse().ok()
     }
@@ -165,4 +243,8 @@ impl Routes {
     fn path(&self, key: &ServerKey) -> RoutePath {
         RoutePath::of_escaped(&self.paths.server(key))
     }
+}
+
+fn unanswered(place: &Place, error: ApiError) -> ProxyError {
+    ProxyError::Api { api: place.api.clone(), source: error.into() }
 }

@@ -21,6 +21,7 @@ use crate::{
     activity, certificates,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
+    ending::{self, EndRequest},
     hub::Hub,
     keys::Keys,
     live::{Current, Live},
@@ -274,7 +275,11 @@ async fn assemble(
         Arc::clone(&clock),
         tasks.clone(),
         current.clone(),
-        Links { paths: paths.clone(), api_url, public_url: config.http.public_url.clone() },
+        Links {
+            paths: paths.clone(),
+            api_url: api_url.clone(),
+            public_url: config.http.public_url.clone(),
+        },
     );
     roster::remember(config, &store, &*clock).await?;
     let hub = Arc::new(Hub {
@@ -282,6 +287,8 @@ async fn assemble(
         current,
         reload,
         servers,
+        routes: routes.clone(),
+        api_url,
         clock,
         keys,
         paths,
@@ -293,6 +300,7 @@ async fn assemble(
         },
         attempts: Attempts::default(),
         certificate,
+        end: EndRequest::default(),
         ending: CancellationToken::new(),
     });
     hub.servers.resume().await?;
@@ -320,6 +328,12 @@ impl Assembled {
     /// The routes to running servers; empty when they are in a proxy elsewhere.
     pub fn routes(&self) -> &RouteTable {
         &self.table
+    }
+
+    /// Waits until somebody asks over the REST API that the hub end, and has stopped
+    /// what is to end before it.
+    pub async fn asked_to_end(&self) {
+        ending::asked(&self.hub).await;
     }
 
     /// Ends background work and closes the store. User servers keep running.
@@ -356,7 +370,10 @@ impl Running {
             .certificate
             .map(|certificate| certificate.answering(RedirectToHttps::new(self.https_port)));
         let ending = async {
-            stop.cancelled().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = assembled.asked_to_end() => stop.cancel(),
+            }
             assembled.hub.ending.cancel();
         };
         let fronts = async {

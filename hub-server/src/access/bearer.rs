@@ -77,12 +77,13 @@ pub(crate) async fn scopes(
     Ok(resolve_token(&raw, owner, held, issuer.as_ref(), &groups))
 }
 
-/// The token in `Authorization: token T` or `bearer T`.
+/// The token in `Authorization: token T` or `bearer T`: two words, the first in any case.
 fn token(headers: &HeaderMap) -> Option<ApiToken> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.trim().split_once(' ')?;
+    let mut words = value.split_ascii_whitespace();
+    let (scheme, token) = (words.next()?, words.next()?);
     let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
-    known.then(|| ApiToken::from_text(token.trim()))?
+    (known && words.next().is_none()).then(|| ApiToken::from_text(token))?
 }
 
 #[cfg(test)]
@@ -96,8 +97,12 @@ mod tests {
             ("Bearer abcdefgh", Some("abcdefgh")),
             ("TOKEN abcdefgh", Some("abcdefgh")),
             ("Basic abcdefgh", None),
+            ("token  abcdefgh", Some("abcdefgh")),
+            ("token\tabcdefgh", Some("abcdefgh")),
             ("abcdefgh", None),
             ("token ", None),
+            ("token abcdefgh ijklmnop", None),
+            ("tokens abcdefgh", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());

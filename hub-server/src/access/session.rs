@@ -42,6 +42,14 @@ pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>
     Ok(found)
 }
 
+/// The session of which `value` is the login cookie.
+pub(crate) async fn of_cookie(hub: &Hub, value: &str) -> Result<Option<Session>, StoreError> {
+    match ApiToken::from_text(value) {
+        Some(secret) => verify(hub, &secret).await,
+        None => Ok(None),
+    }
+}
+
 async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreError> {
     let now = hub.clock.now();
     let hash = secret.hash();

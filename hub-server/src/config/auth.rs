@@ -81,6 +81,12 @@ pub(super) const SECTION: Section = Section {
             "How long it lasts unused. Default: 7, or less where `cookie_max_age_days` is less.",
         )
         .example("7"),
+        Key::new(
+            "auth.token_expires_in_max_seconds",
+            Kind::Integer("seconds"),
+            "The longest life of a token that somebody makes, which is also that of tokens made without one. Without it, or with 0, tokens may be good for ever.",
+        )
+        .default("0"),
         Key::new("auth.username_map", Kind::Table, "Login name to account name.")
             .default("{}")
             .example("{ \"login\" = \"account\" }"),
@@ -161,6 +167,8 @@ pub struct AuthConfig {
     pub session: SessionConfig,
     /// What the user list says about people's servers.
     pub presets: BTreeMap<UserName, Preset>,
+    /// Which groups the user list puts people into.
+    pub groups: BTreeMap<String, Vec<UserName>>,
     /// What was left out of the user list, for the log.
     pub warnings: Vec<String>,
     /// Sign-in with GitHub.
@@ -201,6 +209,7 @@ pub(super) struct RawAuth {
     removed_user_grace_seconds: Option<u64>,
     cookie_max_age_days: Option<u16>,
     session_idle_days: Option<u16>,
+    token_expires_in_max_seconds: Option<u64>,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -265,7 +274,7 @@ impl RawAuth {
         http: &HttpConfig,
         lenient: bool,
     ) -> Result<AuthConfig, ConfigError> {
-        let Listed { entries, presets, warnings } = match &self.userlist {
+        let Listed { entries, presets, groups, warnings } = match &self.userlist {
             Some(path) => userlist::read(&dir.join(path), lenient)?,
             None => Listed::default(),
         };
@@ -304,8 +313,13 @@ impl RawAuth {
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),
-            session: SessionConfig::new(self.cookie_max_age_days, self.session_idle_days)?,
+            session: SessionConfig::new(
+                self.cookie_max_age_days,
+                self.session_idle_days,
+                self.token_expires_in_max_seconds,
+            )?,
             presets,
+            groups,
             warnings,
             github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
             password: self.password.map(RawPassword::check).transpose()?,

@@ -94,7 +94,7 @@ impl RawProxy {
                 )),
             };
         };
-        let api_url = plain_url("proxy.api_url", &api_url)?;
+        let api_url = proxy_api_url("proxy.api_url", &api_url)?;
         if http.tls.is_some() {
             return Err(ConfigError::value(
                 "http.tls",
@@ -112,7 +112,7 @@ impl RawProxy {
             (None, Some(file)) => read_secret("proxy.auth_token_file", &dir.join(file))?,
             (None, None) => String::new(),
         };
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_proxy_token(&token) {
             return Err(ConfigError::value(
                 "proxy.auth_token",
                 "is missing, or not one word of ASCII characters; set it here or as CONFIGPROXY_AUTH_TOKEN, with the same value as the proxy's. `openssl rand -hex 32` makes one",
@@ -129,6 +129,20 @@ impl RawProxy {
             hub_url_is_default,
         }))
     }
+}
+
+/// The address of a proxy's API.
+///
+/// # Errors
+///
+/// When it cannot be one, under the name `key`.
+pub(crate) fn proxy_api_url(key: &str, text: &str) -> Result<Url, ConfigError> {
+    plain_url(key, text)
+}
+
+/// Whether this can be the token of a proxy's API.
+pub(crate) fn is_proxy_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// An http URL without path: the two programs share a machine or a private

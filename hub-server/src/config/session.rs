@@ -1,4 +1,4 @@
-//! How long somebody stays signed in.
+//! How long credentials are good.
 
 use jiff::SignedDuration;
 
@@ -6,23 +6,32 @@ use super::ConfigError;
 
 /// Longer than anybody keeps a browser signed in.
 const MOST_DAYS: u16 = 400;
+/// The longest life of a token that is limited: ten years.
+const MOST_TOKEN_SECONDS: u64 = 10 * 366 * 86_400;
 
-/// How long a browser stays signed in (RST-7).
+/// How long a browser stays signed in (RST-7), and how long a token may be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// From the sign-in on.
     pub max_age: SignedDuration,
     /// From the last use on.
     pub idle: SignedDuration,
+    /// The longest life of a token that somebody asks for; without it any life, or no
+    /// end.
+    pub token_max_age: Option<SignedDuration>,
 }
 
 impl SessionConfig {
-    /// From numbers of days, as far as they are given.
+    /// From numbers of days and seconds, as far as they are given.
     ///
     /// # Errors
     ///
     /// A number that makes no sense.
-    pub(super) fn new(max_age: Option<u16>, idle: Option<u16>) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        max_age: Option<u16>,
+        idle: Option<u16>,
+        token_max_age: Option<u64>,
+    ) -> Result<Self, ConfigError> {
         let max_age = max_age.unwrap_or(14);
         // Whoever shortens the one shortens the other.
         let idle = idle.unwrap_or(max_age.min(7));
@@ -35,8 +44,19 @@ impl SessionConfig {
                 return Err(ConfigError::value(key, message));
             }
         }
+        // As in JupyterHub, 0 is no limit.
+        let token_max_age = token_max_age.filter(|seconds| *seconds > 0);
+        if let Some(seconds) = token_max_age.filter(|seconds| *seconds > MOST_TOKEN_SECONDS) {
+            let message = format!(
+                "{seconds} is out of range; use 1 to {MOST_TOKEN_SECONDS}, or 0 for no limit"
+            );
+            return Err(ConfigError::value("auth.token_expires_in_max_seconds", message));
+        }
+        let token_max_age = token_max_age
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .map(SignedDuration::from_secs);
         let days = |days: u16| SignedDuration::from_hours(24 * i64::from(days));
-        Ok(Self { max_age: days(max_age), idle: days(idle) })
+        Ok(Self { max_age: days(max_age), idle: days(idle), token_max_age })
     }
 }
 
@@ -47,7 +67,8 @@ mod tests {
     #[test]
     fn rst_7_sessions_end_after_days() {
         let read = |max_age, idle| {
-            let config = SessionConfig::new(max_age, idle).map_err(|error| error.to_string())?;
+            let config =
+                SessionConfig::new(max_age, idle, None).map_err(|error| error.to_string())?;
             Ok::<_, String>((config.max_age.as_hours() / 24, config.idle.as_hours() / 24))
         };
         assert_eq!(read(None, None), Ok((14, 7)));
@@ -63,5 +84,18 @@ mod tests {
             let error = read(max_age, idle).unwrap_err();
             assert!(error.contains(said), "{said} in {error}");
         }
+    }
+
+    #[test]
+    fn the_life_of_tokens_has_a_limit_if_one_is_given() {
+        let read = |seconds| {
+            let config = SessionConfig::new(None, None, seconds).map_err(|error| error.to_string());
+            config.map(|config| config.token_max_age.map(|age| age.as_secs()))
+        };
+        assert_eq!(read(None), Ok(None));
+        assert_eq!(read(Some(0)), Ok(None));
+        assert_eq!(read(Some(3600)), Ok(Some(3600)));
+        let error = read(Some(u64::MAX)).unwrap_err();
+        assert!(error.contains("auth.token_expires_in_max_seconds"), "{error}");
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Listed {
     pub(super) entries: Vec<(UserName, bool)>,
     /// What it says about people's servers (USR-7).
     pub(super) presets: BTreeMap<UserName, Preset>,
+    /// Which groups it puts people into (USR-7).
+    pub(super) groups: BTreeMap<String, Vec<UserName>>,
     /// The lines that were left out.
     pub(super) warnings: Vec<String>,
 }
@@ -51,6 +53,9 @@ pub(super) fn read(path: &Path, lenient: bool) -> Result<Listed, ConfigError> {
                 if preset != Preset::default() {
                     listed.presets.insert(entry.name.clone(), preset);
                 }
+                for group in entry.fields.groups {
+                    listed.groups.entry(group).or_default().push(entry.name.clone());
+                }
                 listed.entries.push((entry.name, entry.admin));
             }
             Err(problem) => bad.push((entry.line, problem)),
@@ -73,18 +78,12 @@ pub(super) fn read(path: &Path, lenient: bool) -> Result<Listed, ConfigError> {
 }
 
 /// What looks like a mistake in a line that is taken, for the old hub took it, too.
-fn doubts(entry: &UserlistEntry) -> Vec<String> {
-    let name = &entry.name;
-    let nearly = entry.nearly_admin.as_ref().map(|text| {
-        format!(
-            "{text:?} after {name} makes nobody an administrator; write `admin`, or leave it out"
-        )
-    });
-    let groups = entry.fields.groups.iter();
-    let groups = groups.map(|group| {
-        format!("group={group} of {name} means nothing yet: this version has no groups")
-    });
-    nearly.into_iter().chain(groups).collect()
+fn doubts(entry: &UserlistEntry) -> Option<String> {
+    let text = entry.nearly_admin.as_ref()?;
+    Some(format!(
+        "{text:?} after {} makes nobody an administrator; write `admin`, or leave it out",
+        entry.name
+    ))
 }
 
 /// What a line says about its owner's servers.
@@ -137,7 +136,7 @@ mod tests {
         let listed = listed(text, true).unwrap();
         let entry = |name: &str, admin| (name.parse::<UserName>().unwrap(), admin);
         assert_eq!(listed.entries, [entry("zoe", true), entry("kay", false)]);
-        assert_eq!(listed.warnings.len(), 5);
+        assert_eq!(listed.warnings.len(), 4);
     }
 
     #[test]
@@ -148,9 +147,8 @@ mod tests {
         let expected =
             [entry("zoe", false), entry("kay", false), entry("max", false), entry("lee", true)];
         assert_eq!(listed.entries, expected);
-        let [first, second] = listed.warnings.as_slice() else { panic!("{:?}", listed.warnings) };
-        assert!(first.contains("userlist:1: \"Admin\" after zoe makes nobody"), "{first}");
-        assert!(second.contains("userlist:2: group=crew of kay means nothing yet"), "{second}");
+        let [only] = listed.warnings.as_slice() else { panic!("{:?}", listed.warnings) };
+        assert!(only.contains("userlist:1: \"Admin\" after zoe makes nobody"), "{only}");
     }
 
     #[test]
@@ -160,6 +158,17 @@ mod tests {
         assert_eq!(zoe.memory_limit.unwrap().bytes(), 2 << 30);
         assert_eq!((zoe.cpu_limit, &zoe.image), (Some(1.5), &None));
         assert_eq!(listed.presets.len(), 2);
+    }
+
+    #[test]
+    fn usr_7_groups_have_their_people() {
+        let text = "zoe group=crew group=bridge\nkay group=crew\nzoe group=crew\nmax\n";
+        let groups = listed(text, false).unwrap().groups;
+        let names: Vec<(&str, Vec<&str>)> = groups
+            .iter()
+            .map(|(group, users)| (group.as_str(), users.iter().map(UserName::as_str).collect()))
+            .collect();
+        assert_eq!(names, [("bridge", vec!["zoe"]), ("crew", vec!["zoe", "zoe", "kay"])]);
     }
 
     #[test]

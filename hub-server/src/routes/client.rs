@@ -1,8 +1,9 @@
 //! The REST API of configurable-http-proxy, as a hub uses it (proxy contract,
 //! section 2; hub-contract 7.2).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -19,7 +20,6 @@ use super::{
     path::RoutePath,
     wishes::{Listed, Route},
 };
-use crate::config::ProxyApiConfig;
 
 /// How long one call may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -35,8 +35,16 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
-    api: Url,
-    token: SecretString,
+    place: ArcSwap<Place>,
+}
+
+/// Where the API is, and what opens it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Its address.
+    pub(crate) api: Url,
+    /// Its token.
+    pub(crate) token: SecretString,
 }
 
 /// Why a call did not do what it was for.
@@ -71,27 +79,38 @@ pub(super) enum ApiError {
 }
 
 impl Client {
-    pub(super) fn new(config: &ProxyApiConfig) -> Self {
+    pub(super) fn new(place: Place) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_LIMIT));
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Self { http, api: config.api_url.clone(), token: config.auth_token.clone() }
+        Self { http, place: ArcSwap::from_pointee(place) }
     }
 
-    /// The API's address.
-    pub(super) fn url(&self) -> &Url {
-        &self.api
+    /// Where the API is.
+    pub(super) fn place(&self) -> Arc<Place> {
+        self.place.load_full()
+    }
+
+    /// Goes on with a proxy elsewhere.
+    pub(super) fn move_to(&self, place: Place) {
+        self.place.store(Arc::new(place));
     }
 
     /// The whole table.
     pub(super) async fn list(&self) -> Result<BTreeMap<RoutePath, Listed>, ApiError> {
+        let routes = self.table().await?;
+        Ok(routes.into_iter().map(|(path, data)| (path, listed(&data))).collect())
+    }
+
+    /// The whole table as the proxy tells it.
+    pub(super) async fn table(&self) -> Result<BTreeMap<RoutePath, Value>, ApiError> {
         let body = self.call(Method::GET, "", None, &[StatusCode::OK]).await?.1;
         let routes: BTreeMap<String, Value> =
             serde_json::from_slice(&body).map_err(ApiError::Malformed)?;
-        Ok(routes.iter().map(|(path, data)| (RoutePath::of_listed(path), listed(data))).collect())
+        Ok(routes.into_iter().map(|(path, data)| (RoutePath::of_listed(&path), data)).collect())
     }
 
     /// One route.
@@ -130,11 +149,12 @@ impl Client {
         body: Option<String>,
         expected: &[StatusCode],
     ) -> Result<(StatusCode, Bytes), ApiError> {
+        let place = self.place();
         let exchange = async {
             let request = Request::builder()
                 .method(method.clone())
-                .uri(format!("{}/api/routes{path}", self.api.as_str().trim_end_matches('/')))
-                .header(header::AUTHORIZATION, format!("token {}", self.token.expose_secret()))
+                .uri(format!("{}/api/routes{path}", place.api.as_str().trim_end_matches('/')))
+                .header(header::AUTHORIZATION, format!("token {}", place.token.expose_secret()))
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(Full::from(body.unwrap_or_default()))
                 .expect("the address and the token were checked when they were read");

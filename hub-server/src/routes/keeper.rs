@@ -44,7 +44,7 @@ pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>) {
     let mut knowledge = Knowledge::Unsure;
     let mut pause = MIN_PAUSE;
     let mut story = Story::default();
-    let mut tether = Tether::tie(client.url()).await;
+    let mut tether = Tether::tie(&client.place().api).await;
     let mut next_check = Instant::now() + CHECK_EVERY;
     loop {
         match pass(&client, &wishes, knowledge).await {
@@ -61,7 +61,7 @@ pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>) {
             }
         }
         if let Knowledge::Unsure = knowledge {
-            tether = Tether::tie(client.url()).await;
+            tether = Tether::tie(&client.place().api).await;
             next_check = Instant::now() + CHECK_EVERY;
         }
     }
@@ -75,7 +75,10 @@ async fn wait_for_work(
 ) -> Knowledge {
     let mut changes = wishes.subscribe();
     tokio::select! {
-        _ = changes.wait_for(Wishes::has_work) => Knowledge::Sure,
+        found = changes.wait_for(Wishes::has_work) => match found.is_ok_and(|wishes| wishes.is_check_due()) {
+            true => Knowledge::Unsure,
+            false => Knowledge::Sure,
+        },
         // Nothing happened in time, or the proxy may have ended.
         _ = timeout_at(next_check, tether.lost()) => Knowledge::Unsure,
     }
@@ -88,6 +91,8 @@ async fn pass(
     wishes: &watch::Sender<Wishes>,
     knowledge: Knowledge,
 ) -> Result<(), ApiError> {
+    // Whoever asks from now on wants the table to be read after that.
+    let asked = wishes.borrow().checks_asked();
     let Plan { add, remove } = match knowledge {
         Knowledge::Sure => wishes.borrow().work(),
         Knowledge::Unsure => {
@@ -103,7 +108,11 @@ async fn pass(
     // A server that waits for its route comes before one that is gone.
     let added: Vec<_> = stream::iter(additions).buffer_unordered(AT_ONCE).collect().await;
     let removed: Vec<_> = stream::iter(removals).buffer_unordered(AT_ONCE).collect().await;
-    added.into_iter().chain(removed).collect()
+    added.into_iter().chain(removed).collect::<Result<(), _>>()?;
+    if let Knowledge::Unsure = knowledge {
+        wishes.send_modify(|wishes| wishes.checked(asked));
+    }
+    Ok(())
 }
 
 async fn place(
@@ -160,7 +169,7 @@ enum Last {
 impl Story {
     fn went_well(&mut self, client: &Client, routes: usize) {
         if self.last != Last::Well {
-            tracing::info!(api = %client.url(), routes, "the proxy has the hub's routes");
+            tracing::info!(api = %client.place().api, routes, "the proxy has the hub's routes");
             self.last = Last::Well;
         }
     }
@@ -183,7 +192,7 @@ impl Story {
             ApiError::Body(_) => "see the proxy's log",
         };
         tracing::error!(
-            api = %client.url(),
+            api = %client.place().api,
             error = error as &(dyn std::error::Error + 'static),
             "the proxy's routes cannot be kept; {what_to_do}. Trying again until it works; running servers are not affected"
         );

@@ -38,7 +38,11 @@ impl fmt::Display for RoutePath {
 
 #[cfg(test)]
 mod tests {
+    use hub_names::{ServerKey, UserName};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::web::paths::Paths;
 
     #[test]
     fn j_005_what_is_listed_is_what_was_added() {
@@ -53,6 +57,18 @@ mod tests {
             let path = RoutePath::of_escaped(escaped);
             assert_eq!(path, RoutePath::of_listed(listed));
             assert_eq!(path.to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn j_005_a_name_of_any_kind_comes_back(name in "\\PC{1,30}") {
+            if let Ok(user) = name.parse::<UserName>() {
+                let url = Paths::new("/base/").server(&ServerKey::default_of(user));
+                let path = RoutePath::of_escaped(&url);
+                prop_assert_eq!(&path, &RoutePath::of_listed(&format!("/base/user/{name}")));
+                prop_assert_eq!(format!("{path}/"), url);
+            }
         }
     }
 }

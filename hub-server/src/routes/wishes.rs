@@ -44,6 +44,9 @@ pub(super) struct Wishes {
     routes: BTreeMap<RoutePath, Wish>,
     /// Routes that are known to be there and should not.
     leaving: BTreeSet<RoutePath>,
+    /// How many times a look at the whole table was asked for, and which of these
+    /// the last look answered.
+    checks: (u64, u64),
 }
 
 /// The wish for one path.
@@ -114,9 +117,37 @@ impl Wishes {
         !matches!(self.routes.get(path), Some(Wish::Wanted(_))) && !self.leaving.contains(path)
     }
 
+    /// Asks for a look at the whole table; the number of this request.
+    pub(super) fn ask_for_check(&mut self) -> u64 {
+        self.checks.0 += 1;
+        self.checks.0
+    }
+
+    /// The number of the last such request.
+    pub(super) fn checks_asked(&self) -> u64 {
+        self.checks.0
+    }
+
+    /// The table was read and mended for all requests up to this one.
+    pub(super) fn checked(&mut self, request: u64) {
+        self.checks.1 = self.checks.1.max(request);
+    }
+
+    /// Whether the table was read and mended after this request.
+    pub(super) fn is_checked(&self, request: u64) -> bool {
+        self.checks.1 >= request
+    }
+
+    /// Whether somebody waits for a look at the whole table.
+    pub(super) fn is_check_due(&self) -> bool {
+        self.checks.1 < self.checks.0
+    }
+
     /// Whether anything remains to be done that is known without asking.
     pub(super) fn has_work(&self) -> bool {
-        !self.leaving.is_empty() || self.routes.values().any(|wish| matches!(wish, Wish::Wanted(_)))
+        self.is_check_due()
+            || !self.leaving.is_empty()
+            || self.routes.values().any(|wish| matches!(wish, Wish::Wanted(_)))
     }
 
     /// How many routes there are to be.

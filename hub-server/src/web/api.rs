@@ -4,13 +4,16 @@ mod activity;
 mod authorizations;
 mod endpoint;
 mod event_stream;
+mod groups;
 mod info;
 mod log;
 mod model;
 mod paging;
 mod progress;
+mod proxy;
 mod reload;
 mod servers;
+mod shutdown;
 mod tokens;
 mod user_list;
 mod users;
@@ -35,7 +38,7 @@ use crate::hub::Hub;
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     use Needs::{AnyOf, Credential, Nothing};
     use ScopeName as S;
-    use Verb::{Delete, Get, Patch, Post};
+    use Verb::{Delete, Get, Patch, Post, Put};
 
     const A_USER: &[S] = &[
         S::ReadUsers,
@@ -117,6 +120,56 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             reload::reload,
         ),
         Endpoint::new(
+            Post,
+            "/shutdown",
+            AnyOf(&[S::Shutdown]),
+            "End the hub, and the servers if asked to",
+            shutdown::shutdown,
+        ),
+        Endpoint::new(Get, "/proxy", AnyOf(&[S::Proxy]), "List the proxy's routes", proxy::list),
+        Endpoint::new(
+            Post,
+            "/proxy",
+            AnyOf(&[S::Proxy]),
+            "Compare the proxy's routes with what they should be, now",
+            proxy::check,
+        ),
+        Endpoint::new(
+            Patch,
+            "/proxy",
+            AnyOf(&[S::Proxy]),
+            "Go on with a proxy at another address",
+            proxy::point,
+        ),
+        Endpoint::new(
+            Post,
+            "/users/{user}/admin-access",
+            AnyOf(&[S::Servers]),
+            "Ask whether one may use somebody's servers; for old pages",
+            users::admin_access,
+        ),
+        Endpoint::new(
+            Post,
+            "/authorizations/token",
+            Nothing,
+            "Nothing any more: says where tokens are made",
+            authorizations::removed,
+        ),
+        Endpoint::new(
+            Get,
+            "/authorizations/cookie/{name}",
+            Credential,
+            "Tell whose a login cookie is that is in the body",
+            authorizations::of_cookie_in_body,
+        ),
+        Endpoint::new(
+            Get,
+            "/authorizations/cookie/{name}/{value}",
+            Credential,
+            "Tell whose a login cookie is",
+            authorizations::of_cookie,
+        ),
+        Endpoint::new(
             Get,
             "/authorizations/token/{token}",
             Credential,
@@ -124,6 +177,47 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             authorizations::of_token,
         ),
     ];
+    const A_GROUP: &[S] = &[S::ReadGroups, S::ReadGroupsName, S::ReadRolesGroups];
+    all.extend([
+        Endpoint::new(Get, "/groups", AnyOf(&[S::ListGroups]), "List groups", groups::list),
+        Endpoint::new(Post, "/groups", AnyOf(&[S::AdminGroups]), "Add groups", groups::create_many),
+        Endpoint::new(Get, "/groups/{group}", AnyOf(A_GROUP), "Show a group", groups::show),
+        Endpoint::new(
+            Post,
+            "/groups/{group}",
+            AnyOf(&[S::AdminGroups]),
+            "Add a group",
+            groups::create,
+        ),
+        Endpoint::new(
+            Delete,
+            "/groups/{group}",
+            AnyOf(&[S::DeleteGroups]),
+            "Delete a group",
+            groups::delete,
+        ),
+        Endpoint::new(
+            Post,
+            "/groups/{group}/users",
+            AnyOf(&[S::Groups]),
+            "Add people to a group",
+            groups::join,
+        ),
+        Endpoint::new(
+            Delete,
+            "/groups/{group}/users",
+            AnyOf(&[S::Groups]),
+            "Take people out of a group",
+            groups::leave,
+        ),
+        Endpoint::new(
+            Put,
+            "/groups/{group}/properties",
+            AnyOf(&[S::Groups]),
+            "Replace what is kept about a group",
+            groups::set_properties,
+        ),
+    ]);
     // The default server, and named ones.
     for (server, progress, log) in [
         ("/users/{user}/server", "/users/{user}/server/progress", "/users/{user}/server/log"),
@@ -173,8 +267,12 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     endpoints()
         .iter()
         .fold(Router::new(), |router, endpoint| router.route(&at(endpoint.path), endpoint.route()))
+        .route(&at("/{*rest}"), axum::routing::any(|| async { unknown_path() }))
         .layer(middleware::from_fn(conventions))
-        .route(&at("/{*rest}"), axum::routing::any(|| async { ApiError::not_found() }))
+}
+
+fn unknown_path() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "Not Found")
 }
 
 /// OPTIONS is answered without a look at who asks; what the framework refuses by

@@ -1,5 +1,7 @@
 //! The hub's only status-code decisions, and what their bodies look like.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -15,13 +17,12 @@ use crate::servers::ServersError;
 pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
-    unauthenticated: bool,
     retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), unauthenticated: false, retry_after: None }
+        Self { status, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -39,10 +40,7 @@ impl ApiError {
     /// Nobody is known to have asked. 403, never 401: single-user servers take
     /// 403 for "not signed in" and anything else for a broken hub.
     pub(crate) fn unauthenticated() -> Self {
-        Self {
-            unauthenticated: true,
-            ..Self::new(StatusCode::FORBIDDEN, "Missing or invalid credentials.")
-        }
+        Self::forbidden("Missing or invalid credentials.")
     }
 
     pub(crate) fn missing_scope(scope: &str) -> Self {
@@ -56,11 +54,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "No access to resources or resources not found")
     }
 
-    pub(crate) fn is_unauthenticated(&self) -> bool {
-        self.unauthenticated
+    /// Too many failures; another try counts after `wait`.
+    pub(crate) fn too_many_tries(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let minutes = seconds.div_ceil(60);
+        let text = format!("Too many failed tries. Wait {minutes} min and try again.");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
-    fn unavailable(message: impl Into<String>) -> Self {
+    /// Something the hub stands on does not answer.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hub_names::{ServerKey, UserName};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 /// What JupyterHub leaves as it is in a path segment.
@@ -93,6 +93,13 @@ impl Paths {
         self.in_hub("api")
     }
 
+    /// The name of the service that is reached below `path`, if it is a service's.
+    pub(crate) fn service_of(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(&*self.base)?.strip_prefix("services/")?;
+        let name = rest.split('/').next().filter(|name| !name.is_empty())?;
+        Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
+    }
+
     /// Where a sign-in service sends the browser back to.
     pub(crate) fn oauth_callback(&self) -> String {
         self.in_hub("oauth_callback")
@@ -172,6 +179,8 @@ fn key_path(key: &ServerKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(user: &str, server: &str) -> ServerKey {
@@ -192,8 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn a_services_path_tells_its_name() {
+        let paths = Paths::new("/base/");
+        assert_eq!(paths.service_of("/base/services/a%20b/x").as_deref(), Some("a b"));
+        for other in ["/base/user/ada/", "/services/a/", "/base/services/"] {
+            assert_eq!(paths.service_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn client_ids_quote_the_at_sign() {
         assert_eq!(client_id(&key("a@b.c", "")), "jupyterhub-user-a%40b.c");
         assert_eq!(client_id(&key("ada", "lab")), "jupyterhub-user-ada-lab");
+    }
+
+    proptest! {
+        #[test]
+        fn every_escape_can_be_undone(text in "\\PC{0,30}") {
+            let client = utf8_percent_encode(&text, CLIENT).to_string();
+            for escaped in [segment(&text), client, quote(&text)] {
+                let fits = |byte: u8| byte.is_ascii_graphic() && !b"/?#\"<>&+ ".contains(&byte);
+                prop_assert!(escaped.bytes().all(fits), "{}", escaped);
+                prop_assert_eq!(percent_decode_str(&escaped).decode_utf8_lossy(), text.as_str());
+            }
+        }
     }
 }

@@ -90,6 +90,13 @@ impl TestHub {
         Self::reading(&format!("{CONFIG}{more}"), spawner, store).await
     }
 
+    /// A hub whose servers answer, with more lines in its section `[auth]`.
+    pub(crate) async fn with_auth(more: &str) -> Self {
+        let config = CONFIG.replace("[auth]\n", &format!("[auth]\n{more}\n"));
+        let spawner = FakeSpawner::new().answers_with(notebook().await);
+        Self::reading(&config, spawner, Store::in_memory().await.unwrap()).await
+    }
+
     /// The same with another configuration.
     pub(crate) async fn reading(text: &str, spawner: FakeSpawner, store: Store) -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -7,12 +7,18 @@ mod acceptance;
 mod harness;
 mod proxy_api;
 
+mod authorizations;
+mod ending;
 mod external_proxy;
 mod gateway;
+mod groups;
+mod names;
 mod oauth;
 mod pages;
+mod proxy_routes;
 mod resume;
 mod servers;
 mod surface;
 mod tokens;
 mod users;
+mod xsrf;

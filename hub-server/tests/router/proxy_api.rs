@@ -59,6 +59,11 @@ impl ProxyApi {
         )
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The paths of its routes.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.table().routes.keys().cloned().collect()

@@ -3,9 +3,9 @@
 use http::{Method, StatusCode};
 use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, CONFIG, TestHub};
+use crate::harness::{ADMIN, CONFIG, TestHub, notebook};
 
 #[tokio::test]
 async fn the_hub_tells_its_version_to_anybody() {
@@ -201,4 +201,219 @@ async fn activity_moves_forward_only() {
     hub.api(&token, Method::POST, "/users/ada/activity", Some(report("2019-01-01T00:00:00Z")))
         .await;
     assert_eq!(hub.get("/users/ada").await.json()["last_activity"], seen);
+}
+
+/// Services that hold one right each.
+const FEW: &str = r#"
+[[services]]
+name = "names"
+api_token = "names-service-token"
+scopes = ["list:users"]
+[[services]]
+name = "groups"
+api_token = "groups-service-token"
+scopes = ["read:users:groups"]
+[[services]]
+name = "activity"
+api_token = "activity-service-token"
+scopes = ["read:users:activity"]
+[[services]]
+name = "servers"
+api_token = "servers-service-token"
+scopes = ["read:servers"]
+[[services]]
+name = "roles"
+api_token = "roles-service-token"
+scopes = ["read:roles:users"]
+[[services]]
+name = "users"
+api_token = "users-service-token"
+scopes = ["read:users"]
+[[services]]
+name = "one-server"
+api_token = "one-server-service-token"
+scopes = ["list:users", "read:servers!server=ada/"]
+[[services]]
+name = "boss"
+api_token = "boss-service-token"
+scopes = ["admin:users", "list:users", "admin:auth_state", "servers"]
+[[services]]
+name = "opener"
+api_token = "opener-service-token"
+scopes = ["servers", "access:servers"]
+"#;
+
+async fn with_few() -> TestHub {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    TestHub::configured(FEW, spawner, Store::in_memory().await.unwrap()).await
+}
+
+fn keys(body: &Value) -> Vec<&str> {
+    body.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_scope_shows_its_fields_and_no_others() {
+    let hub = with_few().await;
+    for (token, shown) in [
+        ("names-service-token", &["admin", "kind", "name", "user_info"][..]),
+        ("groups-service-token", &["groups", "kind", "name"]),
+        ("activity-service-token", &["kind", "last_activity", "name"]),
+        ("servers-service-token", &["admin", "kind", "name", "servers", "user_info"]),
+        ("roles-service-token", &["admin", "kind", "name", "roles"]),
+        (
+            "users-service-token",
+            &[
+                "admin",
+                "created",
+                "groups",
+                "kind",
+                "last_activity",
+                "name",
+                "pending",
+                "roles",
+                "server",
+                "user_info",
+            ],
+        ),
+    ] {
+        let ada = hub.api(token, Method::GET, "/users/ada", None).await;
+        assert_eq!(ada.status, StatusCode::OK, "{token}: {}", ada.text);
+        let ada = ada.json();
+        let mut seen = keys(&ada);
+        seen.sort_unstable();
+        assert_eq!(seen, shown, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn one_server_is_shown_to_whoever_may_see_one() {
+    let hub = with_few().await;
+    let token = "one-server-service-token";
+    let users = |answer: crate::harness::Answer| answer.json().as_array().unwrap().clone();
+    for user in ["ada", "bob"] {
+        let answer = hub.post(&format!("/users/{user}/server"), None).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    }
+    for user in users(hub.api(token, Method::GET, "/users", None).await) {
+        let is_ada = user["name"] == "ada";
+        assert_eq!(user.get("servers").is_some(), is_ada, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn auth_state_is_null_and_only_for_those_who_may_see_it() {
+    let hub = with_few().await;
+    let boss = "boss-service-token";
+    for path in ["/users/ada", "/users"] {
+        let answer = hub.api(boss, Method::GET, path, None).await.json();
+        let ada = answer
+            .as_array()
+            .map_or(&answer, |all| all.iter().find(|user| user["name"] == "ada").unwrap());
+        assert_eq!(ada.get("auth_state"), Some(&json!(null)), "{ada}");
+    }
+    let patched =
+        hub.api(boss, Method::PATCH, "/users/ada", Some(json!({ "auth_state": null }))).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    assert_eq!(patched.json().get("auth_state"), Some(&json!(null)));
+}
+
+#[tokio::test]
+async fn a_change_of_a_user_is_checked_before_it_is_made() {
+    let hub = with_few().await;
+    let boss = "boss-service-token";
+    let patch = |body: Value| hub.api(boss, Method::PATCH, "/users/ada", Some(body));
+    for (body, part) in [
+        (json!({ "groups": ["crew"] }), "POST /groups/GROUP/users"),
+        (json!({ "roles": ["admin"] }), "[[roles]]"),
+        (json!({ "auth_state": { "token": "x" } }), "keeps no auth_state"),
+        (json!({ "name": "bob" }), "User bob already exists, username must be unique"),
+        (json!({ "name": "a/b" }), "Invalid username"),
+        (json!({ "surprise": 1 }), "Invalid JSON keys"),
+        (json!({ "name": "zoe", "groups": [] }), "POST /groups/GROUP/users"),
+        (json!({ "admin": "yes" }), "Invalid JSON"),
+        (json!([]), "Invalid JSON"),
+    ] {
+        let answer = patch(body.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text);
+        assert!(answer.text.contains(part), "{body}: {}", answer.text);
+    }
+    let renamed = patch(json!({ "name": "Zoe" })).await;
+    assert_eq!((renamed.status, &renamed.json()["name"]), (StatusCode::OK, &json!("zoe")));
+    let gone = hub.api(boss, Method::PATCH, "/users/ada", Some(json!({ "admin": false }))).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn names_are_folded_in_lists_and_not_in_paths() {
+    let hub = TestHub::new().await;
+    let made = hub.post("/users/Zoe", None).await;
+    assert_eq!((made.status, &made.json()["name"]), (StatusCode::CREATED, &json!("Zoe")));
+    assert_eq!(hub.get("/users/zoe").await.status, StatusCode::NOT_FOUND);
+    let made = hub.post("/users", Some(json!({ "usernames": ["Zoe", "ZOE"] }))).await;
+    assert_eq!(made.json().as_array().unwrap().len(), 1);
+    assert_eq!(hub.get("/users/zoe").await.json()["name"], "zoe");
+    let again = hub.post("/users/zoe", None).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert_eq!(again.json()["message"], "User zoe already exists");
+    let all = hub.post("/users", Some(json!({ "usernames": ["zoe", "ada"] }))).await;
+    assert_eq!(all.json()["message"], "All 2 users already exist");
+}
+
+#[tokio::test]
+async fn nobody_deletes_themselves_and_a_running_server_is_stopped_first() {
+    let hub = TestHub::new().await;
+    let mut grace = hub.signed_in("grace").await;
+    let xsrf = grace.xsrf();
+    let headers = [("x-xsrftoken", xsrf.as_str())];
+    let own = grace.request(Method::DELETE, "/hub/api/users/grace", &headers, "").await;
+    assert_eq!(own.status, StatusCode::BAD_REQUEST);
+    assert_eq!(own.json()["message"], "Cannot delete yourself!");
+
+    hub.post("/users/ada/server", None).await;
+    let gone = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    assert!(hub.spawner.running().is_empty());
+}
+
+#[tokio::test]
+async fn old_pages_may_ask_whether_they_may_open_a_server() {
+    let hub = with_few().await;
+    let ask = async |token: &str, user: &str| {
+        hub.api(token, Method::POST, &format!("/users/{user}/admin-access"), None).await.status
+    };
+    assert_eq!(ask("opener-service-token", "ada").await, StatusCode::OK);
+    assert_eq!(ask("opener-service-token", "nobody").await, StatusCode::NOT_FOUND);
+    assert_eq!(ask("boss-service-token", "ada").await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("names-service-token", "ada").await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn everybody_may_know_who_they_are() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    let by_cookie = ada.get("/hub/api/user").await.json();
+    assert_eq!((&by_cookie["token_id"], &by_cookie["name"]), (&json!(null), &json!("ada")));
+    let scopes: Vec<&str> =
+        by_cookie["scopes"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    assert!(scopes.is_sorted() && scopes.contains(&"servers!user=ada"), "{scopes:?}");
+
+    let xsrf = ada.xsrf();
+    let headers = [("x-xsrftoken", xsrf.as_str()), ("content-type", "application/json")];
+    let body = r#"{"scopes": ["read:users:activity!user=ada"]}"#;
+    let made = ada.request(Method::POST, "/hub/api/users/ada/tokens", &headers, body).await.json();
+    let token = made["token"].as_str().unwrap();
+    let own = hub.api(token, Method::GET, "/user", None).await.json();
+    for (key, value) in [
+        ("kind", json!("user")),
+        ("name", json!("ada")),
+        ("admin", json!(false)),
+        ("groups", json!([])),
+        ("user_info", json!(null)),
+        ("session_id", json!(null)),
+        ("token_id", made["id"].clone()),
+    ] {
+        assert_eq!(own[key], value, "{key}: {own}");
+    }
+    assert!(own.get("servers").is_none() && own.get("roles").is_none(), "{own}");
 }

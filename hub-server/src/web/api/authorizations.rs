@@ -1,9 +1,10 @@
-//! How packages before JupyterHub 2 ask whose token they were given.
+//! How packages before JupyterHub 2 ask whose token or cookie they were given.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, State},
 };
 use http::StatusCode;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::model;
 use crate::{
-    access::{Caller, Who, bearer},
+    access::{Caller, Who, bearer, session},
     hub::Hub,
     web::error::ApiError,
 };
@@ -20,9 +21,10 @@ use crate::{
 /// `GET /hub/api/authorizations/token/{token}`
 pub(super) async fn of_token(
     State(hub): State<Arc<Hub>>,
-    _asks: Caller,
+    asks: Caller,
     Path(token): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
+    require_token(&asks)?;
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "No such token");
     let token = ApiToken::from_text(&token).ok_or_else(unknown)?;
     let owner = bearer::of_token(&hub, &token).await?.ok_or_else(unknown)?;
@@ -30,4 +32,50 @@ pub(super) async fn of_token(
         Who::User(user) => json!(model::own(&hub, user, &owner).await?),
         Who::Service(name) => json!({ "kind": "service", "name": name, "admin": false }),
     }))
+}
+
+/// `GET /hub/api/authorizations/cookie/{name}/{value}`
+pub(super) async fn of_cookie(
+    State(hub): State<Arc<Hub>>,
+    asks: Caller,
+    Path((name, value)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    whose(&hub, &asks, &name, &value).await
+}
+
+/// `GET /hub/api/authorizations/cookie/{name}`, with the value in the body.
+pub(super) async fn of_cookie_in_body(
+    State(hub): State<Arc<Hub>>,
+    asks: Caller,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    whose(&hub, &asks, &name, &String::from_utf8_lossy(&body)).await
+}
+
+/// `POST /hub/api/authorizations/token`
+pub(super) async fn removed() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "Deprecated endpoint /hub/api/authorizations/token is removed in JupyterHub 2.0. Use /hub/api/users/:user/tokens instead.",
+    )
+}
+
+async fn whose(hub: &Hub, asks: &Caller, name: &str, value: &str) -> Result<Json<Value>, ApiError> {
+    require_token(asks)?;
+    let session = match name {
+        session::LOGIN_COOKIE => session::of_cookie(hub, value.trim_matches('"')).await?,
+        _ => None,
+    };
+    let unknown = || ApiError::new(StatusCode::NOT_FOUND, "Not a valid login cookie");
+    let user = session.ok_or_else(unknown)?.user;
+    Ok(Json(json!(model::own(hub, &user, asks).await?)))
+}
+
+/// Only programs ask here; a browser has no business to.
+fn require_token(asks: &Caller) -> Result<(), ApiError> {
+    match asks.token {
+        Some(_) => Ok(()),
+        None => Err(ApiError::unauthenticated()),
+    }
 }

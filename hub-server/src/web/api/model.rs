@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::Uri;
-use hub_auth::{ScopeName, Target};
+use hub_auth::{Access, ScopeName, Target};
 use hub_names::{ServerKey, ServerName, UserName};
 use hub_store::{ServerRecord, StoreError, User};
 use jiff::Timestamp;
@@ -101,7 +101,8 @@ pub(super) struct FailureModel {
     pub(super) oom_killed: bool,
 }
 
-/// A user as `caller` may see them; `None` when they may see nothing.
+/// A user as `caller` may see them; `None` when they may see nothing. Whoever may see
+/// anything of somebody is told the name with it (hub-contract 5.2).
 pub(super) async fn user(
     hub: &Hub,
     user: &User,
@@ -111,41 +112,52 @@ pub(super) async fn user(
     let target = hub.user_target(&caller.scopes, &user.name).await?;
     let may = |scope: ScopeName| caller.scopes.has(scope, &target);
     let read = may(ScopeName::ReadUsers);
-    let mut body = UserModel::default();
-    let mut something = read;
-    if read || may(ScopeName::ReadUsersName) {
-        body.named(user);
-        something = true;
+    let name = read || may(ScopeName::ReadUsersName);
+    let roles = read || may(ScopeName::ReadRolesUsers);
+    let groups = read || may(ScopeName::ReadUsersGroups);
+    let activity = read || may(ScopeName::ReadUsersActivity);
+    let all_servers = may(ScopeName::ReadServers);
+    let some_servers = all_servers || sees_a_server(caller, &user.name);
+    let auth_state = may(ScopeName::AdminAuthState);
+    if !(name || roles || groups || activity || some_servers || auth_state) {
+        return Ok(None);
     }
-    if read || may(ScopeName::ReadUsersGroups) {
+    let mut body = UserModel {
+        kind: Some("user"),
+        name: Some(user.name.clone()),
+        admin: (name || roles).then_some(user.admin),
+        user_info: name.then_some(Value::Null),
+        last_activity: activity.then(|| user.last_activity.map(Moment)),
+        auth_state: auth_state.then_some(Value::Null),
+        ..UserModel::default()
+    };
+    if groups {
         body.groups = Some(hub.store.groups().of_user(user.id).await?);
-        something = true;
     }
-    if read || may(ScopeName::ReadUsersActivity) {
-        body.last_activity = Some(user.last_activity.map(Moment));
-        something = true;
-    }
-    if read || may(ScopeName::ReadRolesUsers) {
+    if roles {
         body.roles = Some(hub.roles_of_user(user).await?);
-        something = true;
     }
-    let key = ServerKey::default_of(user.name.clone());
     if read {
+        let key = ServerKey::default_of(user.name.clone());
         let live = hub.servers.live(&key);
         let ready = live.as_ref().is_some_and(|view| view.phase.is_ready());
         body.created = Some(Moment(user.created));
         body.server = Some(ready.then(|| hub.paths.server(&key)));
         body.pending = Some(live.and_then(|view| view.phase.pending()));
     }
-    if may(ScopeName::ReadServers) {
-        body.servers = Some(servers(hub, user, caller, with_stopped).await?);
-        something = true;
+    if some_servers {
+        let seen = servers(hub, user, caller, &target, with_stopped).await?;
+        body.servers = (all_servers || !seen.is_empty()).then_some(seen);
     }
-    if may(ScopeName::AdminAuthState) {
-        body.auth_state = Some(Value::Null);
-        something = true;
+    Ok(Some(body))
+}
+
+/// Whether `caller` may see single servers of the user's.
+fn sees_a_server(caller: &Caller, user: &UserName) -> bool {
+    match caller.scopes.access(ScopeName::ReadServers) {
+        Access::Filtered(filters) => filters.servers().iter().any(|key| key.user() == user),
+        Access::None | Access::All => false,
     }
-    Ok(something.then_some(body))
 }
 
 /// What a token may always know about its own owner: the name and the groups,
@@ -237,10 +249,12 @@ impl Serialize for Moment {
     }
 }
 
+/// The user's servers that `caller` may see.
 async fn servers(
     hub: &Hub,
     user: &User,
     caller: &Caller,
+    target: &Target,
     with_stopped: bool,
 ) -> Result<BTreeMap<ServerName, ServerModel>, StoreError> {
     let active = hub.servers.active_of(&user.name);
@@ -249,7 +263,11 @@ async fn servers(
     if active.is_empty() && !with_stopped {
         return Ok(bodies);
     }
+    let all = caller.scopes.has(ScopeName::ReadServers, target);
     for record in hub.store.servers().of_user(&user.name).await? {
+        if !all && !caller.scopes.has(ScopeName::ReadServers, &Target::server(&record.key)) {
+            continue;
+        }
         let view = match hub.servers.live(&record.key) {
             Some(view) => view,
             None if with_stopped => hub.servers.view(&record.key).await?,

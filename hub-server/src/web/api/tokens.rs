@@ -1,43 +1,29 @@
 //! A user's tokens: list, make, revoke.
 
+mod sign_in;
+mod wanted;
+
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
-use hub_auth::{Access, ApiToken, Owner, ScopeName, ScopeSet};
+use http::{HeaderMap, StatusCode};
+use hub_auth::{Access, ApiToken, Owner, Scope, ScopeName, ScopeSet};
+use hub_names::UserName;
 use hub_store::{NewToken, TokenOwner, TokenRecord, User};
-use jiff::SignedDuration;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::wanted::Request;
 use super::model::time;
 use crate::{
-    access::{Caller, bearer},
+    access::{Caller, MaybeCaller, Needed, Who, bearer},
     hub::Hub,
-    web::{
-        error::ApiError,
-        request::{self, user_name},
-    },
+    web::{error::ApiError, request::user_name},
 };
-
-/// Longest life of a token that is given one: ten years.
-const LONGEST_SECONDS: i64 = 10 * 366 * 86_400;
-/// Longest note, in characters.
-const NOTE_LEN: usize = 1023;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewTokenBody {
-    note: Option<String>,
-    expires_in: Option<i64>,
-    scopes: Option<Vec<String>>,
-    roles: Option<Vec<String>>,
-}
 
 /// `GET /hub/api/users/{user}/tokens`
 pub(super) async fn list(
@@ -46,7 +32,9 @@ pub(super) async fn list(
     Path(user): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let user = owner(&hub, &caller, &user).await?;
-    let tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
+    // Reading them takes away those that have expired.
+    let mut tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
+    tokens.sort_by_key(|token| token.last_activity.unwrap_or(token.created));
     let mut bodies = Vec::new();
     for token in &tokens {
         bodies.push(body(&hub, &user, token).await?);
@@ -54,35 +42,29 @@ pub(super) async fn list(
     Ok(Json(json!({ "api_tokens": bodies })))
 }
 
-/// `POST /hub/api/users/{user}/tokens`
+/// `POST /hub/api/users/{user}/tokens`. Whoever has no credential yet may show name
+/// and password in the body.
 pub(super) async fn create(
     State(hub): State<Arc<Hub>>,
-    caller: Caller,
+    MaybeCaller(caller): MaybeCaller,
+    Extension(Needed(needed)): Extension<Needed>,
     Path(user): Path<String>,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response, ApiError> {
-    let user = owner(&hub, &caller, &user).await?;
-    let wanted: NewTokenBody = request::json(&bytes)?.unwrap_or_default();
-    if wanted.roles.is_some() {
-        return Err(ApiError::bad_request("roles are not given to tokens; name scopes instead"));
-    }
-    let scopes = wanted.scopes.unwrap_or_else(|| vec!["inherit".to_owned()]);
+    let Request { auth, wanted } = Request::of(&bytes)?;
+    let caller = match caller {
+        Some(caller) => caller,
+        None => sign_in::by_body(&hub, &headers, auth.as_ref()).await?,
+    };
+    let user = owner_of_new(&hub, &caller, needed, &user).await?;
+    let live = hub.live();
+    let scopes = wanted.scopes(&live.roles)?;
     require_coverage(&hub, &caller, &user, &scopes).await?;
     let now = hub.clock.now();
-    let expires_at = match wanted.expires_in {
-        None | Some(0) => None,
-        Some(seconds @ 1..=LONGEST_SECONDS) => Some(now + SignedDuration::from_secs(seconds)),
-        Some(_) => {
-            return Err(ApiError::bad_request(format!(
-                "expires_in must be from 1 to {LONGEST_SECONDS} seconds"
-            )));
-        }
-    };
-    let note =
-        wanted.note.unwrap_or_else(|| match caller.user().is_some_and(|own| own.id == user.id) {
-            true => "Requested via api".to_owned(),
-            false => format!("Requested via api by {}", caller.describe()),
-        });
+    let expires_at = wanted.life(live.session.token_max_age)?.map(|life| now + life);
+    let own = caller.user().is_some_and(|own| own.id == user.id);
+    let note = wanted.note((!own).then_some((caller.kind(), caller.name())));
     let token = ApiToken::generate();
     let record = hub
         .store
@@ -92,8 +74,8 @@ pub(super) async fn create(
             hash: *token.hash().as_bytes(),
             client_id: None,
             session_id: None,
-            note: note.chars().take(NOTE_LEN).collect(),
-            scopes,
+            note,
+            scopes: scopes.iter().map(ToString::to_string).collect(),
             created: now,
             expires_at,
         })
@@ -143,26 +125,26 @@ async fn require_coverage(
     hub: &Hub,
     caller: &Caller,
     user: &User,
-    scopes: &[String],
+    raw: &[Scope],
 ) -> Result<(), ApiError> {
     let held = hub.scopes_of_user(user).await?;
     let owner = Owner::User(user.name.clone());
     let live = hub.live();
-    let raw = scopes
-        .iter()
-        .map(|text| {
-            live.roles.scope(text).map_err(|error| ApiError::bad_request(error.to_string()))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let asked = match raw.iter().any(|scope| scope.name == ScopeName::Inherit) {
+    let expand = |raw: &[Scope]| match raw.iter().any(|scope| scope.name == ScopeName::Inherit) {
         true => held.clone(),
-        false => ScopeSet::expand(live.roles.spell_out(raw), &owner, None),
+        false => ScopeSet::expand(live.roles.spell_out(raw.iter().cloned()), &owner, None),
     };
+    let asked = expand(raw);
     let groups = hub.groups_behind(&[&asked, &held, &caller.scopes]).await?;
     if !asked.is_within(&held, &groups) {
+        let extra: Vec<String> = raw
+            .iter()
+            .filter(|scope| !expand(std::slice::from_ref(*scope)).is_within(&held, &groups))
+            .map(ToString::to_string)
+            .collect();
         return Err(ApiError::bad_request(format!(
             "Not assigning requested scopes {} not held by User {}",
-            scopes.join(","),
+            extra.join(","),
             user.name
         )));
     }
@@ -178,14 +160,38 @@ async fn require_coverage(
     Ok(())
 }
 
+/// Whose token is to be made. Somebody who does not exist and somebody for whom the
+/// caller may make none are answered alike.
+async fn owner_of_new(
+    hub: &Hub,
+    caller: &Caller,
+    needed: &'static [ScopeName],
+    name: &str,
+) -> Result<User, ApiError> {
+    let refused = || {
+        let kind = match caller.who {
+            Who::User(_) => "User",
+            Who::Service(_) => "Service",
+        };
+        ApiError::forbidden(format!("{kind} {name} not found or no permissions to generate tokens"))
+    };
+    let name: UserName = name.parse().map_err(|_| refused())?;
+    let target = hub.user_target(&caller.scopes, &name).await?;
+    caller.require_any(needed, &target).map_err(|_| refused())?;
+    hub.store.users().by_name(&name).await?.ok_or_else(refused)
+}
+
 async fn owner(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
     let name = user_name(name)?;
     caller.allow_user(hub, &name).await?;
-    hub.store.users().by_name(&name).await?.ok_or_else(ApiError::not_found)
+    let missing = || ApiError::new(StatusCode::NOT_FOUND, format!("No such user: {name}"));
+    hub.store.users().by_name(&name).await?.ok_or_else(missing)
 }
 
 async fn find(hub: &Hub, user: &User, id: &str) -> Result<TokenRecord, ApiError> {
-    let missing = || ApiError::new(StatusCode::NOT_FOUND, format!("No such token: {id}"));
+    let missing = || {
+        ApiError::new(StatusCode::NOT_FOUND, format!("No such token {id} for user {}", user.name))
+    };
     let number: i64 =
         id.strip_prefix('a').and_then(|text| text.parse().ok()).ok_or_else(missing)?;
     let tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;

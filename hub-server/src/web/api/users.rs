@@ -10,10 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use hub_auth::{Role, Target};
+use hub_auth::{InvalidName, Role, ScopeName, Target};
 use hub_names::UserName;
 use hub_store::User;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::model::{self, UserModel};
@@ -38,6 +39,9 @@ struct NewUsers {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
+    /// The path says it.
+    #[serde(default, rename = "name")]
+    _name: Option<String>,
     #[serde(default)]
     admin: bool,
 }
@@ -47,6 +51,32 @@ struct NewUser {
 struct Change {
     name: Option<String>,
     admin: Option<bool>,
+    groups: Option<Value>,
+    roles: Option<Value>,
+    auth_state: Option<Value>,
+}
+
+impl Change {
+    /// Refuses what JupyterHub lets through and then trips over.
+    fn refuse_what_is_done_elsewhere(&self) -> Result<(), ApiError> {
+        if self.groups.is_some() {
+            return Err(ApiError::bad_request(
+                "The groups of a user are not changed here; add to a group with POST /groups/GROUP/users and take out with DELETE",
+            ));
+        }
+        if self.roles.is_some() {
+            return Err(ApiError::bad_request(
+                "The roles of a user are not changed here; they are given by [[roles]] in the hub's configuration, and admin by the key admin",
+            ));
+        }
+        // `null`, which takes it away, is what it is already.
+        if self.auth_state.is_some() {
+            return Err(ApiError::bad_request(
+                "This hub keeps no auth_state; leave it out, or set it to null",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// `POST /hub/api/users`
@@ -98,16 +128,16 @@ pub(super) async fn show(
     Ok(Json(body))
 }
 
-/// `POST /hub/api/users/{user}`
+/// `POST /hub/api/users/{user}`. The name is taken as it is written, as in JupyterHub.
 pub(super) async fn create(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let name = new_name(&hub, &name)?;
+    let name: UserName = name.parse().map_err(|error| invalid(&name, &error))?;
     caller.allow_user(&hub, &name).await?;
-    let NewUser { admin } = request::json(&body)?.unwrap_or_default();
+    let NewUser { admin, .. } = request::json(&body)?.unwrap_or_default();
     may_make_admins(&caller, admin)?;
     if hub.store.users().by_name(&name).await?.is_some() {
         return Err(ApiError::conflict(format!("User {name} already exists")));
@@ -130,6 +160,7 @@ pub(super) async fn change(
     let user = existing(&hub, &name).await?;
     let change: Change = request::json(&body)?
         .ok_or_else(|| ApiError::bad_request("The body must name what to change: name or admin"))?;
+    change.refuse_what_is_done_elsewhere()?;
     if (user.admin || change.admin == Some(true)) && !holds_every_admin_scope(&caller) {
         return Err(ApiError::forbidden(
             "Only an administrator may change an administrator or make one",
@@ -160,6 +191,23 @@ pub(super) async fn change(
     let user = hub.store.users().by_id(user.id).await?.ok_or_else(ApiError::not_found)?;
     let body = model::user(&hub, &user, &caller, false).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(body))
+}
+
+/// `POST /hub/api/users/{user}/admin-access`, which old administrators' pages call
+/// before they open somebody's server.
+pub(super) async fn admin_access(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let name = user_name(&name)?;
+    caller.allow_user(&hub, &name).await?;
+    existing(&hub, &name).await?;
+    let target = hub.user_target(&caller.scopes, &name).await?;
+    match caller.scopes.has(ScopeName::AccessServers, &target) {
+        true => Ok(StatusCode::OK),
+        false => Err(ApiError::forbidden("admin access to user servers disabled")),
+    }
 }
 
 /// `DELETE /hub/api/users/{user}`: the account, its tokens and sessions. Volumes
@@ -208,8 +256,11 @@ async fn existing(hub: &Hub, name: &UserName) -> Result<User, ApiError> {
 }
 
 fn new_name(hub: &Hub, raw: &str) -> Result<UserName, ApiError> {
-    hub.normalise(raw)
-        .map_err(|error| ApiError::bad_request(format!("Invalid username: {raw:?}: {error}")))
+    hub.normalise(raw).map_err(|error| invalid(raw, &error))
+}
+
+fn invalid(raw: &str, error: &InvalidName) -> ApiError {
+    ApiError::bad_request(format!("Invalid username: {raw:?}: {error}"))
 }
 
 fn may_make_admins(caller: &Caller, admin: bool) -> Result<(), ApiError> {
