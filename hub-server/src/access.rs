@@ -16,7 +16,10 @@ use hub_names::{ServerKey, UserName};
 use hub_store::{Session, TokenRecord, User};
 
 use self::{browser::Browser, xsrf::Identity};
-use crate::{hub::Hub, web::error::ApiError};
+use crate::{
+    hub::Hub,
+    web::{error::ApiError, request_log},
+};
 
 /// Whoever makes a request to the REST API.
 #[derive(Clone, Debug)]
@@ -123,9 +126,11 @@ impl Caller {
     async fn find(parts: &Parts, hub: &Hub) -> Result<Option<Self>, ApiError> {
         let needed = needed(parts);
         if let Some(caller) = bearer::caller(hub, &parts.headers).await? {
+            request_log::note_asker(parts, || caller.describe());
             return Ok(Some(Self { needed, ..caller }));
         }
         let Some(session) = session::of(hub, &parts.headers).await? else { return Ok(None) };
+        request_log::note_asker(parts, || session.user.name.to_string());
         // A form that another site made the browser post is not JSON.
         let foreign_form = parts.method == Method::POST
             && parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| !may_be_json(kind));

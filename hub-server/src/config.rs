@@ -8,14 +8,17 @@
 
 mod acme;
 mod auth;
+mod culling;
 pub mod env_file;
 mod error;
+mod events;
 mod http;
 pub mod key;
 mod lines;
 mod listen;
 mod load;
 mod log;
+mod metrics;
 mod origin;
 mod overlay;
 mod pages;
@@ -44,12 +47,15 @@ use hub_store::StoreConfig;
 pub(crate) use self::proxy::{is_proxy_token, proxy_api_url};
 pub use self::{
     auth::{AuthConfig, PasswordConfig, UserlistMode},
+    culling::{CullingConfig, CullingLimits, CullingRule},
     env_file::EnvFile,
     error::ConfigError,
+    events::EventsConfig,
     http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles, TlsSource},
     listen::ListenAddr,
     load::{Loaded, parse},
     log::{LogConfig, LogFormat},
+    metrics::MetricsConfig,
     origin::Origin,
     proxy::ProxyApiConfig,
     roles::{GroupConfig, RoleMembers, RolesConfig},
@@ -89,6 +95,12 @@ pub struct Config {
     pub templates: Option<PathBuf>,
     /// Log level and format.
     pub log: LogConfig,
+    /// Stopping servers that nobody uses.
+    pub culling: CullingConfig,
+    /// A record of starts and stops.
+    pub events: EventsConfig,
+    /// Numbers for Prometheus.
+    pub metrics: MetricsConfig,
 }
 
 /// Where the cookie secret comes from (RST-6).

@@ -12,8 +12,10 @@ use crate::{
     access::attempts::Attempts,
     clock::Clock,
     ending::EndRequest,
+    culling::Notices,
     keys::Keys,
     live::{Current, Live},
+    metrics::Metrics,
     reload::ReloadHandle,
     routes::Routes,
     servers::Servers,
@@ -47,6 +49,10 @@ pub(crate) struct Hub {
     pub trusted_proxies: TrustForwarded,
     /// Who has failed to sign in too often.
     pub(crate) attempts: Attempts,
+    /// Which servers are stopped soon.
+    pub(crate) notices: Notices,
+    /// What is counted and timed.
+    pub(crate) metrics: Metrics,
     /// How to have the configuration read again.
     pub(crate) reload: ReloadHandle,
     /// What browsers are shown, if this process speaks https.

@@ -11,7 +11,7 @@ use hub_names::UserName;
 use hub_spawner::Preset;
 
 use crate::{
-    config::{Config, ServersConfig, SessionConfig, UserlistMode},
+    config::{Config, CullingConfig, EventsConfig, ServersConfig, SessionConfig, UserlistMode},
     web::render::Render,
 };
 
@@ -34,6 +34,12 @@ pub(crate) struct Live {
     pub(crate) render: Render,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
+    /// When servers are stopped that nobody uses.
+    pub(crate) culling: CullingConfig,
+    /// Where events go.
+    pub(crate) events: EventsConfig,
+    /// Whether numbers are shown only to those who may read them.
+    pub(crate) authenticate_metrics: bool,
     /// What each role may do.
     pub(crate) roles: Roles,
     /// What each configured service may do.
@@ -58,6 +64,9 @@ impl Live {
             presets: config.auth.presets.clone(),
             render,
             limits: config.servers.clone(),
+            culling: config.culling.clone(),
+            events: config.events.clone(),
+            authenticate_metrics: config.metrics.authenticate,
             roles: config.roles.roles.clone(),
             services,
         }

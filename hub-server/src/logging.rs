@@ -1,8 +1,16 @@
 //! Where log lines go and what they look like.
 
+mod fields;
+
 use std::{fmt, io::IsTerminal, sync::Arc};
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::ParseError,
+    fmt::{MakeWriter, format::JsonFields},
+    util::SubscriberInitExt,
+};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -40,28 +48,46 @@ pub(crate) fn filter(config: &LogConfig) -> Result<EnvFilter, ParseError> {
 /// Lines go to standard error, so that commands may print their result to
 /// standard output. A second call does nothing.
 pub fn install(config: &LogConfig) -> Handle {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(config).unwrap_or_else(|_| EnvFilter::new("info")))
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let (installed, handle) = match config.format {
-        LogFormat::Text => {
-            let builder =
-                builder.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
-            let levels = builder.reload_handle();
-            // The subscriber lives as long as the process.
-            let set = move |filter| drop(levels.reload(filter));
-            (builder.try_init(), Handle(Some(Arc::new(set))))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let levels = builder.reload_handle();
-            let set = move |filter| drop(levels.reload(filter));
-            (builder.try_init(), Handle(Some(Arc::new(set))))
-        }
-    };
-    if installed.is_err() {
+    let (subscriber, handle) = subscriber(config, std::io::stderr, std::io::stderr().is_terminal());
+    if subscriber.try_init().is_err() {
         tracing::debug!("a log subscriber is installed already");
     }
     handle
+}
+
+/// What writes lines as `config` says to `writer`, with colours or without.
+pub fn subscriber<W>(
+    config: &LogConfig,
+    writer: W,
+    colours: bool,
+) -> (Box<dyn Subscriber + Send + Sync>, Handle)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(config).unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_writer(writer)
+        .with_target(false);
+    match config.format {
+        LogFormat::Text => {
+            let builder =
+                builder.fmt_fields(fields::ForPeople).with_ansi(colours).with_filter_reloading();
+            let levels = builder.reload_handle();
+            // The subscriber lives as long as the process.
+            let set = move |filter| drop(levels.reload(filter));
+            (Box::new(builder.finish()), Handle(Some(Arc::new(set))))
+        }
+        LogFormat::Json => {
+            let builder = builder
+                .json()
+                .flatten_event(true)
+                // The one span there is, a request's; its list would say it again.
+                .with_span_list(false)
+                .fmt_fields(JsonFields::new())
+                .with_filter_reloading();
+            let levels = builder.reload_handle();
+            let set = move |filter| drop(levels.reload(filter));
+            (Box::new(builder.finish()), Handle(Some(Arc::new(set))))
+        }
+    }
 }

@@ -17,7 +17,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use hub_names::ServerKey;
 use hub_proxy::{RoutePrefix, RouteTable, Target};
 use jiff::Timestamp;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use url::Url;
 
 pub(crate) use self::{client::Place, listing::RouteShown};
@@ -26,7 +29,12 @@ use self::{
     path::RoutePath,
     wishes::{Owner, Route, Wishes},
 };
-use crate::{config::ProxyApiConfig, tasks::Tasks, web::paths::Paths};
+use crate::{
+    config::ProxyApiConfig,
+    metrics::{Metrics, Work},
+    tasks::Tasks,
+    web::paths::Paths,
+};
 
 /// How long somebody who asks for a check waits for it.
 const CHECK_LIMIT: Duration = Duration::from_secs(15);
@@ -56,6 +64,7 @@ pub(crate) enum ProxyError {
 pub(crate) struct Routes {
     paths: Paths,
     proxy: Side,
+    metrics: Metrics,
 }
 
 /// Where the proxy is.
@@ -69,12 +78,12 @@ enum Side {
 
 impl Routes {
     /// Routes in the table of a proxy in this process.
-    pub(crate) fn embedded(paths: Paths, table: RouteTable) -> Self {
-        Self { paths, proxy: Side::Embedded(table) }
+    pub(crate) fn embedded(paths: Paths, table: RouteTable, metrics: Metrics) -> Self {
+        Self { paths, proxy: Side::Embedded(table), metrics }
     }
 
     /// Routes in a proxy elsewhere, whose default route leads to us.
-    pub(crate) fn external(paths: Paths, config: &ProxyApiConfig) -> Self {
+    pub(crate) fn external(paths: Paths, config: &ProxyApiConfig, metrics: Metrics) -> Self {
         let hub = Route { target: config.hub_url.clone(), owner: Owner::Hub };
         let mut wishes = Wishes::default();
         wishes.want(RoutePath::of_escaped(paths.base()), hub);
@@ -85,7 +94,7 @@ impl Routes {
             })),
             wishes: watch::Sender::new(wishes),
         };
-        Self { paths, proxy }
+        Self { paths, proxy, metrics }
     }
 
     /// Leaves the server's route as the proxy has it, if it has one, until
@@ -104,6 +113,7 @@ impl Routes {
     ///
     /// The route stays wanted.
     pub(crate) async fn add(&self, key: &ServerKey, target: &Url) {
+        let began = Instant::now();
         self.change(key, target);
         if let Side::External { wishes, .. } = &self.proxy {
             let path = self.path(key);
@@ -111,6 +121,7 @@ impl Routes {
             // The sender is in our hands, so this cannot fail.
             let _ = wishes.subscribe().wait_for(settled).await;
         }
+        self.metrics.proxy_add(true, began.elapsed());
     }
 
     /// Makes the server's route lead to `target`, soon.
@@ -135,7 +146,9 @@ impl Routes {
         match &self.proxy {
             Side::Embedded(table) => {
                 if let Some(prefix) = self.prefix(key) {
+                    let began = Instant::now();
                     table.remove(&prefix);
+                    self.metrics.proxy_delete(true, began.elapsed());
                 }
             }
             Side::External { wishes, .. } => {
@@ -146,6 +159,13 @@ impl Routes {
 
     /// When the routes of these servers were last used, for those that were.
     pub(crate) async fn last_used(&self, keys: &[ServerKey]) -> HashMap<ServerKey, Timestamp> {
+        let began = Instant::now();
+        let used = self.read_last_used(keys).await;
+        self.metrics.took(Work::ProxyPoll, began.elapsed());
+        used
+    }
+
+    async fn read_last_used(&self, keys: &[ServerKey]) -> HashMap<ServerKey, Timestamp> {
         match &self.proxy {
             Side::Embedded(table) => keys
                 .iter()
@@ -176,7 +196,7 @@ impl Routes {
     /// Keeps a proxy elsewhere in step with what is wanted, until the hub stops.
     pub(crate) fn keep_in_step(&self, tasks: &Tasks) {
         if let Side::External { client, wishes } = &self.proxy {
-            let keeping = keeper::keep(Arc::clone(client), wishes.clone());
+            let keeping = keeper::keep(Arc::clone(client), wishes.clone(), self.metrics.clone());
             tasks.spawn(|stop| async move {
                 tokio::select! {
                     () = stop.cancelled() => {}

@@ -34,7 +34,7 @@ use tokio::{
 pub(crate) use self::{
     launch::Links,
     log::{Followed, Following, Log, LogError},
-    outcome::{Failure, Outcome},
+    outcome::{CullReason, Culled, Failure, Outcome},
     phase::Phase,
     view::View,
 };
@@ -42,7 +42,9 @@ use self::{
     readiness::Readiness,
     worker::{Command, Worker},
 };
-use crate::{clock::Clock, live::Current, routes::Routes, tasks::Tasks};
+use crate::{
+    clock::Clock, events::Events, live::Current, metrics::Metrics, routes::Routes, tasks::Tasks,
+};
 
 /// How long the hub's start waits for forgotten servers to be adopted.
 const ADOPTION_HEAD_START: Duration = Duration::from_secs(2);
@@ -63,6 +65,8 @@ struct Shared {
     tasks: Tasks,
     current: Current,
     links: Links,
+    metrics: Metrics,
+    records: Events,
     readiness: Readiness,
     /// Servers that have a worker. A command is sent, and a worker retires, only
     /// under this lock, so no command is lost between the two.
@@ -108,6 +112,8 @@ impl Servers {
         tasks: Tasks,
         current: Current,
         links: Links,
+        metrics: Metrics,
+        records: Events,
     ) -> Self {
         let shared = Shared {
             spawner,
@@ -117,6 +123,8 @@ impl Servers {
             tasks,
             current,
             links,
+            metrics,
+            records,
             readiness: Readiness::new(),
             handles: Mutex::default(),
         };
@@ -209,6 +217,14 @@ impl Servers {
         let _ = begun.await;
     }
 
+    /// Begins to stop a server for not being used, if it is up.
+    pub(crate) fn cull(&self, key: &ServerKey, culled: Culled) {
+        if let Some(handle) = self.shared.handles().get(key) {
+            // A worker that is gone has nothing left to stop.
+            let _ = handle.commands.send(Command::Cull(culled));
+        }
+    }
+
     /// The server now. A stopped one's last outcome is read from the store.
     ///
     /// # Errors
@@ -247,6 +263,12 @@ impl Servers {
     /// All servers that are up or pending.
     pub(crate) fn active(&self) -> Vec<ServerKey> {
         self.shared.handles().keys().cloned().collect()
+    }
+
+    /// How many servers are up.
+    pub(crate) fn running(&self) -> usize {
+        let handles = self.shared.handles();
+        handles.values().filter(|handle| handle.view.borrow().phase.is_ready()).count()
     }
 
     /// The names of the user's servers that are up or pending.

@@ -6,6 +6,7 @@
 
 use hub_auth::{Answer, AuthError, Authenticator, Identity};
 use hub_store::{StoreError, User};
+use tokio::time::Instant;
 
 use crate::{hub::Hub, live::Live};
 
@@ -25,6 +26,17 @@ pub(crate) enum SignInError {
 
 /// Finishes a sign-in; the account of whoever it is.
 pub(crate) async fn finish(
+    hub: &Hub,
+    authenticator: &dyn Authenticator,
+    answer: Answer,
+) -> Result<User, SignInError> {
+    let began = Instant::now();
+    let finished = account(hub, authenticator, answer).await;
+    hub.metrics.login(finished.is_ok(), began.elapsed());
+    finished
+}
+
+async fn account(
     hub: &Hub,
     authenticator: &dyn Authenticator,
     answer: Answer,

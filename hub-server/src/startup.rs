@@ -13,6 +13,7 @@ use hub_proxy::{
 };
 use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
 use hub_store::{Store, StoreError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::listeners::{api_address, api_url, bind};
@@ -22,10 +23,13 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
     ending::{self, EndRequest},
+    culling::{self, Notices},
+    events,
     hub::Hub,
     keys::Keys,
     live::{Current, Live},
     logging,
+    metrics::{self, Metrics, Work},
     reload::{self, ReloadHandle, Reloader, Requests},
     roster,
     routes::Routes,
@@ -169,6 +173,7 @@ pub async fn start(
     sources: Sources,
     log: logging::Handle,
 ) -> Result<Running, StartupError> {
+    let began = Instant::now();
     let mut config = loaded.config.clone();
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
@@ -211,6 +216,7 @@ pub async fn start(
         log,
     };
     reloader.keep_reloading(&assembled.tasks, requests);
+    assembled.hub.metrics.took(Work::HubStartup, began.elapsed());
     tracing::info!(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
         "the hub listens"
@@ -258,16 +264,18 @@ async fn assemble(
 ) -> Result<(Assembled, Requests), StartupError> {
     let Leaves { store, spawner, authenticators, clock } = leaves;
     let tasks = Tasks::default();
+    let metrics = Metrics::new(&config.metrics.prefix).map_err(StartupError::Runtime)?;
     let paths = Paths::new(&config.http.base_url);
     // Stays empty when the routes are in a proxy elsewhere: then all that comes to
     // this process is for the hub.
     let table = RouteTable::default();
     let routes = match &config.proxy {
-        None => Routes::embedded(paths.clone(), table.clone()),
-        Some(proxy) => Routes::external(paths.clone(), proxy),
+        None => Routes::embedded(paths.clone(), table.clone(), metrics.clone()),
+        Some(proxy) => Routes::external(paths.clone(), proxy, metrics.clone()),
     };
     let current = Current::new(Live::new(config, authenticators, render));
     let (reload, requests) = reload::channel();
+    let (events, told) = events::channel();
     let servers = Servers::new(
         spawner,
         store.clone(),
@@ -280,6 +288,8 @@ async fn assemble(
             api_url: api_url.clone(),
             public_url: config.http.public_url.clone(),
         },
+        metrics.clone(),
+        events,
     );
     roster::remember(config, &store, &*clock).await?;
     let hub = Arc::new(Hub {
@@ -301,16 +311,23 @@ async fn assemble(
         attempts: Attempts::default(),
         certificate,
         end: EndRequest::default(),
+        metrics,
+        notices: Notices::default(),
         ending: CancellationToken::new(),
     });
+    let began = Instant::now();
     hub.servers.resume().await?;
     hub.servers.adopt_forgotten().await;
+    hub.metrics.took(Work::InitSpawners, began.elapsed());
     hub.servers.keep_watching();
     // After the servers were taken up: a route that is nobody's is taken away.
     routes.keep_in_step(&tasks);
+    culling::keep_culling(&tasks, &hub, routes.clone());
     activity::keep_recording(&tasks, &hub, routes);
+    events::keep_writing(&tasks, &hub.current, told);
     sweeping::keep_sweeping(&tasks, &hub);
     roster::keep_watching(&tasks, &hub);
+    metrics::keep_counting(&tasks, &hub);
     Ok((Assembled { hub, table, tasks }, requests))
 }
 

@@ -5,8 +5,10 @@ pub(crate) mod assets;
 pub(crate) mod error;
 mod forwarded;
 mod gateway;
+mod handlers;
 mod health;
 pub(crate) mod layers;
+mod metrics_page;
 mod next;
 mod oauth;
 mod outside;
@@ -14,6 +16,7 @@ mod pages;
 pub(crate) mod paths;
 pub(crate) mod render;
 mod request;
+pub(crate) mod request_log;
 mod visitor;
 
 use std::sync::Arc;
@@ -31,6 +34,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub(crate) fn public(hub: Arc<Hub>) -> Router {
     let router = Router::new()
         .merge(health::routes(&hub))
+        .merge(metrics_page::routes(&hub))
         .merge(assets_routes(&hub))
         .merge(pages::routes(&hub))
         .merge(oauth::routes(&hub))
@@ -78,7 +82,7 @@ fn around(router: Router<Arc<Hub>>, hub: Arc<Hub>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::clone(&hub), layers::error_pages))
         .layer(middleware::from_fn_with_state(Arc::clone(&hub), layers::headers))
-        .layer(middleware::from_fn(layers::log))
+        .layer(middleware::from_fn_with_state(Arc::clone(&hub), request_log::log))
         .with_state(hub)
 }
 

@@ -5,6 +5,7 @@ mod acceptance;
 mod acme;
 mod backup;
 mod cli;
+mod culling;
 mod deploy;
 mod doctor;
 mod external_proxy;

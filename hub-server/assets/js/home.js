@@ -25,11 +25,20 @@ function setTime(card, field, iso) {
   if (field === "last_activity") time.parentElement.hidden = false;
 }
 
+// A time of day: how long there is left matters less than when to be back.
+function setEnd(card, iso) {
+  const time = card.querySelector('[data-field="stops_at"]');
+  if (!time) return;
+  time.closest("p").hidden = !iso;
+  if (iso) time.textContent = new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
 function show(card, server) {
   const before = card.dataset.state;
   const state = stateOf(server);
   setTime(card, "started", server?.started);
   setTime(card, "last_activity", server?.last_activity);
+  setEnd(card, server?.stops_at);
   // Absent from a template of the operator's that was made before it.
   card.querySelector('[data-field="health"]')?.toggleAttribute("hidden", server?.health !== "unhealthy");
   if (state === before) return;
@@ -69,6 +78,7 @@ async function poll() {
   timer = setTimeout(poll, busy ? BUSY_MS : QUIET_MS);
 }
 
+for (const card of cards) setEnd(card, card.querySelector('[data-field="stops_at"]')?.dataset.at);
 sayTimes(root);
 document.addEventListener("visibilitychange", poll);
 // A page taken from the back-forward cache shows the past.

@@ -8,7 +8,10 @@
 mod kind;
 
 pub use self::kind::Kind;
-use super::{acme, auth, http, log, pages, proxy, roles, servers, services, spawner, store};
+use super::{
+    acme, auth, culling, events, http, log, metrics, pages, proxy, roles, servers, services,
+    spawner, store,
+};
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +64,8 @@ pub const SECTIONS: &[Section] = &[
     auth::GITHUB_SECTION,
     auth::PASSWORD_SECTION,
     servers::SECTION,
+    culling::SECTION,
+    culling::RULES_SECTION,
     spawner::SECTION,
     services::SECTION,
     roles::SCOPES_SECTION,
@@ -68,6 +73,8 @@ pub const SECTIONS: &[Section] = &[
     roles::GROUPS_SECTION,
     pages::SECTION,
     log::SECTION,
+    events::SECTION,
+    metrics::SECTION,
 ];
 
 impl Section {

@@ -9,8 +9,11 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::{
-    Config, ConfigError, EnvFile, Environment, LogConfig, Origin, ServiceConfig, Settings,
+    Config, ConfigError, EnvFile, Environment, LogConfig, MetricsConfig, Origin, ServiceConfig,
+    Settings,
     auth::RawAuth,
+    culling::RawCulling,
+    events::RawEvents,
     http::{RawHttp, RawHubApi},
     key::{Applies, keys},
     lines,
@@ -94,6 +97,7 @@ struct Raw {
     store: RawStore,
     auth: RawAuth,
     servers: RawServers,
+    culling: RawCulling,
     spawner: RawSpawner,
     services: Vec<RawService>,
     custom_scopes: Vec<RawScope>,
@@ -101,6 +105,8 @@ struct Raw {
     groups: Vec<RawGroup>,
     pages: RawPages,
     log: LogConfig,
+    events: RawEvents,
+    metrics: MetricsConfig,
 }
 
 /// A configuration from the text of a file called `name`, and variables. Relative
@@ -247,6 +253,8 @@ fn check(
     };
     let store = raw.store.check(dir).map_err(&mut keep).ok();
     let servers = raw.servers.check().map_err(&mut keep).ok();
+    // Without a value there is an error, and then there is no configuration.
+    let culling = raw.culling.check().map_err(&mut keep).unwrap_or_default();
     let spawner = raw.spawner.check(dir, home).map_err(&mut keep).ok();
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in operator.into_iter().chain(raw.services) {
@@ -258,8 +266,10 @@ fn check(
             Err(error) => keep(error),
         }
     }
-    if let Err(error) = raw.log.check() {
-        keep(error);
+    for checked in [raw.log.check(), raw.metrics.check()] {
+        if let Err(error) = checked {
+            keep(error);
+        }
     }
     let roles = match (roles, &auth) {
         (Some(roles), Some(auth)) => {
@@ -295,6 +305,9 @@ fn check(
                 services,
                 templates: raw.pages.templates.map(|path| dir.join(path)),
                 log: raw.log,
+                culling,
+                events: raw.events.check(dir),
+                metrics: raw.metrics,
             })
         }
         // What is missing has left an error.

@@ -128,7 +128,9 @@ fn section(section: &Value) -> Value {
     let Value::Table(table) = section else { return hidden(&section.to_string()) };
     let shown = |(name, value): (&String, &Value)| match name.as_str() {
         "name" | "api_token_file" | "scopes" | "admin" | "description" | "subscopes" | "users"
-        | "groups" | "services" | "properties" => (name.clone(), value.clone()),
+        | "groups" | "services" | "properties" | "timeout_seconds" | "max_age_seconds" => {
+            (name.clone(), value.clone())
+        }
         _ => (name.clone(), public(Kind::Secret, value)),
     };
     Value::Table(table.iter().map(shown).collect())

@@ -169,6 +169,12 @@ pub const VARIABLES: &[Variable] = &[
         "Certificate chain, PEM, the server's own first.",
     ),
     Variable::sets("SSL_KEY", "http.tls.key", BOTH, "Private key, PEM."),
+    Variable::sets(
+        "JUPYTERHUB_METRICS_PREFIX",
+        "metrics.prefix",
+        HUB,
+        "What the names of the hub's own numbers begin with.",
+    ),
     Variable::sets("OAUTH_CALLBACK_URL", "auth.github.callback_url", BOTH, "`https://HOST/hub/oauth_callback`."),
     Variable::sets("GITHUB_CLIENT_ID", "auth.github.client_id", HUB, "Client id of the OAuth application."),
     Variable::sets(

@@ -1,5 +1,7 @@
 //! Whether the configuration can be used, and what in it is weak.
 
+use std::path::Path;
+
 use hub_spawner::engine::HostSettings;
 use url::Url;
 
@@ -110,6 +112,23 @@ fn doubts(config: &Config) -> Vec<Finding> {
             "use store.cookie_secret_file; the hub makes the file",
         );
     }
+    if !config.metrics.authenticate {
+        warn(
+            "metrics.authenticate is false; whoever reaches the hub can read how much it is used",
+            "give Prometheus a token with the scope read:metrics, or close /hub/metrics in front",
+        );
+    }
+    if let Some(directory) = config.events.file.as_deref().and_then(Path::parent)
+        && !directory.is_dir()
+    {
+        warn(
+            &format!(
+                "events.file: there is no directory {}, so events are lost",
+                directory.display()
+            ),
+            "make it, and let the hub write there",
+        );
+    }
     found
 }
 
@@ -124,8 +143,6 @@ fn is_open_to_others(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::{Environment, parse};
 
@@ -204,5 +221,18 @@ mod tests {
                      ada = \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA\"\n\
                      [spawner.docker]\nimage = \"lab\"\nhost = \"tcp://127.0.0.1:2375\"\n";
         assert_eq!(doubts(&parsed(sound, &[]).unwrap()), []);
+    }
+
+    #[test]
+    fn open_numbers_and_events_without_a_place_are_doubted() {
+        let told = |text: &str| -> Vec<String> {
+            let text = format!("[spawner.docker]\nimage = \"lab\"\n{text}");
+            let config = parsed(&text, &[]).unwrap();
+            doubts(&config).into_iter().map(|finding| finding.seen).collect()
+        };
+        let has = |text: &str, part: &str| told(text).iter().any(|seen| seen.contains(part));
+        assert!(has("[metrics]\nauthenticate = false", "metrics.authenticate"));
+        assert!(has("[events]\nfile = \"/none/such/events.jsonl\"", "events.file"));
+        assert!(!has("", "metrics.authenticate") && !has("", "events.file"));
     }
 }

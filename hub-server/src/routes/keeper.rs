@@ -19,6 +19,7 @@ use super::{
     tether::Tether,
     wishes::{Plan, Route, Wishes},
 };
+use crate::metrics::{Metrics, Work};
 
 /// How often the whole table is compared although nothing seems wrong.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
@@ -40,14 +41,19 @@ enum Knowledge {
 }
 
 /// Keeps the table in step for ever.
-pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>) {
+pub(super) async fn keep(client: Arc<Client>, wishes: watch::Sender<Wishes>, metrics: Metrics) {
     let mut knowledge = Knowledge::Unsure;
     let mut pause = MIN_PAUSE;
     let mut story = Story::default();
     let mut tether = Tether::tie(&client.place().api).await;
     let mut next_check = Instant::now() + CHECK_EVERY;
     loop {
-        match pass(&client, &wishes, knowledge).await {
+        let began = Instant::now();
+        let passed = pass(&client, &wishes, &metrics, knowledge).await;
+        if let (Ok(()), Knowledge::Unsure) = (&passed, knowledge) {
+            metrics.took(Work::CheckRoutes, began.elapsed());
+        }
+        match passed {
             Ok(()) => {
                 story.went_well(&client, wishes.borrow().len());
                 pause = MIN_PAUSE;
@@ -89,6 +95,7 @@ async fn wait_for_work(
 async fn pass(
     client: &Client,
     wishes: &watch::Sender<Wishes>,
+    metrics: &Metrics,
     knowledge: Knowledge,
 ) -> Result<(), ApiError> {
     // Whoever asks from now on wants the table to be read after that.
@@ -103,8 +110,8 @@ async fn pass(
         }
     };
     let additions =
-        add.into_iter().map(|(path, route)| place(client, wishes, knowledge, path, route));
-    let removals = remove.into_iter().map(|path| withdraw(client, wishes, path));
+        add.into_iter().map(|(path, route)| place(client, wishes, metrics, knowledge, path, route));
+    let removals = remove.into_iter().map(|path| withdraw(client, wishes, metrics, path));
     // A server that waits for its route comes before one that is gone.
     let added: Vec<_> = stream::iter(additions).buffer_unordered(AT_ONCE).collect().await;
     let removed: Vec<_> = stream::iter(removals).buffer_unordered(AT_ONCE).collect().await;
@@ -118,6 +125,7 @@ async fn pass(
 async fn place(
     client: &Client,
     wishes: &watch::Sender<Wishes>,
+    metrics: &Metrics,
     knowledge: Knowledge,
     path: RoutePath,
     route: Route,
@@ -132,7 +140,13 @@ async fn place(
     let at = match there {
         true => None,
         false => {
-            client.add(&path, &route).await?;
+            let began = Instant::now();
+            let added = client.add(&path, &route).await;
+            // A success is counted by who waits for it, from the wish on.
+            if added.is_err() {
+                metrics.proxy_add(false, began.elapsed());
+            }
+            added?;
             client.get(&path).await?.and_then(|found| found.last_activity)
         }
     };
@@ -144,9 +158,13 @@ async fn place(
 async fn withdraw(
     client: &Client,
     wishes: &watch::Sender<Wishes>,
+    metrics: &Metrics,
     path: RoutePath,
 ) -> Result<(), ApiError> {
-    client.remove(&path).await?;
+    let began = Instant::now();
+    let removed = client.remove(&path).await;
+    metrics.proxy_delete(removed.is_ok(), began.elapsed());
+    removed?;
     tracing::debug!(route = %path, "the proxy has the route no more");
     wishes.send_modify(|wishes| wishes.removed(&path));
     Ok(())

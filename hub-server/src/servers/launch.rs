@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use url::Url;
 
@@ -162,7 +162,10 @@ pub(super) fn look(
     known: Url,
 ) -> BoxFuture<'static, Event> {
     async move {
+        let began = Instant::now();
         let seen = probe(&shared, &key, &state).await;
+        let running = matches!(seen, Liveness::Running { .. });
+        shared.metrics.poll(running, began.elapsed());
         if let Liveness::Running { url, .. } = &seen
             && *url != known
         {
@@ -207,7 +210,10 @@ pub(super) fn stop(
         log::keep(&shared, &key, &state, &then).await;
         let mut pause = MIN_PAUSE;
         loop {
-            match end(&shared, &key, &state, &then).await {
+            let began = Instant::now();
+            let ended = end(&shared, &key, &state, &then).await;
+            shared.metrics.stop(ended.is_ok(), began.elapsed());
+            match ended {
                 Ok(()) => return Event::StopFinished,
                 Err(error) => {
                     tracing::warn!(server = %key, error = &*error, "the server could not be stopped yet; trying again");

@@ -23,6 +23,53 @@ pub(crate) enum Outcome {
     Exited(Exit),
     /// The server was removed behind the hub's back.
     Vanished,
+    /// Nobody used it, or not for long enough.
+    Culled(Culled),
+}
+
+/// A server that the hub stopped by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Culled {
+    /// Why.
+    pub why: CullReason,
+    /// For how many minutes it was not used, or was up.
+    pub minutes: i64,
+}
+
+/// Why a server is stopped by the hub itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CullReason {
+    /// Nobody used it.
+    Idle,
+    /// It was up for as long as a server may be.
+    Age,
+}
+
+impl CullReason {
+    /// A word for the API and the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Age => "age",
+        }
+    }
+}
+
+impl Culled {
+    /// What to tell the person whose server it was.
+    pub(crate) fn message(&self) -> String {
+        let minutes = match self.minutes {
+            1 => "1 minute".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        };
+        match self.why {
+            CullReason::Idle => format!("Your server was stopped after {minutes} without use."),
+            CullReason::Age => format!(
+                "Your server was stopped after {minutes}, which is as long as a server may run."
+            ),
+        }
+    }
 }
 
 /// What to tell the person whose server did not start.
@@ -77,7 +124,19 @@ impl Outcome {
             Self::Exited(exit) => Some(&exit.log_tail),
             Self::Failed(Failure { exit: Some(exit), .. }) => Some(&exit.log_tail),
             Self::Failed(failure) => failure.log.as_deref(),
-            Self::Requested | Self::Cancelled | Self::Vanished => None,
+            Self::Requested | Self::Cancelled | Self::Vanished | Self::Culled(_) => None,
+        }
+    }
+
+    /// What to tell of an end that nobody asked for and that is no failure.
+    pub(crate) fn notice(&self) -> Option<String> {
+        match self {
+            Self::Culled(culled) => Some(culled.message()),
+            Self::Requested
+            | Self::Cancelled
+            | Self::Failed(_)
+            | Self::Exited(_)
+            | Self::Vanished => None,
         }
     }
 
@@ -85,7 +144,7 @@ impl Outcome {
     /// somebody wanted it.
     pub(crate) fn as_failure(&self) -> Option<Failure> {
         match self {
-            Self::Requested | Self::Cancelled => None,
+            Self::Requested | Self::Cancelled | Self::Culled(_) => None,
             Self::Failed(failure) => Some(failure.clone()),
             Self::Exited(exit) => Some(Failure {
                 message: exit.summary(),
@@ -142,8 +201,14 @@ mod tests {
 
     #[test]
     fn outcomes_survive_the_store() {
-        for outcome in [Outcome::Requested, Outcome::Vanished, Outcome::Failed(Failure::new("no"))]
-        {
+        let culled = Culled { why: CullReason::Idle, minutes: 1 };
+        assert!(culled.message().contains("1 minute without use"));
+        for outcome in [
+            Outcome::Requested,
+            Outcome::Vanished,
+            Outcome::Failed(Failure::new("no")),
+            Outcome::Culled(culled),
+        ] {
             let text = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
         }

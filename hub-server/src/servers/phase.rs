@@ -18,7 +18,7 @@ use url::Url;
 
 use super::{
     compatibility::Remark,
-    outcome::{Failure, Outcome},
+    outcome::{Culled, Failure, Outcome},
 };
 
 /// Where one server is in its life. Exactly one of these is true at a time.
@@ -70,6 +70,8 @@ pub(crate) enum Event {
     StartRequested,
     /// Somebody wants it down.
     StopRequested,
+    /// Nobody uses it.
+    Culled(Culled),
     /// It answers HTTP at `url`, and the proxy has its route.
     Routed {
         /// Where.
@@ -148,6 +150,9 @@ impl Phase {
                 Self::Checking { state, since } | Self::Ready { state, since, .. },
                 Event::StopRequested,
             ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Stop { state }),
+            (Self::Ready { state, since, .. }, Event::Culled(culled)) => {
+                (Self::Stopping { then: Outcome::Culled(culled), since }, Effect::Stop { state })
+            }
             // The address changes when Docker restarts a container's network. Bad
             // health changes nothing but what is told of it (NBI-8).
             (
@@ -279,6 +284,7 @@ impl Event {
         match self {
             Self::StartRequested => "start requested",
             Self::StopRequested => "stop requested",
+            Self::Culled(_) => "culled",
             Self::Routed { .. } => "routed",
             Self::StartFailed(_) => "start failed",
             Self::Probed(_) => "probed",

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ServersError, Shared, launch,
-    outcome::{Failure, Outcome},
+    outcome::{Culled, Failure, Outcome},
     phase::{Effect, Event, Phase},
     view::View,
 };
+use crate::{events::Action, metrics::SpawnEnd};
 
 /// What the rest of the hub asks of a worker.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Start { options: Option<Value>, reply: oneshot::Sender<Result<(), ServersError>> },
     /// Begin a stop.
     Stop { reply: oneshot::Sender<()> },
+    /// Begin a stop of a server that nobody uses.
+    Cull(Culled),
     /// Something may have happened: look now.
     Look,
 }
@@ -46,6 +49,10 @@ pub(super) struct Worker {
     look_again: bool,
     /// The options of the start under way.
     options: Option<Value>,
+    /// Since when it is in its phase.
+    entered: Instant,
+    /// Whether it was up in this run.
+    was_up: bool,
 }
 
 impl Worker {
@@ -66,6 +73,8 @@ impl Worker {
             next_look: Instant::now(),
             look_again: false,
             options: None,
+            entered: Instant::now(),
+            was_up: false,
         }
     }
 
@@ -90,6 +99,7 @@ impl Worker {
                         let _ = reply.send(());
                         None
                     }
+                    Some(Command::Cull(culled)) => Some(Event::Culled(culled)),
                     Some(Command::Look) => {
                         self.look_again = true;
                         None
@@ -123,6 +133,10 @@ impl Worker {
             (false, Some(pending)) => Err(ServersError::Pending { key: self.key.clone(), pending }),
             (false, None) => Ok(()),
         };
+        if let Err(ServersError::Pending { .. }) = verdict {
+            let refused = SpawnEnd::Refused("already-pending");
+            self.shared.metrics.spawn(refused, Duration::ZERO);
+        }
         if verdict.is_ok() {
             self.options = options;
             self.apply(Event::StartRequested);
@@ -143,6 +157,7 @@ impl Worker {
         };
         self.perform(effect);
         if before != self.phase.name() {
+            self.record(before);
             tracing::info!(server = %self.key, "{before} -> {}{}", self.phase.name(), reason(&self.phase));
             // A first look, beside waiting for its answers: at its health.
             self.look_again |= self.phase.is_ready();
@@ -160,6 +175,37 @@ impl Worker {
             }
             view.phase = self.phase.clone();
         });
+    }
+
+    /// Counts what ended with the phase called `before`, and tells events.
+    fn record(&mut self, before: &'static str) {
+        let took = std::mem::replace(&mut self.entered, Instant::now()).elapsed();
+        if before == "starting" {
+            let end = match &self.phase {
+                Phase::Ready { .. } => SpawnEnd::Success,
+                Phase::Stopping { then: Outcome::Cancelled, .. } => SpawnEnd::GivenUp,
+                Phase::Stopping { .. }
+                | Phase::Stopped { .. }
+                | Phase::Checking { .. }
+                | Phase::Starting { .. } => SpawnEnd::Error,
+            };
+            self.shared.metrics.spawn(end, took);
+        }
+        let tell = |action| {
+            self.shared.records.server(action, &self.key, self.shared.clock.now());
+        };
+        match &self.phase {
+            Phase::Ready { .. } if before == "starting" => tell(Action::Start),
+            Phase::Stopped { .. } if self.was_up => tell(Action::Stop),
+            Phase::Stopped { .. }
+            | Phase::Checking { .. }
+            | Phase::Starting { .. }
+            | Phase::Ready { .. }
+            | Phase::Stopping { .. } => {}
+        }
+        // What was there before a restart of the hub was up.
+        self.was_up |= self.phase.is_ready() || before == "checking";
+        self.was_up &= self.phase.is_active();
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -234,9 +280,9 @@ async fn next(job: &mut Option<BoxFuture<'static, Event>>) -> Event {
 
 fn reason(phase: &Phase) -> String {
     match phase {
-        Phase::Stopping { then, .. } => match then.as_failure() {
-            Some(Failure { message, .. }) => format!(": {message}"),
-            None => String::new(),
+        Phase::Stopping { then, .. } => match (then.as_failure(), then.notice()) {
+            (Some(Failure { message, .. }), _) | (None, Some(message)) => format!(": {message}"),
+            (None, None) => String::new(),
         },
         Phase::Stopped { .. }
         | Phase::Checking { .. }

@@ -2,7 +2,7 @@
 //!
 //! A notebook's traffic does not pass here: limits and headers are the hub's.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -11,18 +11,16 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use minijinja::context;
-use tokio::time::Instant;
 
 use super::{
     error::{ApiError, PageError},
+    request_log,
     visitor::Visitor,
 };
 use crate::hub::Hub;
 
 /// Longest user-controlled text in a log line.
 const PRINTABLE_LEN: usize = 64;
-/// Longest path in a log line.
-const PATH_LEN: usize = 256;
 
 /// Headers that every answer of the hub has (hub-contract 1.1; security 5).
 pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
@@ -89,6 +87,7 @@ pub(crate) async fn error_pages(
     let method = request.method().clone();
     let uri = request.uri().clone();
     let headers = request.headers().clone();
+    let request_id = request_log::id_of(request.extensions()).map(str::to_owned);
     let mut response = next.run(request).await;
     let error = match response.extensions_mut().remove::<PageError>() {
         Some(error) => error,
@@ -104,6 +103,7 @@ pub(crate) async fn error_pages(
         message => error.message.as_str(),
         hints => error.hints,
         actions => minijinja::Value::from(minijinja::value::Serde(error.actions)),
+        request_id => request_id,
     };
     let mut rendered = match Visitor::new(&hub, &method, uri, &headers).await {
         Ok(visitor) => visitor.page(error.status, "error.html", page),
@@ -136,27 +136,6 @@ fn refused_by_framework(response: &Response) -> Option<PageError> {
     Some(PageError::new(response.status(), message))
 }
 
-/// One line a request, with the path only: queries hold codes and tokens.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let path = cut(&redacted(request.uri().path()), PATH_LEN);
-    let response = next.run(request).await;
-    let status = response.status().as_u16();
-    let elapsed: Duration = started.elapsed();
-    let ms = elapsed.as_secs_f64() * 1000.0;
-    match status {
-        500.. => tracing::error!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
-        400.. => tracing::warn!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
-        300.. => tracing::info!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
-        _ if path.ends_with("/health") || path.contains("/static/") => {
-            tracing::debug!(status, %method, path, ms = format_args!("{ms:.2}"), "request");
-        }
-        _ => tracing::info!(status, %method, path, ms = format_args!("{ms:.2}"), "request"),
-    }
-    response
-}
-
 /// A panic in a handler is a 500 for one request.
 pub(crate) fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
@@ -168,7 +147,8 @@ pub(crate) fn printable(text: &str) -> String {
     cut(text, PRINTABLE_LEN)
 }
 
-fn cut(text: &str, len: usize) -> String {
+/// `text` without control characters, at most `len` characters and a mark.
+pub(super) fn cut(text: &str, len: usize) -> String {
     let mut shown: String = text.chars().take(len).flat_map(shown).collect();
     if text.chars().nth(len).is_some() {
         shown.push('…');
@@ -183,14 +163,6 @@ fn shown(character: char) -> impl Iterator<Item = char> {
     plain.then_some(character).into_iter().chain(escaped.into_iter().flatten())
 }
 
-/// Old clients put a token into the last segment of this path.
-fn redacted(path: &str) -> String {
-    match path.find("/api/authorizations/") {
-        Some(at) => format!("{}/api/authorizations/[secret]", &path[..at]),
-        None => path.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,13 +172,5 @@ mod tests {
         let shown = printable(&format!("a\n\u{1b}[31m{}", "x".repeat(10_000)));
         assert!(shown.chars().count() < 200);
         assert!(!shown.contains(['\n', '\u{1b}']));
-    }
-
-    #[test]
-    fn tokens_in_paths_are_not_logged() {
-        assert_eq!(
-            redacted("/hub/api/authorizations/token/abc"),
-            "/hub/api/authorizations/[secret]"
-        );
     }
 }

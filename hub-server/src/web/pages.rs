@@ -71,8 +71,13 @@ fn default_target(hub: &Hub, user: &hub_names::UserName) -> String {
 }
 
 /// A browser refused something that one of our pages asked for.
-async fn csp_report(visitor: Visitor, body: axum::body::Bytes) -> Result<Response, PageError> {
+async fn csp_report(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    body: axum::body::Bytes,
+) -> Result<Response, PageError> {
     visitor.require_user()?;
+    hub.metrics.csp_report();
     let text = String::from_utf8_lossy(&body);
     tracing::warn!(report = %super::layers::printable(&text), "content security policy violation");
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -13,7 +13,7 @@ use hub_names::ServerKey;
 use hub_store::{Session, User};
 use minijinja::{Value, context};
 
-use super::{error::PageError, next};
+use super::{error::PageError, next, request_log};
 use crate::{
     access::{
         browser::{Browser, cookies},
@@ -42,7 +42,11 @@ impl FromRequestParts<Arc<Hub>> for Visitor {
             .extensions
             .get::<axum::extract::OriginalUri>()
             .map_or_else(|| parts.uri.clone(), |original| original.0.clone());
-        Self::new(hub, &parts.method, uri, &parts.headers).await
+        let visitor = Self::new(hub, &parts.method, uri, &parts.headers).await?;
+        if let Some(session) = &visitor.session {
+            request_log::note_asker(parts, || session.user.name.to_string());
+        }
+        Ok(visitor)
     }
 }
 

@@ -7,8 +7,10 @@ use crate::harness::TestHub;
 #[tokio::test]
 async fn anonymous_surface() {
     let hub = TestHub::new().await;
-    let rows: [(&str, u16); 22] = [
+    let rows: [(&str, u16); 24] = [
         ("/hub/health", 200),
+        ("/hub/metrics", 403),
+        ("/hub/api/metrics", 403),
         ("/hub/api", 200),
         ("/hub/api/health", 200),
         ("/hub/login", 200),

@@ -81,6 +81,15 @@ pub(super) struct ServerModel {
     /// Ours: what the image's own check says of it (NBI-8).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) health: Option<&'static str>,
+    /// Ours: when the hub will stop it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stops_at: Option<Moment>,
+    /// Ours: why, `idle` or `age`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stops_because: Option<&'static str>,
+    /// Ours: why the hub stopped it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_stop: Option<StopModel>,
     /// Ours: how the last run ended, for those who look after other people's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_failure: Option<FailureModel>,
@@ -91,6 +100,12 @@ pub(super) struct ServerModel {
 pub(super) struct WarningModel {
     pub(super) message: String,
     pub(super) hint: String,
+}
+
+/// How a run ended that the hub ended by itself.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct StopModel {
+    pub(super) message: String,
 }
 
 /// How a run ended that nobody ended.
@@ -198,6 +213,7 @@ pub(super) fn server(
     let display_name = record.and_then(|record| record.display_name.as_deref());
     let may_see_state = caller.scopes.has(ScopeName::AdminServerState, &Target::server(key));
     let state = || record.map_or_else(|| json!({}), |record| record.state.clone());
+    let notice = view.phase.is_ready().then(|| hub.notices.of(key)).flatten();
     ServerModel {
         name: key.server().clone(),
         display_name: display_name.unwrap_or(key.server().as_str()).to_owned(),
@@ -218,6 +234,9 @@ pub(super) fn server(
             hint: remark.hint.to_owned(),
         }),
         health: view.phase.health().map(|health| health.as_str()),
+        stops_at: notice.map(|notice| Moment(notice.at)),
+        stops_because: notice.map(|notice| notice.why.as_str()),
+        last_stop: view.phase.last().and_then(Outcome::notice).map(|message| StopModel { message }),
         last_failure: view.phase.last().and_then(Outcome::as_failure).map(|failure| FailureModel {
             exit_code: failure.exit.as_ref().map(|exit| exit.code),
             oom_killed: failure.exit.as_ref().is_some_and(|exit| exit.oom_killed),

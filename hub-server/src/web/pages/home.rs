@@ -49,6 +49,8 @@ fn row(hub: &Hub, key: &ServerKey, view: &View, last_activity: Option<String>) -
             message => remark.message.as_str(),
             hint => remark.hint,
         }),
+        stops_at => view.phase.is_ready().then(|| hub.notices.of(key)).flatten().map(|notice| notice.at.to_string()),
+        notice => view.phase.last().and_then(Outcome::notice),
         health => view.phase.health().map(Health::as_str),
         failure => view.phase.last().and_then(Outcome::as_failure).map(|failure| failure_value(hub, key, &failure)),
         log_url => (view.phase.is_active() || view.phase.last().is_some()).then(|| hub.paths.log(key)),

@@ -14,6 +14,7 @@ use super::{default_target, refused};
 use crate::{
     access::{session, xsrf},
     hub::Hub,
+    metrics::Work,
     sign_in::{self, SignInError},
     web::{
         error::{PageError, redirect},
@@ -115,6 +116,7 @@ pub(super) async fn sign_out(
             .action("Sign out", hub.paths.in_hub("logout"))
             .action("Home", hub.paths.home()));
     }
+    let began = Instant::now();
     session::end(&hub, visitor.headers()).await?;
     if let Some(session) = &visitor.session {
         tracing::info!(user = %session.user.name, "signed out");
@@ -140,6 +142,7 @@ pub(super) async fn sign_out(
             gone(session::SESSION_ID_COOKIE, hub.paths.base().to_owned()),
         ],
     );
+    hub.metrics.took(Work::Logout, began.elapsed());
     Ok(response)
 }
 

@@ -212,6 +212,7 @@ pub(super) fn not_running(
         server => context! { name => key.server().as_str(), user => key.user().as_str() },
         start_url => hub.paths.spawn(key, next),
         failure => failure.as_ref().map(|failure| failure_value(hub, key, failure)),
+        notice => view.phase.last().and_then(Outcome::notice),
     };
     visitor.page(status, "not_running.html", page)
 }
