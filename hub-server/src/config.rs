@@ -57,10 +57,11 @@ pub use self::{
     log::{LogConfig, LogFormat},
     metrics::MetricsConfig,
     origin::Origin,
+    pages::Landing,
     proxy::ProxyApiConfig,
     roles::{GroupConfig, RoleMembers, RolesConfig},
     secret::fingerprint,
-    servers::ServersConfig,
+    servers::{AdmissionLimits, NamedServers, ServersConfig},
     services::ServiceConfig,
     session::SessionConfig,
     settings::{Setting, Settings},
@@ -93,6 +94,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// Directory whose templates replace or extend the built-in pages.
     pub templates: Option<PathBuf>,
+    /// Where people go who did not say where.
+    pub landing: Landing,
     /// Log level and format.
     pub log: LogConfig,
     /// Stopping servers that nobody uses.

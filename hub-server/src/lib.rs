@@ -33,7 +33,7 @@ pub use self::{
     chain::chain,
     clock::{Clock, SystemClock},
     healthcheck::{Unhealthy, health_url, healthcheck},
-    startup::{Assembled, Leaves, Running, StartupError, assemble_with, start},
+    startup::{Assembled, Ended, Leaves, Running, StartupError, assemble_with, start},
     web::{render::check_pages, reserved_cookies},
 };
 

@@ -11,7 +11,9 @@ use hub_names::UserName;
 use hub_spawner::Preset;
 
 use crate::{
-    config::{Config, CullingConfig, EventsConfig, ServersConfig, SessionConfig, UserlistMode},
+    config::{
+        Config, CullingConfig, EventsConfig, Landing, ServersConfig, SessionConfig, UserlistMode,
+    },
     web::render::Render,
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Live {
     pub(crate) presets: BTreeMap<UserName, Preset>,
     /// The pages.
     pub(crate) render: Render,
+    /// Where people go who did not say where.
+    pub(crate) landing: Landing,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
     /// When servers are stopped that nobody uses.
@@ -63,6 +67,7 @@ impl Live {
             session: config.auth.session,
             presets: config.auth.presets.clone(),
             render,
+            landing: config.landing.clone(),
             limits: config.servers.clone(),
             culling: config.culling.clone(),
             events: config.events.clone(),

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use hub_server::{
-    StartupError, chain,
+    Ended, StartupError, chain,
     config::{Environment, Sources},
     forget::forget,
     prepare::{Owner, prepare},
@@ -125,7 +125,14 @@ fn main() -> ExitCode {
         Some(Command::PutBackDatabase { url }) => {
             put_back(url).map_err(|error| Failure { error, exit_code: 1 })
         }
-        Some(Command::Serve) | None => serve(&args).map_err(Failure::from),
+        Some(Command::Serve) | None => match serve(&args) {
+            Ok(Ended::Asked) => Ok(()),
+            Ok(Ended::GaveUp) => {
+                let error = "too many starts in a row have failed; the hub's log tells why";
+                Err(Failure { error: error.into(), exit_code: 1 })
+            }
+            Err(error) => Err(error.into()),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,7 +152,7 @@ fn sources(args: &Args) -> Sources {
         .lenient(args.lenient)
 }
 
-fn serve(args: &Args) -> Result<(), StartupError> {
+fn serve(args: &Args) -> Result<Ended, StartupError> {
     let sources = sources(args);
     let loaded = sources.load()?;
     let log = hub_server::logging::install(&loaded.config.log);
@@ -168,14 +175,14 @@ fn serve(args: &Args) -> Result<(), StartupError> {
         let mut signals = Signals::install()?;
         let running = tokio::select! {
             running = hub_server::start(loaded, sources, log) => running?,
-            () = signals.stopped() => return Ok(()),
+            () = signals.stopped() => return Ok(Ended::Asked),
         };
         let reload = running.reload_handle();
         let serve = running.serve(stop.clone(), now.clone());
         tokio::pin!(serve);
         loop {
             tokio::select! {
-                () = &mut serve => return Ok(()),
+                ended = &mut serve => return Ok(ended),
                 what = signals.next() => match what {
                     Received::Reload => reload.ask(),
                     // A second signal does not wait for open requests.

@@ -4,6 +4,7 @@
 //! its [`Phase`]. Everybody else sends it commands and reads a [`View`]; there
 //! is no place where two requests start the same server twice.
 
+mod admission;
 mod adoption;
 mod compatibility;
 mod events;
@@ -12,6 +13,7 @@ mod log;
 mod outcome;
 mod phase;
 mod readiness;
+mod renaming;
 mod silence;
 mod view;
 mod worker;
@@ -23,24 +25,29 @@ use std::{
 };
 
 use hub_names::{ServerKey, UserName};
-use hub_spawner::Spawner;
+use hub_spawner::{Choice, Spawner};
 use hub_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
+use self::{
+    admission::Admission,
+    readiness::Readiness,
+    renaming::Reserved,
+    worker::{Command, Worker},
+};
 pub(crate) use self::{
+    admission::Crowded,
     launch::Links,
     log::{Followed, Following, Log, LogError},
     outcome::{CullReason, Culled, Failure, Outcome},
     phase::Phase,
+    renaming::{Change, too_many},
     view::View,
-};
-use self::{
-    readiness::Readiness,
-    worker::{Command, Worker},
 };
 use crate::{
     clock::Clock, events::Events, live::Current, metrics::Metrics, routes::Routes, tasks::Tasks,
@@ -71,6 +78,10 @@ struct Shared {
     /// Servers that have a worker. A command is sent, and a worker retires, only
     /// under this lock, so no command is lost between the two.
     handles: Mutex<HashMap<ServerKey, Handle>>,
+    /// Servers whose record is being changed, which must not start meanwhile. Looked
+    /// at only under the lock of `handles`.
+    reserved: Reserved,
+    admission: Admission,
 }
 
 #[derive(Debug)]
@@ -91,9 +102,18 @@ pub(crate) enum ServersError {
     Pending {
         /// Which server.
         key: ServerKey,
-        /// `spawn`, `stop` or `check`.
+        /// `spawn`, `stop`, `check` or `rename`.
         pending: &'static str,
     },
+    /// It is up or on its way, and must not be for this.
+    #[error("{0} is active")]
+    Active(ServerKey),
+    /// There are too many servers.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    /// What was asked for cannot be done here.
+    #[error("{0}")]
+    Refused(String),
     /// The hub is being stopped.
     #[error("the hub is shutting down")]
     ShuttingDown,
@@ -127,6 +147,8 @@ impl Servers {
             records,
             readiness: Readiness::new(),
             handles: Mutex::default(),
+            reserved: Reserved::default(),
+            admission: Admission::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -171,6 +193,29 @@ impl Servers {
         let _ = timeout(ADOPTION_HEAD_START, adopted).await;
     }
 
+    /// Waits until the servers that ran before were looked at, at most `limit`. The
+    /// looks go on after that.
+    pub(crate) async fn looked_at(&self, limit: Option<Duration>) {
+        let looks = async {
+            for key in self.active() {
+                if let Some(mut view) = self.follow(&key) {
+                    // An error means that the worker retired: it has looked.
+                    let _ = view.wait_for(|view| view.phase.pending() != Some("check")).await;
+                }
+            }
+        };
+        match limit {
+            // Who cannot wait goes on without them.
+            Some(limit) => drop(timeout(limit, looks).await),
+            None => looks.await,
+        }
+    }
+
+    /// Cancelled when so many starts in a row have failed that the hub is to end.
+    pub(crate) fn hopeless(&self) -> CancellationToken {
+        self.shared.admission.hopeless()
+    }
+
     /// Keeps listening to the spawner's events until the hub stops.
     pub(crate) fn keep_watching(&self) {
         events::keep_watching(&self.shared);
@@ -192,6 +237,9 @@ impl Servers {
             let mut handles = self.shared.handles();
             let handle = match handles.get(key) {
                 Some(handle) => handle,
+                None if self.shared.reserved.contains(key) => {
+                    return Err(ServersError::Pending { key: key.clone(), pending: "rename" });
+                }
                 None => {
                     self.shared.employ(&mut handles, key.clone(), Phase::Stopped { last: None })
                 }
@@ -290,6 +338,11 @@ impl Servers {
             }
         }
         (active, ready)
+    }
+
+    /// The images that users may choose from; empty if there is nothing to choose.
+    pub(crate) fn choices(&self) -> Vec<Choice> {
+        self.shared.spawner.choices()
     }
 
     /// Which spawner runs them.

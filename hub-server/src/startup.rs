@@ -43,6 +43,8 @@ use crate::{
     },
 };
 
+/// How long a hub that gives up goes on, so that whoever waits is answered.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long background tasks may take to end.
 const TASKS_GRACE: Duration = Duration::from_secs(5);
 
@@ -122,6 +124,16 @@ impl StartupError {
             Self::Password(_) | Self::Runtime(_) => 1,
         }
     }
+}
+
+/// Why a hub has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// Too many starts in a row have failed (`servers.consecutive_failure_limit`).
+    GaveUp,
 }
 
 /// A hub whose listeners are bound, ready to accept.
@@ -320,6 +332,9 @@ async fn assemble(
     hub.servers.adopt_forgotten().await;
     hub.metrics.took(Work::InitSpawners, began.elapsed());
     hub.servers.keep_watching();
+    if config.servers.init_timeout.is_none_or(|limit| !limit.is_zero()) {
+        hub.servers.looked_at(config.servers.init_timeout).await;
+    }
     // After the servers were taken up: a route that is nobody's is taken away.
     routes.keep_in_step(&tasks);
     culling::keep_culling(&tasks, &hub, routes.clone());
@@ -353,6 +368,11 @@ impl Assembled {
         ending::asked(&self.hub).await;
     }
 
+    /// Whether so many starts in a row have failed that the hub is to end.
+    pub fn has_given_up(&self) -> bool {
+        self.hub.servers.hopeless().is_cancelled()
+    }
+
     /// Ends background work and closes the store. User servers keep running.
     pub async fn stop(self) {
         let left = self.tasks.stop(TASKS_GRACE).await;
@@ -377,7 +397,9 @@ impl Running {
     /// Serves until `stop` is cancelled and open requests have ended, or `now`
     /// is. User servers keep running: a restart of the hub is not an outage of
     /// the class.
-    pub async fn serve(self, stop: CancellationToken, now: CancellationToken) {
+    ///
+    /// Ends by itself when too many starts in a row have failed.
+    pub async fn serve(self, stop: CancellationToken, now: CancellationToken) -> Ended {
         let assembled = self.assembled;
         let proxy = Proxy::new(assembled.table.clone(), self.proxy, assembled.router());
         let private = assembled.private_router();
@@ -411,11 +433,19 @@ impl Running {
                 self.private.serve(private, api_stop.clone(), Duration::from_secs(1))
             )
         };
+        let hopeless = assembled.hub.servers.hopeless();
+        let gave_up = async {
+            hopeless.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let mut ended = Ended::Asked;
         tokio::select! {
             (drained, _) = serve => tracing::info!(?drained, "the hub has stopped; user servers keep running"),
             () = now.cancelled() => tracing::warn!("stopped at once, with requests open"),
+            () = gave_up => ended = Ended::GaveUp,
         }
         assembled.stop().await;
+        ended
     }
 }
 

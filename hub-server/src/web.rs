@@ -3,12 +3,14 @@
 mod api;
 pub(crate) mod assets;
 pub(crate) mod error;
+mod form;
 mod forwarded;
 mod gateway;
 mod handlers;
 mod health;
 pub(crate) mod layers;
 mod metrics_page;
+mod named;
 mod next;
 mod oauth;
 mod outside;

@@ -4,6 +4,7 @@
 //! what a container is called, what it is made of, how it is reached.
 
 mod address;
+mod allowed_images;
 mod blueprint;
 mod command;
 mod config;
@@ -17,6 +18,7 @@ mod machine;
 mod object_name;
 mod of_user;
 mod older_name;
+mod plan;
 mod volume;
 
 use std::{
@@ -39,11 +41,13 @@ use tokio::{
 };
 use url::Url;
 
+pub use allowed_images::AllowedImages;
 pub use command::{CommandLine, InvalidCommand};
 pub use config::{DockerConfig, PullPolicy};
+pub use plan::DockerPlan;
 
 use crate::{
-    Exit, Found, InvalidConfig, Liveness, Preset, Progress, SavedState, SpawnError, Spawner,
+    Choice, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError, Spawner,
     StartRequest, Started, StopMode,
     engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError, EngineInfo},
     exit::KILLED,
@@ -81,10 +85,6 @@ pub struct DockerSpawner {
     /// The last event seen, in the daemon's time; the next watch begins there.
     seen: AtomicI64,
 }
-
-/// A configuration that is known to make sense, for servers that start later.
-#[derive(Debug)]
-pub struct DockerPlan(Blueprint);
 
 impl DockerSpawner {
     /// Connects to the daemon and makes sure that the servers' network is there.
@@ -127,50 +127,9 @@ impl DockerSpawner {
         &self.engine
     }
 
-    /// Reads a new configuration for servers that start from now on. Nothing
-    /// changes until the plan is [adopted](Self::adopt).
-    ///
-    /// # Errors
-    ///
-    /// The first setting that makes no sense, or that cannot change while servers
-    /// run: where the daemon is, and by which network and label servers are found.
-    pub fn plan(&self, config: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
-        let now = self.blueprint();
-        let next = Blueprint::read(config, now.daemon)?;
-        for (key, is_same) in [
-            ("deployment", now.deployment == next.deployment),
-            ("network", now.network == next.network),
-            ("host_ip", now.reach == next.reach),
-            ("port", now.settings.port == next.settings.port),
-        ] {
-            if !is_same {
-                return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
-            }
-        }
-        Ok(DockerPlan(next))
-    }
-
-    /// Makes servers as `plan` says from now on. Those that run keep their image
-    /// and limits; a start that is under way ends as it began.
-    pub fn adopt(&self, plan: DockerPlan) {
-        self.blueprint.store(Arc::new(plan.0));
-    }
-
     /// What servers are made of now.
     fn blueprint(&self) -> Arc<Blueprint> {
         self.blueprint.load_full()
-    }
-
-    /// What the server of `request` is made of.
-    fn blueprint_for(&self, request: &StartRequest) -> Result<Arc<Blueprint>, SpawnError> {
-        let common = self.blueprint();
-        if request.preset == Preset::default() {
-            return Ok(common);
-        }
-        common.with(&request.preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
-            what: format!("the {} of this user", error.key),
-            reason: error.reason,
-        })
     }
 
     /// The daemon's machine: how much memory it has, where it keeps logs. Neither
@@ -410,7 +369,6 @@ struct Created {
 #[async_trait]
 impl Spawner for DockerSpawner {
     async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
-        container::check_options(&request.options)?;
         let blueprint = self.blueprint_for(request)?;
         self.images.ensure(&self.engine, &blueprint, progress).await
     }
@@ -420,7 +378,6 @@ impl Spawner for DockerSpawner {
         request: &StartRequest,
         progress: &Progress,
     ) -> Result<Started, SpawnError> {
-        container::check_options(&request.options)?;
         let blueprint = self.blueprint_for(request)?;
         for leftover in self.find(&request.key).await? {
             progress.report(55, "Removing a container that was left over");
@@ -592,6 +549,20 @@ impl Spawner for DockerSpawner {
             }
         }
         Ok(all)
+    }
+
+    async fn rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
+        self.check_rename(from, to)?;
+        // A container that was kept after its end has the old name in its labels.
+        for id in self.find(from).await? {
+            self.remove(&id).await?;
+        }
+        Ok(())
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        let blueprint = self.blueprint();
+        blueprint.allowed_images.choices(blueprint.settings.image.as_deref().unwrap_or_default())
     }
 
     fn kind(&self) -> &'static str {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::{
-    Exit, Found, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest,
+    Choice, Exit, Found, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest,
     Started, StopMode,
 };
 
@@ -71,6 +71,8 @@ struct State {
     started: u64,
     unreachable: bool,
     host_address: Option<IpAddr>,
+    choices: Vec<Choice>,
+    renames: Vec<(ServerKey, ServerKey)>,
 }
 
 #[derive(Clone, Debug)]
@@ -204,6 +206,22 @@ impl FakeSpawner {
         if let Some(server) = self.state().servers.get_mut(key) {
             server.log.push_str(text);
         }
+    }
+
+    /// From now on users may choose one of these images; the first is the default.
+    #[must_use]
+    pub fn offers(self, images: &[&str]) -> Self {
+        let choice = |(index, name): (usize, &&str)| Choice {
+            name: (*name).to_owned(),
+            is_default: index == 0,
+        };
+        self.state().choices = images.iter().enumerate().map(choice).collect();
+        self
+    }
+
+    /// All renames so far, oldest first.
+    pub fn renames(&self) -> Vec<(ServerKey, ServerKey)> {
+        self.state().renames.clone()
     }
 
     /// The servers that run.
@@ -381,6 +399,15 @@ impl Spawner for FakeSpawner {
         Ok(found.into_iter().collect())
     }
 
+    async fn rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
+        self.reached()?.renames.push((from.clone(), to.clone()));
+        Ok(())
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        self.state().choices.clone()
+    }
+
     fn kind(&self) -> &'static str {
         "fake"
     }
@@ -418,6 +445,8 @@ impl Default for State {
             started: 0,
             unreachable: false,
             host_address: Some(Ipv4Addr::LOCALHOST.into()),
+            choices: Vec::new(),
+            renames: Vec::new(),
         }
     }
 }

@@ -30,7 +30,9 @@ pub use hub_names::ServerKey;
 pub use invalid_config::InvalidConfig;
 pub use limits::{InvalidMemory, MemoryAllowance, MemoryLimit};
 pub use progress::{Progress, ProgressEvent};
-pub use spawner::{Found, HubLinks, Liveness, Preset, Spawner, StartRequest, Started, StopMode};
+pub use spawner::{
+    Choice, Found, HubLinks, Liveness, Preset, Spawner, StartRequest, Started, StopMode,
+};
 pub use state::SavedState;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -109,6 +109,24 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
     /// at a bad moment, none if there is nothing.
     async fn identify(&self, key: &ServerKey) -> Result<Vec<Found>, SpawnError>;
 
+    /// The server of `from` is from now on the one of `to`. It does not run, nor
+    /// does one of `to`. Whatever the backend keeps of it goes along.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Rejected`] if something cannot go along, such as files in a place
+    /// that is named after the server; nothing has changed then.
+    async fn rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
+        let _ = (from, to);
+        Ok(())
+    }
+
+    /// The images that users may choose from, as the form before a start shows them;
+    /// empty if there is nothing to choose.
+    fn choices(&self) -> Vec<Choice> {
+        Vec::new()
+    }
+
     /// A short name of the backend, for logs and pages.
     fn kind(&self) -> &'static str;
 }
@@ -131,6 +149,15 @@ pub struct StartRequest {
     pub options: serde_json::Value,
     /// What the operator has decided for this server alone.
     pub preset: Preset,
+}
+
+/// An image that users may choose: the start option `image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// How it is called.
+    pub name: String,
+    /// Whether it is what those get who do not choose.
+    pub is_default: bool,
 }
 
 /// What differs for one server from what the spawner gives to all.

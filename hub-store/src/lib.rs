@@ -37,7 +37,7 @@ pub use id::{GroupId, ShareCodeId, TokenId, UserId};
 pub use oauth::{ClientOf, Oauth, OauthClient, OauthCode};
 pub use roles::{Member, Roles};
 pub use server_logs::{KeptLog, ServerLogs};
-pub use servers::{ServerRecord, Servers};
+pub use servers::{Addition, ServerRecord, Servers};
 pub use services::{ServiceRecord, Services};
 pub use sessions::{NewSession, Session, Sessions};
 pub use share_codes::{NewShareCode, ShareCode, ShareCodes};

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::{
     StoreError,
-    engine::Engine,
+    engine::{Engine, Tx},
     row::{Fields, Row},
     statement::{Statement, statements},
     value::Value,
@@ -46,6 +46,12 @@ statements! {
     DESCRIBE: "describe a server",
         of_key!("UPDATE servers SET display_name = COALESCE($3, display_name),
          options = COALESCE($4, options)");
+    // Whoever asks next for this user waits until this transaction is over.
+    ONE_BY_ONE: "add a server",
+        "UPDATE users SET name = name WHERE name = $1";
+    COUNT_NAMED: "count a user's servers",
+        "SELECT count(*) AS total FROM servers s JOIN users u ON u.id = s.user_id
+         WHERE u.name = $1 AND s.name <> ''";
     RENAME: "rename a server",
         of_key!("UPDATE servers SET name = $3");
     STARTING: "record a server's start",
@@ -87,6 +93,17 @@ pub struct ServerRecord {
     pub last_activity: Option<Timestamp>,
 }
 
+/// What became of a wish for one more named server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addition {
+    /// There it is.
+    Done,
+    /// There is one of that name.
+    Exists,
+    /// The user has as many as they may.
+    Full,
+}
+
 /// The users' servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Servers<'s> {
@@ -116,6 +133,65 @@ impl Servers<'_> {
         let values = [key.user().into(), key.server().into(), now.into()];
         self.engine.write(&INSERT_IF_ABSENT, &values).await?;
         self.get(key).await?.ok_or(StoreError::Missing { what: "user" })
+    }
+
+    /// Adds a named server, unless its user has `limit` of them: asked at the same
+    /// moment, two never both get the last place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user.
+    pub async fn add_named(
+        &self,
+        key: &ServerKey,
+        display_name: Option<&str>,
+        options: Option<&Json>,
+        limit: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Addition, StoreError> {
+        let mut tx = self.engine.begin(INSERT_IF_ABSENT.action).await?;
+        if !has_room(&mut tx, key.user(), limit).await? {
+            let there = tx.read(&GET, &[key.user().into(), key.server().into()]).await?;
+            return Ok(if there.is_empty() { Addition::Full } else { Addition::Exists });
+        }
+        let values = [key.user().into(), key.server().into(), now.into()];
+        if tx.write(&INSERT_IF_ABSENT, &values).await? == 0 {
+            return Ok(Addition::Exists);
+        }
+        let described =
+            [key.user().into(), key.server().into(), display_name.into(), Value::opt_json(options)];
+        tx.write(&DESCRIBE, &described).await?;
+        tx.commit(INSERT_IF_ABSENT.action).await?;
+        Ok(Addition::Done)
+    }
+
+    /// Makes the user's default server a named one, unless they have `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such user, or they have no default
+    /// server.
+    pub async fn name_default(
+        &self,
+        user: &UserName,
+        name: &ServerName,
+        limit: Option<u64>,
+    ) -> Result<Addition, StoreError> {
+        let mut tx = self.engine.begin(RENAME.action).await?;
+        if !tx.read(&GET, &[user.into(), name.into()]).await?.is_empty() {
+            return Ok(Addition::Exists);
+        }
+        if !has_room(&mut tx, user, limit).await? {
+            return Ok(Addition::Full);
+        }
+        let values = [user.into(), (&ServerName::DEFAULT).into(), name.into()];
+        let changed =
+            tx.write(&RENAME, &values).await.map_err(|failure| failure.conflict("server"))?;
+        if changed == 0 {
+            return Err(StoreError::Missing { what: "server" });
+        }
+        tx.commit(RENAME.action).await?;
+        Ok(Addition::Done)
     }
 
     /// The user's servers, by name, the default server first.
@@ -259,6 +335,17 @@ impl ServerRecord {
             last_activity: fields.opt_time("last_activity")?,
         })
     }
+}
+
+/// Whether the user has fewer than `limit` named servers; nobody adds one to them
+/// until `tx` is over.
+async fn has_room(tx: &mut Tx, user: &UserName, limit: Option<u64>) -> Result<bool, StoreError> {
+    if tx.write(&ONE_BY_ONE, &[user.into()]).await? == 0 {
+        return Err(StoreError::Missing { what: "user" });
+    }
+    let rows = tx.read(&COUNT_NAMED, &[user.into()]).await?;
+    let total = rows.first().map(|row| row.of("servers").int("total")).transpose()?.unwrap_or(0);
+    Ok(limit.is_none_or(|limit| u64::try_from(total).unwrap_or(0) < limit))
 }
 
 fn read_all(rows: &[Row]) -> Result<Vec<ServerRecord>, StoreError> {

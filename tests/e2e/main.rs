@@ -14,6 +14,7 @@ mod images;
 mod isolation;
 mod login;
 mod matrix;
+mod named_servers;
 mod orphans;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]

@@ -252,10 +252,11 @@ fn check(
         None => None,
     };
     let store = raw.store.check(dir).map_err(&mut keep).ok();
-    let servers = raw.servers.check().map_err(&mut keep).ok();
+    let servers = raw.servers.check(dir).map_err(&mut keep).ok();
     // Without a value there is an error, and then there is no configuration.
     let culling = raw.culling.check().map_err(&mut keep).unwrap_or_default();
     let spawner = raw.spawner.check(dir, home).map_err(&mut keep).ok();
+    let landing = raw.pages.landing().map_err(&mut keep).ok();
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in operator.into_iter().chain(raw.services) {
         match service
@@ -280,7 +281,7 @@ fn check(
         _ => None,
     };
     ConfigError::none_of(errors)?;
-    match (http, store, auth, hub_api, proxy, servers, spawner, roles) {
+    match (http, store, auth, hub_api, proxy, servers, spawner, roles, landing) {
         (
             Some(http),
             Some(store),
@@ -290,6 +291,7 @@ fn check(
             Some(servers),
             Some(spawner),
             Some(roles),
+            Some(landing),
         ) => {
             let (store, cookie_secret) = store;
             Ok(Config {
@@ -304,6 +306,7 @@ fn check(
                 roles,
                 services,
                 templates: raw.pages.templates.map(|path| dir.join(path)),
+                landing,
                 log: raw.log,
                 culling,
                 events: raw.events.check(dir),

@@ -25,6 +25,13 @@ pub(super) const SECTION: Section = Section {
         .example("\"jupyterhub/singleuser:6\"")
         .next_start(),
         Key::new(
+            "spawner.docker.allowed_images",
+            Kind::Choices,
+            "The images that users may choose from with the start option `image`: a table of names and images, a list of images, or `\"*\"` for any. With more than one the hub shows a form before a start. Default: nobody chooses.",
+        )
+        .example("[\"jupyterhub/singleuser:5\", \"quay.io/jupyter/scipy-notebook\"]")
+        .next_start(),
+        Key::new(
             "spawner.docker.pull_policy",
             Kind::Choice(&["always", "ifnotpresent", "never", "skip"]),
             "When the image is pulled: before each start, when the daemon does not have it, never (a missing image is an error), or never and nobody looks.",

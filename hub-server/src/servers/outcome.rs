@@ -84,12 +84,16 @@ pub(crate) struct Failure {
     /// The last lines of a server that did not end but never answered.
     #[serde(default)]
     pub log: Option<String>,
+    /// Whether it was asked for something that is not allowed here, rather than
+    /// anything having failed.
+    #[serde(default)]
+    pub rejected: bool,
 }
 
 impl Failure {
     /// A failure with nothing but a message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: None, log: None }
+        Self { message: message.into(), hint: None, exit: None, log: None, rejected: false }
     }
 
     pub(super) fn from_spawn(error: &SpawnError) -> Self {
@@ -105,7 +109,8 @@ impl Failure {
             other if other.is_transient() => Some("Try again in a moment.".to_owned()),
             _ => None,
         };
-        Self { message: error.user_message(), hint, exit, log: None }
+        let rejected = matches!(error, SpawnError::Rejected { .. });
+        Self { hint, exit, rejected, ..Self::new(error.user_message()) }
     }
 }
 
@@ -147,16 +152,13 @@ impl Outcome {
             Self::Requested | Self::Cancelled | Self::Culled(_) => None,
             Self::Failed(failure) => Some(failure.clone()),
             Self::Exited(exit) => Some(Failure {
-                message: exit.summary(),
                 hint: Some(exit_hint(exit)),
                 exit: Some(exit.clone()),
-                log: None,
+                ..Failure::new(exit.summary())
             }),
             Self::Vanished => Some(Failure {
-                message: "Your server was removed outside of the hub.".to_owned(),
                 hint: Some("Your files are kept. Start the server again to go on.".to_owned()),
-                exit: None,
-                log: None,
+                ..Failure::new("Your server was removed outside of the hub.")
             }),
         }
     }

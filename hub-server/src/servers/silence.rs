@@ -44,6 +44,7 @@ pub(super) fn explain(
         ),
         hint: Some(if old { compatibility::BEFORE_0_8 } else { hint }.to_owned()),
         exit: None,
+        rejected: false,
         log,
     }
 }

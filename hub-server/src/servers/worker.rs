@@ -17,7 +17,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ServersError, Shared, launch,
+    ServersError, Shared,
+    admission::{Crowded, Place},
+    launch,
     outcome::{Culled, Failure, Outcome},
     phase::{Effect, Event, Phase},
     view::View,
@@ -53,6 +55,8 @@ pub(super) struct Worker {
     entered: Instant,
     /// Whether it was up in this run.
     was_up: bool,
+    /// Held while there is anything of the server.
+    place: Option<Place>,
 }
 
 impl Worker {
@@ -63,7 +67,9 @@ impl Worker {
         inbox: mpsc::UnboundedReceiver<Command>,
         view: watch::Sender<View>,
     ) -> Self {
+        let place = phase.is_active().then(|| shared.admission.take_up());
         Self {
+            place,
             shared,
             key,
             phase,
@@ -131,12 +137,21 @@ impl Worker {
         let verdict = match (self.phase.is_ready(), self.phase.pending()) {
             (true, _) => Err(ServersError::AlreadyRunning(self.key.clone())),
             (false, Some(pending)) => Err(ServersError::Pending { key: self.key.clone(), pending }),
-            (false, None) => Ok(()),
+            (false, None) => {
+                let limits = &self.shared.current.get().limits.admission;
+                self.shared.admission.enter(limits).map_err(ServersError::Crowded)
+            }
         };
-        if let Err(ServersError::Pending { .. }) = verdict {
-            let refused = SpawnEnd::Refused("already-pending");
-            self.shared.metrics.spawn(refused, Duration::ZERO);
+        let refused = match &verdict {
+            Err(ServersError::Pending { .. }) => Some("already-pending"),
+            Err(ServersError::Crowded(Crowded::Starting { .. })) => Some("throttled"),
+            Err(ServersError::Crowded(Crowded::Active)) => Some("too-many-users"),
+            Err(_) | Ok(_) => None,
+        };
+        if let Some(reason) = refused {
+            self.shared.metrics.spawn(SpawnEnd::Refused(reason), Duration::ZERO);
         }
+        let verdict = verdict.map(|place| self.place = Some(place));
         if verdict.is_ok() {
             self.options = options;
             self.apply(Event::StartRequested);
@@ -148,6 +163,7 @@ impl Worker {
     /// Takes one step of the state machine and performs its effect.
     fn apply(&mut self, event: Event) {
         let (before, health) = (self.phase.name(), self.phase.health());
+        self.count(&event);
         let effect = match self.phase.on(event, self.shared.clock.now()) {
             Ok(effect) => effect,
             Err(refused) => {
@@ -156,6 +172,15 @@ impl Worker {
             }
         };
         self.perform(effect);
+        match (self.phase.is_active(), self.phase.pending()) {
+            (false, _) => self.place = None,
+            (true, Some("spawn")) => {}
+            (true, _) => {
+                if let Some(place) = &mut self.place {
+                    place.started();
+                }
+            }
+        }
         if before != self.phase.name() {
             self.record(before);
             tracing::info!(server = %self.key, "{before} -> {}{}", self.phase.name(), reason(&self.phase));
@@ -206,6 +231,25 @@ impl Worker {
         // What was there before a restart of the hub was up.
         self.was_up |= self.phase.is_ready() || before == "checking";
         self.was_up &= self.phase.is_active();
+    }
+
+    /// Counts the end of a start; what its user chose wrongly is no failure of ours.
+    fn count(&self, event: &Event) {
+        if !matches!(self.phase, Phase::Starting { .. }) {
+            return;
+        }
+        match event {
+            Event::Routed { .. } => self.shared.admission.succeeded(),
+            Event::StartFailed(failure) if !failure.rejected => {
+                let limit = self.shared.current.get().limits.consecutive_failure_limit;
+                self.shared.admission.failed(limit);
+            }
+            Event::StartFailed(_)
+            | Event::StartRequested
+            | Event::StopRequested
+            | Event::Probed(_)
+            | Event::StopFinished => {}
+        }
     }
 
     fn perform(&mut self, effect: Effect) {

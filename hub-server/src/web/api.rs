@@ -12,6 +12,7 @@ mod paging;
 mod progress;
 mod proxy;
 mod reload;
+mod server_body;
 mod servers;
 mod shutdown;
 mod tokens;
@@ -230,6 +231,13 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         all.extend([
             Endpoint::new(Get, server, AnyOf(&[S::ReadServers]), "Show a server", servers::show),
             Endpoint::new(
+                Put,
+                server,
+                AnyOf(&[S::StartServers]),
+                "Add a named server without starting it",
+                servers::add,
+            ),
+            Endpoint::new(
                 Post,
                 server,
                 AnyOf(&[S::StartServers]),
@@ -237,10 +245,17 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 servers::start,
             ),
             Endpoint::new(
+                Patch,
+                server,
+                AnyOf(&[S::StartServers]),
+                "Rename a stopped server, or change its description or options",
+                servers::change,
+            ),
+            Endpoint::new(
                 Delete,
                 server,
                 AnyOf(&[S::DeleteServers]),
-                "Stop a server",
+                "Stop a server; with `remove` also forget a named one",
                 servers::stop,
             ),
             Endpoint::new(

@@ -38,6 +38,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     asset!(SVG, "img/logo.svg"),
     asset!(JS, "js/home.js"),
     asset!(JS, "js/login.js"),
+    asset!(JS, "js/not_running.js"),
     asset!(JS, "js/spawn.js"),
     asset!(JS, "js/time.js"),
     asset!(JS, "js/wait.js"),

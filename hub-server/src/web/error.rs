@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use hub_store::StoreError;
 use serde_json::json;
 
-use crate::servers::ServersError;
+use crate::servers::{Crowded, ServersError};
 
 /// An error of the REST API: `{"status": .., "message": ..}`.
 #[derive(Debug)]
@@ -96,9 +96,26 @@ impl From<ServersError> for ApiError {
             ServersError::Pending { key, pending } => {
                 Self::bad_request(format!("{} is pending {pending}", label(&key)))
             }
+            ServersError::Active(key) => Self::bad_request(format!(
+                "{} is active. Please stop it before modifying it.",
+                label(&key)
+            )),
+            ServersError::Crowded(crowded) => Self {
+                retry_after: retry_after(crowded),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, crowded.to_string())
+            },
+            ServersError::Refused(reason) => Self::bad_request(reason),
             ServersError::ShuttingDown => Self::unavailable("The hub is shutting down."),
             ServersError::Store(error) => error.into(),
         }
+    }
+}
+
+/// When to come again, if that can be told.
+pub(crate) fn retry_after(crowded: Crowded) -> Option<u64> {
+    match crowded {
+        Crowded::Starting { retry_after } => Some(retry_after),
+        Crowded::Active => None,
     }
 }
 

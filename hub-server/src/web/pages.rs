@@ -3,10 +3,13 @@
 mod home;
 mod log;
 mod login;
+mod manage;
 mod oauth_callback;
 mod refused;
 mod server;
 mod spawn;
+mod spawn_options;
+mod spawn_pending;
 
 use std::sync::Arc;
 
@@ -16,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use hub_names::ServerKey;
 
 pub(super) use self::{
@@ -26,7 +29,7 @@ use super::{
     error::{PageError, redirect},
     visitor::Visitor,
 };
-use crate::hub::Hub;
+use crate::{access::xsrf, hub::Hub};
 
 pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     let at = |path: &str| hub.paths.in_hub(path);
@@ -40,9 +43,12 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("spawn"), get(spawn::own).post(spawn::own_submit))
         .route(&at("spawn/{user}"), get(spawn::of_key).post(spawn::of_key_submit))
         .route(&at("spawn/{user}/{server}"), get(spawn::of_key).post(spawn::of_key_submit))
-        .route(&at("spawn-pending/{user}"), get(spawn::pending))
-        .route(&at("spawn-pending/{user}/{server}"), get(spawn::pending))
-        .route(&at("stop/{user}"), post(spawn::stop))
+        .route(&at("spawn-pending/{user}"), get(spawn_pending::show))
+        .route(&at("spawn-pending/{user}/{server}"), get(spawn_pending::show))
+        .route(&at("servers"), post(manage::add))
+        .route(&at("stop/{user}"), post(manage::stop))
+        .route(&at("stop/{user}/{server}"), post(manage::stop))
+        .route(&at("remove/{user}/{server}"), post(manage::remove))
         .route(&at("log/{user}"), get(log::show))
         .route(&at("log/{user}/{server}"), get(log::show))
         .route(&at("user/{user}"), axum::routing::any(server::not_running))
@@ -53,20 +59,41 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
 }
 
 /// `/hub/`: on to one's own server, or to the sign-in.
-async fn root(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Response {
-    match &visitor.session {
-        Some(session) => redirect(&default_target(&hub, &session.user.name)),
-        None => redirect(&hub.paths.login(Some(&visitor.requested()))),
+async fn root(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Response {
+    let landing = hub.live().landing.default_url.clone();
+    match (&landing, &visitor.session) {
+        (Some(url), _) => redirect(&with_query_of(url, &uri)),
+        (None, Some(session)) => redirect(&default_target(&hub, &session.user.name, &uri)),
+        (None, None) => redirect(&hub.paths.login(Some(&visitor.requested()))),
     }
 }
 
-/// Where a person goes who did not say (hub-contract 1.4): the own server when
-/// it is up or coming, else its start.
-fn default_target(hub: &Hub, user: &hub_names::UserName) -> String {
+/// Where a person goes who did not say (hub-contract 1.4): where the operator
+/// wants them, else to the own server when it is up or coming, else to its start.
+fn default_target(hub: &Hub, user: &hub_names::UserName, uri: &Uri) -> String {
+    let landing = &hub.live().landing;
     let key = ServerKey::default_of(user.clone());
-    match hub.servers.live(&key) {
-        Some(view) if view.phase.is_active() => hub.paths.server(&key),
-        _ => hub.paths.in_hub("spawn"),
+    let target = match (&landing.default_url, landing.to_server, hub.servers.live(&key)) {
+        (Some(url), _, _) => url.clone(),
+        (None, false, _) => hub.paths.home(),
+        (None, true, Some(view)) if view.phase.is_active() => hub.paths.server(&key),
+        (None, true, _) => hub.paths.in_hub("spawn"),
+    };
+    with_query_of(&target, uri)
+}
+
+/// `url` with what else the request's query says.
+fn with_query_of(url: &str, uri: &Uri) -> String {
+    let fields = uri.query().unwrap_or_default().split('&');
+    let is_ours = |field: &&str| {
+        let name = field.split('=').next().unwrap_or_default();
+        !name.is_empty() && name != "next" && name != xsrf::XSRF
+    };
+    let kept: Vec<&str> = fields.filter(is_ours).collect();
+    match (kept.is_empty(), url.contains('?')) {
+        (true, _) => url.to_owned(),
+        (false, false) => format!("{url}?{}", kept.join("&")),
+        (false, true) => format!("{url}&{}", kept.join("&")),
     }
 }
 

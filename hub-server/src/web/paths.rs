@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use hub_names::{ServerKey, UserName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
@@ -70,6 +71,37 @@ impl Paths {
     /// The page that watches a server start.
     pub(crate) fn spawn_pending(&self, key: &ServerKey, next: Option<&str>) -> String {
         with_next(format!("{}hub/spawn-pending/{}", self.base, key_path(key)), next)
+    }
+
+    /// The page that starts a server, with a query that a request came with.
+    pub(crate) fn spawn_with(&self, key: &ServerKey, query: Option<&str>) -> String {
+        with_query(self.spawn(key, None), query)
+    }
+
+    /// The page that watches a server start, with a query that a request came with.
+    pub(crate) fn spawn_pending_with(&self, key: &ServerKey, query: Option<&str>) -> String {
+        with_query(self.spawn_pending(key, None), query)
+    }
+
+    /// The form target of the page at `uri`, to which the page adds `_xsrf=..`.
+    pub(crate) fn form_target(&self, uri: &Uri) -> String {
+        let fields = uri.query().unwrap_or_default().split('&');
+        let mut target = format!("{}?", uri.path());
+        for field in fields.filter(|field| !field.is_empty() && !field.starts_with("_xsrf=")) {
+            target.push_str(field);
+            target.push('&');
+        }
+        target
+    }
+
+    /// The form target that adds a named server.
+    pub(crate) fn add_server(&self) -> String {
+        self.in_hub("servers")
+    }
+
+    /// The form target that removes a named server.
+    pub(crate) fn remove(&self, key: &ServerKey) -> String {
+        format!("{}hub/remove/{}", self.base, key_path(key))
     }
 
     /// The form target that stops a server.
@@ -169,6 +201,14 @@ pub(crate) fn with_next(url: String, next: Option<&str>) -> String {
     }
 }
 
+/// `url` with the query of a request, as it was sent.
+fn with_query(url: String, query: Option<&str>) -> String {
+    match query {
+        Some(query) if !query.is_empty() => format!("{url}?{query}"),
+        _ => url,
+    }
+}
+
 fn key_path(key: &ServerKey) -> String {
     let user = segment(key.user().as_str());
     match key.server().is_default() {
@@ -198,6 +238,13 @@ mod tests {
         );
         assert_eq!(paths.progress(&key("ada", "lab")), "/hub/api/users/ada/servers/lab/progress");
         assert_eq!(Paths::new("/base/").login(None), "/base/hub/login");
+        let uri = "/hub/spawn?next=%2Fx&_xsrf=old&opt-n=1".parse().unwrap();
+        assert_eq!(paths.form_target(&uri), "/hub/spawn?next=%2Fx&opt-n=1&");
+        let query = Some("next=%2Fx&opt-n=1");
+        assert_eq!(
+            paths.spawn_pending_with(&key("ada", "lab"), query),
+            "/hub/spawn-pending/ada/lab?next=%2Fx&opt-n=1"
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("oauth.html"),
     template!("page.html"),
     template!("parts/failure.html"),
+    template!("spawn.html"),
     template!("spawn_failed.html"),
     template!("spawn_pending.html"),
     template!("stop_pending.html"),

@@ -15,9 +15,6 @@ use super::error::{ApiError, PageError};
 /// Most fields of a form or query.
 const MOST_FIELDS: usize = 100;
 
-/// The answer to a named server.
-const NO_NAMED_SERVERS: &str = "Named servers are not enabled.";
-
 /// The fields of a form or query, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
@@ -46,6 +43,13 @@ impl Fields {
     /// All of them.
     pub(crate) fn pairs(&self) -> &[(String, String)] {
         &self.0
+    }
+
+    /// Adds a field, unless there are too many.
+    pub(crate) fn push(&mut self, name: String, value: String) {
+        if self.0.len() < MOST_FIELDS {
+            self.0.push((name, value));
+        }
     }
 
     /// All of them, to keep.
@@ -83,8 +87,10 @@ pub(crate) struct PageKey(pub(crate) ServerKey);
 
 /// What is wrong with the names in a path.
 enum BadKey {
-    NoName,
-    NamedServer,
+    /// No user is called that, so it cannot exist.
+    User,
+    /// No server may be called that.
+    Server(String),
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ApiKey {
@@ -92,8 +98,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ApiKey {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         key_of(parts, state).await.map(Self).map_err(|bad| match bad {
-            BadKey::NoName => ApiError::not_found(),
-            BadKey::NamedServer => ApiError::bad_request(NO_NAMED_SERVERS),
+            BadKey::User => ApiError::not_found(),
+            BadKey::Server(message) => ApiError::bad_request(message),
         })
     }
 }
@@ -103,8 +109,8 @@ impl<S: Send + Sync> FromRequestParts<S> for PageKey {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
         key_of(parts, state).await.map(Self).map_err(|bad| match bad {
-            BadKey::NoName => PageError::not_found(),
-            BadKey::NamedServer => PageError::new(StatusCode::BAD_REQUEST, NO_NAMED_SERVERS),
+            BadKey::User => PageError::not_found(),
+            BadKey::Server(message) => PageError::new(StatusCode::BAD_REQUEST, message),
         })
     }
 }
@@ -112,12 +118,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PageKey {
 async fn key_of<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<ServerKey, BadKey> {
     let Path(names) = Path::<BTreeMap<String, String>>::from_request_parts(parts, state)
         .await
-        .map_err(|_| BadKey::NoName)?;
+        .map_err(|_| BadKey::User)?;
     let name = |key: &str| names.get(key).map(String::as_str).unwrap_or_default();
-    let user: UserName = name("user").parse().map_err(|_| BadKey::NoName)?;
-    let server: ServerName = name("server").parse().map_err(|_| BadKey::NoName)?;
-    match server.is_default() {
-        true => Ok(ServerKey::new(user, server)),
-        false => Err(BadKey::NamedServer),
-    }
+    let user: UserName = name("user").parse().map_err(|_| BadKey::User)?;
+    let server: ServerName = name("server")
+        .parse()
+        .map_err(|error| BadKey::Server(format!("Invalid server_name: {error}")))?;
+    Ok(ServerKey::new(user, server))
 }

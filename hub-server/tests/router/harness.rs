@@ -85,6 +85,12 @@ impl TestHub {
         Self::configured("", spawner, store).await
     }
 
+    /// A hub with these lines in its section `[servers]`.
+    pub(crate) async fn with_servers(lines: &str, spawner: FakeSpawner) -> Self {
+        let text = CONFIG.replace("[servers]\n", &format!("[servers]\n{lines}\n"));
+        Self::reading(&text, spawner, Store::in_memory().await.unwrap()).await
+    }
+
     /// The same with more lines at the end of its configuration.
     pub(crate) async fn configured(more: &str, spawner: FakeSpawner, store: Store) -> Self {
         Self::reading(&format!("{CONFIG}{more}"), spawner, store).await
@@ -334,6 +340,11 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(
         }
     };
     timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("never happened: {what}"));
+}
+
+/// The key of a named server.
+pub(crate) fn named(user: &str, server: &str) -> ServerKey {
+    ServerKey::new(user.parse().unwrap(), server.parse().unwrap())
 }
 
 /// The key of somebody's default server.

@@ -9,7 +9,7 @@ use hub_names::ServerKey;
 use secrecy::ExposeSecret;
 
 use super::{
-    DockerConfig, PullPolicy,
+    AllowedImages, DockerConfig, PullPolicy,
     object_name::{FIELDS, Names, is_object_name},
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
 pub(super) struct Blueprint {
     pub(super) deployment: String,
     pub(super) image: ImageReference,
+    pub(super) allowed_images: AllowedImages,
     pub(super) command: Option<Vec<String>>,
     pub(super) args: Vec<String>,
     pub(super) network: String,
@@ -80,6 +81,9 @@ impl Blueprint {
             "" => return Err(InvalidConfig::new("image", "is missing; name an image")),
             text => text.parse().map_err(invalid("image"))?,
         };
+        for text in config.allowed_images.images() {
+            let _: ImageReference = text.parse().map_err(invalid("allowed_images"))?;
+        }
         let names = Names::new(config.name_template.as_deref(), &config.prefix, &image)?;
         let notebook_dir = Some(config.notebook_dir.clone()).filter(|dir| !dir.is_empty());
         for (key, text) in [("notebook_dir", &notebook_dir), ("default_url", &config.default_url)] {
@@ -109,6 +113,7 @@ impl Blueprint {
                 ..ServerSettings::default()
             },
             image,
+            allowed_images: config.allowed_images.clone(),
             pull_policy: config.pull_policy,
             memory: config.mem_limit,
             pids_limit: config.pids_limit,

@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{blueprint::Blueprint, command::CommandLine};
+use super::{AllowedImages, blueprint::Blueprint, command::CommandLine};
 use crate::{
     InvalidConfig, MemoryAllowance,
     engine::{DockerHost, HostSettings},
@@ -49,6 +49,9 @@ pub struct DockerConfig {
     pub deployment: String,
     /// The image servers run from, `[host[:port]/]path[:tag][@digest]`.
     pub image: String,
+    /// The images that users may choose from with the start option `image`: a table
+    /// of names and images, a list, or `"*"` for any. Default: nobody chooses.
+    pub allowed_images: AllowedImages,
     /// The command, as text or list. Default: the image's own. The entry point of
     /// the image is never touched.
     pub cmd: Option<CommandLine>,
@@ -179,6 +182,7 @@ impl DockerConfig {
             ssh_config: None,
             deployment: "hub".to_owned(),
             image: String::new(),
+            allowed_images: AllowedImages::None,
             cmd: None,
             args: CommandLine::default(),
             network: "jupyterhub-network".to_owned(),
@@ -270,6 +274,8 @@ mod tests {
         let rows = [
             (r#"{"image": "lab", "iamge": "x"}"#, "unknown field `iamge`"),
             (r#"{"image": "Lab Four"}"#, "image: "),
+            (r#"{"image": "lab", "allowed_images": ["Lab Four"]}"#, "allowed_images: "),
+            (r#"{"image": "lab", "allowed_images": "lab"}"#, "a list of images, or"),
             (r#"{"image": "lab", "host": "tcp:/x"}"#, "host: "),
             (r#"{"image": "lab", "tls_verify": 1}"#, "true or false"),
             (r#"{"image": "lab", "deployment": "a b"}"#, "deployment: "),

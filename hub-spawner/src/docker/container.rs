@@ -23,22 +23,6 @@ const CPU_PERIOD: i64 = 100_000;
 /// or the daemon (SPN-27).
 const OOM_SCORE_ADJUSTMENT: i64 = 500;
 
-/// Refuses options that only a later configuration could allow.
-///
-/// # Errors
-///
-/// [`SpawnError::Rejected`] if the user asks for an image: nobody may as long as
-/// there is no list of allowed ones.
-pub(super) fn check_options(options: &Value) -> Result<(), SpawnError> {
-    match options.get("image") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(SpawnError::Rejected {
-            what: "choosing an image".to_owned(),
-            reason: "this hub runs one image for everybody".to_owned(),
-        }),
-    }
-}
-
 /// The body that creates the container on `machine`, and the hash of what it asks
 /// for.
 ///

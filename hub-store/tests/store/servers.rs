@@ -1,4 +1,4 @@
-use hub_store::StoreError;
+use hub_store::{Addition, StoreError};
 use serde_json::json;
 
 use crate::{at, key, name, user};
@@ -15,6 +15,46 @@ on_every_engine! {
         assert_eq!(store.servers().ensure(&key("ada", "lab"), at(9)).await.unwrap(), record);
         assert_eq!(store.servers().get(&key("ada", "lab")).await.unwrap(), Some(record));
         assert_eq!(store.servers().get(&key("ada", "")).await.unwrap(), None);
+    }
+
+    async fn limit_holds_in_parallel(store) {
+        user(&store, "ada").await;
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let add = |name| {
+            let store = store.clone();
+            async move {
+                let key = key("ada", name);
+                store.servers().add_named(&key, None, None, Some(3), at(0)).await.unwrap()
+            }
+        };
+        let added = futures_util::future::join_all(names.map(add)).await;
+        assert_eq!(added.iter().filter(|one| **one == Addition::Done).count(), 3, "{added:?}");
+        assert_eq!(store.servers().of_user(&name("ada")).await.unwrap().len(), 3);
+    }
+
+    async fn a_named_server_is_added_once_with_what_was_said_of_it(store) {
+        user(&store, "ada").await;
+        let (servers, lab) = (store.servers(), key("ada", "lab"));
+        let add = async || {
+            servers.add_named(&lab, Some("The lab"), Some(&json!({"n": 1})), Some(1), at(0)).await
+        };
+        assert_eq!(add().await.unwrap(), Addition::Done);
+        assert_eq!(add().await.unwrap(), Addition::Exists);
+        let record = servers.get(&lab).await.unwrap().unwrap();
+        assert_eq!(record.display_name.as_deref(), Some("The lab"));
+        assert_eq!(record.options, json!({"n": 1}));
+
+        servers.ensure(&key("ada", ""), at(0)).await.unwrap();
+        let (ada, more) = (name("ada"), "more".parse().unwrap());
+        let named = servers.name_default(&ada, &more, Some(1)).await.unwrap();
+        assert_eq!(named, Addition::Full, "the default server does not count");
+        let named = servers.name_default(&ada, lab.server(), Some(2)).await.unwrap();
+        assert_eq!(named, Addition::Exists);
+        assert_eq!(servers.name_default(&ada, &more, Some(2)).await.unwrap(), Addition::Done);
+        let again = servers.name_default(&ada, &"x".parse().unwrap(), None).await;
+        assert!(matches!(again, Err(StoreError::Missing { what: "server" })), "{again:?}");
+        let nobody = servers.add_named(&key("bob", "lab"), None, None, None, at(0)).await;
+        assert!(matches!(nobody, Err(StoreError::Missing { what: "user" })), "{nobody:?}");
     }
 
     async fn a_server_needs_its_user(store) {

@@ -38,6 +38,8 @@ pub enum Kind {
     List,
     /// A table of texts.
     Table,
+    /// What may be chosen: a table of texts, a list of texts, or `*` for anything.
+    Choices,
     /// A table of texts that must not be shown.
     Secrets,
     /// Sections that repeat: `[[services]]`.
@@ -72,6 +74,7 @@ impl Kind {
             Self::Place => "path".to_owned(),
             Self::List => "list of texts".to_owned(),
             Self::Table => "table of texts".to_owned(),
+            Self::Choices => "table of texts, list of texts, or `*`".to_owned(),
             Self::Secrets => "table of secret texts".to_owned(),
             Self::Sections => "sections".to_owned(),
         }
@@ -124,6 +127,9 @@ impl Kind {
                     .map(|word| Value::String(word.to_owned()))
                     .collect(),
             )),
+            Self::Choices if text.trim() == "*" => Ok(Value::String("*".to_owned())),
+            Self::Choices if text.trim_start().starts_with('{') => Self::Table.parse(text),
+            Self::Choices => Self::List.parse(text),
             Self::Table | Self::Secrets => inline(text)
                 .filter(Value::is_table)
                 .ok_or_else(|| "is not a table in TOML; write { name = \"value\" }".to_owned()),

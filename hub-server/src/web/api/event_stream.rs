@@ -27,7 +27,7 @@ pub(super) fn event(data: &Value) -> Bytes {
 
 /// An answer of one event.
 pub(super) fn of_one(data: &Value) -> Response {
-    answer(Body::from(event(data)))
+    answer(Body::from([&SIGN_OF_LIFE[..], &event(data)].concat()))
 }
 
 /// An answer that goes on while there are events, and the hub serves.

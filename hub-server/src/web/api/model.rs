@@ -204,6 +204,11 @@ pub(super) fn server(
     record: Option<&ServerRecord>,
     caller: &Caller,
 ) -> ServerModel {
+    // While its name changes there is nothing else to say of it.
+    let pending = match hub.servers.is_reserved(key) {
+        true => Some("rename"),
+        false => view.phase.pending(),
+    };
     let public = |path: &str| {
         hub.public_url.as_ref().map(|_| hub.paths.absolute(hub.public_url.as_ref(), path))
     };
@@ -220,9 +225,9 @@ pub(super) fn server(
         full_name: key.to_string(),
         last_activity: record.and_then(|record| record.last_activity).or(started).map(Moment),
         started: started.map(Moment),
-        pending: view.phase.pending(),
+        pending,
         ready: view.phase.is_ready(),
-        stopped: !view.phase.is_active(),
+        stopped: !view.phase.is_active() && pending.is_none(),
         full_url: public(&url),
         full_progress_url: public(&progress_url),
         url,

@@ -9,7 +9,10 @@ use hub_spawner::ProgressEvent;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
 
-use super::event_stream::{self, KEEPALIVE, SIGN_OF_LIFE, event};
+use super::{
+    event_stream::{self, KEEPALIVE, SIGN_OF_LIFE, event},
+    servers::require_known,
+};
 use crate::{
     access::Caller,
     hub::Hub,
@@ -27,9 +30,7 @@ pub(super) async fn stream_of(
     ApiKey(key): ApiKey,
 ) -> Result<Response, ApiError> {
     caller.allow_server(&hub, &key).await?;
-    if hub.store.users().by_name(key.user()).await?.is_none() {
-        return Err(ApiError::not_found());
-    }
+    require_known(&hub, &key).await?;
     match hub.servers.follow(&key) {
         Some(view) => Ok(event_stream::of_many(&hub, events(Arc::clone(&hub), key, view))),
         None => {

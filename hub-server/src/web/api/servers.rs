@@ -14,13 +14,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::model;
+use super::{model, server_body};
 use crate::{
     access::Caller,
     hub::Hub,
-    servers::{Outcome, Phase, ServersError},
+    servers::{Change, Outcome, Phase, ServersError},
     web::{
         error::{ApiError, label},
+        named,
         request::{self, ApiKey},
     },
 };
@@ -32,10 +33,29 @@ type HubState = State<Arc<Hub>>;
 pub(super) async fn show(State(hub): HubState, caller: Caller, ApiKey(key): ApiKey) -> ApiResult {
     let (hub, caller, key) = (&*hub, &caller, &key);
     caller.allow_server(hub, key).await?;
+    require_known(hub, key).await?;
+    Ok(Json(body(hub, caller, key).await?).into_response())
+}
+
+/// `PUT /hub/api/users/{user}/servers/{server}`: adds a server without starting it
+pub(super) async fn add(
+    State(hub): HubState,
+    caller: Caller,
+    ApiKey(key): ApiKey,
+    given: Bytes,
+) -> ApiResult {
+    let (hub, caller, key) = (&*hub, &caller, &key);
+    caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
-    let record = hub.store.servers().get(key).await?;
-    let view = hub.servers.view(key).await?;
-    Ok(Json(model::server(hub, key, &view, record.as_ref(), caller)).into_response())
+    if key.server().is_default() {
+        return Err(ApiError::conflict(format!(
+            "User {} already has a default server",
+            key.user()
+        )));
+    }
+    let wish = server_body::wish(&given)?;
+    named::add(hub, key, wish.display_name.as_deref(), wish.options.as_ref()).await?;
+    Ok((StatusCode::CREATED, Json(body(hub, caller, key).await?)).into_response())
 }
 
 /// `POST /hub/api/users/{user}/server`
@@ -43,13 +63,14 @@ pub(super) async fn start(
     State(hub): HubState,
     caller: Caller,
     ApiKey(key): ApiKey,
-    body: Bytes,
+    given: Bytes,
 ) -> ApiResult {
     let (hub, key) = (&*hub, &key);
     caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
-    let options = options(&body)?;
-    match hub.servers.start(key, options).await {
+    let wish = server_body::wish(&given)?;
+    named::ensure(hub, key, wish.display_name.as_deref()).await?;
+    match hub.servers.start(key, wish.options).await {
         Err(ServersError::Pending { pending: "spawn", .. }) => return Ok(accepted()),
         begun => begun?,
     }
@@ -70,12 +91,57 @@ pub(super) async fn start(
     }
 }
 
+/// `PATCH /hub/api/users/{user}/server`: another name, another description
+pub(super) async fn change(
+    State(hub): HubState,
+    caller: Caller,
+    ApiKey(key): ApiKey,
+    given: Bytes,
+) -> ApiResult {
+    let (hub, caller, key) = (&*hub, &caller, &key);
+    caller.allow_server(hub, key).await?;
+    require_account(hub, key).await?;
+    let edit = server_body::edit(&given)?;
+    if edit.name.is_some() || edit.display_name.is_some() {
+        if !hub.live().limits.named.allowed {
+            return Err(named::NamedError::Disabled.into());
+        }
+        if let Some(text) = &edit.display_name {
+            named::check_display_name(text)?;
+        }
+    }
+    match hub.store.servers().get(key).await? {
+        Some(_) => {}
+        // Everybody has one, also before its first start.
+        None if key.server().is_default() => {
+            hub.store.servers().ensure(key, hub.clock.now()).await?;
+        }
+        None => return Err(ApiError::not_found()),
+    }
+    if hub.servers.live(key).is_some_and(|view| view.phase.is_active()) {
+        return Err(ServersError::Active(key.clone()).into());
+    }
+    if let Some(name) = &edit.name {
+        let renamed = ServerKey::new(key.user().clone(), name.clone());
+        // The default server counts as there, whether or not it has a record.
+        let taken = name.is_default() || hub.store.servers().get(&renamed).await?.is_some();
+        if taken {
+            let name = if name.is_default() { "a default server" } else { name.as_str() };
+            return Err(ApiError::conflict(format!("User {} already has {name}", key.user())));
+        }
+        named::check_name(name)?;
+    }
+    let server_body::Edit { name, display_name, options } = edit;
+    let key = hub.servers.change(key, Change { name, display_name, options }).await?;
+    Ok(Json(body(hub, caller, &key).await?).into_response())
+}
+
 /// `DELETE /hub/api/users/{user}/server`
 pub(super) async fn stop(
     State(hub): HubState,
     caller: Caller,
     ApiKey(key): ApiKey,
-    body: Bytes,
+    given: Bytes,
 ) -> ApiResult {
     let (hub, key) = (&*hub, &key);
     #[derive(Default, Deserialize)]
@@ -85,41 +151,51 @@ pub(super) async fn stop(
     }
     caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
-    let Stop { remove } = request::json(&body)?.unwrap_or_default();
-    if remove && key.server().is_default() {
-        return Err(ApiError::bad_request("Cannot delete the default server"));
+    let Stop { remove } = request::json(&given)?.unwrap_or_default();
+    if key.server().is_default() {
+        if remove {
+            return Err(ApiError::bad_request("Cannot delete the default server"));
+        }
+    } else if !hub.live().limits.named.allowed {
+        return Err(named::NamedError::Disabled.into());
+    } else {
+        require_known(hub, key).await?;
+    }
+    if hub.servers.is_reserved(key) {
+        return Err(ApiError::bad_request("Cannot stop a server while it is being renamed"));
     }
     hub.servers.stop(key).await;
     match timeout(hub.slow_stop_timeout(), hub.servers.settled(key)).await {
-        Err(_) => Ok(accepted()),
-        Ok(Some(view)) if view.phase.is_active() => Ok(accepted()),
-        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Ok(Some(view)) if view.phase.is_active() => return Ok(accepted()),
+        Ok(_) => {}
+        Err(_) => {
+            if remove {
+                hub.servers.forget_when_stopped(key);
+            }
+            return Ok(accepted());
+        }
     }
+    if remove {
+        hub.servers.forget(key).await?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The options of a start: the body as a whole, or its `user_options`.
-fn options(body: &Bytes) -> Result<Option<Value>, ApiError> {
-    let Some(value) = request::json::<Value>(body)? else { return Ok(None) };
-    let Value::Object(mut fields) = value else {
-        return Err(ApiError::bad_request("The body must be a JSON object"));
-    };
-    if fields.is_empty() {
-        return Ok(None);
-    }
-    if fields.contains_key("user_options") || fields.contains_key("display_name") {
-        return match fields.remove("user_options") {
-            None => Ok(None),
-            Some(options @ Value::Object(_)) => Ok(Some(options)),
-            Some(_) => Err(ApiError::bad_request("user_options must be a JSON object")),
-        };
-    }
-    Ok(Some(Value::Object(fields)))
+async fn body(hub: &Hub, caller: &Caller, key: &ServerKey) -> Result<Value, ApiError> {
+    let record = hub.store.servers().get(key).await?;
+    let view = hub.servers.view(key).await?;
+    Ok(model::server(hub, key, &view, record.as_ref(), caller))
 }
 
 fn failed(key: &ServerKey, last: Option<&Outcome>) -> ApiError {
     let reason = last
         .and_then(Outcome::as_failure)
         .map_or_else(|| "it was stopped".to_owned(), |failure| failure.message);
+    if let Some(Outcome::Failed(failure)) = last
+        && failure.rejected
+    {
+        return ApiError::bad_request(failure.message.clone());
+    }
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         format!("Spawner failed to start {}: {reason}", label(key)),
@@ -140,4 +216,13 @@ pub(super) async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), Ap
         Some(_) => Ok(()),
         None => Err(ApiError::not_found()),
     }
+}
+
+/// A named server exists once somebody made it; everybody has a default one.
+pub(super) async fn require_known(hub: &Hub, key: &ServerKey) -> Result<(), ApiError> {
+    require_account(hub, key).await?;
+    if key.server().is_default() || hub.store.servers().get(key).await?.is_some() {
+        return Ok(());
+    }
+    Err(ApiError::not_found())
 }

@@ -37,7 +37,7 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
     let query = Fields::of_query(&uri);
     let next = visitor.next(query.get("next"));
     if let Some(session) = &visitor.session {
-        return redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name)));
+        return redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name, &uri)));
     }
     let page = form(&hub, next.as_deref(), "", None);
     visitor.page_with_fresh_xsrf(StatusCode::OK, "login.html", page)
@@ -89,7 +89,7 @@ pub(super) async fn submit(
     let answer = Answer::Form { username: username.clone(), password };
     match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
         Ok(user) => {
-            let target = next.unwrap_or_else(|| default_target(&hub, &user.name));
+            let target = next.unwrap_or_else(|| default_target(&hub, &user.name, &uri));
             signed_in(&hub, &visitor, &user, &target).await
         }
         Err(SignInError::Auth(AuthError::BadCredentials)) => {
@@ -120,6 +120,12 @@ pub(super) async fn sign_out(
     session::end(&hub, visitor.headers()).await?;
     if let Some(session) = &visitor.session {
         tracing::info!(user = %session.user.name, "signed out");
+        if hub.live().limits.shutdown_on_logout {
+            for key in hub.servers.active_of(&session.user.name) {
+                // The stop goes on by itself.
+                hub.servers.stop(&key).await;
+            }
+        }
     }
     let services: Vec<String> = hub
         .live()

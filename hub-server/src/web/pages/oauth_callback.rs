@@ -124,7 +124,7 @@ pub(super) async fn finish(
     let user = sign_in::finish(&hub, authenticator.as_ref(), answer)
         .await
         .map_err(|error| refused::page(&hub, error))?;
-    let target = pending.next.unwrap_or_else(|| default_target(&hub, &user.name));
+    let target = pending.next.unwrap_or_else(|| default_target(&hub, &user.name, &Uri::default()));
     let mut response = signed_in(&hub, &visitor, &user, &target).await?;
     // One use: the same callback again finds no cookie.
     set_cookies(&mut response, [gone(name, hub.paths.hub())]);

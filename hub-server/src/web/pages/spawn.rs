@@ -1,28 +1,36 @@
-//! Start a server, watch it start, stop it (hub-contract 1.5).
+//! Start a server, with options or without (hub-contract 1.5).
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Bytes, extract::State, http::Uri, response::Response};
-use http::StatusCode;
+use axum::{extract::State, http::Uri, response::Response};
+use http::{HeaderValue, StatusCode, header};
 use hub_auth::ScopeName;
 use hub_names::ServerKey;
 use minijinja::context;
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{home::failure_value, login::FRESH_COOKIE};
+use super::{
+    home::failure_value,
+    login::FRESH_COOKIE,
+    spawn_options::{self, OptionsForm},
+    spawn_pending::{failed, not_running, require_account},
+};
 use crate::{
     access::{browser::cookies, xsrf},
     hub::Hub,
-    servers::{Failure, Outcome, Phase, ServersError, View},
+    servers::{Failure, Outcome, Phase, ServersError},
     web::{
-        error::{PageError, redirect},
+        error::{PageError, label, redirect, retry_after},
+        form::Form,
+        named,
         request::{Fields, PageKey},
         visitor::Visitor,
     },
 };
 
 /// How long the start page waits for a start that fails at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
 type HubState = State<Arc<Hub>>;
 type PageResult = Result<Response, PageError>;
@@ -33,14 +41,15 @@ pub(super) async fn own(hub: HubState, visitor: Visitor, uri: Uri) -> PageResult
     show(&hub.0, &visitor, &key, &uri).await
 }
 
-/// `GET /hub/spawn/{user}`
+/// `GET /hub/spawn/{user}` and `/hub/spawn/{user}/{server}`
 pub(super) async fn of_key(
     hub: HubState,
     visitor: Visitor,
-    PageKey(key): PageKey,
+    key: Result<PageKey, PageError>,
     uri: Uri,
 ) -> PageResult {
-    show(&hub.0, &visitor, &key, &uri).await
+    visitor.require_user()?;
+    show(&hub.0, &visitor, &key?.0, &uri).await
 }
 
 /// `POST /hub/spawn`
@@ -48,60 +57,73 @@ pub(super) async fn own_submit(
     hub: HubState,
     visitor: Visitor,
     uri: Uri,
-    body: Bytes,
+    form: Form,
 ) -> PageResult {
     let key = ServerKey::default_of(visitor.require_user()?.name.clone());
-    submit(&hub.0, &visitor, &key, &uri, &body).await
+    submit(&hub.0, &visitor, &key, &uri, &form).await
 }
 
-/// `POST /hub/spawn/{user}`
+/// `POST /hub/spawn/{user}` and `/hub/spawn/{user}/{server}`
 pub(super) async fn of_key_submit(
     hub: HubState,
     visitor: Visitor,
-    PageKey(key): PageKey,
+    key: Result<PageKey, PageError>,
     uri: Uri,
-    body: Bytes,
+    form: Form,
 ) -> PageResult {
-    submit(&hub.0, &visitor, &key, &uri, &body).await
+    visitor.require_user()?;
+    submit(&hub.0, &visitor, &key?.0, &uri, &form).await
 }
 
-/// `POST /hub/stop/{user}`: what the stop button does without script.
-pub(super) async fn stop(
-    State(hub): HubState,
-    visitor: Visitor,
-    PageKey(key): PageKey,
-    uri: Uri,
-    body: Bytes,
-) -> PageResult {
-    visitor.require_server(ScopeName::DeleteServers, &key).await?;
-    let fields = Fields::parse(&body);
-    let query = Fields::of_query(&uri);
-    visitor.require_xsrf(fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
-    hub.servers.stop(&key).await;
-    // Most stops are over before the page is back; else it shows "stopping".
-    let _ = timeout(AT_ONCE, hub.servers.settled(&key)).await;
-    Ok(redirect(&hub.paths.home()))
+/// Why a start did not get going.
+enum Refused {
+    /// It was let in, and then failed at once.
+    Failed(Failure),
+    /// It was not let in.
+    Page(PageError),
 }
 
 async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageResult {
     visitor.require_server(ScopeName::StartServers, key).await?;
     require_account(hub, key).await?;
     let query = Fields::of_query(uri);
+    let display_name = query.get("display_name").filter(|text| !text.is_empty());
+    named::check_named(hub, key, display_name).await?;
     let next = visitor.next(query.get("next"));
     let view = hub.servers.view(key).await?;
     if view.phase.is_ready() {
         return Ok(redirect(&next.unwrap_or_else(|| hub.paths.server(key))));
     }
     if view.phase.is_active() {
-        return Ok(redirect(&hub.paths.spawn_pending(key, next.as_deref())));
+        return Ok(redirect(&pending_url(hub, key, uri)));
     }
+    let asked = OptionsForm::of(hub);
+    let options = spawn_options::of_query(asked.as_ref(), &query).map_err(|error| {
+        PageError::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            .action("Home", hub.paths.home())
+    })?;
     // A link on another site may lead here, but it takes a person to start a
     // server; coming back from the sign-in service is not such a link.
     let foreign = visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if foreign && cookies(visitor.headers(), FRESH_COOKIE).is_empty() {
-        return Ok(not_running(hub, visitor, key, &view, next.as_deref(), StatusCode::OK));
+        let start_url = hub.paths.spawn_with(key, uri.query());
+        return Ok(not_running(hub, visitor, key, &view, &start_url, StatusCode::OK));
     }
-    start(hub, key, next.as_deref()).await
+    match (options, asked) {
+        // What a link asks for in vain can be put right in the form.
+        (Some(options), Some(asked)) => match start(hub, key, Some(options), display_name).await {
+            Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
+            Err(refused) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
+        },
+        (None, Some(asked)) => Ok(form_page(hub, visitor, key, uri, &asked, None)),
+        (options, None) => match start(hub, key, options, display_name).await {
+            Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
+            Err(Refused::Failed(failure)) => {
+                Ok(failed(hub, visitor, key, &failure, next.as_deref()))
+            }
+            Err(Refused::Page(page)) => Err(page),
+        },
+    }
 }
 
 async fn submit(
@@ -109,126 +131,159 @@ async fn submit(
     visitor: &Visitor,
     key: &ServerKey,
     uri: &Uri,
-    body: &Bytes,
+    form: &Form,
 ) -> PageResult {
     visitor.require_server(ScopeName::StartServers, key).await?;
     require_account(hub, key).await?;
-    let fields = Fields::parse(body);
     let query = Fields::of_query(uri);
-    visitor.require_xsrf(fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
-    let next = visitor.next(query.get("next").or_else(|| fields.get("next")));
-    start(hub, key, next.as_deref()).await
+    visitor.require_xsrf(form.fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
+    let display_name = query.get("display_name").filter(|text| !text.is_empty());
+    named::check_named(hub, key, display_name).await?;
+    let asked = OptionsForm::of(hub);
+    let mut options = spawn_options::of_form(asked.as_ref(), form);
+    if options.is_none() {
+        // The button of a page that somebody else's link led to.
+        options = spawn_options::of_query(None, &query).unwrap_or_default();
+    }
+    if let Some(view) = hub.servers.live(key) {
+        let refused = match (&view.phase, view.phase.pending()) {
+            (Phase::Ready { .. }, _) => Some(ServersError::AlreadyRunning(key.clone())),
+            (_, Some(pending)) => Some(ServersError::Pending { key: key.clone(), pending }),
+            (_, None) => None,
+        };
+        if let Some(error) = refused {
+            return Err(refusal(hub, key, error));
+        }
+    }
+    let next = visitor.next(query.get("next").or_else(|| form.fields.get("next")));
+    match (start(hub, key, options, display_name).await, asked) {
+        (Ok(()), _) => Ok(redirect(&pending_url(hub, key, uri))),
+        (Err(refused), Some(asked)) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
+        (Err(Refused::Failed(failure)), None) => {
+            Ok(failed(hub, visitor, key, &failure, next.as_deref()))
+        }
+        (Err(Refused::Page(page)), None) => Err(page),
+    }
 }
 
-async fn start(hub: &Hub, key: &ServerKey, next: Option<&str>) -> PageResult {
-    match hub.servers.start(key, None).await {
+/// Starts a server without asking anything, and goes on to watch it.
+pub(super) async fn begin(hub: &Hub, visitor: &Visitor, key: &ServerKey) -> PageResult {
+    match start(hub, key, None, None).await {
+        Ok(()) => Ok(redirect(&hub.paths.spawn_pending(key, None))),
+        Err(Refused::Failed(failure)) => Ok(failed(hub, visitor, key, &failure, None)),
+        Err(Refused::Page(page)) => Err(page),
+    }
+}
+
+/// Begins a start, and looks for a moment whether it fails at once.
+async fn start(
+    hub: &Hub,
+    key: &ServerKey,
+    options: Option<Value>,
+    display_name: Option<&str>,
+) -> Result<(), Refused> {
+    let page = |page: PageError| Refused::Page(page);
+    named::ensure(hub, key, display_name).await.map_err(|error| page(error.into()))?;
+    match hub.servers.start(key, options).await {
         Ok(()) => {}
         // Somebody was faster, in another tab perhaps: watch theirs.
-        Err(ServersError::AlreadyRunning(_) | ServersError::Pending { .. }) => {}
-        Err(ServersError::ShuttingDown) => {
-            return Err(PageError::new(StatusCode::SERVICE_UNAVAILABLE, "The hub is restarting.")
+        Err(ServersError::AlreadyRunning(_) | ServersError::Pending { pending: "spawn", .. }) => {
+            return Ok(());
+        }
+        Err(error) => return Err(Refused::Page(refusal(hub, key, error))),
+    }
+    let settled = timeout(AT_ONCE, hub.servers.settled(key)).await;
+    let last = match settled {
+        Err(_) => None,
+        Ok(Some(view)) => view.phase.last().cloned(),
+        Ok(None) => {
+            let view = hub.servers.view(key).await.map_err(|error| page(error.into()))?;
+            view.phase.last().cloned()
+        }
+    };
+    match last {
+        Some(Outcome::Failed(failure)) => Err(Refused::Failed(failure)),
+        _ => Ok(()),
+    }
+}
+
+/// What a person is told when a start was not begun.
+fn refusal(hub: &Hub, key: &ServerKey, error: ServersError) -> PageError {
+    match error {
+        ServersError::ShuttingDown => {
+            PageError::new(StatusCode::SERVICE_UNAVAILABLE, "The hub is restarting.")
                 .hint("Try again in a moment; running servers are not affected.")
-                .action("Try again", hub.paths.spawn(key, next)));
+                .action("Try again", hub.paths.spawn(key, None))
         }
-        Err(ServersError::Store(error)) => return Err(error.into()),
+        ServersError::Crowded(crowded) => {
+            let mut page = PageError::new(StatusCode::TOO_MANY_REQUESTS, crowded.to_string())
+                .action("Try again", hub.paths.spawn(key, None))
+                .action("Home", hub.paths.home());
+            page.retry_after = retry_after(crowded);
+            page
+        }
+        ServersError::AlreadyRunning(_) => {
+            PageError::new(StatusCode::BAD_REQUEST, format!("{} is already running", label(key)))
+                .action("Open", hub.paths.server(key))
+        }
+        ServersError::Pending { pending, .. } => {
+            PageError::new(StatusCode::BAD_REQUEST, format!("{} is pending {pending}", label(key)))
+                .action("Show progress", hub.paths.spawn_pending(key, None))
+        }
+        ServersError::Active(_) | ServersError::Refused(_) => {
+            PageError::new(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        ServersError::Store(error) => error.into(),
     }
-    // A start that fails at once is told at once.
-    let _ = timeout(AT_ONCE, hub.servers.settled(key)).await;
-    Ok(redirect(&hub.paths.spawn_pending(key, next)))
 }
 
-/// `GET /hub/spawn-pending/{user}`
-pub(super) async fn pending(
-    State(hub): HubState,
-    visitor: Visitor,
-    PageKey(key): PageKey,
-    uri: Uri,
-) -> PageResult {
-    let (hub, visitor, key) = (&*hub, &visitor, &key);
-    visitor.require_server(ScopeName::ReadServers, key).await?;
-    require_account(hub, key).await?;
-    let query = Fields::of_query(&uri);
-    let next = visitor.next(query.get("next"));
-    let view = hub.servers.view(key).await?;
-    let server = context! {
-        name => key.server().as_str(),
-        url => hub.paths.server(key),
-        since => view.started().map(|at| at.to_string()),
-    };
-    match &view.phase {
-        Phase::Ready { .. } => Ok(redirect(&next.unwrap_or_else(|| hub.paths.server(key)))),
-        Phase::Stopping { then, .. } if !matches!(then, Outcome::Failed(_)) => {
-            let page =
-                context! { server => server, start_url => hub.paths.spawn(key, next.as_deref()) };
-            Ok(visitor.page(StatusCode::OK, "stop_pending.html", page))
-        }
-        Phase::Checking { .. } | Phase::Starting { .. } | Phase::Stopping { .. } => {
-            let page = context! {
-                server => server,
-                progress_url => hub.paths.progress(key),
-                ready_url => next.clone().unwrap_or_else(|| hub.paths.server(key)),
-                start_url => hub.paths.spawn(key, next.as_deref()),
-                stop_action => hub.paths.stop(key),
-                progress => progress_values(&view),
+/// The page that asks for options, with what was wrong with the last ones.
+fn form_page(
+    hub: &Hub,
+    visitor: &Visitor,
+    key: &ServerKey,
+    uri: &Uri,
+    asked: &OptionsForm,
+    refused: Option<Refused>,
+) -> Response {
+    let (status, error, pause) = match &refused {
+        None => (StatusCode::OK, None, None),
+        Some(Refused::Failed(failure)) => {
+            let status = match failure.rejected {
+                true => StatusCode::BAD_REQUEST,
+                false => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            Ok(visitor.page(StatusCode::OK, "spawn_pending.html", page))
+            (status, Some(failure_value(hub, key, failure)), None)
         }
-        Phase::Stopped { last: Some(Outcome::Failed(failure)) } => {
-            Ok(failed(hub, visitor, key, failure, next.as_deref()))
+        Some(Refused::Page(page)) => {
+            let error = context! { message => page.message.as_str() };
+            (page.status, Some(error), page.retry_after)
         }
-        Phase::Stopped { .. } => {
-            Ok(not_running(hub, visitor, key, &view, next.as_deref(), StatusCode::OK))
-        }
-    }
-}
-
-/// The page of a start that did not succeed, with what is known about why.
-fn failed(
-    hub: &Hub,
-    visitor: &Visitor,
-    key: &ServerKey,
-    failure: &Failure,
-    next: Option<&str>,
-) -> Response {
-    let page = context! {
-        server => context! { name => key.server().as_str(), url => hub.paths.server(key) },
-        start_url => hub.paths.spawn(key, next),
-        failure => failure_value(hub, key, failure),
     };
-    visitor.page(StatusCode::INTERNAL_SERVER_ERROR, "spawn_failed.html", page)
-}
-
-/// The page of a server that is not up, with a button to start it.
-pub(super) fn not_running(
-    hub: &Hub,
-    visitor: &Visitor,
-    key: &ServerKey,
-    view: &View,
-    next: Option<&str>,
-    status: StatusCode,
-) -> Response {
-    let failure = view.phase.last().and_then(Outcome::as_failure);
+    let (html, images) = match asked {
+        OptionsForm::Html(html) => (Some(html.as_str()), Vec::new()),
+        OptionsForm::Images(images) => {
+            let image = |one: &hub_spawner::Choice| context! { name => one.name.as_str(), is_default => one.is_default };
+            (None, images.iter().map(image).collect())
+        }
+    };
+    let own = visitor.session.as_ref().is_some_and(|session| session.user.name == *key.user());
     let page = context! {
         server => context! { name => key.server().as_str(), user => key.user().as_str() },
-        start_url => hub.paths.spawn(key, next),
-        failure => failure.as_ref().map(|failure| failure_value(hub, key, failure)),
-        notice => view.phase.last().and_then(Outcome::notice),
+        for_user => (!own).then(|| key.user().as_str()),
+        form_action => hub.paths.form_target(uri),
+        options_form => html,
+        images => images,
+        failure => error,
     };
-    visitor.page(status, "not_running.html", page)
-}
-
-fn progress_values(view: &View) -> Vec<minijinja::Value> {
-    view.events
-        .iter()
-        .map(|event| context! { progress => event.percent, message => event.message.as_str() })
-        .collect()
-}
-
-/// Servers belong to accounts; an administrator may hold the scope for a name
-/// that does not exist.
-async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), PageError> {
-    match hub.store.users().by_name(key.user()).await? {
-        Some(_) => Ok(()),
-        None => Err(PageError::not_found()),
+    let mut response = visitor.page(status, "spawn.html", page);
+    if let Some(seconds) = pause {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// The page that watches the start, with all that the request's query says.
+fn pending_url(hub: &Hub, key: &ServerKey, uri: &Uri) -> String {
+    hub.paths.spawn_pending_with(key, uri.query())
 }

@@ -18,7 +18,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             "name": name, "display_name": format!("Work {name}"), "state": state,
             "url": "/user/ada/", "start_url": "/hub/spawn/ada",
             "pending_url": "/hub/spawn-pending/ada", "stop_action": "/hub/stop/ada",
-            "started": "2026-03-01T10:20:30.123456Z", "last_activity": "2026-03-01T11:00:00Z",
+            "remove_action": "/hub/remove/ada/x", "started": "2026-03-01T10:20:30.123456Z", "last_activity": "2026-03-01T11:00:00Z",
             "health": "healthy", "failure": failure,
         })
     };
@@ -41,7 +41,15 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             json!({"servers": [
                 card("", "stopped", &failure), card("a", "starting", &none),
                 card("b", "ready", &none), card("c", "stopping", &none),
-            ]}),
+            ], "allow_named_servers": true, "add_action": "/hub/servers"}),
+        ),
+        (
+            "spawn.html",
+            json!({
+                "server": server, "form_action": "/hub/spawn/bob/lab2?", "for_user": "bob",
+                "images": [{"name": "small", "is_default": false}, {"name": "big", "is_default": true}],
+                "failure": failure,
+            }),
         ),
         (
             "spawn_pending.html",

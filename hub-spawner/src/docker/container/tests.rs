@@ -127,18 +127,6 @@ fn c11_the_token_is_in_the_environment_and_nowhere_else() {
 }
 
 #[test]
-fn b4_users_may_not_choose_an_image_where_there_is_no_list() {
-    for options in ["{}", "null", r#"{"image": null}"#, r#"{"profile": "x"}"#] {
-        let options: Value = serde_json::from_str(options).unwrap();
-        assert!(check_options(&options).is_ok(), "{options}");
-    }
-    for options in [r#"{"image": "evil"}"#, r#"{"image": ["lab:4"]}"#, r#"{"image": ""}"#] {
-        let options: Value = serde_json::from_str(options).unwrap();
-        assert!(matches!(check_options(&options), Err(SpawnError::Rejected { .. })), "{options}");
-    }
-}
-
-#[test]
 fn usr_7_a_preset_changes_image_and_limits_of_one_server() {
     let common = Blueprint::read(&DockerConfig::new("lab:4"), None).unwrap();
     let preset = crate::Preset {

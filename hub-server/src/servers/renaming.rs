@@ -1,0 +1,176 @@
+//! Changes of a stopped server's record: another name, another description, or
+//! none of it any more. While one is made, nobody starts the server.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use hub_names::{ServerKey, ServerName};
+use hub_store::{Addition, StoreError};
+use serde_json::Value;
+
+use super::{Servers, ServersError, Shared};
+
+/// The servers whose records are being changed.
+#[derive(Debug, Default)]
+pub(super) struct Reserved(Mutex<BTreeSet<ServerKey>>);
+
+/// Keeps servers from starting until it is dropped.
+#[derive(Debug)]
+struct Reservation {
+    shared: Arc<Shared>,
+    keys: Vec<ServerKey>,
+}
+
+/// What changes about a server; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// What it is called in addresses.
+    pub name: Option<ServerName>,
+    /// What people call it.
+    pub display_name: Option<String>,
+    /// What its next start is to have.
+    pub options: Option<Value>,
+}
+
+impl Reserved {
+    /// Whether the record of `key` is being changed.
+    pub(super) fn contains(&self, key: &ServerKey) -> bool {
+        self.keys().contains(key)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeSet<ServerKey>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut keys = self.shared.reserved.keys();
+        for key in &self.keys {
+            keys.remove(key);
+        }
+    }
+}
+
+impl Servers {
+    /// Changes what is remembered of a stopped server. Its files go with it where
+    /// the spawner can do that; where it cannot, it keeps its name.
+    ///
+    /// # Errors
+    ///
+    /// When it is up or pending, the name is taken, or the spawner refuses; nothing
+    /// is changed then.
+    pub(crate) async fn change(
+        &self,
+        key: &ServerKey,
+        change: Change,
+    ) -> Result<ServerKey, ServersError> {
+        let renamed = change.name.map(|name| ServerKey::new(key.user().clone(), name));
+        let renamed = renamed.filter(|renamed| renamed != key);
+        let keys = [Some(key), renamed.as_ref()].into_iter().flatten().cloned().collect();
+        self.retired(key).await;
+        let _reservation = self.reserve(keys)?;
+        let store = self.shared.store.servers();
+        if let Some(renamed) = &renamed {
+            if let Err(error) = self.shared.spawner.rename(key, renamed).await {
+                return Err(ServersError::Refused(error.user_message()));
+            }
+            if key.server().is_default() {
+                // From now on it is one of those that are counted.
+                let limit = self.shared.current.get().limits.named.limit_per_user;
+                match store.name_default(key.user(), renamed.server(), limit).await? {
+                    Addition::Done => {}
+                    Addition::Exists => return Err(StoreError::Conflict { what: "server" }.into()),
+                    Addition::Full => return Err(ServersError::Refused(too_many(key, limit))),
+                }
+            } else {
+                store.rename(key, renamed.server()).await?;
+            }
+            tracing::info!(server = %key, to = %renamed, "server renamed");
+        }
+        let key = renamed.unwrap_or_else(|| key.clone());
+        if change.display_name.is_some() || change.options.is_some() {
+            store.describe(&key, change.display_name.as_deref(), change.options.as_ref()).await?;
+        }
+        Ok(key)
+    }
+
+    /// Forgets a stopped server; returns whether it was known. The files in its
+    /// volumes stay.
+    ///
+    /// # Errors
+    ///
+    /// When it is up or pending.
+    pub(crate) async fn forget(&self, key: &ServerKey) -> Result<bool, ServersError> {
+        self.retired(key).await;
+        let _reservation = self.reserve(vec![key.clone()])?;
+        let known = self.shared.store.servers().delete(key).await?;
+        if known {
+            tracing::info!(server = %key, "server removed");
+        }
+        Ok(known)
+    }
+
+    /// Whether the record of `key` is being changed.
+    pub(crate) fn is_reserved(&self, key: &ServerKey) -> bool {
+        self.shared.reserved.contains(key)
+    }
+
+    /// Forgets the server as soon as the stop that is under way is over.
+    pub(crate) fn forget_when_stopped(&self, key: &ServerKey) {
+        let (servers, key) = (self.clone(), key.clone());
+        self.shared.tasks.spawn(|stop| async move {
+            let forget = async {
+                servers.settled(&key).await;
+                servers.forget(&key).await
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                forgotten = forget => if let Err(error) = forgotten {
+                    tracing::warn!(server = %key, "the server was not removed after its stop: {error}");
+                }
+            }
+        });
+    }
+
+    /// Waits until the worker of a server that has stopped is gone: it says that it
+    /// has stopped a moment before.
+    async fn retired(&self, key: &ServerKey) {
+        while let Some(mut view) = self.follow(key) {
+            if view.borrow_and_update().phase.is_active() {
+                return;
+            }
+            // Either it is gone, or somebody started it again; both are seen above.
+            let _ = view.changed().await;
+        }
+    }
+
+    fn reserve(&self, keys: Vec<ServerKey>) -> Result<Reservation, ServersError> {
+        // A start looks at the reservations under the same lock.
+        let handles = self.shared.handles();
+        let mut reserved = self.shared.reserved.keys();
+        for key in &keys {
+            if reserved.contains(key) {
+                return Err(ServersError::Pending { key: key.clone(), pending: "rename" });
+            }
+            if handles.contains_key(key) {
+                return Err(ServersError::Active(key.clone()));
+            }
+        }
+        reserved.extend(keys.iter().cloned());
+        drop(reserved);
+        Ok(Reservation { shared: Arc::clone(&self.shared), keys })
+    }
+}
+
+/// What is said to somebody who has as many named servers as they may.
+pub(crate) fn too_many(key: &ServerKey, limit: Option<u64>) -> String {
+    format!(
+        "User {} already has the maximum of {} named servers. One must be deleted before a new \
+         server can be created",
+        key.user(),
+        limit.unwrap_or_default()
+    )
+}

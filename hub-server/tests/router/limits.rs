@@ -1,0 +1,99 @@
+//! How many servers there may be, and what happens beyond (hub-contract 8.2).
+
+use http::{Method, StatusCode, header};
+use hub_spawner::{SpawnError, fake::FakeSpawner};
+use serde_json::json;
+
+use crate::harness::{ADMIN, TestHub, eventually, key, notebook};
+
+async fn with_limit(lines: &str) -> TestHub {
+    TestHub::with_servers(lines, FakeSpawner::new().answers_with(notebook().await)).await
+}
+
+fn rejects() -> SpawnError {
+    SpawnError::Rejected { what: "the image".to_owned(), reason: "choose one of a, b".to_owned() }
+}
+
+#[tokio::test]
+async fn starts_beyond_the_limit_are_told_when_to_come_again() {
+    let hub =
+        with_limit("concurrent_spawn_limit = 1\nspawn_throttle_retry_range_seconds = \"40-40\"")
+            .await;
+    hub.spawner.hold_starts();
+    let first = hub.post("/users/ada/server", None);
+    let second = async {
+        eventually("the first start is under way", || async {
+            hub.get("/users/ada").await.json()["pending"] == "spawn"
+        })
+        .await;
+        let refused = hub.post("/users/bob/server", None).await;
+        let mut bob = hub.signed_in("bob").await;
+        let page = bob.get("/hub/spawn").await;
+        hub.spawner.let_starts_go();
+        (refused, page)
+    };
+    let (first, (refused, page)) = tokio::join!(first, second);
+    assert_eq!(first.status, StatusCode::CREATED);
+    for answer in [&refused, &page] {
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers[header::RETRY_AFTER], "40");
+    }
+    let text = "Too many users trying to log in right now. Try again in 40 seconds.";
+    assert_eq!(refused.json(), json!({ "status": 429, "message": text }));
+    assert!(page.text.contains(text), "{}", page.text);
+    // The first is up and makes room.
+    assert_eq!(hub.post("/users/bob/server", None).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn servers_beyond_the_limit_wait_for_one_to_stop() {
+    let hub = with_limit("active_server_limit = 1").await;
+    hub.post("/users/ada/server", None).await;
+    let refused = hub.post("/users/bob/server", None).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!refused.headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(
+        refused.json()["message"],
+        "Active user limit exceeded. Try again in a few minutes."
+    );
+    hub.api(ADMIN, Method::DELETE, "/users/ada/server", None).await;
+    assert_eq!(hub.post("/users/bob/server", None).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn b5_no_more_servers_than_the_limit_however_they_are_asked_for() {
+    let hub = with_limit("active_server_limit = 2\nallow_named_servers = true").await;
+    let paths = ["ada/server", "ada/servers/a", "ada/servers/b", "bob/server", "bob/servers/a"];
+    let starts = paths.map(|path| {
+        let hub = &hub;
+        async move { hub.post(&format!("/users/{path}"), None).await.status }
+    });
+    let answers = futures_util::future::join_all(starts).await;
+    assert_eq!(answers.iter().filter(|one| **one == StatusCode::CREATED).count(), 2, "{answers:?}");
+    assert_eq!(hub.spawner.running().len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_user_chose_wrongly_is_their_error_and_none_of_the_hub() {
+    let spawner = FakeSpawner::new().fails_with(rejects);
+    let hub = TestHub::with_servers("consecutive_failure_limit = 1", spawner).await;
+    let answer = hub.post("/users/ada/server", Some(json!({ "image": "x" }))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.json()["message"], "the image is not allowed: choose one of a, b.");
+    assert!(!hub.assembled.has_given_up());
+    let mut ada = hub.signed_in("ada").await;
+    assert_eq!(ada.get("/hub/spawn-pending/ada").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn failures_in_a_row_end_the_hub_and_a_success_between_them_does_not() {
+    let exits = || SpawnError::NameTaken { name: "jupyter-ada".to_owned() };
+    let up = FakeSpawner::new().answers_with(notebook().await);
+    let spawner =
+        up.behaves_for(key("ada"), hub_spawner::fake::Behaviour::Fails(std::sync::Arc::new(exits)));
+    let hub = TestHub::with_servers("consecutive_failure_limit = 2", spawner).await;
+    for (user, gives_up) in [("ada", false), ("bob", false), ("ada", false), ("ada", true)] {
+        hub.post(&format!("/users/{user}/server"), None).await;
+        assert_eq!(hub.assembled.has_given_up(), gives_up, "{user}");
+    }
+}

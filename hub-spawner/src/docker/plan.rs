@@ -1,0 +1,90 @@
+//! What servers are made of from the next start on, and what one of them is made
+//! of.
+
+use std::sync::Arc;
+
+use hub_names::ServerKey;
+
+use super::{DockerConfig, DockerSpawner, blueprint::Blueprint};
+use crate::{InvalidConfig, Preset, SpawnError, StartRequest};
+
+/// A configuration that is known to make sense, for servers that start later.
+#[derive(Debug)]
+pub struct DockerPlan(Blueprint);
+
+impl DockerSpawner {
+    /// Reads a new configuration for servers that start from now on. Nothing
+    /// changes until the plan is [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, or that cannot change while servers
+    /// run: where the daemon is, and by which network and label servers are found.
+    pub fn plan(&self, config: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
+        let now = self.blueprint();
+        let next = Blueprint::read(config, now.daemon)?;
+        for (key, is_same) in [
+            ("deployment", now.deployment == next.deployment),
+            ("network", now.network == next.network),
+            ("host_ip", now.reach == next.reach),
+            ("port", now.settings.port == next.settings.port),
+        ] {
+            if !is_same {
+                return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
+            }
+        }
+        Ok(DockerPlan(next))
+    }
+
+    /// Makes servers as `plan` says from now on. Those that run keep their image
+    /// and limits; a start that is under way ends as it began.
+    pub fn adopt(&self, plan: DockerPlan) {
+        self.blueprint.store(Arc::new(plan.0));
+    }
+
+    /// What the server of `request` is made of: what all have in common, what the
+    /// operator decided for this user, and what the user chose.
+    pub(super) fn blueprint_for(
+        &self,
+        request: &StartRequest,
+    ) -> Result<Arc<Blueprint>, SpawnError> {
+        let common = self.blueprint();
+        let chosen = common.allowed_images.chosen(&request.options)?;
+        if request.preset == Preset::default() && chosen.is_none() {
+            return Ok(common);
+        }
+        let chose = chosen.is_some();
+        // The choice is for this start alone: the blueprint of all stays as it is.
+        let image = chosen.or_else(|| request.preset.image.clone());
+        let preset = Preset { image, ..request.preset.clone() };
+        common.with(&preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
+            what: match chose {
+                true => "this choice of an image".to_owned(),
+                false => format!("the {} of this user", error.key),
+            },
+            reason: error.reason,
+        })
+    }
+
+    /// Refuses a rename by which files would be lost from sight: those in a volume
+    /// or directory that is named after the server.
+    pub(super) fn check_rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
+        let blueprint = self.blueprint();
+        let place = |key| {
+            blueprint
+                .volumes
+                .iter()
+                .map(|one| one.render(&blueprint.names, key))
+                .collect::<Vec<_>>()
+        };
+        if place(from) == place(to) {
+            return Ok(());
+        }
+        Err(SpawnError::Rejected {
+            what: "renaming this server".to_owned(),
+            reason: "its files are in a volume that has the server's name in its own, and would \
+                     stay behind; change the display name instead"
+                .to_owned(),
+        })
+    }
+}
