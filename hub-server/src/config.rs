@@ -39,12 +39,13 @@ mod userlist;
 pub mod variables;
 mod weakness;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
 
 pub(crate) use self::proxy::{is_proxy_token, proxy_api_url};
+pub(crate) use self::services::{Described, ServiceSpec};
 pub use self::{
     auth::{AuthConfig, PasswordConfig, UserlistMode},
     culling::{CullingConfig, CullingLimits, CullingRule},
@@ -90,8 +91,10 @@ pub struct Config {
     pub spawner: DockerConfig,
     /// Roles, who has them, and groups.
     pub roles: RolesConfig,
-    /// Programs that use the REST API with a token of their own.
+    /// Programs that work with the hub, with a token of their own.
     pub services: Vec<ServiceConfig>,
+    /// Variables of the hub's own environment that the programs it runs are given.
+    pub inherited: BTreeMap<String, String>,
     /// Directory whose templates replace or extend the built-in pages.
     pub templates: Option<PathBuf>,
     /// Where people go who did not say where.

@@ -19,6 +19,7 @@ use crate::{
     reload::ReloadHandle,
     routes::Routes,
     servers::Servers,
+    services::Services,
     web::paths::Paths,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     pub routes: Routes,
     /// Where servers reach the API.
     pub api_url: String,
+    /// The services.
+    pub services: Services,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Keys for signing and sealing.

@@ -22,6 +22,7 @@ pub mod reload;
 mod roster;
 mod routes;
 mod servers;
+mod services;
 mod sign_in;
 mod startup;
 mod sweeping;

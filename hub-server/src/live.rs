@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use hub_auth::{AccessPolicy, Authenticator, Roles, Scope};
+use hub_auth::{AccessPolicy, Authenticator, Roles};
 use hub_names::UserName;
 use hub_spawner::Preset;
 
@@ -46,8 +46,6 @@ pub(crate) struct Live {
     pub(crate) authenticate_metrics: bool,
     /// What each role may do.
     pub(crate) roles: Roles,
-    /// What each configured service may do.
-    pub(crate) services: BTreeMap<String, Vec<Scope>>,
 }
 
 impl Live {
@@ -57,8 +55,6 @@ impl Live {
         authenticators: Vec<Arc<dyn Authenticator>>,
         render: Render,
     ) -> Self {
-        let services =
-            config.services.iter().map(|one| (one.name.clone(), one.scopes.clone())).collect();
         Self {
             authenticators,
             policy: config.auth.policy.clone(),
@@ -73,7 +69,6 @@ impl Live {
             events: config.events.clone(),
             authenticate_metrics: config.metrics.authenticate,
             roles: config.roles.roles.clone(),
-            services,
         }
     }
 

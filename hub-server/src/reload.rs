@@ -98,8 +98,13 @@ impl Reloader {
         else {
             return Err(errors);
         };
+        let services = &self.hub.services;
+        let _change = services.begin_change().await;
+        let planned = services.plan(config, &self.hub.store).await;
+        let planned = planned.map_err(|error| vec![format!("store: {}", crate::chain(&error))])?;
         // May be repeated, so that a failure here is made up for by the next try.
-        roster::remember(config, &self.hub.store, &*self.hub.clock)
+        let Hub { paths, store, clock, .. } = &*self.hub;
+        roster::remember(config, &planned, paths, store, &**clock)
             .await
             .map_err(|error| vec![format!("store: {}", crate::chain(&error))])?;
 
@@ -115,6 +120,7 @@ impl Reloader {
         }
         self.log.set(filter);
         self.hub.current.set(Live::new(config, authenticators, render));
+        services.adopt(planned);
         let report = Report::new(&self.running, &wanted, &next, before.differing(now));
         self.running = next;
         Ok(report)

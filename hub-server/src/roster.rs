@@ -8,7 +8,7 @@ use std::{
 };
 
 use hub_names::UserName;
-use hub_store::{Group, NewToken, Store, StoreError, TokenOwner, UserFilter, UserOrder};
+use hub_store::{Group, Store, StoreError, UserFilter, UserOrder};
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -16,7 +16,9 @@ use crate::{
     clock::Clock,
     config::{Config, RolesConfig, UserlistMode},
     hub::Hub,
+    services::{self, Service},
     tasks::Tasks,
+    web::paths::Paths,
 };
 
 /// How often people without access are looked for.
@@ -25,12 +27,14 @@ const EVERY: Duration = Duration::from_secs(5);
 const PAGE: u64 = 1000;
 
 /// Puts into the store what the configuration says: the people on the lists
-/// (USR-4) and the services' tokens. If the user list decides alone, takes back
+/// (USR-4), and tokens and OAuth clients of `services`. If the user list decides alone, takes back
 /// the rights of administrators whom it does not name (USR-6).
 ///
 /// May be repeated; nothing that is right already is touched.
 pub(crate) async fn remember(
     config: &Config,
+    services: &[Service],
+    paths: &Paths,
     store: &Store,
     clock: &dyn Clock,
 ) -> Result<(), StoreError> {
@@ -49,21 +53,9 @@ pub(crate) async fn remember(
     if config.auth.mode == UserlistMode::Authoritative {
         dismiss_admins(policy.admins(), store).await?;
     }
-    let names: BTreeSet<&str> =
-        config.services.iter().map(|service| service.name.as_str()).collect();
-    store.tokens().forget_services_except(&names.into_iter().collect::<Vec<_>>()).await?;
-    for service in &config.services {
-        let token = NewToken {
-            owner: TokenOwner::Service(service.name.clone()),
-            hash: *service.api_token.hash().as_bytes(),
-            client_id: None,
-            session_id: None,
-            note: "from config".to_owned(),
-            scopes: vec!["inherit".to_owned()],
-            created: now,
-            expires_at: None,
-        };
-        store.tokens().replace_service_tokens(&service.name, &[token]).await?;
+    services::forget_others(services, store).await?;
+    for service in services {
+        services::remember(service, paths, store, now).await?;
     }
     // Nobody is taken out again: whoever administers groups may have put them there,
     // too.

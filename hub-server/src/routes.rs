@@ -1,4 +1,4 @@
-//! Which server a path leads to, as the hub wants it, in one of two proxies.
+//! Which server or service a path leads to, as the hub wants it, in one of two proxies.
 //!
 //! The proxy is either in this process, and then a route is there as soon as it
 //! is written, or a program of its own that is driven over its REST API. What is
@@ -59,7 +59,7 @@ pub(crate) enum ProxyError {
     TooSlow,
 }
 
-/// The routes of all servers. Clones share them.
+/// The routes of all servers and services. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     paths: Paths,
@@ -126,33 +126,51 @@ impl Routes {
 
     /// Makes the server's route lead to `target`, soon.
     pub(crate) fn change(&self, key: &ServerKey, target: &Url) {
-        match &self.proxy {
-            Side::Embedded(table) => match (self.prefix(key), Target::try_from(target.clone())) {
-                (Some(prefix), Ok(target)) => {
-                    table.insert(prefix, target);
-                }
-                // Both are made by us from checked names and addresses.
-                (_, _) => tracing::error!(server = %key, %target, "no route can be made"),
-            },
-            Side::External { wishes, .. } => {
-                let route = Route { target: target.clone(), owner: Owner::Server(key.clone()) };
-                wishes.send_modify(|wishes| wishes.want(self.path(key), route));
-            }
-        }
+        self.want(&self.paths.server(key), target, Owner::Server(key.clone()));
     }
 
     /// Takes the server's route away, soon.
     pub(crate) fn remove(&self, key: &ServerKey) {
+        self.forget(&self.paths.server(key));
+    }
+
+    /// Makes the service's route lead to `target`, soon.
+    pub(crate) fn change_service(&self, name: &str, target: &Url) {
+        self.want(&self.paths.service(name), target, Owner::Service(name.to_owned()));
+    }
+
+    /// Takes the service's route away, soon.
+    pub(crate) fn remove_service(&self, name: &str) {
+        self.forget(&self.paths.service(name));
+    }
+
+    fn want(&self, path: &str, target: &Url, owner: Owner) {
+        match &self.proxy {
+            Side::Embedded(table) => match (path.parse(), Target::try_from(target.clone())) {
+                (Ok(prefix), Ok(target)) => {
+                    table.insert(prefix, target);
+                }
+                // Both are made by us from checked names and addresses.
+                (_, _) => tracing::error!(path, %target, "no route can be made"),
+            },
+            Side::External { wishes, .. } => {
+                let route = Route { target: target.clone(), owner };
+                wishes.send_modify(|wishes| wishes.want(RoutePath::of_escaped(path), route));
+            }
+        }
+    }
+
+    fn forget(&self, path: &str) {
         match &self.proxy {
             Side::Embedded(table) => {
-                if let Some(prefix) = self.prefix(key) {
+                if let Ok(prefix) = path.parse() {
                     let began = Instant::now();
                     table.remove(&prefix);
                     self.metrics.proxy_delete(true, began.elapsed());
                 }
             }
             Side::External { wishes, .. } => {
-                wishes.send_modify(|wishes| wishes.forget(self.path(key)));
+                wishes.send_modify(|wishes| wishes.forget(RoutePath::of_escaped(path)));
             }
         }
     }

@@ -12,7 +12,7 @@ mod launch;
 mod log;
 mod outcome;
 mod phase;
-mod readiness;
+pub(crate) mod readiness;
 mod renaming;
 mod silence;
 mod view;

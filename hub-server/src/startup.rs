@@ -16,7 +16,7 @@ use hub_store::{Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::listeners::{api_address, api_url, bind};
+use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
     access::attempts::Attempts,
     activity, certificates,
@@ -34,6 +34,7 @@ use crate::{
     roster,
     routes::Routes,
     servers::{Links, Servers},
+    services::{ServiceLinks, Services},
     sweeping,
     tasks::Tasks,
     web::{
@@ -150,6 +151,15 @@ pub struct Running {
     grace: Duration,
 }
 
+/// The URLs of the REST API, without a slash at the end.
+#[derive(Debug)]
+struct ApiUrls {
+    /// As seen from single-user servers.
+    servers: String,
+    /// As seen from services that the hub runs, which are on its machine.
+    services: String,
+}
+
 /// What the hub is composed of.
 #[derive(Debug)]
 pub struct Leaves {
@@ -213,8 +223,10 @@ pub async fn start(
     let api_url = api_url(&config.hub_api, private.local_addr(), &paths, &*spawner).await?;
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
+    let urls =
+        ApiUrls { servers: api_url.clone(), services: local_api_url(private.local_addr(), &paths) };
     let (assembled, requests) =
-        assemble(&config, leaves, keys, render, api_url.clone(), certificate.clone()).await?;
+        assemble(&config, leaves, keys, render, urls, certificate.clone()).await?;
     if let Some(certificate) = &certificate {
         certificates::keep_fresh(&assembled.tasks, certificate);
     }
@@ -262,7 +274,8 @@ pub async fn assemble_with(
     let keys = Keys::load(&config.cookie_secret)?;
     let render = Render::load(config.templates.as_deref())?;
     // Nobody serves requests for a reload: there is nothing to read again.
-    let (assembled, _requests) = assemble(config, leaves, keys, render, api_url, None).await?;
+    let urls = ApiUrls { services: api_url.clone(), servers: api_url };
+    let (assembled, _requests) = assemble(config, leaves, keys, render, urls, None).await?;
     Ok(assembled)
 }
 
@@ -271,7 +284,7 @@ async fn assemble(
     leaves: Leaves,
     keys: Keys,
     render: Render,
-    api_url: String,
+    urls: ApiUrls,
     certificate: Option<Certificate>,
 ) -> Result<(Assembled, Requests), StartupError> {
     let Leaves { store, spawner, authenticators, clock } = leaves;
@@ -297,20 +310,30 @@ async fn assemble(
         current.clone(),
         Links {
             paths: paths.clone(),
-            api_url: api_url.clone(),
+            api_url: urls.servers.clone(),
             public_url: config.http.public_url.clone(),
         },
         metrics.clone(),
         events,
     );
-    roster::remember(config, &store, &*clock).await?;
+    let links = ServiceLinks {
+        paths: paths.clone(),
+        api_url: urls.services,
+        public_url: config.http.public_url.clone(),
+        inherited: config.inherited.clone(),
+    };
+    let services = Services::new(routes.clone(), tasks.clone(), links);
+    let planned = services.plan(config, &store).await?;
+    roster::remember(config, &planned, &paths, &store, &*clock).await?;
+    services.adopt(planned);
     let hub = Arc::new(Hub {
         store,
         current,
         reload,
         servers,
         routes: routes.clone(),
-        api_url,
+        api_url: urls.servers,
+        services,
         clock,
         keys,
         paths,

@@ -1,11 +1,14 @@
-//! The variables a server is born with. Pure, and the only place that writes
-//! a `JUPYTERHUB_*` name.
+//! The variables a server or a service is born with. Pure, and the only place that
+//! writes a `JUPYTERHUB_*` name.
+
+mod service;
 
 use std::collections::BTreeMap;
 
 use hub_names::ServerKey;
 use secrecy::SecretString;
 
+pub use self::service::ServiceFacts;
 use crate::{InvalidConfig, StartRequest, template::Template};
 
 /// Fields of `notebook_dir` and `default_url`. The user's name is not escaped

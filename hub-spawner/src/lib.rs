@@ -22,7 +22,7 @@ mod spawner;
 mod state;
 mod template;
 
-pub use environment::{Environment, ServerSettings};
+pub use environment::{Environment, ServerSettings, ServiceFacts};
 pub use error::SpawnError;
 pub use exit::Exit;
 pub use health::Health;

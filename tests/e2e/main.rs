@@ -21,6 +21,7 @@ mod page;
 mod pebble;
 mod reload;
 mod restart;
+mod services;
 mod spawn;
 mod startup;
 mod tls;

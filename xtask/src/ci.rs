@@ -26,7 +26,7 @@ use self::{
 use crate::{
     docker_engine,
     images::{self, Images, MatrixImage},
-    npm, packages, process, programs, tidy, workspace,
+    npm, packages, pip, process, programs, tidy, workspace,
 };
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,8 @@ struct Stage {
     postgres: Postgres,
     /// JupyterHub's proxy.
     configurable_http_proxy: PathBuf,
+    /// A Python with the packages of services.
+    services_python: PathBuf,
 }
 
 pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -108,8 +110,9 @@ async fn prepare() -> anyhow::Result<Stage> {
     let images = images::ensure_all(&engine).await?;
     let matrix = images::ensure_matrix(&engine).await?;
     let configurable_http_proxy = npm::configurable_http_proxy().await?;
+    let services_python = pip::services_python().await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
-    Ok(Stage { engine, images, matrix, postgres, configurable_http_proxy })
+    Ok(Stage { engine, images, matrix, postgres, configurable_http_proxy, services_python })
 }
 
 fn no_findings() -> anyhow::Result<Done> {
@@ -140,6 +143,7 @@ impl Runner<'_> {
             command
                 .env("HUB_TEST_POSTGRES_URL", stage.postgres.url())
                 .env("HUB_TEST_CHP", &stage.configurable_http_proxy)
+                .env("HUB_TEST_SERVICES_PYTHON", &stage.services_python)
                 .env("HUB_TEST_IMAGE", &stage.images.notebook)
                 .env("HUB_TEST_IMAGE_EXITS", &stage.images.exits)
                 .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent)

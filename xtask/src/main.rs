@@ -11,6 +11,7 @@ mod docker_engine;
 mod images;
 mod npm;
 mod packages;
+mod pip;
 mod process;
 mod programs;
 mod step;

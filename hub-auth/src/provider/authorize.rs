@@ -4,8 +4,9 @@ use http::StatusCode;
 
 use super::{Challenge, error_location, params::Params};
 use crate::{
-    role::{IDENTIFY_SCOPES, Role},
-    scope::{Filter, Scope, ScopeName},
+    role::IDENTIFY_SCOPES,
+    roles::Roles,
+    scope::{Filter, Scope},
 };
 
 /// Old clients ask for this instead of the scopes that say who the user is.
@@ -20,6 +21,8 @@ pub struct ClientFacts {
     pub redirect_uri: String,
     /// The scopes it may ask for, the right to use it among them.
     pub allowed_scopes: Vec<String>,
+    /// The right to use it, which is granted whether or not it asks.
+    pub access: Scope,
 }
 
 /// An authorize request whose client is not known yet.
@@ -129,7 +132,7 @@ impl AuthorizeRequest {
     /// # Errors
     ///
     /// As the variants of [`AuthorizeError`] say.
-    pub fn check(self, client: &ClientFacts) -> Result<Authorized, AuthorizeError> {
+    pub fn check(self, client: &ClientFacts, roles: &Roles) -> Result<Authorized, AuthorizeError> {
         // Compared as text, RFC 9700 section 4.1.3: every cleverness here has
         // been an open redirect somewhere.
         let fits = self.redirect_uri.as_ref().is_none_or(|uri| *uri == client.redirect_uri);
@@ -154,7 +157,7 @@ impl AuthorizeRequest {
         }
         let challenge =
             self.challenge().map_err(|description| refuse("invalid_request", Some(description)))?;
-        let scopes = requested_scopes(self.scope.as_deref(), &client.allowed_scopes)
+        let scopes = requested_scopes(self.scope.as_deref(), client, roles)
             .ok_or_else(|| refuse("invalid_scope", None))?;
         Ok(Authorized {
             redirect_uri: client.redirect_uri.clone(),
@@ -204,11 +207,14 @@ fn page(message: &'static str) -> AuthorizeError {
 /// than it may have.
 ///
 /// Clients of JupyterHub 2 name roles instead of scopes; `identify` is older still.
-fn requested_scopes(scope: Option<&str>, allowed: &[String]) -> Option<Vec<Scope>> {
+fn requested_scopes(
+    scope: Option<&str>,
+    client: &ClientFacts,
+    roles: &Roles,
+) -> Option<Vec<Scope>> {
     // A scope unknown to us, in a row of a newer version, grants nothing.
-    let allowed: Vec<Scope> = allowed.iter().filter_map(|text| text.parse().ok()).collect();
-    let is_access =
-        |scope: &&Scope| matches!(scope.name, ScopeName::AccessServers | ScopeName::AccessServices);
+    let allowed: Vec<Scope> =
+        client.allowed_scopes.iter().filter_map(|text| text.parse().ok()).collect();
     let identify = IDENTIFY_SCOPES.map(|name| Scope::filtered(name, Filter::OwnUser));
     let mut scopes: Vec<Scope> = match scope {
         None => allowed.clone(),
@@ -217,7 +223,7 @@ fn requested_scopes(scope: Option<&str>, allowed: &[String]) -> Option<Vec<Scope
             for word in text.split_ascii_whitespace().filter(|word| *word != IDENTIFY) {
                 match word.parse::<Scope>() {
                     Ok(scope) => wanted.push(scope),
-                    Err(_) => wanted.extend(word.parse::<Role>().ok()?.scopes()),
+                    Err(_) => wanted.extend(roles.get(word)?.scopes.iter().cloned()),
                 }
             }
             let may_have =
@@ -228,7 +234,7 @@ fn requested_scopes(scope: Option<&str>, allowed: &[String]) -> Option<Vec<Scope
             wanted
         }
     };
-    scopes.extend(allowed.iter().filter(is_access).cloned());
+    scopes.push(client.access.clone());
     scopes.extend(identify);
     scopes.sort();
     scopes.dedup();

@@ -26,9 +26,20 @@ impl Hub {
     pub(crate) async fn scopes_of_service(&self, name: &str) -> Result<ScopeSet, StoreError> {
         let roles = self.store.roles().of_service(name).await?;
         let live = self.live();
-        let mut raw = live.services.get(name).cloned().unwrap_or_default();
+        let mut raw =
+            self.services.get(name).map(|one| one.config.scopes.clone()).unwrap_or_default();
         raw.extend(live.roles.scopes_of(roles.iter().map(String::as_str)));
         Ok(ScopeSet::expand(live.roles.spell_out(raw), &Owner::Service(name.to_owned()), None))
+    }
+
+    /// The names of the service's roles, as the API shows them.
+    pub(crate) async fn roles_of_service(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let mut roles: BTreeSet<String> =
+            self.store.roles().of_service(name).await?.into_iter().collect();
+        if self.services.get(name).is_some_and(|service| service.config.admin) {
+            roles.insert(Role::Admin.name().to_owned());
+        }
+        Ok(roles.into_iter().collect())
     }
 
     /// The names of the user's roles, as the API shows them.

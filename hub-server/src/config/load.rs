@@ -22,7 +22,7 @@ use super::{
     proxy::RawProxy,
     roles::{self, RawGroup, RawRole, RawScope},
     servers::RawServers,
-    services::RawService,
+    services::{Described, ServiceSpec},
     settings::find,
     spawner::RawSpawner,
     store::RawStore,
@@ -60,6 +60,8 @@ struct Sum {
     dir: PathBuf,
     /// Where Docker's own tools keep their settings, in `.docker`.
     home: Option<PathBuf>,
+    /// What the programs are given that the hub runs.
+    inherited: BTreeMap<String, String>,
     lenient: bool,
 }
 
@@ -99,7 +101,7 @@ struct Raw {
     servers: RawServers,
     culling: RawCulling,
     spawner: RawSpawner,
-    services: Vec<RawService>,
+    services: Vec<ServiceSpec>,
     custom_scopes: Vec<RawScope>,
     roles: Vec<RawRole>,
     groups: Vec<RawGroup>,
@@ -158,7 +160,9 @@ pub(super) fn parse_all(texts: Texts<'_>) -> Result<Loaded, ConfigError> {
         }
     }
     let home = texts.environment.get("HOME").map(PathBuf::from);
-    let sum = Sum { table, origins, dir: dir.to_owned(), home, lenient: texts.lenient };
+    let inherited = texts.environment.inherited();
+    let lenient = texts.lenient;
+    let sum = Sum { table, origins, dir: dir.to_owned(), home, inherited, lenient };
     let (config, settings) = sum.check()?;
     notes.extend(env.iter().flat_map(|file| file.doubts()));
     notes.extend(config.auth.warnings.iter().cloned());
@@ -220,7 +224,7 @@ impl Sum {
         let origin_of = |key: &str| self.origins.get(key).cloned();
         let config = check(raw, &self.dir, self.home.as_deref(), self.lenient)
             .map_err(|error| error.at(&origin_of))?;
-        Ok((config, settings))
+        Ok((Config { inherited: self.inherited.clone(), ..config }, settings))
     }
 }
 
@@ -244,7 +248,7 @@ fn check(
         Some(http) => raw.auth.check(dir, http, lenient).map_err(&mut keep).ok(),
         None => None,
     };
-    let operator = raw.hub_api.operator_token.take().map(RawService::operator);
+    let operator = raw.hub_api.operator_token.take().map(ServiceSpec::operator);
     let hub_api =
         raw.hub_api.check(http.as_ref().map_or("/", |http| &http.base_url)).map_err(&mut keep).ok();
     let proxy = match &http {
@@ -260,7 +264,7 @@ fn check(
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in operator.into_iter().chain(raw.services) {
         match service
-            .check(dir, roles.as_ref())
+            .check(Described::InFile, dir, roles.as_ref())
             .and_then(|service| service.is_new_among(&services).map(|()| service))
         {
             Ok(service) => services.push(service),
@@ -305,6 +309,8 @@ fn check(
                 spawner,
                 roles,
                 services,
+                // Known to the caller.
+                inherited: BTreeMap::new(),
                 templates: raw.pages.templates.map(|path| dir.join(path)),
                 landing,
                 log: raw.log,

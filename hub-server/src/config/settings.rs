@@ -127,10 +127,30 @@ fn public(kind: Kind, value: &Value) -> Value {
 fn section(section: &Value) -> Value {
     let Value::Table(table) = section else { return hidden(&section.to_string()) };
     let shown = |(name, value): (&String, &Value)| match name.as_str() {
-        "name" | "api_token_file" | "scopes" | "admin" | "description" | "subscopes" | "users"
-        | "groups" | "services" | "properties" | "timeout_seconds" | "max_age_seconds" => {
-            (name.clone(), value.clone())
-        }
+        "name"
+        | "api_token_file"
+        | "scopes"
+        | "admin"
+        | "description"
+        | "subscopes"
+        | "users"
+        | "groups"
+        | "services"
+        | "properties"
+        | "timeout_seconds"
+        | "max_age_seconds"
+        | "url"
+        | "timeout"
+        | "display"
+        | "info"
+        | "command"
+        | "cwd"
+        | "user"
+        | "oauth_client_id"
+        | "oauth_redirect_uri"
+        | "oauth_client_allowed_scopes"
+        | "oauth_no_confirm" => (name.clone(), value.clone()),
+        "environment" => (name.clone(), public(Kind::Secrets, value)),
         _ => (name.clone(), public(Kind::Secret, value)),
     };
     Value::Table(table.iter().map(shown).collect())

@@ -12,6 +12,20 @@ const CONFIG_FILE: &str = "hub.toml";
 /// The same for variables; it is looked for beside the configuration file.
 const ENV_FILE: &str = ".env";
 
+/// Variables of the hub's own environment that the programs it runs are given, as
+/// JupyterHub's `env_keep`.
+const INHERITED: [&str; 9] = [
+    "PATH",
+    "PYTHONPATH",
+    "CONDA_ROOT",
+    "CONDA_DEFAULT_ENV",
+    "VIRTUAL_ENV",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "HOME",
+];
+
 /// The places a configuration is read from. They can be read again at any time.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -43,7 +57,7 @@ impl Environment {
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| variables::is_known(name))
+            .filter(|(name, _)| variables::is_known(name) || INHERITED.contains(&name.as_str()))
             .collect()
     }
 
@@ -55,6 +69,14 @@ impl Environment {
     /// Name and value of each.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What the programs are given that the hub runs.
+    pub(super) fn inherited(&self) -> BTreeMap<String, String> {
+        INHERITED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned())))
+            .collect()
     }
 
     /// The names of those that are there and empty, which counts as not set.

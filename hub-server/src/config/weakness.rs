@@ -58,7 +58,8 @@ impl Config {
             );
         }
         for service in &self.services {
-            if service.api_token.expose().len() < GOOD_TOKEN_LEN {
+            if service.api_token.as_ref().is_some_and(|token| token.expose().len() < GOOD_TOKEN_LEN)
+            {
                 weak(
                     "short-token",
                     &format!(

@@ -25,6 +25,8 @@ pub(super) enum Owner {
     Hub,
     /// A single-user server.
     Server(ServerKey),
+    /// A service, by name.
+    Service(String),
 }
 
 /// A route as the proxy has it.
@@ -74,6 +76,9 @@ impl Route {
         let target = self.target.as_str().trim_end_matches('/');
         match &self.owner {
             Owner::Hub => json!({ "hub": true, "target": target, "jupyterhub": true }),
+            Owner::Service(name) => {
+                json!({ "service": name, "target": target, "jupyterhub": true })
+            }
             Owner::Server(key) => json!({
                 "user": key.user().as_str(),
                 "server_name": key.server().as_str(),

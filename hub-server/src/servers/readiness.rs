@@ -48,17 +48,22 @@ pub(crate) struct Greeting {
 }
 
 /// What a question got that was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Silence {
     /// Nothing listens at the address.
+    #[error("nothing listens there")]
     Refused,
     /// No connection came about: the network drops what is sent there.
+    #[error("no connection came about")]
     Unreachable,
     /// A connection, and no word.
+    #[error("it takes connections and says nothing")]
     Hanging,
     /// A connection, and something that is not HTTP.
+    #[error("it does not speak HTTP")]
     Garbled,
     /// A status of 500 or above.
+    #[error("the status is {0}")]
     Failing(u16),
 }
 
@@ -109,14 +114,46 @@ impl Readiness {
         answer.unwrap_or(Answer::Silent(seen))
     }
 
+    /// Asks a service at `{url}{prefix}` until the status is below 500, at most for
+    /// `limit`; redirects are not followed.
+    ///
+    /// # Errors
+    ///
+    /// What was seen last.
+    pub(crate) async fn wait_for(
+        &self,
+        url: &Url,
+        prefix: &str,
+        limit: Duration,
+    ) -> Result<Greeting, Silence> {
+        let deadline = Instant::now() + limit;
+        let mut seen = Silence::Hanging;
+        let target = url.join(prefix).map_err(|_| Silence::Unreachable)?;
+        let asking = async {
+            let mut pause = MIN_PAUSE;
+            loop {
+                match timeout(ANSWER_LIMIT, self.get(&target)).await {
+                    Ok(Ok(greeting)) => return greeting,
+                    Ok(Err(silence)) => seen = silence,
+                    Err(_) => seen = Silence::Hanging,
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        };
+        let answer = timeout_at(deadline, asking).await;
+        answer.map_err(|_| seen)
+    }
+
     async fn ask(&self, url: &Url, prefix: &str) -> Result<Greeting, Silence> {
         // Both are made by us from checked names and addresses.
         let target = url.join(prefix).and_then(|url| url.join("api"));
-        let request = target.ok().and_then(|target| {
-            let request = Request::get(target.as_str()).header(header::ACCEPT, "application/json");
-            request.body(Empty::new()).ok()
-        });
-        let request = request.ok_or(Silence::Unreachable)?;
+        self.get(&target.map_err(|_| Silence::Unreachable)?).await
+    }
+
+    async fn get(&self, target: &Url) -> Result<Greeting, Silence> {
+        let request = Request::get(target.as_str()).header(header::ACCEPT, "application/json");
+        let request = request.body(Empty::new()).map_err(|_| Silence::Unreachable)?;
         let response = self.client.request(request).await.map_err(|error| silence(&error))?;
         let version = response
             .headers()

@@ -1,6 +1,6 @@
 //! Where the hub listens, and under which address servers reach it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hub_proxy::{ListenConfig, Listener, TlsKeys};
 use hub_spawner::Spawner;
@@ -68,6 +68,19 @@ pub(super) async fn api_url(
     Ok(format!("http://{address}{}", paths.api()))
 }
 
+/// The API's URL for programs of this machine, without a slash at the end. The
+/// listener's own address, since what servers are told may mean nothing here.
+pub(super) fn local_api_url(mut bound: SocketAddr, paths: &Paths) -> String {
+    if bound.ip().is_unspecified() {
+        let ip: IpAddr = match bound {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        bound.set_ip(ip);
+    }
+    format!("http://{bound}{}", paths.api())
+}
+
 /// The address under which servers reach a listener that is bound to all.
 async fn reachable(bound: SocketAddr, spawner: &dyn Spawner) -> Result<SocketAddr, StartupError> {
     if !bound.ip().is_unspecified() {
@@ -75,4 +88,17 @@ async fn reachable(bound: SocketAddr, spawner: &dyn Spawner) -> Result<SocketAdd
     }
     let host = spawner.host_address().await?.ok_or(StartupError::NoApiAddress)?;
     Ok(SocketAddr::new(host, bound.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_told_an_address_of_this_machine() {
+        let url = |bound: &str| local_api_url(bound.parse().unwrap(), &Paths::new("/base/"));
+        assert_eq!(url("0.0.0.0:8081"), "http://127.0.0.1:8081/base/hub/api");
+        assert_eq!(url("[::]:8081"), "http://[::1]:8081/base/hub/api");
+        assert_eq!(url("172.17.0.1:8081"), "http://172.17.0.1:8081/base/hub/api");
+    }
 }

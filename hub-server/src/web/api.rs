@@ -14,6 +14,7 @@ mod proxy;
 mod reload;
 mod server_body;
 mod servers;
+mod services;
 mod shutdown;
 mod tokens;
 mod user_list;
@@ -112,6 +113,28 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             AnyOf(&[S::Tokens]),
             "Revoke a token",
             tokens::revoke,
+        ),
+        Endpoint::new(Get, "/services", AnyOf(&[S::ListServices]), "List services", services::list),
+        Endpoint::new(
+            Get,
+            "/services/{service}",
+            AnyOf(&[S::ReadServices, S::ReadServicesName, S::ReadRolesServices]),
+            "Show a service",
+            services::show,
+        ),
+        Endpoint::new(
+            Post,
+            "/services/{service}",
+            AnyOf(&[S::AdminServices]),
+            "Add a service",
+            services::create,
+        ),
+        Endpoint::new(
+            Delete,
+            "/services/{service}",
+            AnyOf(&[S::AdminServices]),
+            "Delete a service that was added by request",
+            services::delete,
         ),
         Endpoint::new(
             Post,

@@ -51,10 +51,14 @@ pub(super) fn failure(
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.contains("application/json"));
+    let is_service = path.is_some_and(|path| hub.paths.is_in_services(path));
     let message = match status {
         StatusCode::BAD_REQUEST => "The address has characters that do not belong there.",
         StatusCode::NOT_FOUND => "There is nothing at this address.",
         StatusCode::INTERNAL_SERVER_ERROR => "The proxy cannot make sense of this request.",
+        _ if is_service => {
+            "This service is not answering. It may be starting, or busy, or not running."
+        }
         _ => "Your server is not answering. It may be stopping, or busy, or not running.",
     };
     if wants_json {
@@ -62,7 +66,10 @@ pub(super) fn failure(
     }
     let mut page = PageError::new(status, message).without_cookies();
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        page = page.hint("Wait a moment and reload the page. If it stays like this, stop and start the server from your home page.");
+        page = page.hint(match is_service {
+            true => "Wait a moment and reload the page. If it stays like this, tell whoever runs this hub.",
+            false => "Wait a moment and reload the page. If it stays like this, stop and start the server from your home page.",
+        });
         if let Some(path) = path {
             page = page.action("Try again", path);
             if let Some(key) = server_at(hub, path) {

@@ -1,4 +1,4 @@
-//! The hub as OAuth2 provider of single-user servers (hub-contract 4).
+//! The hub as OAuth2 provider of single-user servers and services (hub-contract 4).
 //!
 //! Whether a request is in order is decided by `hub_auth::provider`, which is
 //! pure; here it meets the store, the person and the page.
@@ -15,11 +15,13 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use hub_auth::{
-    ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Scope,
-    ScopeName, TokenError, TokenHash, TokenRequest,
+    ApiToken, AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, Filter, Owner,
+    Scope, ScopeName, ScopeSet, Target, TokenError, TokenHash, TokenRequest,
     provider::{check_pkce, success_location},
 };
-use hub_store::{NewToken, OauthClient, OauthCode, Session, StoreError, TokenOwner};
+use hub_store::{
+    ClientOf, NewToken, OauthClient, OauthCode, Session, StoreError, TokenOwner, User,
+};
 use jiff::SignedDuration;
 use minijinja::context;
 use secrecy::ExposeSecret;
@@ -28,9 +30,12 @@ use sha2::{Digest, Sha256};
 use super::{
     error::{PageError, redirect},
     request::Fields,
-    visitor::Visitor,
+    visitor::{Visitor, set_cookies},
 };
-use crate::{access::xsrf, hub::Hub};
+use crate::{
+    access::{held::issuer, xsrf},
+    hub::Hub,
+};
 
 /// Life of a code. JupyterHub's 300 s; the safer minute is too short for a
 /// server that is busy starting.
@@ -65,12 +70,13 @@ async fn authorize(
         Err(answer) => return Ok(answer),
     };
     if needs_no_question(&hub, &consent).await? {
-        return grant(&hub, &consent).await;
+        return grant(&hub, &visitor, &consent).await;
     }
+    let roles = &hub.live().roles;
     let scopes: Vec<_> = consent
         .scopes
         .iter()
-        .map(|scope| context! { scope => scope.to_string(), text => scope.name.meaning() })
+        .map(|scope| context! { scope => scope.to_string(), text => roles.meaning(&scope.name) })
         .collect();
     let page = context! {
         client => consent.client.description,
@@ -98,8 +104,11 @@ async fn confirm(
     // The form may grant less than was asked for, never more; what the client
     // cannot do without stays.
     let chosen: Vec<&str> = fields.all("scopes").collect();
-    consent.scopes.retain(|scope| chosen.contains(&scope.to_string().as_str()) || is_needed(scope));
-    grant(&hub, &consent).await
+    let needed = needed(&consent.client);
+    consent
+        .scopes
+        .retain(|scope| chosen.contains(&scope.to_string().as_str()) || needed.contains(scope));
+    grant(&hub, &visitor, &consent).await
 }
 
 /// Whether the request is in order and this person may make it. The inner error
@@ -133,40 +142,86 @@ async fn check(
         id: client.id.clone(),
         redirect_uri: client.redirect_uri.clone(),
         allowed_scopes: client.allowed_scopes.clone(),
+        access: issuer(&client).access(),
     };
-    let request = match request.check(&facts) {
+    let request = match request.check(&facts, &hub.live().roles) {
         Ok(request) => request,
         Err(error) => return refused(error),
     };
     let user = &session.user;
-    if let Some(key) = client.server() {
-        let held = hub.scopes_of_user(user).await?;
-        let target = hub.server_target(&held, key).await?;
-        if !held.has(ScopeName::AccessServers, &target) {
-            return Err(PageError::new(
-                StatusCode::FORBIDDEN,
-                format!("You do not have permission to access Server at {}", hub.paths.server(key)),
-            )
-            .hint("Each server belongs to one person. Open your own from the home page.")
-            .action("Home", hub.paths.home()));
-        }
+    let held = hub.scopes_of_user(user).await?;
+    let (may_enter, what, hint) = match &client.of {
+        ClientOf::Server(key) => (
+            held.has(ScopeName::AccessServers, &hub.server_target(&held, key).await?),
+            format!("Server at {}", hub.paths.server(key)),
+            "Each server belongs to one person. Open your own from the home page.",
+        ),
+        ClientOf::Service(name) => (
+            held.has(ScopeName::AccessServices, &Target::service(name)),
+            client.description.clone(),
+            "Whoever runs this hub decides who may use a service. Ask them for access.",
+        ),
+    };
+    if !may_enter {
+        return Err(PageError::new(
+            StatusCode::FORBIDDEN,
+            format!("You do not have permission to access {what}"),
+        )
+        .hint(hint)
+        .action("Home", hub.paths.home()));
     }
-    let scopes = request.scopes.clone();
+    let scopes = within_reach(hub, &client, user, &held, &request.scopes).await?;
     Ok(Ok(Consent { client, request, session, scopes }))
 }
 
-/// What every client gets: to know who the person is, and to let them in.
-fn is_needed(scope: &Scope) -> bool {
-    matches!(
-        scope.name,
-        ScopeName::ReadUsersGroups | ScopeName::ReadUsersName | ScopeName::AccessServers
-    )
+/// What of the request this person has any part of, and what the client needs in any
+/// case. The token can do no more than the person (hub-contract 6.5); nobody is asked
+/// to grant what they do not have.
+async fn within_reach(
+    hub: &Hub,
+    client: &OauthClient,
+    user: &User,
+    held: &ScopeSet,
+    requested: &[Scope],
+) -> Result<Vec<Scope>, StoreError> {
+    let (needed, issuer, live) = (needed(client), issuer(client), hub.live());
+    let owner = Owner::User(user.name.clone());
+    let mut scopes = Vec::new();
+    for scope in requested {
+        let stands_for_all = scope.name == ScopeName::Inherit;
+        if !stands_for_all && !needed.contains(scope) {
+            let raw = live.roles.spell_out([scope.clone()]);
+            let wanted = ScopeSet::expand(raw, &owner, Some(&issuer));
+            let groups = hub.groups_behind(&[&wanted, held]).await?;
+            if wanted.intersect(held, &groups).is_empty() {
+                continue;
+            }
+        }
+        scopes.push(scope.clone());
+    }
+    Ok(scopes)
 }
 
-/// Nobody is asked whether their own server may know them, nor twice.
+/// What every client gets: to know who the person is, and to let them in.
+fn needed(client: &OauthClient) -> [Scope; 3] {
+    [
+        Scope::filtered(ScopeName::ReadUsersName, Filter::OwnUser),
+        Scope::filtered(ScopeName::ReadUsersGroups, Filter::OwnUser),
+        issuer(client).access(),
+    ]
+}
+
+/// Nobody is asked whether their own server may know them, nor by a service that is
+/// part of the hub, nor twice.
 async fn needs_no_question(hub: &Hub, consent: &Consent) -> Result<bool, StoreError> {
     let user = &consent.session.user;
-    if consent.client.server().is_some_and(|key| *key.user() == user.name) {
+    let is_trusted = match &consent.client.of {
+        ClientOf::Server(key) => *key.user() == user.name,
+        ClientOf::Service(name) => {
+            hub.services.get(name).is_some_and(|service| service.config.oauth_no_confirm)
+        }
+    };
+    if is_trusted {
         return Ok(true);
     }
     let now = hub.clock.now();
@@ -178,7 +233,7 @@ async fn needs_no_question(hub: &Hub, consent: &Consent) -> Result<bool, StoreEr
     }))
 }
 
-async fn grant(hub: &Hub, consent: &Consent) -> Result<Response, PageError> {
+async fn grant(hub: &Hub, visitor: &Visitor, consent: &Consent) -> Result<Response, PageError> {
     let code = hub_auth::random_code();
     let now = hub.clock.now();
     let challenge =
@@ -200,7 +255,11 @@ async fn grant(hub: &Hub, consent: &Consent) -> Result<Response, PageError> {
         )
         .await?;
     let request = &consent.request;
-    Ok(redirect(&success_location(&request.redirect_uri, &code, request.state.as_deref())))
+    let location = success_location(&request.redirect_uri, &code, request.state.as_deref());
+    let mut response = redirect(&location);
+    // The client looks for the session that its token belongs to.
+    set_cookies(&mut response, visitor.missing_session_id());
+    Ok(response)
 }
 
 /// `POST /hub/api/oauth2/token`

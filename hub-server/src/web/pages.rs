@@ -7,6 +7,7 @@ mod manage;
 mod oauth_callback;
 mod refused;
 mod server;
+mod services;
 mod spawn;
 mod spawn_options;
 mod spawn_pending;

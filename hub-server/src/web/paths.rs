@@ -120,6 +120,21 @@ impl Paths {
         format!("{}user/{}/", self.base, key_path(key))
     }
 
+    /// The prefix under which a service is reached, `/services/culler/`.
+    pub(crate) fn service(&self, name: &str) -> String {
+        format!("{}services/{}/", self.base, segment(name))
+    }
+
+    /// Whether a path belongs to a service.
+    pub(crate) fn is_in_services(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.base).is_some_and(|rest| rest.starts_with("services/"))
+    }
+
+    /// Where the OAuth code of a service goes, if it does not say so itself.
+    pub(crate) fn service_callback(&self, name: &str) -> String {
+        format!("{}oauth_callback", self.service(name))
+    }
+
     /// The REST API, without a slash at the end.
     pub(crate) fn api(&self) -> String {
         self.in_hub("api")
@@ -254,6 +269,12 @@ mod tests {
         for other in ["/base/user/ada/", "/services/a/", "/base/services/"] {
             assert_eq!(paths.service_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_services_callback_is_below_its_path() {
+        let callback = Paths::new("/base/").service_callback("who am i");
+        assert_eq!(callback, "/base/services/who%20am%20i/oauth_callback");
     }
 
     #[test]

@@ -41,6 +41,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("page.html"),
     template!("parts/failure.html"),
     template!("spawn.html"),
+    template!("parts/services.html"),
     template!("spawn_failed.html"),
     template!("spawn_pending.html"),
     template!("stop_pending.html"),

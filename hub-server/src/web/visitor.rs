@@ -157,14 +157,17 @@ impl Visitor {
         if !navigates {
             cookie = None;
         }
-        let session_cookie = self
-            .session
+        let mut response = self.render(status, name, &token, page);
+        set_cookies(&mut response, cookie.into_iter().chain(self.missing_session_id()));
+        response
+    }
+
+    /// The cookie with the session's id, if the browser has lost it.
+    pub(crate) fn missing_session_id(&self) -> Option<Cookie<'static>> {
+        self.session
             .as_ref()
             .filter(|_| cookies(&self.headers, session::SESSION_ID_COOKIE).is_empty())
-            .map(|session| session::session_id_cookie(&self.hub, session.session_id.clone()));
-        let mut response = self.render(status, name, &token, page);
-        set_cookies(&mut response, cookie.into_iter().chain(session_cookie));
-        response
+            .map(|session| session::session_id_cookie(&self.hub, session.session_id.clone()))
     }
 
     /// As [`page`](Self::page), with a new XSRF token in any case.

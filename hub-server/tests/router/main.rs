@@ -24,6 +24,8 @@ mod pages;
 mod proxy_routes;
 mod resume;
 mod servers;
+mod service_oauth;
+mod services;
 mod spawn_pages;
 mod surface;
 mod tokens;

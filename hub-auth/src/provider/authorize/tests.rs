@@ -8,6 +8,7 @@ fn client() -> ClientFacts {
         id: "jupyterhub-user-alice".to_owned(),
         redirect_uri: CALLBACK.to_owned(),
         allowed_scopes: vec!["access:servers!server=alice/".to_owned(), "read:hub".to_owned()],
+        access: "access:servers!server=alice/".parse().unwrap(),
     }
 }
 
@@ -20,7 +21,8 @@ fn check(changes: &[(&str, &str)]) -> Result<Authorized, AuthorizeError> {
         ("state", "abc"),
     ];
     let kept = good.into_iter().filter(|(name, _)| changes.iter().all(|(key, _)| key != name));
-    AuthorizeRequest::parse(kept.chain(changes.iter().copied()))?.check(&client())
+    AuthorizeRequest::parse(kept.chain(changes.iter().copied()))?
+        .check(&client(), &Roles::default())
 }
 
 fn location(changes: &[(&str, &str)]) -> String {

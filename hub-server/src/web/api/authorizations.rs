@@ -30,7 +30,10 @@ pub(super) async fn of_token(
     let owner = bearer::of_token(&hub, &token).await?.ok_or_else(unknown)?;
     Ok(Json(match &owner.who {
         Who::User(user) => json!(model::own(&hub, user, &owner).await?),
-        Who::Service(name) => json!({ "kind": "service", "name": name, "admin": false }),
+        Who::Service(name) => {
+            let admin = hub.services.get(name).is_some_and(|service| service.config.admin);
+            json!({ "kind": "service", "name": name, "admin": admin })
+        }
     }))
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderName, header};
 use hub_proxy::Certificate;
 use serde_json::{Value, json};
 
-use super::model;
+use super::{model, services};
 use crate::{
     COMPATIBLE_VERSION,
     access::{Caller, Who},
@@ -50,10 +50,7 @@ pub(super) async fn whoami(
 ) -> Result<Json<Value>, ApiError> {
     let mut body = match &caller.who {
         Who::User(user) => json!(model::own(&hub, user, &caller).await?),
-        Who::Service(name) => json!({
-            "kind": "service", "name": name, "admin": false, "roles": [],
-            "url": null, "prefix": "", "command": [], "pid": 0, "info": null, "display": true,
-        }),
+        Who::Service(name) => services::own(&hub, name).await?,
     };
     let token = caller.token.as_ref();
     body["token_id"] = json!(token.map(|token| format!("a{}", token.id.get())));

@@ -9,7 +9,7 @@ use hub_spawner::Health;
 use hub_store::ServerRecord;
 use minijinja::{Value, context};
 
-use super::spawn_options::OptionsForm;
+use super::{services, spawn_options::OptionsForm};
 use crate::{
     hub::Hub,
     servers::{Failure, Outcome, Phase, View},
@@ -43,6 +43,7 @@ pub(super) async fn show(
         named_server_limit_per_user => named.limit_per_user,
         named_servers_full => named.limit_per_user.is_some_and(|limit| count >= limit),
         add_action => hub.paths.add_server(),
+        services => services::of(&hub, user).await?,
     };
     Ok(visitor.page(StatusCode::OK, "home.html", page))
 }
