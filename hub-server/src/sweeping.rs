@@ -40,5 +40,6 @@ async fn sweep(hub: &Hub) -> Result<u64, StoreError> {
     let sessions = hub.store.sessions().sweep(now).await?;
     let tokens = hub.store.tokens().sweep(now).await?;
     let codes = hub.store.oauth().sweep_codes(now).await?;
-    Ok(sessions + tokens + codes)
+    let share_codes = hub.store.share_codes().sweep(now).await?;
+    Ok(sessions + tokens + codes + share_codes)
 }

@@ -4,9 +4,10 @@ use hub_names::{ServerKey, UserName};
 use jiff::Timestamp;
 
 use crate::{
-    ShareCodeId, StoreError,
+    Grantee, Share, ShareCodeId, StoreError,
     engine::Engine,
     row::{Fields, Row},
+    shares,
     statement::statements,
     value::Value,
 };
@@ -34,11 +35,14 @@ statements! {
         select!("WHERE o.name = $1 AND s.name = $2 AND c.expires_at > $3 ORDER BY c.id");
     OF_OWNER: "list the share codes of a user's servers",
         select!("WHERE o.name = $1 AND c.expires_at > $2 ORDER BY c.id");
-    EXCHANGED: "note the use of a share code",
+    EXCHANGED: "exchange a share code",
         "UPDATE share_codes SET exchange_count = exchange_count + 1, last_exchanged = $2
          WHERE id = $1";
     DELETE: "revoke a share code",
         "DELETE FROM share_codes WHERE id = $1";
+    DELETE_ALL: "revoke a server's share codes",
+        "DELETE FROM share_codes WHERE server_id = (SELECT s.id FROM servers s
+             JOIN users o ON o.id = s.user_id WHERE o.name = $1 AND s.name = $2)";
     SWEEP: "delete expired share codes",
         "DELETE FROM share_codes WHERE expires_at <= $1";
 }
@@ -136,16 +140,37 @@ impl ShareCodes<'_> {
         read_all(&self.engine.read(&OF_OWNER, &[owner.into(), now.into()]).await?)
     }
 
-    /// Notes that a share was made with the code.
-    pub async fn note_exchange(&self, id: ShareCodeId, now: Timestamp) -> Result<(), StoreError> {
-        self.engine.write(&EXCHANGED, &[id.into(), now.into()]).await?;
-        Ok(())
+    /// Shares the server with `with`, as the code with that digest promises, and
+    /// counts the exchange; `None` if there is no such code at `now`.
+    pub async fn exchange(
+        &self,
+        hash: &[u8; 32],
+        with: &Grantee,
+        now: Timestamp,
+    ) -> Result<Option<Share>, StoreError> {
+        let mut tx = self.engine.begin(EXCHANGED.action).await?;
+        let rows = tx.read(&BY_HASH, &[hash.into(), now.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let code = ShareCode::read(row.of("share_codes"))?;
+        let share = shares::grant(&mut tx, &code.server, with, &code.scopes, now).await?;
+        // A code that was revoked in between opens nothing.
+        if tx.write(&EXCHANGED, &[code.id.into(), now.into()]).await? == 0 {
+            return Ok(None);
+        }
+        tx.commit(EXCHANGED.action).await?;
+        Ok(Some(share))
     }
 
     /// Makes the code worth nothing; shares made with it stay. Returns whether it
     /// was there.
     pub async fn revoke(&self, id: ShareCodeId) -> Result<bool, StoreError> {
         Ok(self.engine.write(&DELETE, &[id.into()]).await? > 0)
+    }
+
+    /// Makes all codes of the server worth nothing; returns how many there were.
+    pub async fn revoke_all(&self, server: &ServerKey) -> Result<u64, StoreError> {
+        let values = [server.user().into(), server.server().into()];
+        Ok(self.engine.write(&DELETE_ALL, &values).await?)
     }
 
     /// Deletes what has expired at `now`; returns how many.

@@ -113,14 +113,7 @@ impl Shares<'_> {
         now: Timestamp,
     ) -> Result<Share, StoreError> {
         let mut tx = self.engine.begin(PUT_USER.action).await?;
-        let mut all =
-            one(&mut tx, server, with).await?.map(|share| share.scopes).unwrap_or_default();
-        all.extend(scopes.iter().filter(|scope| !all.contains(scope)).cloned().collect::<Vec<_>>());
-        all.sort();
-        all.dedup();
-        put(&mut tx, server, with, &all, now).await?;
-        let share =
-            one(&mut tx, server, with).await?.ok_or(StoreError::Missing { what: "server" })?;
+        let share = grant(&mut tx, server, with, scopes, now).await?;
         tx.commit(PUT_USER.action).await?;
         Ok(share)
     }
@@ -210,6 +203,22 @@ impl Share {
             created: fields.time("created")?,
         })
     }
+}
+
+/// What [`Shares::grant`] does, as part of something larger.
+pub(crate) async fn grant(
+    tx: &mut Tx,
+    server: &ServerKey,
+    with: &Grantee,
+    scopes: &[String],
+    now: Timestamp,
+) -> Result<Share, StoreError> {
+    let mut all = one(tx, server, with).await?.map(|share| share.scopes).unwrap_or_default();
+    all.extend_from_slice(scopes);
+    all.sort();
+    all.dedup();
+    put(tx, server, with, &all, now).await?;
+    one(tx, server, with).await?.ok_or(StoreError::Missing { what: "server" })
 }
 
 fn look_up(with: &Grantee) -> (&'static Statement, Value<'_>) {

@@ -17,7 +17,7 @@ impl Hub {
         let live = self.live();
         let mut held = live.roles.user_scopes(&user.name, user.admin, &roles);
         let shared = self.store.shares().with_user(user.id).await?;
-        let shared = shared.iter().flat_map(scopes_of_share);
+        let shared = live.roles.spell_out(shared.iter().flat_map(scopes_of_share));
         held.extend(&ScopeSet::expand(shared, &Owner::User(user.name.clone()), None));
         Ok(held)
     }

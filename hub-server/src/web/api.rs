@@ -15,6 +15,7 @@ mod reload;
 mod server_body;
 mod servers;
 mod services;
+mod shares;
 mod shutdown;
 mod tokens;
 mod user_list;
@@ -297,6 +298,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             ),
         ]);
     }
+    all.extend(shares::endpoints());
     all
 }
 

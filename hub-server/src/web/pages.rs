@@ -1,5 +1,6 @@
 //! The pages: sign in and out, home, start, wait, stopped.
 
+mod accept_share;
 mod home;
 mod log;
 mod login;
@@ -8,6 +9,7 @@ mod oauth_callback;
 mod refused;
 mod server;
 mod services;
+mod shared;
 mod spawn;
 mod spawn_options;
 mod spawn_pending;
@@ -56,6 +58,7 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("user/{user}/"), axum::routing::any(server::not_running))
         .route(&at("user/{user}/{*rest}"), axum::routing::any(server::not_running))
         .route(&at("user-redirect/{*path}"), get(server::user_redirect))
+        .route(&at("accept-share"), get(accept_share::show).post(accept_share::accept))
         .route(&at("security/csp-report"), post(csp_report))
 }
 

@@ -135,6 +135,11 @@ impl Paths {
         format!("{}oauth_callback", self.service(name))
     }
 
+    /// The page on which a share code is accepted.
+    pub(crate) fn accept_share(&self, code: &str) -> String {
+        format!("{}?code={}", self.in_hub("accept-share"), quote(code))
+    }
+
     /// The REST API, without a slash at the end.
     pub(crate) fn api(&self) -> String {
         self.in_hub("api")

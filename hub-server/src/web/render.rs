@@ -31,6 +31,7 @@ macro_rules! template {
 /// Name, name that cannot be overridden, source.
 const SHIPPED: &[(&str, &str, &str)] = &[
     template!("404.html"),
+    template!("accept-share.html"),
     template!("error.html"),
     template!("home.html"),
     template!("log.html"),
@@ -42,6 +43,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("parts/failure.html"),
     template!("spawn.html"),
     template!("parts/services.html"),
+    template!("parts/shared.html"),
     template!("spawn_failed.html"),
     template!("spawn_pending.html"),
     template!("stop_pending.html"),

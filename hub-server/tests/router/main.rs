@@ -27,6 +27,7 @@ mod servers;
 mod service_oauth;
 mod services;
 mod spawn_pages;
+mod shares;
 mod surface;
 mod tokens;
 mod users;

@@ -7,7 +7,7 @@ use crate::harness::TestHub;
 #[tokio::test]
 async fn anonymous_surface() {
     let hub = TestHub::new().await;
-    let rows: [(&str, u16); 24] = [
+    let rows: [(&str, u16); 25] = [
         ("/hub/health", 200),
         ("/hub/metrics", 403),
         ("/hub/api/metrics", 403),
@@ -24,6 +24,7 @@ async fn anonymous_surface() {
         ("/hub/spawn/ada", 302),
         ("/hub/spawn-pending/ada", 302),
         ("/hub/user/ada/", 302),
+        ("/hub/accept-share?code=x", 302),
         ("/hub/oauth_login", 404),
         ("/hub/oauth_callback?code=x&state=y", 404),
         ("/hub/api/oauth2/authorize", 302),

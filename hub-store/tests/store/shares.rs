@@ -79,7 +79,13 @@ on_every_engine! {
         let twice = codes.create(&new).await;
         assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
 
-        codes.note_exchange(code.id, at(5)).await.unwrap();
+        user(&store, "bob").await;
+        let bob = Grantee::User(name("bob"));
+        let share = codes.exchange(&[1; 32], &bob, at(5)).await.unwrap().unwrap();
+        assert_eq!((&share.server, &share.with), (&ada, &bob));
+        assert_eq!(store.shares().get(&ada, &bob).await.unwrap(), Some(share));
+        assert_eq!(codes.exchange(&[2; 32], &bob, at(5)).await.unwrap(), None);
+        assert_eq!(codes.exchange(&[1; 32], &bob, at(100)).await.unwrap(), None);
         let code = codes.by_hash(&[1; 32], at(99)).await.unwrap().unwrap();
         assert_eq!((code.exchange_count, code.last_exchanged), (1, Some(at(5))));
         assert_eq!(codes.of_server(&ada, at(99)).await.unwrap(), std::slice::from_ref(&code));
@@ -92,6 +98,9 @@ on_every_engine! {
 
         assert!(codes.revoke(code.id).await.unwrap());
         assert!(!codes.revoke(code.id).await.unwrap());
+        codes.create(&new).await.unwrap();
+        assert_eq!(codes.revoke_all(&key("bob", "")).await.unwrap(), 0);
+        assert_eq!(codes.revoke_all(&ada).await.unwrap(), 1);
         codes.create(&new).await.unwrap();
         assert_eq!(codes.sweep(at(100)).await.unwrap(), 1);
     }

@@ -9,7 +9,7 @@ use hub_spawner::Health;
 use hub_store::ServerRecord;
 use minijinja::{Value, context};
 
-use super::{services, spawn_options::OptionsForm};
+use super::{services, shared, spawn_options::OptionsForm};
 use crate::{
     hub::Hub,
     servers::{Failure, Outcome, Phase, View},
@@ -44,6 +44,7 @@ pub(super) async fn show(
         named_servers_full => named.limit_per_user.is_some_and(|limit| count >= limit),
         add_action => hub.paths.add_server(),
         services => services::of(&hub, user).await?,
+        shared => shared::with(&hub, user).await?,
     };
     Ok(visitor.page(StatusCode::OK, "home.html", page))
 }

@@ -41,7 +41,14 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             json!({"servers": [
                 card("", "stopped", &failure), card("a", "starting", &none),
                 card("b", "ready", &none), card("c", "stopping", &none),
-            ], "allow_named_servers": true, "add_action": "/hub/servers"}),
+            ], "allow_named_servers": true, "add_action": "/hub/servers", "shared": [
+                {"owner": "bob", "name": "", "groups": [], "ready": true, "url": "/user/bob/",
+                 "start_url": null},
+                {"owner": "cleo", "name": "lab", "groups": ["staff", "lab"], "ready": false,
+                 "url": "/user/cleo/lab/", "start_url": "/hub/spawn/cleo/lab"},
+                {"owner": "dan", "name": "", "groups": ["staff"], "ready": false,
+                 "url": "/user/dan/", "start_url": null},
+            ]}),
         ),
         (
             "spawn.html",
@@ -49,6 +56,19 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "server": server, "form_action": "/hub/spawn/bob/lab2?", "for_user": "bob",
                 "images": [{"name": "small", "is_default": false}, {"name": "big", "is_default": true}],
                 "failure": failure,
+            }),
+        ),
+        (
+            "accept-share.html",
+            json!({
+                "code": "abc", "owner": {"name": "bob"},
+                "server": {"name": "lab", "url": "/user/bob/lab/", "ready": false},
+                "scopes": [
+                    {"scope": "access:servers", "text": "Use servers."},
+                    {"scope": "custom:x", "text": ""},
+                ],
+                "next_url": "/user/bob/lab/", "next": "/user/bob/lab/",
+                "form_action": "/hub/accept-share", "cancel_url": "/hub/home",
             }),
         ),
         (
@@ -180,7 +200,7 @@ fn every_page_renders_for_a_user_and_for_a_visitor() {
         assert!(html.contains(" · Notebook Hub</title>"), "{name} has no title of its own");
 
         // Pages about one's own account are never shown to a visitor.
-        if !["home.html", "log.html", "oauth.html"].contains(&name) {
+        if !["accept-share.html", "home.html", "log.html", "oauth.html"].contains(&name) {
             let html = render(&pages, name, &with_frame(&page, serde_json::Value::Null));
             assert!(!html.contains("6.0.0"), "{name} tells a visitor the version");
         }
