@@ -45,6 +45,11 @@ pub(crate) enum Who {
 pub(crate) struct Needed(pub(crate) &'static [ScopeName]);
 
 impl Caller {
+    /// A person at one of the hub's pages, with all they hold.
+    pub(crate) fn at_page(user: User, scopes: ScopeSet) -> Self {
+        Self { who: Who::User(user), scopes, token: None, needed: &[] }
+    }
+
     /// Lets the caller through if they hold one of the endpoint's scopes on `target`.
     ///
     /// Held for others only is answered like something that does not exist, so

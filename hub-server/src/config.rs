@@ -99,6 +99,8 @@ pub struct Config {
     pub templates: Option<PathBuf>,
     /// Where people go who did not say where.
     pub landing: Landing,
+    /// What everybody is told on every page.
+    pub announcement: Option<String>,
     /// Log level and format.
     pub log: LogConfig,
     /// Stopping servers that nobody uses.

@@ -36,6 +36,8 @@ pub(crate) struct Live {
     pub(crate) render: Render,
     /// Where people go who did not say where.
     pub(crate) landing: Landing,
+    /// What everybody is told on every page.
+    pub(crate) announcement: Option<String>,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
     /// When servers are stopped that nobody uses.
@@ -64,6 +66,7 @@ impl Live {
             presets: config.auth.presets.clone(),
             render,
             landing: config.landing.clone(),
+            announcement: config.announcement.clone(),
             limits: config.servers.clone(),
             culling: config.culling.clone(),
             events: config.events.clone(),

@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod acme;
+mod admin_page;
 mod backup;
 mod cli;
 mod culling;

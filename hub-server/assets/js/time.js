@@ -18,18 +18,27 @@ export function ago(iso, now = Date.now()) {
   return "just now";
 }
 
+/** "in 3 days"; what is over reads "now". */
+export function until(iso, now = Date.now()) {
+  const seconds = (Date.parse(iso) - now) / 1000;
+  for (const [unit, length] of STEPS) {
+    if (seconds >= length) return words.format(Math.round(seconds / length), unit);
+  }
+  return seconds > 0 ? "within a minute" : "now";
+}
+
 /** "1:07" for 67 seconds. */
 export function clock(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** Rewrites every `<time>` below `root`, keeping the exact moment as its tooltip. */
+/** Rewrites every `<time>` below `root`, those marked `data-until` as times to come, keeping the exact moment as its tooltip. */
 export function sayTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = Date.parse(time.dateTime);
     if (Number.isNaN(moment)) continue;
-    time.textContent = ago(time.dateTime);
+    time.textContent = "until" in time.dataset ? until(time.dateTime) : ago(time.dateTime);
     time.title = new Date(moment).toLocaleString();
   }
 }

@@ -313,6 +313,7 @@ fn check(
                 inherited: BTreeMap::new(),
                 templates: raw.pages.templates.map(|path| dir.join(path)),
                 landing,
+                announcement: raw.pages.announcement.filter(|text| !text.trim().is_empty()),
                 log: raw.log,
                 culling,
                 events: raw.events.check(dir),

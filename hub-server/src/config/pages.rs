@@ -31,6 +31,12 @@ pub(super) const SECTION: Section = Section {
             "Whether they go to their server, or to its start, rather than to the home page.",
         )
         .default("true"),
+        Key::new(
+            "pages.announcement",
+            Kind::Text,
+            "What everybody is told on every page, the sign-in included. Plain text.",
+        )
+        .example("\"The hub will be down on Friday from 18:00.\""),
     ],
 };
 
@@ -49,11 +55,12 @@ pub(super) struct RawPages {
     pub(super) templates: Option<PathBuf>,
     default_url: Option<String>,
     redirect_to_server: bool,
+    pub(super) announcement: Option<String>,
 }
 
 impl Default for RawPages {
     fn default() -> Self {
-        Self { templates: None, default_url: None, redirect_to_server: true }
+        Self { templates: None, default_url: None, redirect_to_server: true, announcement: None }
     }
 }
 

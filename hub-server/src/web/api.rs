@@ -17,7 +17,7 @@ mod servers;
 mod services;
 mod shares;
 mod shutdown;
-mod tokens;
+pub(super) mod tokens;
 mod user_list;
 mod users;
 

@@ -34,13 +34,29 @@ macro_rules! asset {
 
 const FILES: &[(&str, &str, &[u8])] = &[
     asset!(CSS, "css/hub.css"),
+    asset!(CSS, "css/lists.css"),
     asset!(SVG, "img/icon.svg"),
     asset!(SVG, "img/logo.svg"),
+    asset!(JS, "js/admin/api.js"),
+    asset!(JS, "js/admin/dialog.js"),
+    asset!(JS, "js/admin/elements.js"),
+    asset!(JS, "js/admin/group_card.js"),
+    asset!(JS, "js/admin/groups.js"),
+    asset!(JS, "js/admin/main.js"),
+    asset!(JS, "js/admin/pages.js"),
+    asset!(JS, "js/admin/pool.js"),
+    asset!(JS, "js/admin/properties.js"),
+    asset!(JS, "js/admin/server.js"),
+    asset!(JS, "js/admin/starts.js"),
+    asset!(JS, "js/admin/user_dialogs.js"),
+    asset!(JS, "js/admin/user_row.js"),
+    asset!(JS, "js/admin/users.js"),
     asset!(JS, "js/home.js"),
     asset!(JS, "js/login.js"),
     asset!(JS, "js/not_running.js"),
     asset!(JS, "js/spawn.js"),
     asset!(JS, "js/time.js"),
+    asset!(JS, "js/token.js"),
     asset!(JS, "js/wait.js"),
 ];
 
@@ -200,11 +216,16 @@ mod tests {
     #[test]
     fn every_file_in_the_folder_is_served() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-        let mut found = Vec::new();
-        for folder in std::fs::read_dir(&root).unwrap() {
-            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
-                let path = file.unwrap().path();
-                found.push(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+        let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        found.push(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+                    }
+                }
             }
         }
         found.sort();

@@ -62,6 +62,15 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
+    /// The status and the text, for a page that shows them its own way.
+    pub(crate) fn told(&self) -> (StatusCode, &str) {
+        (self.status, &self.message)
+    }
+
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.unauthenticated
+    }
+
     /// Something the hub stands on does not answer.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
@@ -152,6 +161,9 @@ pub(crate) struct PageError {
     pub(crate) redirect: Option<String>,
     /// Whether the answer may set cookies; not if a proxy asked for the page.
     pub(crate) cookies: bool,
+    /// The status of the answer where it is not the error's own: a proxy that fetches
+    /// the page gives it that.
+    pub(crate) answered: Option<StatusCode>,
 }
 
 /// A button on an error page.
@@ -171,6 +183,7 @@ impl PageError {
             retry_after: None,
             redirect: None,
             cookies: true,
+            answered: None,
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::hub::Hub;
 
-/// `GET /hub/error/{status}`
+/// `GET /hub/error/{status}`: always 200, as JupyterHub answers (hub-contract 1.2).
 pub(super) async fn page(
     State(hub): State<Arc<Hub>>,
     Path(status): Path<String>,
@@ -35,7 +35,13 @@ pub(super) async fn page(
     let query = Fields::of_query(&uri);
     // Anybody may ask with anything, so the link must not lead elsewhere.
     let path = visitor.next(query.get("url"));
-    failure(&hub, status, path.as_deref(), visitor.headers())
+    let mut response = failure(&hub, status, path.as_deref(), visitor.headers());
+    // The page was found; what it is about is told by the proxy's own status.
+    match response.extensions_mut().get_mut::<PageError>() {
+        Some(error) => error.answered = Some(StatusCode::OK),
+        None => *response.status_mut() = StatusCode::OK,
+    }
+    response
 }
 
 /// Says that the server at `path` could not be reached, to a person or to a

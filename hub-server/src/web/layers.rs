@@ -26,7 +26,9 @@ const PRINTABLE_LEN: usize = 64;
 pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
     let hub_prefix = hub.paths.hub();
     let path = request.uri().path();
-    let is_static = path.starts_with(&format!("{hub_prefix}static/"));
+    // Files, not answers of the hub: user servers embed the logo.
+    let is_static = path.starts_with(&format!("{hub_prefix}static/"))
+        || path.strip_prefix(&hub_prefix) == Some("logo");
     // The consent page lives below the API's prefix, but it is a page.
     let is_api = path.starts_with(&format!("{hub_prefix}api"))
         && path != format!("{hub_prefix}api/oauth2/authorize");
@@ -106,7 +108,13 @@ pub(crate) async fn error_pages(
         request_id => request_id,
     };
     let mut rendered = match Visitor::new(&hub, &method, uri, &headers).await {
-        Ok(visitor) => visitor.page(error.status, "error.html", page),
+        Ok(visitor) => {
+            let template = match error.status {
+                StatusCode::NOT_FOUND => "404.html",
+                _ => "error.html",
+            };
+            visitor.page(error.answered.unwrap_or(error.status), template, page)
+        }
         // The database is down; the page must do without knowing the visitor.
         Err(_) => (error.status, error.message).into_response(),
     };

@@ -72,11 +72,11 @@ async fn authorize(
     if needs_no_question(&hub, &consent).await? {
         return grant(&hub, &visitor, &consent).await;
     }
-    let roles = &hub.live().roles;
+    let live = hub.live();
     let scopes: Vec<_> = consent
         .scopes
         .iter()
-        .map(|scope| context! { scope => scope.to_string(), text => roles.meaning(&scope.name) })
+        .map(|scope| context! { scope => scope.to_string(), text => live.roles.meaning(&scope.name) })
         .collect();
     let page = context! {
         client => consent.client.description,

@@ -1,6 +1,7 @@
-//! The pages: sign in and out, home, start, wait, stopped.
+//! The pages: sign in and out, home, start, wait, stopped, tokens, administration.
 
 mod accept_share;
+mod admin;
 mod home;
 mod log;
 mod login;
@@ -13,6 +14,7 @@ mod shared;
 mod spawn;
 mod spawn_options;
 mod spawn_pending;
+mod token;
 
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("oauth_login"), get(oauth_callback::begin))
         .route(&at("oauth_callback"), get(oauth_callback::finish))
         .route(&at("home"), get(home::show))
+        .route(&at("token"), get(token::show).post(token::submit))
+        .route(&at("admin"), get(admin::show))
         .route(&at("spawn"), get(spawn::own).post(spawn::own_submit))
         .route(&at("spawn/{user}"), get(spawn::of_key).post(spawn::of_key_submit))
         .route(&at("spawn/{user}/{server}"), get(spawn::of_key).post(spawn::of_key_submit))

@@ -63,6 +63,16 @@ impl Paths {
         self.in_hub("home")
     }
 
+    /// The page with one's tokens.
+    pub(crate) fn token(&self) -> String {
+        self.in_hub("token")
+    }
+
+    /// The administration page.
+    pub(crate) fn admin(&self) -> String {
+        self.in_hub("admin")
+    }
+
     /// The page that starts a server.
     pub(crate) fn spawn(&self, key: &ServerKey, next: Option<&str>) -> String {
         with_next(format!("{}hub/spawn/{}", self.base, key_path(key)), next)

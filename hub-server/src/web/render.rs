@@ -32,6 +32,7 @@ macro_rules! template {
 const SHIPPED: &[(&str, &str, &str)] = &[
     template!("404.html"),
     template!("accept-share.html"),
+    template!("admin.html"),
     template!("error.html"),
     template!("home.html"),
     template!("log.html"),
@@ -47,6 +48,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("spawn_failed.html"),
     template!("spawn_pending.html"),
     template!("stop_pending.html"),
+    template!("token.html"),
 ];
 
 /// Whether the hub would start with the templates that `config` names.

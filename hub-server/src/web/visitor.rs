@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
-use hub_auth::{Access, ScopeName};
+use hub_auth::{Access, ScopeName, ScopeSet};
 use hub_names::ServerKey;
 use hub_store::{Session, User};
 use minijinja::{Value, context};
@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Visitor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) session: Option<Session>,
+    /// What they may do; nothing if nobody is signed in.
+    pub(crate) scopes: ScopeSet,
     pub(crate) browser: Browser,
     headers: HeaderMap,
     method: Method,
@@ -57,9 +59,15 @@ impl Visitor {
         uri: Uri,
         headers: &HeaderMap,
     ) -> Result<Self, PageError> {
+        let session = session::of(hub, headers).await?;
+        let scopes = match &session {
+            Some(session) => hub.scopes_of_user(&session.user).await?,
+            None => ScopeSet::default(),
+        };
         Ok(Self {
             hub: Arc::clone(hub),
-            session: session::of(hub, headers).await?,
+            session,
+            scopes,
             browser: Browser::from_headers(headers),
             headers: headers.clone(),
             method: method.clone(),
@@ -86,11 +94,11 @@ impl Visitor {
         key: &ServerKey,
     ) -> Result<&User, PageError> {
         let user = self.require_user()?;
-        let scopes = self.hub.scopes_of_user(user).await?;
-        if scopes.has(scope.clone(), &self.hub.server_target(&scopes, key).await?) {
+        let target = self.hub.server_target(&self.scopes, key).await?;
+        if self.scopes.has(scope.clone(), &target) {
             return Ok(user);
         }
-        match scopes.access(scope) {
+        match self.scopes.access(scope) {
             Access::None => {
                 Err(PageError::new(StatusCode::FORBIDDEN, "You do not have permission to do this."))
             }
@@ -98,9 +106,24 @@ impl Visitor {
         }
     }
 
+    /// The signed-in person, if they hold `scope`, which is about no one in particular.
+    pub(crate) fn require_scope(&self, scope: &ScopeName) -> Result<&User, PageError> {
+        let user = self.require_user()?;
+        match self.scopes.access(scope.clone()) {
+            Access::Filtered(_) | Access::All => Ok(user),
+            Access::None => {
+                let message = format!("You do not hold the right {scope}, which this page needs.");
+                Err(PageError::new(StatusCode::FORBIDDEN, message)
+                    .hint("An administrator of this hub can give it to you.")
+                    .action("Home", self.hub.paths.home()))
+            }
+        }
+    }
+
     /// The same browser after its session has ended.
     pub(crate) fn signed_out(mut self) -> Self {
         self.session = None;
+        self.scopes = ScopeSet::default();
         self
     }
 
@@ -186,6 +209,8 @@ impl Visitor {
 
     fn render(&self, status: StatusCode, name: &str, xsrf: &str, page: Value) -> Response {
         let paths = &self.hub.paths;
+        let live = self.hub.live();
+        let may_administer = self.scopes.access(ScopeName::AdminUi) != Access::None;
         let common = context! {
             base_url => paths.base(),
             hub_prefix => paths.hub(),
@@ -198,9 +223,14 @@ impl Visitor {
             login_url => paths.login(None),
             logout_url => paths.in_hub("logout"),
             home_url => paths.home(),
+            token_url => paths.token(),
+            admin_url => may_administer.then(|| paths.admin()),
+            parsed_scopes => self.scopes.to_strings(),
+            announcement => live.announcement.as_deref(),
         };
-        match self.hub.live().render.render(name, context! { ..page, ..common }) {
-            Ok(html) => (status, Html(html)).into_response(),
+        match live.render.render(name, context! { ..page, ..common }) {
+            // JupyterHub names no character set, and what asks may compare; the page does.
+            Ok(html) => (status, [(header::CONTENT_TYPE, "text/html")], html).into_response(),
             Err(error) => {
                 tracing::error!(
                     error = &error as &(dyn std::error::Error + 'static),

@@ -9,6 +9,7 @@ mod proxy_api;
 
 mod authorizations;
 mod ending;
+mod admin_page;
 mod external_proxy;
 mod gateway;
 mod groups;
@@ -29,6 +30,7 @@ mod services;
 mod spawn_pages;
 mod shares;
 mod surface;
+mod token_page;
 mod tokens;
 mod users;
 mod xsrf;

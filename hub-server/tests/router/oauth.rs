@@ -181,7 +181,7 @@ async fn signing_out_revokes_what_was_issued_in_the_session() {
     let copied = ada.clone();
     assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
 
-    assert_eq!(ada.get("/hub/logout").await.status, StatusCode::OK);
+    assert_eq!(ada.get("/hub/logout").await.status, StatusCode::FOUND);
     assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::FORBIDDEN);
     assert!(!ada.cookies.contains_key("jupyterhub-hub-login"));
     let mut copied = copied;

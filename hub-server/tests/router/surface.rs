@@ -7,14 +7,16 @@ use crate::harness::TestHub;
 #[tokio::test]
 async fn anonymous_surface() {
     let hub = TestHub::new().await;
-    let rows: [(&str, u16); 25] = [
+    let rows: [(&str, u16); 26] = [
         ("/hub/health", 200),
         ("/hub/metrics", 403),
         ("/hub/api/metrics", 403),
         ("/hub/api", 200),
         ("/hub/api/health", 200),
         ("/hub/login", 200),
-        ("/hub/logout", 200),
+        ("/hub/logout", 302),
+        ("/hub/token", 302),
+        ("/hub/admin", 302),
         ("/hub/logo", 200),
         ("/hub/static/css/hub.css", 200),
         ("/hub/static/../Cargo.toml", 404),

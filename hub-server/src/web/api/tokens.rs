@@ -18,6 +18,7 @@ use hub_store::{NewToken, TokenOwner, TokenRecord, User};
 use serde_json::{Value, json};
 
 use self::wanted::Request;
+pub(in crate::web) use self::wanted::Wanted;
 use super::model::time;
 use crate::{
     access::{Caller, MaybeCaller, Needed, Who, bearer},
@@ -58,9 +59,22 @@ pub(super) async fn create(
         None => sign_in::by_body(&hub, &headers, auth.as_ref()).await?,
     };
     let user = owner_of_new(&hub, &caller, needed, &user).await?;
+    let (record, token) = make(&hub, &caller, &user, &wanted).await?;
+    let mut made = body(&hub, &user, &record).await?;
+    made["token"] = json!(token.expose());
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Makes a token of `user`, if `caller` may make one like that.
+pub(in crate::web) async fn make(
+    hub: &Hub,
+    caller: &Caller,
+    user: &User,
+    wanted: &Wanted,
+) -> Result<(TokenRecord, ApiToken), ApiError> {
     let live = hub.live();
     let scopes = wanted.scopes(&live.roles)?;
-    require_coverage(&hub, &caller, &user, &scopes).await?;
+    require_coverage(hub, caller, user, &scopes).await?;
     let now = hub.clock.now();
     let expires_at = wanted.life(live.session.token_max_age)?.map(|life| now + life);
     let own = caller.user().is_some_and(|own| own.id == user.id);
@@ -81,9 +95,7 @@ pub(super) async fn create(
         })
         .await?;
     tracing::info!(user = %user.name, token = record.id.get(), by = %caller.describe(), "token made");
-    let mut made = body(&hub, &user, &record).await?;
-    made["token"] = json!(token.expose());
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    Ok((record, token))
 }
 
 /// `GET /hub/api/users/{user}/tokens/{id}`
@@ -97,15 +109,26 @@ pub(super) async fn show(
     Ok(Json(body(&hub, &user, &token).await?))
 }
 
-/// `DELETE /hub/api/users/{user}/tokens/{id}`. One token of an OAuth client stands
-/// for the person's whole consent: the others of that client go with it.
+/// `DELETE /hub/api/users/{user}/tokens/{id}`
 pub(super) async fn revoke(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Path((user, id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let user = owner(&hub, &caller, &user).await?;
-    let token = find(&hub, &user, &id).await?;
+    end(&hub, &caller, &user, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Revokes a token. One of an OAuth client stands for the person's whole consent: the
+/// others of that client go with it.
+pub(in crate::web) async fn end(
+    hub: &Hub,
+    caller: &Caller,
+    user: &User,
+    id: &str,
+) -> Result<(), ApiError> {
+    let token = find(hub, user, id).await?;
     hub.store.tokens().revoke(token.id).await?;
     if let (Some(client), Some(_)) = (&token.client_id, &token.session_id) {
         let now = hub.clock.now();
@@ -116,7 +139,7 @@ pub(super) async fn revoke(
         }
     }
     tracing::info!(user = %user.name, token = token.id.get(), by = %caller.describe(), "token revoked");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// A new token may do what its owner may *and* what the token that asks for it

@@ -136,11 +136,21 @@ pub(super) async fn sign_out(
             Offer::Form => None,
         })
         .collect();
-    let mut response = visitor.signed_out().page_with_fresh_xsrf(
-        StatusCode::OK,
-        "logout.html",
-        context! { services => services },
-    );
+    // Where only a service knows who somebody is, it may know it still: that is said.
+    // Else it is the sign-in page at once, as in JupyterHub.
+    let by_form = hub.live().authenticators.iter().any(|one| matches!(one.offer(), Offer::Form));
+    let mut response = match by_form {
+        true => {
+            let mut response = redirect(&hub.paths.login(None));
+            set_cookies(&mut response, [gone(xsrf::XSRF, hub.paths.hub())]);
+            response
+        }
+        false => visitor.signed_out().page_with_fresh_xsrf(
+            StatusCode::OK,
+            "logout.html",
+            context! { services => services },
+        ),
+    };
     set_cookies(
         &mut response,
         [

@@ -100,6 +100,41 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             }),
         ),
         ("stop_pending.html", json!({"server": server})),
+        ("admin.html", json!({"api_url": "/hub/api"})),
+        (
+            "token.html",
+            json!({
+                "form_action": "/hub/token", "note": "backup", "token_error": "Unknown scope",
+                "new_token": {"token": "0123456789abcdef", "note": "backup"},
+                "lives": [
+                    {"seconds": 3600, "words": "1 hour", "usual": true},
+                    {"seconds": 0, "words": "never", "usual": false},
+                ],
+                "held": [{"scope": "servers!user=ada", "text": "Start and stop servers."}],
+                "api_tokens": [
+                    {
+                        "id": "a1", "note": "backup", "everything": true, "scopes": [],
+                        "created": "2026-03-01T10:20:30Z", "last_activity": null,
+                        "expires_at": "2026-04-01T10:20:30Z",
+                    },
+                    {
+                        "id": "a2", "note": "", "everything": false,
+                        "scopes": [{"scope": "custom:grades", "text": ""}],
+                        "created": "2026-03-01T10:20:30Z",
+                        "last_activity": "2026-03-02T10:20:30Z", "expires_at": null,
+                    },
+                ],
+                "server_tokens": [{
+                    "note": "Server at /user/ada/", "created": "2026-03-01T10:20:30Z",
+                    "last_activity": null,
+                }],
+                "oauth_clients": [{
+                    "id": "a3", "description": "Server at /user/bob/",
+                    "scopes": [{"scope": "access:servers", "text": "Use servers"}],
+                    "created": "2026-03-01T10:20:30Z", "last_activity": null,
+                }],
+            }),
+        ),
         ("logout.html", json!({"services": ["GitHub"]})),
         (
             "oauth.html",
@@ -128,7 +163,7 @@ fn with_frame(page: &serde_json::Value, user: serde_json::Value) -> serde_json::
     let mut context = json!({
         "base_url": "/", "hub_prefix": "/hub/", "user": user, "xsrf": "token-1",
         "version": "6.0.0", "login_url": "/hub/login", "logout_url": "/hub/logout",
-        "home_url": "/hub/home",
+        "home_url": "/hub/home", "token_url": "/hub/token", "admin_url": "/hub/admin",
     });
     let own = page.as_object().unwrap().clone();
     context.as_object_mut().unwrap().extend(own);
@@ -200,7 +235,15 @@ fn every_page_renders_for_a_user_and_for_a_visitor() {
         assert!(html.contains(" · Notebook Hub</title>"), "{name} has no title of its own");
 
         // Pages about one's own account are never shown to a visitor.
-        if !["accept-share.html", "home.html", "log.html", "oauth.html"].contains(&name) {
+        let signed_in = [
+            "accept-share.html",
+            "admin.html",
+            "home.html",
+            "log.html",
+            "oauth.html",
+            "token.html",
+        ];
+        if !signed_in.contains(&name) {
             let html = render(&pages, name, &with_frame(&page, serde_json::Value::Null));
             assert!(!html.contains("6.0.0"), "{name} tells a visitor the version");
         }

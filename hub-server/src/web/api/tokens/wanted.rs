@@ -25,11 +25,11 @@ pub(super) struct Request {
 
 /// The token that is asked for, as it is written.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
-    note: Option<String>,
-    expires_in: Option<i64>,
-    scopes: Option<Vec<String>>,
-    roles: Option<Vec<String>>,
+pub(in crate::web) struct Wanted {
+    pub(in crate::web) note: Option<String>,
+    pub(in crate::web) expires_in: Option<i64>,
+    pub(in crate::web) scopes: Option<Vec<String>>,
+    pub(in crate::web) roles: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
