@@ -8,6 +8,7 @@ mod groups;
 mod info;
 mod log;
 mod model;
+mod openapi;
 mod paging;
 mod progress;
 mod proxy;
@@ -54,6 +55,13 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut all = vec![
         Endpoint::new(Get, "", Nothing, "Tell the version of the API", info::version),
         Endpoint::new(Get, "/", Nothing, "Tell the version of the API", info::version),
+        Endpoint::new(
+            Get,
+            "/openapi.json",
+            Nothing,
+            "Describe this API in OpenAPI 3.1",
+            openapi::show,
+        ),
         Endpoint::new(Get, "/info", AnyOf(&[S::ReadHub]), "Tell how the hub is set up", info::info),
         Endpoint::new(
             Get,

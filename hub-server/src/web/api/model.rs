@@ -19,15 +19,18 @@ use crate::{
 
 /// A point in time as JupyterHub writes it: UTC, microseconds unless zero, `Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) Timestamp);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Moment(#[cfg_attr(test, schemars(with = "String"))] pub(super) Timestamp);
 
 /// A user; what the caller may not see is left out.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct UserModel {
     /// `user`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(super) name: Option<UserName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) admin: Option<bool>,
@@ -46,6 +49,7 @@ pub(super) struct UserModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_activity: Option<Option<Moment>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, ServerModel>>"))]
     pub(super) servers: Option<BTreeMap<ServerName, ServerModel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_info: Option<Value>,
@@ -56,7 +60,9 @@ pub(super) struct UserModel {
 
 /// A server.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ServerModel {
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(super) name: ServerName,
     pub(super) display_name: String,
     /// `user/name`
@@ -97,6 +103,7 @@ pub(super) struct ServerModel {
 
 /// What is odd about a server that is up.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct WarningModel {
     pub(super) message: String,
     pub(super) hint: String,
@@ -110,6 +117,7 @@ pub(super) struct StopModel {
 
 /// How a run ended that nobody ended.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct FailureModel {
     pub(super) message: String,
     pub(super) exit_code: Option<i64>,
