@@ -11,8 +11,8 @@ use url::Url;
 use crate::{
     access::attempts::Attempts,
     clock::Clock,
-    ending::EndRequest,
     culling::Notices,
+    ending::EndRequest,
     keys::Keys,
     live::{Current, Live},
     metrics::Metrics,

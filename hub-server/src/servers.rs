@@ -62,6 +62,29 @@ pub(crate) struct Servers {
     shared: Arc<Shared>,
 }
 
+/// What servers stand on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// What runs them.
+    pub(crate) spawner: Arc<dyn Spawner>,
+    /// What remembers them.
+    pub(crate) store: Store,
+    /// How they are reached.
+    pub(crate) routes: Routes,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where their workers run.
+    pub(crate) tasks: Tasks,
+    /// What a reload may replace.
+    pub(crate) current: Current,
+    /// How they find the hub.
+    pub(crate) links: Links,
+    /// What is counted of them.
+    pub(crate) metrics: Metrics,
+    /// What is recorded of them.
+    pub(crate) records: Events,
+}
+
 /// What every worker needs.
 #[derive(Debug)]
 struct Shared {
@@ -123,18 +146,10 @@ pub(crate) enum ServersError {
 }
 
 impl Servers {
-    /// Servers run by `spawner`, reached over `routes`.
-    pub(crate) fn new(
-        spawner: Arc<dyn Spawner>,
-        store: Store,
-        routes: Routes,
-        clock: Arc<dyn Clock>,
-        tasks: Tasks,
-        current: Current,
-        links: Links,
-        metrics: Metrics,
-        records: Events,
-    ) -> Self {
+    /// Servers over what they stand on.
+    pub(crate) fn new(ground: Ground) -> Self {
+        let Ground { spawner, store, routes, clock, tasks, current, links, metrics, records } =
+            ground;
         let shared = Shared {
             spawner,
             store,

@@ -307,6 +307,7 @@ impl Shared {
             environment: config.environment.clone().into_iter().chain(facts.variables()).collect(),
             cwd: config.cwd.clone(),
             user: config.user.clone(),
+            grace: program::GRACE,
         })
     }
 }

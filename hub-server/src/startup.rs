@@ -22,8 +22,8 @@ use crate::{
     activity, certificates,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
-    ending::{self, EndRequest},
     culling::{self, Notices},
+    ending::{self, EndRequest},
     events,
     hub::Hub,
     keys::Keys,
@@ -33,7 +33,7 @@ use crate::{
     reload::{self, ReloadHandle, Reloader, Requests},
     roster,
     routes::Routes,
-    servers::{Links, Servers},
+    servers::{Ground, Links, Servers},
     services::{ServiceLinks, Services},
     sweeping,
     tasks::Tasks,
@@ -301,21 +301,21 @@ async fn assemble(
     let current = Current::new(Live::new(config, authenticators, render));
     let (reload, requests) = reload::channel();
     let (events, told) = events::channel();
-    let servers = Servers::new(
+    let servers = Servers::new(Ground {
         spawner,
-        store.clone(),
-        routes.clone(),
-        Arc::clone(&clock),
-        tasks.clone(),
-        current.clone(),
-        Links {
+        store: store.clone(),
+        routes: routes.clone(),
+        clock: Arc::clone(&clock),
+        tasks: tasks.clone(),
+        current: current.clone(),
+        links: Links {
             paths: paths.clone(),
             api_url: urls.servers.clone(),
             public_url: config.http.public_url.clone(),
         },
-        metrics.clone(),
-        events,
-    );
+        metrics: metrics.clone(),
+        records: events,
+    });
     let links = ServiceLinks {
         paths: paths.clone(),
         api_url: urls.services,

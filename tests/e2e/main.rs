@@ -3,7 +3,6 @@
 
 mod acceptance;
 mod acme;
-mod admin_page;
 mod backup;
 mod cli;
 mod culling;

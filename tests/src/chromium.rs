@@ -7,9 +7,8 @@ use std::{
     sync::Mutex,
 };
 
-use serde_json::json;
 use tempfile::TempDir;
-use thirtyfour::{LoggingPrefsLogLevel, extensions::cdp::ChromeDevTools, prelude::*};
+use thirtyfour::{LoggingPrefsLogLevel, prelude::*};
 
 use crate::{
     hub::{free_port, variable},
@@ -126,35 +125,6 @@ impl Chromium {
             let path = Path::new(&directory).join(format!("{name}.png"));
             self.page.screenshot(&path).await.unwrap();
         }
-    }
-}
-
-impl Chromium {
-    /// Keeps pictures of the page as people may see it: on a desk and on a phone, in
-    /// light and in dark, if `HUB_SCREENSHOTS` names a directory.
-    pub async fn screenshots(&self, name: &str) {
-        if variable("HUB_SCREENSHOTS").is_none() {
-            return;
-        }
-        let tools = ChromeDevTools::new(self.page.handle.clone());
-        let command = async |name: &str, parameters: serde_json::Value| {
-            tools.execute_cdp_with_params(name, parameters).await.unwrap();
-        };
-        for (device, width, height, mobile) in [("", 1280, 860, false), ("-phone", 390, 844, true)]
-        {
-            let size = json!({
-                "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile,
-            });
-            command("Emulation.setDeviceMetricsOverride", size).await;
-            for scheme in ["light", "dark"] {
-                let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-                command("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
-                let suffix = if scheme == "dark" { "-dark" } else { "" };
-                self.screenshot(&format!("{name}{device}{suffix}")).await;
-            }
-        }
-        command("Emulation.clearDeviceMetricsOverride", json!({})).await;
-        command("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "servers.default_server_name",
             Kind::Text,
-            "The named server that `/hub/user-redirect/...` and the way after the sign-in lead to, if named servers are allowed. Empty: the one without a name.",
+            "The named server that `/hub/user-redirect/...` leads to, if named servers are allowed. Empty: the one without a name.",
         )
         .default("\"\""),
         Key::new(
@@ -188,7 +188,7 @@ pub struct NamedServers {
     pub allowed: bool,
     /// How many a user may have.
     pub limit_per_user: Option<u64>,
-    /// The one that links without a name lead to; the default server if named
+    /// The one that `/hub/user-redirect/` leads to; the default server if named
     /// servers are not allowed.
     pub default: ServerName,
 }

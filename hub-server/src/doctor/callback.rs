@@ -53,15 +53,29 @@ mod tests {
     use super::*;
     use crate::config::{Environment, parse};
 
-    fn seen(http: &str, callback: &str) -> Vec<String> {
+    fn config(http: &str, callback: &str) -> Result<Config, String> {
         let text = format!(
             "[http]\n{http}\n[spawner.docker]\nimage = \"lab\"\n[auth.github]\n\
              client_id = \"x\"\nclient_secret = \"y\"\ncallback_url = \"{callback}\"\n"
         );
-        let config = parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false)
-            .unwrap()
-            .config;
+        parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false)
+            .map(|loaded| loaded.config)
+            .map_err(|error| error.to_string())
+    }
+
+    fn seen(http: &str, callback: &str) -> Vec<String> {
+        let config = config(http, callback).unwrap();
         check(&config).into_iter().skip(1).map(|finding| finding.seen).collect()
+    }
+
+    #[test]
+    fn env_4_an_http_callback_with_tls_on_is_refused_with_the_configuration() {
+        let tls = "public_url = \"https://hub.example.org\"\n\
+                   tls = { certificate = \"a.crt\", key = \"a.key\" }";
+        let refused = config(tls, "http://hub.example.org/hub/oauth_callback").unwrap_err();
+        assert!(refused.contains("auth.github.callback_url"), "{refused}");
+        assert!(refused.contains("write https"), "{refused}");
+        assert!(config(tls, "https://hub.example.org/hub/oauth_callback").is_ok());
     }
 
     #[test]
@@ -78,12 +92,6 @@ mod tests {
                 Some("own machine"),
             ),
             ("public_url = \"http://hub.example.org\"", public, Some("without https")),
-            (
-                "public_url = \"http://hub.example.org\"\n\
-                 tls = { certificate = \"a.crt\", key = \"a.key\" }",
-                public,
-                Some("without https"),
-            ),
             ("public_url = \"https://hub.example.org\"", https, Some("X-Forwarded")),
             (
                 "public_url = \"https://hub.example.org\"\ntrusted_proxies = [\"10.0.0.1\"]",

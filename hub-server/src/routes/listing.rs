@@ -23,18 +23,20 @@ pub(crate) struct RouteShown {
 }
 
 /// The routes of a table in this process. Whose each is follows from where it begins;
-/// all else goes to the hub, whose own address is where its API is.
+/// all else goes to the hub, whose own address is where its API is, and which is in
+/// use `now`: it is being asked.
 pub(super) fn of_table(
     paths: &Paths,
     api_url: &str,
     table: &RouteTable,
     servers: &[ServerKey],
+    now: Timestamp,
 ) -> Vec<RouteShown> {
     let origin = |url: Url| url.origin().ascii_serialization();
     let own = RouteShown {
         routespec: paths.base().to_owned(),
         target: Url::parse(api_url).map(origin).unwrap_or_default(),
-        data: data(json!({ "hub": true }), None),
+        data: data(json!({ "hub": true }), now),
     };
     let owners: BTreeMap<RoutePath, &ServerKey> =
         servers.iter().map(|key| (RoutePath::of_escaped(&paths.server(key)), key)).collect();
@@ -52,7 +54,7 @@ pub(super) fn of_table(
         RouteShown {
             routespec: spec(&path),
             target: plain(route.target.as_url().as_str()),
-            data: data(owner, Some(route.last_used.unwrap_or(route.added))),
+            data: data(owner, route.last_used.unwrap_or(route.added)),
         }
     });
     std::iter::once(own).chain(routes).collect()
@@ -80,12 +82,10 @@ fn plain(target: &str) -> String {
     target.trim_end_matches('/').to_owned()
 }
 
-fn data(owner: Value, at: Option<Timestamp>) -> Map<String, Value> {
+fn data(owner: Value, at: Timestamp) -> Map<String, Value> {
     let Value::Object(mut data) = owner else { return Map::new() };
-    if let Some(at) = at {
-        let text = at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-        data.insert("last_activity".to_owned(), Value::String(text));
-    }
+    let text = at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    data.insert("last_activity".to_owned(), Value::String(text));
     data
 }
 
@@ -105,7 +105,13 @@ mod tests {
             let target: Url = target.parse().unwrap();
             table.insert(prefix.parse().unwrap(), target.try_into().unwrap());
         }
-        let here = of_table(&paths, "http://10.0.0.1:8081/jupyter/hub/api", &table, &[key]);
+        let here = of_table(
+            &paths,
+            "http://10.0.0.1:8081/jupyter/hub/api",
+            &table,
+            &[key],
+            Timestamp::UNIX_EPOCH,
+        );
         let listed = [
             (
                 "/jupyter",

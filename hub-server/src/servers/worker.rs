@@ -247,6 +247,7 @@ impl Worker {
             Event::StartFailed(_)
             | Event::StartRequested
             | Event::StopRequested
+            | Event::Culled(_)
             | Event::Probed(_)
             | Event::StopFinished => {}
         }

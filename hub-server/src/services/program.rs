@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    pin::Pin,
     process::{ExitStatus, Stdio},
     sync::{
         Arc,
@@ -33,7 +34,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(60);
 /// How long a program may take to end when it is asked to; less than the hub waits
 /// for its own tasks.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// How long the last lines of a program that has ended are waited for: a child of its
 /// own may hold the pipe.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -53,6 +54,8 @@ pub(super) struct Recipe {
     pub(super) cwd: Option<PathBuf>,
     /// The account it is run as, if not the hub's.
     pub(super) user: Option<String>,
+    /// How long it may take to end when it is asked to.
+    pub(super) grace: Duration,
 }
 
 /// A program that is kept running. It goes on until it is told to stop.
@@ -171,14 +174,16 @@ async fn keep(recipe: &Recipe, pid: &AtomicU32, stopped: impl Future<Output = ()
             Ok(mut child) => {
                 pid.store(child.id().unwrap_or_default(), Ordering::Relaxed);
                 tracing::info!(service = %recipe.name, pid = child.id(), "service started");
+                let group = child.id();
+                let running = run(&recipe.name, &mut child);
+                tokio::pin!(running);
                 let status = tokio::select! {
-                    status = run(&recipe.name, &mut child) => Some(status),
-                    () = &mut stopped => None,
-                };
-                let Some(status) = status else {
-                    end(&recipe.name, &mut child).await;
-                    pid.store(0, Ordering::Relaxed);
-                    return;
+                    status = &mut running => status,
+                    () = &mut stopped => {
+                        end(recipe, group, running).await;
+                        pid.store(0, Ordering::Relaxed);
+                        return;
+                    }
                 };
                 pid.store(0, Ordering::Relaxed);
                 if begun.elapsed() >= STEADY {
@@ -217,25 +222,30 @@ async fn run(name: &str, child: &mut Child) -> std::io::Result<ExitStatus> {
     status
 }
 
-/// Asks the program to end, and ends it if it does not.
-async fn end(name: &str, child: &mut Child) {
-    signal(child, Signal::TERM);
-    if timeout(GRACE, child.wait()).await.is_err() {
-        tracing::warn!(service = %name, "does not end when asked; it is killed");
-        signal(child, Signal::KILL);
-        if let Err(error) = child.wait().await {
-            tracing::error!(service = %name, %error, "cannot be waited for");
+/// Asks the program to end, and ends it if it does not. What it says until then is
+/// still put into the log: whoever writes to nobody is killed for that.
+async fn end(
+    recipe: &Recipe,
+    group: Option<u32>,
+    mut running: Pin<&mut impl Future<Output = std::io::Result<ExitStatus>>>,
+) {
+    signal(group, Signal::TERM);
+    if timeout(recipe.grace, &mut running).await.is_err() {
+        tracing::warn!(service = %recipe.name, "does not end when asked; it is killed");
+        signal(group, Signal::KILL);
+        if let Err(error) = running.await {
+            tracing::error!(service = %recipe.name, %error, "cannot be waited for");
         }
     }
-    tracing::info!(service = %name, "service stopped");
+    tracing::info!(service = %recipe.name, "service stopped");
 }
 
-/// Sends a signal to the program and its children, unless it is known to be gone.
-fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+/// Sends a signal to the program and its children.
+fn signal(group: Option<u32>, signal: Signal) {
+    let group = group.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     // Fails when all of them have ended, which is what is wanted.
-    if let Some(pid) = pid {
-        let _ = kill_process_group(pid, signal);
+    if let Some(group) = group {
+        let _ = kill_process_group(group, signal);
     }
 }
 
@@ -290,6 +300,7 @@ mod tests {
             environment: BTreeMap::from([("WORD".to_owned(), "told".into())]),
             cwd: None,
             user: None,
+            grace: Duration::from_secs(60),
         }
     }
 
@@ -311,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("out");
         let script = format!(
-            "cd /; echo \"$WORD $HOME $PWD\" > {0}; trap 'echo bye >> {0}; exit' TERM; while :; do sleep 0.05; done",
+            "trap 'echo bye >> {0}; exit' TERM; cd /; echo \"$WORD $HOME $PWD\" > {0}; while :; do sleep 0.05; done",
             file.display()
         );
         let tasks = Tasks::default();
@@ -320,7 +331,7 @@ mod tests {
         assert_eq!(said, "told  /\n");
         assert!(program.pid().is_some());
         program.stop().0.cancelled().await;
-        assert!(std::fs::read_to_string(&file).unwrap().ends_with("bye\n"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "told  /\nbye\n");
         assert_eq!(tasks.stop(Duration::from_secs(60)).await, 0);
     }
 
@@ -343,7 +354,8 @@ mod tests {
         let script =
             format!("trap '' TERM; echo up > {}; while :; do sleep 0.05; done", file.display());
         let tasks = Tasks::default();
-        let program = Program::start(&tasks, recipe(&script), None);
+        let recipe = Recipe { grace: Duration::from_millis(100), ..recipe(&script) };
+        let program = Program::start(&tasks, recipe, None);
         until(&file, |text| text.ends_with('\n')).await;
         assert_eq!(tasks.stop(Duration::from_secs(60)).await, 0);
         assert_eq!(program.pid(), None);

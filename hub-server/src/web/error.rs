@@ -67,10 +67,6 @@ impl ApiError {
         (self.status, &self.message)
     }
 
-    pub(crate) fn is_unauthenticated(&self) -> bool {
-        self.unauthenticated
-    }
-
     /// Something the hub stands on does not answer.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }

@@ -32,6 +32,7 @@ pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next:
     // The consent page lives below the API's prefix, but it is a page.
     let is_api = path.starts_with(&format!("{hub_prefix}api"))
         && path != format!("{hub_prefix}api/oauth2/authorize");
+    let is_health = path.ends_with("/health");
     let mut response = next.run(request).await;
     let status = response.status();
     let headers = response.headers_mut();
@@ -53,6 +54,13 @@ pub(crate) async fn headers(State(hub): State<Arc<Hub>>, request: Request, next:
     }
     if is_static {
         return response;
+    }
+    // An empty answer has a type, too: JupyterHub's clients may ask for it.
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        set(
+            header::CONTENT_TYPE,
+            if is_api && !is_health { "application/json" } else { "text/html" },
+        );
     }
     set(HeaderName::from_static("x-jupyterhub-version"), crate::COMPATIBLE_VERSION);
     set(header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type, authorization");

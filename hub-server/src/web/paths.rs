@@ -89,8 +89,11 @@ impl Paths {
     }
 
     /// The page that watches a server start, with a query that a request came with.
+    /// What was said about the server itself is kept by now.
     pub(crate) fn spawn_pending_with(&self, key: &ServerKey, query: Option<&str>) -> String {
-        with_query(self.spawn_pending(key, None), query)
+        let fields = query.unwrap_or_default().split('&');
+        let kept: Vec<&str> = fields.filter(|field| !field.starts_with("display_name=")).collect();
+        with_query(self.spawn_pending(key, None), Some(&kept.join("&")))
     }
 
     /// The form target of the page at `uri`, to which the page adds `_xsrf=..`.
@@ -270,7 +273,7 @@ mod tests {
         assert_eq!(Paths::new("/base/").login(None), "/base/hub/login");
         let uri = "/hub/spawn?next=%2Fx&_xsrf=old&opt-n=1".parse().unwrap();
         assert_eq!(paths.form_target(&uri), "/hub/spawn?next=%2Fx&opt-n=1&");
-        let query = Some("next=%2Fx&opt-n=1");
+        let query = Some("next=%2Fx&display_name=Lab&opt-n=1");
         assert_eq!(
             paths.spawn_pending_with(&key("ada", "lab"), query),
             "/hub/spawn-pending/ada/lab?next=%2Fx&opt-n=1"

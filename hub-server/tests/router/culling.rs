@@ -108,7 +108,8 @@ async fn an_unused_server_is_announced_and_then_stopped() {
         .await;
     assert_eq!(server(&hub, "ada").await["stops_because"], "idle");
     let home = ada.get("/hub/home").await;
-    assert!(home.text.contains("Will be stopped at"), "{}", home.text);
+    const ANNOUNCED: &str = r#"data-field="stops" role="status">"#;
+    assert!(home.text.contains(ANNOUNCED), "{}", home.text);
     assert_eq!(hub.spawner.running(), [key("ada")]);
 
     hub.clock.advance(minutes(10));
@@ -119,7 +120,7 @@ async fn an_unused_server_is_announced_and_then_stopped() {
     for page in ["/hub/home", "/hub/user/ada/lab"] {
         let page = ada.get(page).await;
         assert!(page.text.contains(told), "{}", page.text);
-        assert!(!page.text.contains("Will be stopped at"), "{}", page.text);
+        assert!(!page.text.contains(ANNOUNCED), "{}", page.text);
     }
 }
 

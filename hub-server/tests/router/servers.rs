@@ -82,7 +82,8 @@ async fn a_failed_start_is_told_and_cleaned_up() {
     };
     let hub = TestHub::over(FakeSpawner::new().fails_with(rejected)).await;
     let answer = hub.post("/users/ada/server", None).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    // Not allowed is for whoever asks to mend.
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(hub.spawner.running().is_empty());
     let told = events(&hub.get("/users/ada/server/progress").await.text);
     assert_eq!(told.len(), 1);

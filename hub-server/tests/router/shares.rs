@@ -25,8 +25,7 @@ const AUTHORIZE: &str = "/hub/api/oauth2/authorize?client_id=jupyterhub-user-ada
 /// A hub on which ada and bob have accounts, and ada's own token.
 async fn hub() -> (TestHub, String) {
     let spawner = FakeSpawner::new().answers_with(notebook().await);
-    let hub =
-        TestHub::configured(SHARING, spawner, Store::in_memory().await.unwrap()).await;
+    let hub = TestHub::configured(SHARING, spawner, Store::in_memory().await.unwrap()).await;
     for name in ["ada", "bob"] {
         hub.signed_in(name).await;
     }
@@ -217,7 +216,10 @@ async fn a_share_opens_the_server_until_it_is_revoked() {
         assert_eq!(who["name"], "bob");
         assert!(lets_in(&who), "{grantee}: {who}");
         let home = bob.get("/hub/home").await.text;
-        assert!(home.contains("Shared with you") && home.contains(r#"href="/user/ada/""#), "{home}");
+        assert!(
+            home.contains("Shared with you") && home.contains(r#"href="/user/ada/""#),
+            "{home}"
+        );
         let start = bob.get("/hub/spawn/ada").await;
         assert_eq!(start.status, StatusCode::NOT_FOUND, "to use is not to start");
 

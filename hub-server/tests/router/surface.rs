@@ -7,7 +7,7 @@ use crate::harness::TestHub;
 #[tokio::test]
 async fn anonymous_surface() {
     let hub = TestHub::new().await;
-    let rows: [(&str, u16); 26] = [
+    let rows: [(&str, u16); 28] = [
         ("/hub/health", 200),
         ("/hub/metrics", 403),
         ("/hub/api/metrics", 403),
@@ -35,6 +35,7 @@ async fn anonymous_surface() {
         ("/hub/api/users/ada/server/log", 403),
         ("/hub/api/nothing", 404),
         ("/hub/nothing", 404),
+        ("/hub/security/csp-report", 405),
     ];
     for (path, status) in rows {
         let answer = hub.browser().get(path).await;
@@ -56,6 +57,36 @@ async fn every_answer_has_its_headers() {
         let csp = headers["content-security-policy"].to_str().unwrap();
         assert!(csp.contains("frame-ancestors 'none'"), "{csp}");
         assert_eq!(csp.contains("default-src 'none'"), api, "{path}: {csp}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_not_answers_of_the_hub() {
+    let hub = TestHub::new().await;
+    for path in ["/hub/logo", "/hub/static/img/icon.svg"] {
+        let headers = hub.browser().get(path).await.headers;
+        assert_eq!(headers["content-type"], "image/svg+xml", "{path}");
+        for name in ["x-jupyterhub-version", "content-security-policy"] {
+            assert!(headers.get(name).is_none(), "{path}: {name}");
+        }
+    }
+    let logo = hub.browser().request(Method::HEAD, "/hub/logo", &[], "").await;
+    assert_eq!(logo.status, StatusCode::OK);
+    let page = hub.browser().get("/hub/login").await;
+    assert_eq!(page.headers["content-type"], "text/html");
+}
+
+#[tokio::test]
+async fn signing_out_forgets_every_cookie() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    let out = ada.get("/hub/logout").await;
+    assert_eq!((out.status, out.location()), (StatusCode::FOUND, "/hub/login"));
+    for (name, path) in
+        [("jupyterhub-hub-login", "/hub/"), ("jupyterhub-session-id", "/"), ("_xsrf", "/hub/")]
+    {
+        let line = out.set_cookie(name).unwrap();
+        assert!(line.contains("Max-Age=0") && line.contains(&format!("Path={path}")), "{line}");
     }
 }
 
@@ -99,4 +130,20 @@ async fn options_and_unknown_methods_follow_the_api() {
     let wrong = hub.api(crate::harness::ADMIN, Method::PUT, "/users", None).await;
     assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(wrong.json()["message"], "Method Not Allowed");
+}
+
+#[tokio::test]
+async fn an_empty_answer_has_a_type_too() {
+    let hub = TestHub::new().await;
+    for (method, path, kind) in [
+        (Method::OPTIONS, "/hub/api/users", "application/json"),
+        (Method::GET, "/hub/health", "text/html"),
+        (Method::GET, "/hub/api/health", "text/html"),
+        (Method::GET, "/hub/home", "text/html"),
+        (Method::GET, "/foo/bar", "text/html"),
+    ] {
+        let answer = hub.browser().request(method, path, &[], "").await;
+        assert_eq!(answer.text, "", "{path}");
+        assert_eq!(answer.headers[header::CONTENT_TYPE], kind, "{path}");
+    }
 }

@@ -129,7 +129,8 @@ async fn a_bad_token_is_no_xsrf_error_but_for_another_site() {
     let bad = ("authorization", "token wrong");
     let origin = ("origin", "http://elsewhere.test");
     let cors = ("sec-fetch-mode", "cors");
-    let rows: [(Method, &[(&str, &str)], &str); 7] = [
+    type Row<'a> = (Method, &'a [(&'a str, &'a str)], &'a str);
+    let rows: [Row<'_>; 7] = [
         (Method::GET, &[bad], MISSING),
         (Method::GET, &[bad, cors], MISSING),
         (Method::POST, &[bad], MISSING),

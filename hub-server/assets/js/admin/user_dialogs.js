@@ -51,6 +51,25 @@ export function deleteUser(api, user) {
   });
 }
 
+export function addServer(api, user) {
+  return ask({
+    title: `Add a server for ${user.name}`,
+    submit: "Add",
+    body: [
+      field(
+        "Name",
+        h("input", { name: "name", required: true, autocapitalize: "none", spellcheck: "false" }),
+        "Part of its address: small letters, digits and dashes.",
+      ),
+      field("Shown as", h("input", { name: "display_name" }), "May be left empty."),
+    ],
+    act: (data) => {
+      const shown = data.get("display_name").trim();
+      return api.call("PUT", path("users", user.name, "servers", data.get("name").trim()), shown ? { display_name: shown } : {});
+    },
+  });
+}
+
 export function removeServer(api, user, server) {
   return ask({
     title: `Remove “${server.name}” of ${user.name}?`,

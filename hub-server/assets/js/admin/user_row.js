@@ -5,7 +5,10 @@ import { button, h, moment, redraw } from "./elements.js";
 import { LABELS, pageOf, serversOf, stateOf } from "./server.js";
 
 export class UserRow {
-  /** `deeds` is what the buttons do: `start`, `stop`, `remove`, `edit`, `delete`. */
+  /**
+   * `deeds` is what the buttons do: `start`, `stop`, `remove`, `edit`, `delete`, and
+   * `addServer` where there may be named ones.
+   */
   constructor(deeds, hubPrefix) {
     this.deeds = deeds;
     this.hubPrefix = hubPrefix;
@@ -62,6 +65,7 @@ export class UserRow {
       h(
         "div",
         { class: "row-actions" },
+        this.deeds.addServer && button("Add server", `for ${user.name}`, () => this.deeds.addServer(this)),
         button("Edit", user.name, () => this.deeds.edit(this)),
         button("Delete", user.name, () => this.deeds.delete(this), { kind: "danger" }),
       ),

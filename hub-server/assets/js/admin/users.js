@@ -7,7 +7,7 @@ import { Pager } from "./pages.js";
 import { each } from "./pool.js";
 import { serverPath, serversOf, stateOf } from "./server.js";
 import { Starts } from "./starts.js";
-import { addUsers, deleteUser, editUser, removeServer } from "./user_dialogs.js";
+import { addServer, addUsers, deleteUser, editUser, removeServer } from "./user_dialogs.js";
 import { UserRow } from "./user_row.js";
 
 const LIMIT = 50;
@@ -45,6 +45,7 @@ export class Users {
       edit: act((row) => editUser(this.api, row.user)),
       delete: act((row) => deleteUser(this.api, row.user)),
     };
+    if (root.dataset.namedServers === "true") this.deeds.addServer = act((row) => addServer(this.api, row.user));
     panel.append(...this.#build());
     document.addEventListener("visibilitychange", () => this.refresh());
   }
@@ -146,7 +147,10 @@ export class Users {
     this.error.hidden = false;
   }
 
-  /** What a button does: what goes wrong is told in its row, and the list is asked for again. */
+  /**
+   * What a button does: what goes wrong is told in its row, and the list is asked for
+   * again. Whether it went well.
+   */
   async #try(row, deed) {
     row.error = "";
     try {
@@ -154,10 +158,11 @@ export class Users {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       row.complain(error.message);
-      return;
+      return false;
     }
     row.draw();
     await this.refresh();
+    return true;
   }
 
   /** A start may take minutes, so the row says at once that it is on its way. */
@@ -207,9 +212,19 @@ export class Users {
     const servers = wanted.length === 1 ? "1 server" : `${wanted.length} servers`;
     const sure = await ask({ title: `${start ? "Start" : "Stop"} ${servers}?`, submit: start ? "Start" : "Stop", danger: !start });
     if (!sure) return;
-    const told = (done) => (this.status.textContent = `${start ? "Started" : "Stopped"} ${done} of ${servers}.`);
+    let failed = 0;
+    const told = (done) => {
+      const text = `${start ? "Started" : "Stopped"} ${done - failed} of ${servers}`;
+      this.status.textContent = failed > 0 ? `${text}; with ${failed} it went wrong, as told there.` : `${text}.`;
+    };
     told(0);
-    await each(wanted, ([row, server]) => this.deeds[start ? "start" : "stop"](row, server), told);
+    await each(
+      wanted,
+      async ([row, server]) => {
+        if (!(await this.deeds[start ? "start" : "stop"](row, server))) failed += 1;
+      },
+      told,
+    );
   }
 }
 

@@ -29,6 +29,12 @@ fn a_route_is_added_as_jupyterhub_adds_it() {
             "user": "ada", "server_name": "", "target": "http://10.0.0.1:8888", "jupyterhub": true,
         })
     );
+    let owner = Owner::Service("whoami".to_owned());
+    let service = Route { target: "http://127.0.0.1:9000".parse().unwrap(), owner };
+    assert_eq!(
+        service.body(),
+        json!({ "service": "whoami", "target": "http://127.0.0.1:9000", "jupyterhub": true })
+    );
     let hub = Route { target: "http://hub:8000/".parse().unwrap(), owner: Owner::Hub };
     assert_eq!(hub.body(), json!({ "hub": true, "target": "http://hub:8000", "jupyterhub": true }));
 }

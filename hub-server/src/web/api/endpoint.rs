@@ -39,6 +39,7 @@ pub(crate) enum Verb {
 
 /// One operation of the REST API.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the description of the API is made by a test"))]
 pub(crate) struct Endpoint {
     /// How it is called.
     pub(crate) verb: Verb,

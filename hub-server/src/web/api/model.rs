@@ -111,6 +111,7 @@ pub(super) struct WarningModel {
 
 /// How a run ended that the hub ended by itself.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct StopModel {
     pub(super) message: String,
 }

@@ -44,7 +44,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     caller.allow(&Target::whole_hub())?;
     let paging = Paging::of(&uri, &headers)?;
-    let routes = hub.routes.all(&hub.api_url, &hub.servers.active()).await?;
+    let routes = hub.routes.all(&hub.api_url, &hub.servers.active(), hub.clock.now()).await?;
     let sorted: BTreeMap<String, RouteShown> =
         routes.into_iter().map(|route| (route.routespec.clone(), route)).collect();
     let (page, total) = paging.cut(sorted.into_iter().collect());

@@ -11,10 +11,12 @@ use axum::{
 use http::{StatusCode, header};
 use hub_names::ServerKey;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{model, server_body};
+use super::{
+    model::{self, ServerModel},
+    server_body,
+};
 use crate::{
     access::Caller,
     hub::Hub,
@@ -181,7 +183,7 @@ pub(super) async fn stop(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn body(hub: &Hub, caller: &Caller, key: &ServerKey) -> Result<Value, ApiError> {
+async fn body(hub: &Hub, caller: &Caller, key: &ServerKey) -> Result<ServerModel, ApiError> {
     let record = hub.store.servers().get(key).await?;
     let view = hub.servers.view(key).await?;
     Ok(model::server(hub, key, &view, record.as_ref(), caller))

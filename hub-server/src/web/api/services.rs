@@ -197,7 +197,7 @@ async fn require_coverage(
     config: &ServiceConfig,
 ) -> Result<(), ApiError> {
     let live = hub.live();
-    let admin = config.admin.then(|| Role::Admin.scopes()).unwrap_or_default();
+    let admin = if config.admin { Role::Admin.scopes() } else { Vec::new() };
     let wanted: Vec<Scope> =
         config.oauth_client_allowed_scopes.iter().cloned().chain(admin).collect();
     let owner = match &caller.who {

@@ -102,10 +102,11 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
         PageError::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             .action("Home", hub.paths.home())
     })?;
+    let starts = options.is_some() || asked.is_none();
     // A link on another site may lead here, but it takes a person to start a
     // server; coming back from the sign-in service is not such a link.
     let foreign = visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    if foreign && cookies(visitor.headers(), FRESH_COOKIE).is_empty() {
+    if starts && foreign && cookies(visitor.headers(), FRESH_COOKIE).is_empty() {
         let start_url = hub.paths.spawn_with(key, uri.query());
         return Ok(not_running(hub, visitor, key, &view, &start_url, StatusCode::OK));
     }
@@ -260,10 +261,15 @@ fn form_page(
             (page.status, Some(error), page.retry_after)
         }
     };
-    let (html, images) = match asked {
-        OptionsForm::Html(html) => (Some(html.as_str()), Vec::new()),
+    let (html, images): (_, Vec<minijinja::Value>) = match asked {
+        // The operator's own words, which are HTML.
+        OptionsForm::Html(html) => {
+            (Some(minijinja::Value::from_safe_string(html.clone())), Vec::new())
+        }
         OptionsForm::Images(images) => {
-            let image = |one: &hub_spawner::Choice| context! { name => one.name.as_str(), is_default => one.is_default };
+            let image = |one: &hub_spawner::Choice| {
+                context! { name => one.name.as_str(), is_default => one.is_default }
+            };
             (None, images.iter().map(image).collect())
         }
     };

@@ -42,11 +42,11 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 card("", "stopped", &failure), card("a", "starting", &none),
                 card("b", "ready", &none), card("c", "stopping", &none),
             ], "allow_named_servers": true, "add_action": "/hub/servers", "shared": [
-                {"owner": "bob", "name": "", "groups": [], "ready": true, "url": "/user/bob/",
+                {"owner": "bob", "name": "x", "groups": [], "ready": true, "url": "/user/bob/",
                  "start_url": null},
                 {"owner": "cleo", "name": "lab", "groups": ["staff", "lab"], "ready": false,
                  "url": "/user/cleo/lab/", "start_url": "/hub/spawn/cleo/lab"},
-                {"owner": "dan", "name": "", "groups": ["staff"], "ready": false,
+                {"owner": "dan", "name": "y", "groups": ["staff"], "ready": false,
                  "url": "/user/dan/", "start_url": null},
             ]}),
         ),
@@ -65,7 +65,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "server": {"name": "lab", "url": "/user/bob/lab/", "ready": false},
                 "scopes": [
                     {"scope": "access:servers", "text": "Use servers."},
-                    {"scope": "custom:x", "text": ""},
+                    {"scope": "custom:x", "text": "Do x."},
                 ],
                 "next_url": "/user/bob/lab/", "next": "/user/bob/lab/",
                 "form_action": "/hub/accept-share", "cancel_url": "/hub/home",
@@ -119,7 +119,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                     },
                     {
                         "id": "a2", "note": "", "everything": false,
-                        "scopes": [{"scope": "custom:grades", "text": ""}],
+                        "scopes": [{"scope": "custom:grades", "text": "Read grades."}],
                         "created": "2026-03-01T10:20:30Z",
                         "last_activity": "2026-03-02T10:20:30Z", "expires_at": null,
                     },

@@ -75,7 +75,10 @@ mod tests {
             ),
             ("/user/ada/?token=abc&x=1", "/user/ada/?token=[secret]&x=1"),
             ("/user/ada/?t%6Fken=abc", "/user/ada/?t%6Fken=[secret]"),
-            ("/x?API_KEY=abc&X_XSRF=1&_xsrf=abc", "/x?API_KEY=[secret]&X_XSRF=1&_xsrf=[secret]"),
+            (
+                "/x?API_KEY=abc&X_XSRF=1&_xsrf=abc",
+                "/x?API_KEY=[secret]&X_XSRF=[secret]&_xsrf=[secret]",
+            ),
             ("/x?session_state=abc&authuser=0", "/x?session_state=[secret]&authuser=[secret]"),
             ("/hub/login?next=%2Fuser%2Fada", "/hub/login?next=%2Fuser%2Fada"),
             (
