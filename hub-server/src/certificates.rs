@@ -22,6 +22,9 @@ pub(crate) async fn open(config: &Config) -> Result<Option<Certificate>, Startup
         None => None,
         Some(TlsSource::Files(files)) => {
             let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
+            if let Some(warning) = narrow(config, &keys) {
+                tracing::warn!("{warning}");
+            }
             Some(Certificate::Files(keys))
         }
         Some(TlsSource::Acme(acme)) => {
@@ -53,7 +56,8 @@ pub fn check_certificate(config: &Config) -> Result<Vec<String>, StartupError> {
         None => Ok(Vec::new()),
         Some(TlsSource::Files(files)) => {
             let keys = TlsKeys::load_for(&files.certificate, &files.key, hosts(config))?;
-            Ok(keys.warnings().iter().map(ToString::to_string).collect())
+            let doubts = keys.warnings();
+            Ok(doubts.iter().map(ToString::to_string).chain(narrow(config, &keys)).collect())
         }
         Some(TlsSource::Acme(acme)) if !acme.agree_tos => {
             let directory = acme.directory.clone();
@@ -68,9 +72,13 @@ pub fn check_certificate(config: &Config) -> Result<Vec<String>, StartupError> {
 /// certificate for somebody else.
 fn uncertified(config: &Config, domains: &[String]) -> Vec<String> {
     let missing = hosts(config).into_iter().filter(|host| !domains.contains(host));
-    missing
-        .map(|host| format!("http.acme.domains: {host} is in the hub's address, but not here"))
-        .collect()
+    let missing = missing
+        .map(|host| format!("http.acme.domains: {host} is in the hub's address, but not here"));
+    let below = config.http.subdomains.iter().map(|hosts| {
+        let domain = hosts.domain();
+        format!("http.acme: no authority certifies *.{domain} this way, so browsers will warn of everybody's server; use [http.tls] with a certificate for {domain} and *.{domain}")
+    });
+    missing.chain(below).collect()
 }
 
 /// The hosts in the addresses that browsers are sent to.
@@ -79,6 +87,18 @@ pub(crate) fn hosts(config: &Config) -> Vec<String> {
     let urls = config.http.public_url.iter().chain(callback);
     let hosts: BTreeSet<&str> = urls.filter_map(|url| url.host_str()).collect();
     hosts.into_iter().map(str::to_owned).collect()
+}
+
+/// What is to be said about a certificate of the operator's where every user has a
+/// host: that it is for the hub's own only.
+pub(crate) fn narrow(config: &Config, keys: &TlsKeys) -> Option<String> {
+    let domain = config.http.subdomains.as_ref()?.domain();
+    // A certificate for anybody's host is for everybody's.
+    (!keys.is_for(&[format!("any-user.{domain}")])).then(|| {
+        format!(
+            "http.tls.certificate: is not for *.{domain}, so browsers will warn of everybody's server; get one for {domain} and *.{domain}"
+        )
+    })
 }
 
 #[cfg(test)]

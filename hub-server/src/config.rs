@@ -34,6 +34,7 @@ mod settings;
 mod sources;
 mod spawner;
 mod store;
+mod subdomains;
 mod suggest;
 mod userlist;
 pub mod variables;
@@ -67,6 +68,7 @@ pub use self::{
     session::SessionConfig,
     settings::{Setting, Settings},
     sources::{Environment, Sources},
+    subdomains::{Labels, Subdomains},
     weakness::Weakness,
 };
 

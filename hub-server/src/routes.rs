@@ -86,7 +86,7 @@ impl Routes {
     pub(crate) fn external(paths: Paths, config: &ProxyApiConfig, metrics: Metrics) -> Self {
         let hub = Route { target: config.hub_url.clone(), owner: Owner::Hub };
         let mut wishes = Wishes::default();
-        wishes.want(RoutePath::of_escaped(paths.base()), hub);
+        wishes.want(RoutePath::of_escaped(paths.hub_route()), hub);
         let proxy = Side::External {
             client: Arc::new(Client::new(Place {
                 api: config.api_url.clone(),
@@ -126,22 +126,22 @@ impl Routes {
 
     /// Makes the server's route lead to `target`, soon.
     pub(crate) fn change(&self, key: &ServerKey, target: &Url) {
-        self.want(&self.paths.server(key), target, Owner::Server(key.clone()));
+        self.want(&self.paths.server_route(key), target, Owner::Server(key.clone()));
     }
 
     /// Takes the server's route away, soon.
     pub(crate) fn remove(&self, key: &ServerKey) {
-        self.forget(&self.paths.server(key));
+        self.forget(&self.paths.server_route(key));
     }
 
     /// Makes the service's route lead to `target`, soon.
     pub(crate) fn change_service(&self, name: &str, target: &Url) {
-        self.want(&self.paths.service(name), target, Owner::Service(name.to_owned()));
+        self.want(&self.paths.service_route(name), target, Owner::Service(name.to_owned()));
     }
 
     /// Takes the service's route away, soon.
     pub(crate) fn remove_service(&self, name: &str) {
-        self.forget(&self.paths.service(name));
+        self.forget(&self.paths.service_route(name));
     }
 
     fn want(&self, path: &str, target: &Url, owner: Owner) {
@@ -270,17 +270,17 @@ impl Routes {
             Side::External { client, .. } => {
                 let place = client.place();
                 let table = client.table().await.map_err(|error| unanswered(&place, error))?;
-                Ok(listing::of_proxy(table))
+                Ok(listing::of_proxy(&self.paths, table))
             }
         }
     }
 
     fn prefix(&self, key: &ServerKey) -> Option<RoutePrefix> {
-        self.paths.server(key).parse().ok()
+        self.paths.server_route(key).parse().ok()
     }
 
     fn path(&self, key: &ServerKey) -> RoutePath {
-        RoutePath::of_escaped(&self.paths.server(key))
+        RoutePath::of_escaped(&self.paths.server_route(key))
     }
 }
 

@@ -238,7 +238,7 @@ impl Services {
             activity.program = new_recipe.map(|recipe| Program::start(&shared.tasks, recipe, old));
         }
         if let (Some(url), Some(service)) = (new_url, after) {
-            let prefix = shared.links.paths.service(name);
+            let prefix = shared.links.paths.service_prefix(name);
             activity.waiting =
                 Some(waiting::begin(&shared.tasks, name, url, &prefix, service.config.timeout));
         }
@@ -279,7 +279,8 @@ impl Shared {
             Some(url) => paths.absolute(Some(url), path),
             None => String::new(),
         };
-        let prefix = config.url.as_ref().map(|_| paths.service(&config.name));
+        let prefix = config.url.as_ref().map(|_| paths.service_prefix(&config.name));
+        let address = config.url.as_ref().map(|_| paths.service(&config.name));
         let facts = ServiceFacts {
             name: config.name.clone(),
             api_token: token.expose().into(),
@@ -296,7 +297,8 @@ impl Shared {
                 .map(ToString::to_string)
                 .collect(),
             url: service.url().map(str::to_owned),
-            public_url: prefix.as_deref().map(public).unwrap_or_default(),
+            host: paths.hub_host(),
+            public_url: address.as_deref().map(public).unwrap_or_default(),
             prefix,
             public_hub_url: public(&paths.hub()),
         };

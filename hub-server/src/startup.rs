@@ -219,7 +219,7 @@ pub async fn start(
     let spawner: Arc<dyn Spawner> = docker.clone();
     let private =
         bind("hub_api.listen", &api_address(&config.hub_api, &*spawner).await?, None).await?;
-    let paths = Paths::new(&config.http.base_url);
+    let paths = Paths::of(&config.http);
     let api_url = api_url(&config.hub_api, private.local_addr(), &paths, &*spawner).await?;
     let clock = Arc::new(SystemClock);
     let leaves = Leaves { store, spawner, authenticators, clock };
@@ -245,11 +245,7 @@ pub async fn start(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
         "the hub listens"
     );
-    let mut proxy = ProxyConfig::default();
-    // A notebook shares our origin; it may not speak for it (security C4, C5).
-    proxy.reserved_cookies = web::reserved_cookies();
-    proxy.guard_origin = true;
-    proxy.trusted_proxies = assembled.hub.trusted_proxies.clone();
+    let proxy = assembled.proxy_config();
     let grace = config.http.shutdown_grace;
     // Behind a port mapping it is not the one that we listen on.
     let https_port = match &config.http.public_url {
@@ -290,7 +286,7 @@ async fn assemble(
     let Leaves { store, spawner, authenticators, clock } = leaves;
     let tasks = Tasks::default();
     let metrics = Metrics::new(&config.metrics.prefix).map_err(StartupError::Runtime)?;
-    let paths = Paths::new(&config.http.base_url);
+    let paths = Paths::of(&config.http);
     // Stays empty when the routes are in a proxy elsewhere: then all that comes to
     // this process is for the hub.
     let table = RouteTable::default();
@@ -373,6 +369,18 @@ impl Assembled {
     /// The hub's pages and API, as the proxy falls back to them.
     pub fn router(&self) -> axum::Router {
         web::public(Arc::clone(&self.hub))
+    }
+
+    /// How a proxy in this process is to treat what passes.
+    pub fn proxy_config(&self) -> ProxyConfig {
+        let mut proxy = ProxyConfig::default();
+        // A notebook shares our origin, or at least our domain; it may not speak for
+        // it (security C4, C5).
+        proxy.reserved_cookies = web::reserved_cookies();
+        proxy.guard_origin = true;
+        proxy.host_routing = self.hub.paths.subdomains().is_some();
+        proxy.trusted_proxies = self.hub.trusted_proxies.clone();
+        proxy
     }
 
     /// What single-user servers may call.

@@ -14,6 +14,7 @@ mod named;
 mod next;
 mod oauth;
 mod outside;
+mod own_host;
 mod pages;
 pub(crate) mod paths;
 pub(crate) mod render;
@@ -44,7 +45,8 @@ pub(crate) fn public(hub: Arc<Hub>) -> Router {
         .route(&hub.paths.in_hub("error/{status}"), get(gateway::page))
         .fallback(outside::not_routed);
     let settle = middleware::from_fn_with_state(Arc::clone(&hub), forwarded::settle);
-    around(router, hub).layer(settle)
+    let own_host = middleware::from_fn_with_state(Arc::clone(&hub), own_host::keep);
+    around(router.layer(own_host), hub).layer(settle)
 }
 
 /// What single-user servers may call: the REST API without a browser's pages.

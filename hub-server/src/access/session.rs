@@ -105,6 +105,10 @@ pub(crate) async fn begin(
 pub(crate) fn session_id_cookie(hub: &Hub, id: String) -> Cookie<'static> {
     let mut cookie = Cookie::new(SESSION_ID_COOKIE, id);
     cookie.set_path(hub.paths.base().to_owned());
+    // Servers on hosts of their own read it, too.
+    if let Some(hosts) = hub.paths.subdomains() {
+        cookie.set_domain(hosts.domain().to_owned());
+    }
     cookie.set_http_only(true);
     cookie.set_secure(hub.https);
     cookie.set_same_site(SameSite::Lax);

@@ -459,6 +459,7 @@ mod tests {
             listen: super::super::ListenAddr::Ip(([127, 0, 0, 1], 8000).into()),
             redirect_listen: None,
             public_url: public_url.map(|url| url.parse().unwrap()),
+            subdomains: None,
             base_url: base_url.to_owned(),
             tls: None,
             trusted_proxies: Vec::new(),

@@ -14,6 +14,7 @@ use super::{
     ConfigError, ListenAddr,
     acme::{RawAcme, check_port_80},
     key::{Key, Kind, Section},
+    subdomains::Subdomains,
 };
 use crate::web::paths::Paths;
 
@@ -45,6 +46,20 @@ pub(super) const SECTION: Section = Section {
         Key::new("http.base_url", Kind::Text, "Path below which everything is.")
             .default("\"/\"")
             .restart(),
+        Key::new(
+            "http.subdomain_host",
+            Kind::Url,
+            "The hub's address where every user gets a host of their own below it, so that notebooks share no origin. Needs DNS and a certificate for all names below the host (`*.hub.example.org`). It is `http.public_url`, too.",
+        )
+        .example("\"https://hub.example.org\"")
+        .restart(),
+        Key::new(
+            "http.subdomain_hook",
+            Kind::Text,
+            "How a name becomes a host: `idna` (valid for every name) or `legacy` (as in JupyterHub before 5).",
+        )
+        .default("\"idna\"")
+        .restart(),
         Key::new(
             "http.trusted_proxies",
             Kind::List,
@@ -116,6 +131,8 @@ pub struct HttpConfig {
     /// How people write the hub's address, without a path; `None` when the
     /// `Host` header has to do.
     pub public_url: Option<Url>,
+    /// The hosts of the users' servers, if they have their own.
+    pub subdomains: Option<Subdomains>,
     /// Path below which everything is; starts and ends with `/`.
     pub base_url: String,
     /// Where certificate and key come from; plain HTTP without.
@@ -181,6 +198,8 @@ pub(super) struct RawHttp {
     pub(super) redirect_listen: Option<String>,
     pub(super) public_url: Option<String>,
     pub(super) base_url: Option<String>,
+    pub(super) subdomain_host: Option<String>,
+    pub(super) subdomain_hook: Option<String>,
     pub(super) tls: Option<RawTls>,
     pub(super) acme: Option<RawAcme>,
     pub(super) trusted_proxies: Vec<String>,
@@ -211,6 +230,10 @@ impl RawHttp {
             None => None,
         };
         let public_url = self.public_url.as_deref().map(public_url).transpose()?;
+        let hook = self.subdomain_hook.as_deref();
+        let host = self.subdomain_host.as_deref();
+        let subdomains = host.map(|host| Subdomains::parse(host, hook)).transpose()?;
+        let public_url = one_address(public_url, subdomains.as_ref())?;
         let tls = match (self.tls, self.acme) {
             (None, None) => None,
             (Some(files), None) => Some(TlsSource::Files(files.check(dir)?)),
@@ -236,6 +259,7 @@ impl RawHttp {
             listen: ListenAddr::parse("http.listen", listen)?,
             redirect_listen,
             public_url,
+            subdomains,
             base_url: base_url(self.base_url.as_deref().unwrap_or("/"))?,
             tls,
             trusted_proxies: self
@@ -338,6 +362,25 @@ fn public_url(text: &str) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
+/// With hosts for users the hub's own is known, and there is only one.
+fn one_address(
+    public_url: Option<Url>,
+    subdomains: Option<&Subdomains>,
+) -> Result<Option<Url>, ConfigError> {
+    match (public_url, subdomains) {
+        (Some(url), Some(subdomains)) if url != *subdomains.host() => Err(ConfigError::value(
+            "http.public_url",
+            format!(
+                "{:?} is not http.subdomain_host {:?}; leave one of them out",
+                url.as_str(),
+                subdomains.host().as_str()
+            ),
+        )),
+        (None, Some(subdomains)) => Ok(Some(subdomains.host().clone())),
+        (url, _) => Ok(url),
+    }
+}
+
 fn base_url(text: &str) -> Result<String, ConfigError> {
     let trimmed = text.trim_matches('/');
     if trimmed.is_empty() {
@@ -435,6 +478,19 @@ mod tests {
         }
         assert!(
             checked("[acme]\ndomains = [\"a.example\"]\nchallenge = \"tls-alpn-01\"\n").is_ok()
+        );
+    }
+
+    #[test]
+    fn the_host_above_all_users_is_the_public_one() {
+        let http = checked("subdomain_host = \"https://jh.test\"").unwrap();
+        assert_eq!(http.public_url.unwrap().as_str(), "https://jh.test/");
+        assert_eq!(http.subdomains.unwrap().domain(), "jh.test");
+        let both = "subdomain_host = \"https://jh.test\"\npublic_url = \"https://hub.test\"";
+        let told = checked(both).unwrap_err();
+        assert!(
+            told.starts_with("http.public_url: \"https://hub.test/\" is not http.subdomain_host"),
+            "{told}"
         );
     }
 

@@ -88,7 +88,7 @@ impl Inquirer {
     ) -> Result<Inside, StoreError> {
         let token = ApiToken::generate();
         let now = hub.clock.now();
-        let prefix = hub.paths.server(key);
+        let prefix = hub.paths.server_prefix(key);
         let record = hub
             .store
             .tokens()

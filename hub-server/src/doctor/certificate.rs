@@ -38,6 +38,7 @@ fn of_files(config: &Config, files: &TlsFiles, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![judge_end(&shown, keys.not_after(), now, advice)];
     let doubts = keys.warnings().into_iter();
     findings.extend(doubts.map(|doubt| Finding::warning(doubt.to_string(), "")));
+    findings.extend(certificates::narrow(config, &keys).map(|told| Finding::warning(told, "")));
     findings.extend(judge_key(&files.key));
     findings
 }

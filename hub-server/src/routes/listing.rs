@@ -34,25 +34,25 @@ pub(super) fn of_table(
 ) -> Vec<RouteShown> {
     let origin = |url: Url| url.origin().ascii_serialization();
     let own = RouteShown {
-        routespec: paths.base().to_owned(),
+        routespec: paths.hub_route().to_owned(),
         target: Url::parse(api_url).map(origin).unwrap_or_default(),
         data: data(json!({ "hub": true }), now),
     };
     let owners: BTreeMap<RoutePath, &ServerKey> =
-        servers.iter().map(|key| (RoutePath::of_escaped(&paths.server(key)), key)).collect();
+        servers.iter().map(|key| (RoutePath::of_escaped(&paths.server_route(key)), key)).collect();
     let routes = table.snapshot().into_iter().map(|route| {
         let path = RoutePath::of_escaped(&route.prefix.to_string());
         let owner = match owners.get(&path) {
             Some(key) => json!({
                 "user": key.user().as_str(), "server_name": key.server().as_str(),
             }),
-            None => match paths.service_of(&route.prefix.to_string()) {
+            None => match paths.service_of(paths.route_path(&route.prefix.to_string())) {
                 Some(service) => json!({ "service": service }),
                 None => json!({}),
             },
         };
         RouteShown {
-            routespec: spec(&path),
+            routespec: spec(paths, &path),
             target: plain(route.target.as_url().as_str()),
             data: data(owner, route.last_used.unwrap_or(route.added)),
         }
@@ -61,20 +61,20 @@ pub(super) fn of_table(
 }
 
 /// The routes of a proxy elsewhere that a hub has added.
-pub(super) fn of_proxy(table: BTreeMap<RoutePath, Value>) -> Vec<RouteShown> {
+pub(super) fn of_proxy(paths: &Paths, table: BTreeMap<RoutePath, Value>) -> Vec<RouteShown> {
     let ours = table.into_iter().filter_map(|(path, value)| {
         let Value::Object(mut data) = value else { return None };
         data.remove("jupyterhub").filter(|mark| *mark == Value::Bool(true))?;
         let target = data.remove("target").and_then(|target| target.as_str().map(plain));
-        Some(RouteShown { routespec: spec(&path), target: target.unwrap_or_default(), data })
+        Some(RouteShown { routespec: spec(paths, &path), target: target.unwrap_or_default(), data })
     });
     ours.collect()
 }
 
-fn spec(path: &RoutePath) -> String {
+fn spec(paths: &Paths, path: &RoutePath) -> String {
     match path.is_root() {
         true => path.to_string(),
-        false => format!("{path}/"),
+        false => format!("{}/", paths.routespec(&path.to_string())),
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
             ("/foreign", json!({ "target": "http://127.0.0.1:9" })),
         ];
         let listed = listed.map(|(path, data)| (RoutePath::of_listed(path), data));
-        let elsewhere = of_proxy(listed.into_iter().collect());
+        let elsewhere = of_proxy(&paths, listed.into_iter().collect());
         let timeless = |routes: Vec<RouteShown>| -> Vec<RouteShown> {
             let strip = |mut route: RouteShown| {
                 route.data.remove("last_activity");

@@ -53,17 +53,16 @@ impl Links {
             Some(_) => self.paths.absolute(self.public_url.as_ref(), path),
             None => String::new(),
         };
-        let prefix = self.paths.server(key);
         HubLinks {
             api_url: self.api_url.clone(),
             activity_url: paths::activity(&self.api_url, key.user()),
             base_url: self.paths.base().to_owned(),
-            host: String::new(),
-            public_url: public(&prefix),
+            host: self.paths.hub_host(),
+            public_url: public(&self.paths.server(key)),
             public_hub_url: public(&self.paths.hub()),
             oauth_callback: self.paths.server_callback(key),
             client_id: client_id(key),
-            service_prefix: prefix,
+            service_prefix: self.paths.server_prefix(key),
         }
     }
 }
@@ -320,7 +319,7 @@ async fn enrol(
         .oauth()
         .put_client(&OauthClient {
             id: id.clone(),
-            description: format!("Server at {}", shared.links.paths.server(key)),
+            description: format!("Server at {}", shared.links.paths.server_prefix(key)),
             secret_hash,
             redirect_uri: shared.links.paths.server_callback(key),
             allowed_scopes: vec![format!("access:servers!server={key}")],
@@ -335,7 +334,7 @@ async fn enrol(
             hash: secret_hash,
             client_id: Some(id),
             session_id: None,
-            note: format!("Server at {}", shared.links.paths.server(key)),
+            note: format!("Server at {}", shared.links.paths.server_prefix(key)),
             scopes: hub_auth::role::server_scopes(key),
             created: now,
             expires_at: None,
@@ -348,7 +347,7 @@ async fn enrol(
 
 /// Waits until the server answers, at most `http_timeout`.
 async fn wait(shared: &Shared, key: &ServerKey, state: &SavedState, url: &Url) -> Answer {
-    let prefix = shared.links.paths.server(key);
+    let prefix = shared.links.paths.server_prefix(key);
     let limit = shared.current.get().limits.http_timeout;
     shared.readiness.wait(&*shared.spawner, key, state, url, &prefix, limit).await
 }
@@ -376,7 +375,7 @@ async fn answers(
 
 /// What is odd about a server that answered, also written to the hub's log.
 fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remark> {
-    let prefix = shared.links.paths.server(key);
+    let prefix = shared.links.paths.server_prefix(key);
     let remark = compatibility::remark(greeting, &prefix, crate::COMPATIBLE_VERSION)?;
     tracing::warn!(server = %key, "{} {}", remark.message, remark.hint);
     Some(remark)

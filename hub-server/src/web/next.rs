@@ -5,6 +5,8 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::config::Subdomains;
+
 /// What a `Location` cannot hold as it is. A file name in somebody's own language
 /// arrives decoded; escapes that are there already stay as they are.
 const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
@@ -25,6 +27,21 @@ pub(crate) fn sanitise(next: &str, own: &str) -> Option<String> {
     };
     let local = path.starts_with('/') && !path.starts_with("//");
     local.then(|| utf8_percent_encode(&path, NOT_IN_A_HEADER).to_string())
+}
+
+/// `next` on our own host if it is on one below it: from there the hub leads on to the
+/// host that the path belongs to. Anything else stays as it is.
+pub(crate) fn on_own_host(next: &str, own: &str, hosts: &Subdomains) -> String {
+    let behind_scheme = ["https://", "http://", "//"]
+        .iter()
+        .find_map(|start| next.strip_prefix(start))
+        .unwrap_or_default();
+    let end = behind_scheme.find(['/', '\\', '?', '#']).unwrap_or(behind_scheme.len());
+    let (authority, rest) = behind_scheme.split_at(end);
+    match hosts.is_below(authority) {
+        true => format!("{own}{rest}"),
+        false => next.to_owned(),
+    }
 }
 
 /// What follows our own origin, with or without the scheme.

@@ -24,6 +24,8 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
     let uri = request.uri();
     let path = uri.path();
     let hub_prefix = hub.paths.hub();
+    // Pages are on the hub's host only.
+    let hub_host = hub.paths.hub_host();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if path.starts_with(&format!("{hub_prefix}api/")) {
         return ApiError::not_found().into_response();
@@ -38,10 +40,13 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
         _ => return ApiError::forbidden("'_xsrf' argument missing from POST").into_response(),
     }
     if format!("{path}/") == hub_prefix {
-        return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{hub_prefix}{query}"));
+        return redirect_with(
+            StatusCode::MOVED_PERMANENTLY,
+            &format!("{hub_host}{hub_prefix}{query}"),
+        );
     }
     let Some(rest) = path.strip_prefix(hub.paths.base()) else {
-        return redirect(&hub_prefix);
+        return redirect(&format!("{hub_host}{hub_prefix}"));
     };
     let segments: Vec<&str> = rest.split('/').collect();
     if let ["user" | "services", name] = segments[..]
@@ -49,5 +54,5 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
     {
         return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{path}/{query}"));
     }
-    redirect(&format!("{hub_prefix}{}{query}", rest.trim_start_matches('/')))
+    redirect(&format!("{hub_host}{hub_prefix}{}{query}", rest.trim_start_matches('/')))
 }

@@ -7,6 +7,8 @@ use hub_names::{ServerKey, UserName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use crate::config::{HttpConfig, Subdomains};
+
 /// What JupyterHub leaves as it is in a path segment.
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'@');
@@ -21,12 +23,47 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-'
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     base: Arc<str>,
+    subdomains: Option<Arc<Subdomains>>,
 }
 
 impl Paths {
     /// `base` starts and ends with `/`.
     pub(crate) fn new(base: &str) -> Self {
-        Self { base: base.into() }
+        Self { base: base.into(), subdomains: None }
+    }
+
+    /// The URL space that the configuration describes.
+    pub(crate) fn of(config: &HttpConfig) -> Self {
+        let subdomains = config.subdomains.clone().map(Arc::new);
+        Self { base: config.base_url.as_str().into(), subdomains }
+    }
+
+    /// The hosts of the users' servers, if they have their own.
+    pub(crate) fn subdomains(&self) -> Option<&Subdomains> {
+        self.subdomains.as_deref()
+    }
+
+    /// The hub's own origin where users have hosts of their own; else nothing.
+    pub(crate) fn hub_host(&self) -> String {
+        self.subdomains().map(Subdomains::origin_of_hub).unwrap_or_default()
+    }
+
+    /// The origin of the user's servers where it is not the hub's; else nothing.
+    pub(crate) fn server_host(&self, user: &UserName) -> String {
+        self.subdomains().map(|hosts| hosts.origin_of_user(user)).unwrap_or_default()
+    }
+
+    /// The route to everything that is no server's, for a proxy elsewhere.
+    pub(crate) fn hub_route(&self) -> &str {
+        if self.subdomains.is_some() { "/" } else { &self.base }
+    }
+
+    /// The route to a server: its prefix, below the host if the user has one.
+    pub(crate) fn server_route(&self, key: &ServerKey) -> String {
+        match self.subdomains() {
+            Some(hosts) => format!("/{}{}", hosts.of_user(key.user()), self.server_prefix(key)),
+            None => self.server_prefix(key),
+        }
     }
 
     /// The base URL, `/` or `/jupyter/`.
@@ -127,15 +164,54 @@ impl Paths {
         format!("{}hub/log/{}", self.base, key_path(key))
     }
 
-    /// The prefix under which a server is reached, `/user/ada/` or
-    /// `/user/ada/lab/`.
+    /// Where a server is reached, `/user/ada/` or `/user/ada/lab/`; with the host in
+    /// front if the user has one.
     pub(crate) fn server(&self, key: &ServerKey) -> String {
+        format!("{}{}", self.server_host(key.user()), self.server_prefix(key))
+    }
+
+    /// The prefix of a server's paths, without a host.
+    pub(crate) fn server_prefix(&self, key: &ServerKey) -> String {
         format!("{}user/{}/", self.base, key_path(key))
     }
 
-    /// The prefix under which a service is reached, `/services/culler/`.
+    /// Where a service is reached, `/services/culler/`; with the host in front if it has
+    /// one.
     pub(crate) fn service(&self, name: &str) -> String {
+        let host = self.subdomains().map(|hosts| hosts.origin_of_service(name));
+        format!("{}{}", host.unwrap_or_default(), self.service_prefix(name))
+    }
+
+    /// The prefix of a service's paths, without a host.
+    pub(crate) fn service_prefix(&self, name: &str) -> String {
         format!("{}services/{}/", self.base, segment(name))
+    }
+
+    /// The route to a service: its prefix, below its host if it has one.
+    pub(crate) fn service_route(&self, name: &str) -> String {
+        match self.subdomains() {
+            Some(hosts) => format!("/{}{}", hosts.of_service(name), self.service_prefix(name)),
+            None => self.service_prefix(name),
+        }
+    }
+
+    /// A route as the REST API names it: with a host it begins with that.
+    pub(crate) fn routespec<'a>(&self, route: &'a str) -> &'a str {
+        match self.subdomains {
+            Some(_) if route != "/" => route.strip_prefix('/').unwrap_or(route),
+            Some(_) | None => route,
+        }
+    }
+
+    /// What of a route is in the path of requests.
+    pub(crate) fn route_path<'a>(&self, route: &'a str) -> &'a str {
+        match self.subdomains {
+            None => route,
+            Some(_) => match route.strip_prefix('/').and_then(|rest| rest.find('/')) {
+                Some(end) => &route[end + 1..],
+                None => "/",
+            },
+        }
     }
 
     /// Whether a path belongs to a service.
@@ -189,7 +265,8 @@ impl Paths {
         format!("{}/progress", self.api_server(key))
     }
 
-    /// Where the OAuth code of a server goes; a path, as JupyterHub registers it.
+    /// Where the OAuth code of a server goes, as JupyterHub registers it: a path, unless
+    /// the user has a host.
     pub(crate) fn server_callback(&self, key: &ServerKey) -> String {
         format!("{}oauth_callback", self.server(key))
     }

@@ -158,7 +158,11 @@ impl Visitor {
     /// Where to go after what the page is for: `next`, if it stays with us.
     pub(crate) fn next(&self, given: Option<&str>) -> Option<String> {
         let given = given.filter(|text| !text.is_empty())?;
-        let clean = next::sanitise(given, &self.own_origin());
+        let own = self.own_origin();
+        let clean = match self.hub.paths.subdomains() {
+            Some(hosts) => next::sanitise(&next::on_own_host(given, &own, hosts), &own),
+            None => next::sanitise(given, &own),
+        };
         if clean.is_none() {
             tracing::warn!(next = %crate::web::layers::printable(given), "refused to go to a foreign address");
         }

@@ -96,6 +96,12 @@ impl TestHub {
         Self::reading(&format!("{CONFIG}{more}"), spawner, store).await
     }
 
+    /// The same where every user has a host of their own below `hub.test`.
+    pub(crate) async fn with_subdomains(more: &str, spawner: FakeSpawner, store: Store) -> Self {
+        let text = CONFIG.replace("public_url", "subdomain_host");
+        Self::reading(&format!("{text}{more}"), spawner, store).await
+    }
+
     /// A hub whose servers answer, with more lines in its section `[auth]`.
     pub(crate) async fn with_auth(more: &str) -> Self {
         let config = CONFIG.replace("[auth]\n", &format!("[auth]\n{more}\n"));

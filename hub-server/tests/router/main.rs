@@ -29,6 +29,7 @@ mod service_oauth;
 mod services;
 mod shares;
 mod spawn_pages;
+mod subdomains;
 mod surface;
 mod token_page;
 mod tokens;

@@ -15,6 +15,9 @@ pub struct ServiceFacts {
     pub api_url: String,
     /// The prefix of the whole deployment.
     pub base_url: String,
+    /// `scheme://host[:port]` of the hub if each service has a host of its own, else
+    /// empty.
+    pub host: String,
     /// By what it introduces itself as OAuth client.
     pub client_id: String,
     /// Where its visitors come back to.
@@ -47,7 +50,7 @@ impl ServiceFacts {
         set("JUPYTERHUB_API_URL", &self.api_url);
         set("JUPYTERHUB_BASE_URL", &self.base_url);
         set("JUPYTERHUB_CLIENT_ID", &self.client_id);
-        set("JUPYTERHUB_HOST", "");
+        set("JUPYTERHUB_HOST", &self.host);
         set("JUPYTERHUB_OAUTH_CALLBACK_URL", &self.oauth_callback);
         let access = serde_json::Value::from(self.access_scopes().to_vec()).to_string();
         set("JUPYTERHUB_OAUTH_ACCESS_SCOPES", &access);
@@ -86,6 +89,7 @@ mod tests {
             api_token: "s3cret".into(),
             api_url: "http://127.0.0.1:8081/hub/api".to_owned(),
             base_url: "/".to_owned(),
+            host: String::new(),
             client_id: "service-who am i".to_owned(),
             oauth_callback: "/services/who%20am%20i/oauth_callback".to_owned(),
             client_allowed_scopes: vec!["read:hub".to_owned()],

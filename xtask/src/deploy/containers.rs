@@ -212,6 +212,9 @@ fn health_url(settings: &Settings) -> String {
 
 fn proxy_command(settings: &Settings, networks: &Networks) -> Vec<String> {
     let layout = &settings.layout;
+    // Where users have hosts of their own, the hub's route is above all of them.
+    let has_hosts = settings.setting("http.subdomain_host").is_some();
+    let origin_owner = if has_hosts { "/".to_owned() } else { settings.base_url() };
     let mut words = Words::default();
     words
         .option("--ip", "0.0.0.0")
@@ -224,11 +227,14 @@ fn proxy_command(settings: &Settings, networks: &Networks) -> Vec<String> {
             format!("http://{}:{WEB_PORT}{}hub/error", layout.web_host(), settings.base_url()),
         )
         .flag("--guard-origin")
-        .option("--origin-owner", settings.base_url())
+        .option("--origin-owner", origin_owner)
         .option("--drain-timeout", PROXY_GRACE.as_secs())
         .option("--upgrade-socket", "/tmp/hub-proxy.sock")
         .option("--upgrade-binary", format!("{PROGRAM_DIR}/{PROGRAM}"))
         .flag("--stay-as-init");
+    if has_hosts {
+        words.flag("--host-routing");
+    }
     for cookie in hub_server::reserved_cookies() {
         words.option("--reserved-cookie", cookie);
     }
@@ -373,6 +379,18 @@ pub(super) fn api_url(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_proxy_looks_at_hosts_where_users_have_their_own() {
+        let words = |variable: &str| {
+            let environment = [(variable, "https://jh.test")].into_iter().collect();
+            let settings = Settings::with_problems("/nowhere".as_ref(), environment).0;
+            proxy_command(&settings, &Networks::default())
+        };
+        let has = |words: &[String]| words.iter().any(|word| word == "--host-routing");
+        assert!(!has(&words("HUB__HTTP__PUBLIC_URL")));
+        assert!(has(&words("HUB__HTTP__SUBDOMAIN_HOST")));
+    }
 
     #[test]
     fn c11_neither_container_can_do_more_than_it_has_to() {

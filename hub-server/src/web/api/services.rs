@@ -237,7 +237,7 @@ async fn body(hub: &Hub, service: &Service, caller: &Caller) -> Result<Value, St
         set("roles", json!(hub.roles_of_service(&config.name).await?));
     }
     if may(ScopeName::ReadServices) {
-        let prefix = config.url.as_ref().map(|_| hub.paths.service(&config.name));
+        let prefix = config.url.as_ref().map(|_| hub.paths.service_prefix(&config.name));
         set("url", json!(service.url().unwrap_or_default()));
         set("prefix", json!(prefix.unwrap_or_default()));
         set("command", json!(config.command));

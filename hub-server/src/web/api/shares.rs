@@ -46,10 +46,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const READ_USERS: Needs = AnyOf(&[S::ReadUsersShares]);
     const READ_GROUPS: Needs = AnyOf(&[S::ReadGroupsShares]);
     let mut all = vec![
-        Endpoint::new(Get, "/shares/{user}", READ, "List the shares of a user's servers", of_owner),
         Endpoint::new(
             Get,
-            "/share-codes/{user}",
+            "/shares/{owner}",
+            READ,
+            "List the shares of a user's servers",
+            of_owner,
+        ),
+        Endpoint::new(
+            Get,
+            "/share-codes/{owner}",
             READ,
             "List the share codes of a user's servers",
             codes::of_owner,
@@ -69,7 +75,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             with::group,
         ),
     ];
-    for path in ["/shares/{user}/", "/shares/{user}/{server}"] {
+    for path in ["/shares/{owner}/", "/shares/{owner}/{server}"] {
         all.extend([
             Endpoint::new(Get, path, READ, "List the shares of a server", of_server),
             Endpoint::new(Post, path, SHARE, "Share a server", grant),
@@ -77,7 +83,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Endpoint::new(Delete, path, SHARE, "Take back all shares of a server", revoke_all),
         ]);
     }
-    for path in ["/share-codes/{user}/", "/share-codes/{user}/{server}"] {
+    for path in ["/share-codes/{owner}/", "/share-codes/{owner}/{server}"] {
         all.extend([
             Endpoint::new(Get, path, READ, "List the share codes of a server", codes::of_server),
             Endpoint::new(Post, path, SHARE, "Make a share code", codes::create),
@@ -111,7 +117,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     all
 }
 
-/// `GET /hub/api/shares/{user}`
+/// `GET /hub/api/shares/{owner}`
 async fn of_owner(
     State(hub): HubState,
     caller: Caller,
@@ -129,7 +135,7 @@ async fn of_owner(
     }))
 }
 
-/// `GET /hub/api/shares/{user}/{server}`
+/// `GET /hub/api/shares/{owner}/{server}`
 async fn of_server(
     State(hub): HubState,
     caller: Caller,
@@ -145,7 +151,7 @@ async fn of_server(
     }))
 }
 
-/// `POST /hub/api/shares/{user}/{server}`: share the server with somebody.
+/// `POST /hub/api/shares/{owner}/{server}`: share the server with somebody.
 async fn grant(
     State(hub): HubState,
     caller: Caller,
@@ -166,7 +172,7 @@ async fn grant(
     Ok(Json(view::share(&hub, &share)).into_response())
 }
 
-/// `PATCH /hub/api/shares/{user}/{server}`: take back what somebody may do.
+/// `PATCH /hub/api/shares/{owner}/{server}`: take back what somebody may do.
 async fn revoke(
     State(hub): HubState,
     caller: Caller,
@@ -188,7 +194,7 @@ async fn revoke(
     Ok(Json(left.map_or_else(|| json!({}), |share| view::share(&hub, &share))).into_response())
 }
 
-/// `DELETE /hub/api/shares/{user}/{server}`: share the server with nobody.
+/// `DELETE /hub/api/shares/{owner}/{server}`: share the server with nobody.
 async fn revoke_all(
     State(hub): HubState,
     caller: Caller,

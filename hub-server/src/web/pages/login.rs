@@ -155,7 +155,7 @@ pub(super) async fn sign_out(
         &mut response,
         [
             gone(session::LOGIN_COOKIE, hub.paths.hub()),
-            gone(session::SESSION_ID_COOKIE, hub.paths.base().to_owned()),
+            gone_everywhere(&hub, session::SESSION_ID_COOKIE),
         ],
     );
     hub.metrics.took(Work::Logout, began.elapsed());
@@ -195,6 +195,15 @@ pub(super) fn gone(
     let mut cookie = Cookie::new(name, "");
     cookie.set_path(path);
     cookie.set_max_age(cookie::time::Duration::ZERO);
+    cookie
+}
+
+/// The same for one that servers on hosts of their own read, too.
+fn gone_everywhere(hub: &Hub, name: &'static str) -> Cookie<'static> {
+    let mut cookie = gone(name, hub.paths.base().to_owned());
+    if let Some(hosts) = hub.paths.subdomains() {
+        cookie.set_domain(hosts.domain().to_owned());
+    }
     cookie
 }
 

@@ -90,7 +90,8 @@ pub(super) async fn not_running(
         Phase::Ready { remark, .. } => {
             // A server of another release may be what sends them back to us.
             let most = if remark.is_some() { MOST_REDIRECTS_IN_DOUBT } else { MOST_REDIRECTS };
-            back_to_server(&uri, &requested, most).await
+            let there = format!("{}{requested}", hub.paths.server_host(key.user()));
+            back_to_server(&uri, &there, most).await
         }
         _ if wants_json => Ok(stopped_json(hub, visitor, &uri, &key)),
         Phase::Starting { .. } | Phase::Checking { .. } | Phase::Stopping { .. } => pending(),
@@ -115,7 +116,7 @@ pub(super) async fn user_redirect(
     let prefix = hub.paths.in_hub("user-redirect/");
     let rest = uri.path().strip_prefix(&prefix).unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let target = format!("{}{rest}{query}", hub.paths.server(&key));
+    let target = format!("{}{rest}{query}", hub.paths.server_prefix(&key));
     Ok(redirect(&hub.paths.spawn(&key, Some(&target))))
 }
 

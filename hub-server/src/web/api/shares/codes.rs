@@ -30,7 +30,7 @@ struct CodeRequest {
     expires_in: Option<i64>,
 }
 
-/// `GET /hub/api/share-codes/{user}`
+/// `GET /hub/api/share-codes/{owner}`
 pub(super) async fn of_owner(
     State(hub): HubState,
     caller: Caller,
@@ -47,7 +47,7 @@ pub(super) async fn of_owner(
     Ok(view::page(&paging, &uri, &headers, codes, |one| view::code(&hub, one)))
 }
 
-/// `GET /hub/api/share-codes/{user}/{server}`
+/// `GET /hub/api/share-codes/{owner}/{server}`
 pub(super) async fn of_server(
     State(hub): HubState,
     caller: Caller,
@@ -62,7 +62,7 @@ pub(super) async fn of_server(
     Ok(view::page(&paging, &uri, &headers, codes, |one| view::code(&hub, one)))
 }
 
-/// `POST /hub/api/share-codes/{user}/{server}`
+/// `POST /hub/api/share-codes/{owner}/{server}`
 pub(super) async fn create(
     State(hub): HubState,
     caller: Caller,
@@ -104,7 +104,7 @@ pub(super) async fn create(
     Ok(Json(body).into_response())
 }
 
-/// `DELETE /hub/api/share-codes/{user}/{server}`: one, by `code` or `id`, or all.
+/// `DELETE /hub/api/share-codes/{owner}/{server}`: one, by `code` or `id`, or all.
 pub(super) async fn revoke(
     State(hub): HubState,
     caller: Caller,

@@ -11,14 +11,25 @@ use serde::Deserialize;
 
 use crate::{access::Caller, hub::Hub, web::error::ApiError};
 
-/// Whose servers a path means: `{user}`.
+/// Whose servers a path means: `{owner}`.
 pub(super) struct Owner(pub(super) UserName);
 
-/// Which server a path means: `{user}` and `{server}`, or `{owner}` and `{server}`.
-/// Without a name it is the default one.
+/// With whom something is shared: `{user}`.
+pub(super) struct Account(pub(super) UserName);
+
+/// Which server a path means: `{owner}` and `{server}`. Without a name it is the
+/// default one.
 pub(super) struct Shared(pub(super) ServerKey);
 
 impl<S: Send + Sync> FromRequestParts<S> for Owner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(name(&names(parts, state).await?, "owner")?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Account {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -31,8 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Shared {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let names = names(parts, state).await?;
-        let owner = if names.contains_key("owner") { "owner" } else { "user" };
-        let owner: UserName = name(&names, owner)?;
+        let owner: UserName = name(&names, "owner")?;
         let server: ServerName = name(&names, "server")?;
         Ok(Self(ServerKey::new(owner, server)))
     }

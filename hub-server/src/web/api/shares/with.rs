@@ -13,7 +13,7 @@ use hub_store::{Grantee, Share};
 
 use super::{
     ApiResult, HubState, describe,
-    request::{Owner, Shared},
+    request::{Account, Shared},
     view,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 pub(super) async fn user(
     State(hub): HubState,
     caller: Caller,
-    Owner(name): Owner,
+    Account(name): Account,
     uri: Uri,
     headers: HeaderMap,
 ) -> ApiResult {
@@ -61,7 +61,7 @@ pub(super) async fn group(
 pub(super) async fn show_users(
     State(hub): HubState,
     caller: Caller,
-    Owner(user): Owner,
+    Account(user): Account,
     Shared(key): Shared,
 ) -> ApiResult {
     caller.allow_user(&hub, &user).await?;
@@ -72,7 +72,7 @@ pub(super) async fn show_users(
 pub(super) async fn leave_users(
     State(hub): HubState,
     caller: Caller,
-    Owner(user): Owner,
+    Account(user): Account,
     Shared(key): Shared,
 ) -> ApiResult {
     caller.allow_user(&hub, &user).await?;
