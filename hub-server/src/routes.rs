@@ -266,7 +266,9 @@ impl Routes {
         now: Timestamp,
     ) -> Result<Vec<RouteShown>, ProxyError> {
         match &self.proxy {
-            Side::Embedded(table) => Ok(listing::of_table(&self.paths, api_url, table, servers, now)),
+            Side::Embedded(table) => {
+                Ok(listing::of_table(&self.paths, api_url, table, servers, now))
+            }
             Side::External { client, .. } => {
                 let place = client.place();
                 let table = client.table().await.map_err(|error| unanswered(&place, error))?;

@@ -272,6 +272,11 @@ async fn token(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
         }
         Err(Refused::Store(error)) => super::error::ApiError::from(error).into_response(),
     };
+    // RFC 6749, section 5.2.
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_client\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
 }

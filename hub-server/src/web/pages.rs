@@ -61,6 +61,7 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("user/{user}"), axum::routing::any(server::not_running))
         .route(&at("user/{user}/"), axum::routing::any(server::not_running))
         .route(&at("user/{user}/{*rest}"), axum::routing::any(server::not_running))
+        .route(&at("user-redirect/"), get(server::user_redirect))
         .route(&at("user-redirect/{*path}"), get(server::user_redirect))
         .route(&at("accept-share"), get(accept_share::show).post(accept_share::accept))
         .route(&at("security/csp-report"), post(csp_report))

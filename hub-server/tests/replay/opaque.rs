@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+
+/// What the recorded clients left as it is in addresses and forms.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
 
 /// Fields of JSON that hold such a text.
 const FIELDS: [&str; 3] = ["token", "access_token", "code"];
@@ -75,7 +78,7 @@ impl Opaque {
 
     /// The recorded text with ours in it.
     pub(crate) fn put_into(&self, text: &str) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let encode = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
         self.texts.iter().fold(text.to_owned(), |text, (recorded, ours)| {
             text.replace(recorded, ours).replace(&encode(recorded), &encode(ours))
         })

@@ -59,6 +59,7 @@ async fn services_have_hosts_too() {
 [[services]]
 name = "grader"
 url = "http://127.0.0.1:9000"
+api_token = "grader-token-0123456789"
 [[roles]]
 name = "graders"
 scopes = ["access:services!service=grader"]

@@ -80,7 +80,7 @@ fn errors_about_client_or_uri_are_shown_and_never_redirected() {
     assert_eq!(message(check(&twice)), "A parameter is repeated.");
     let unusable = ClientFacts { redirect_uri: String::new(), ..client() };
     let request = AuthorizeRequest::parse([("client_id", "x"), ("response_type", "code")]).unwrap();
-    assert_eq!(message(request.check(&unusable)), mismatch);
+    assert_eq!(message(request.check(&unusable, &Roles::default())), mismatch);
     assert_eq!(
         message(Err(AuthorizeError::unknown_client())),
         "Invalid client_id parameter value."
@@ -168,6 +168,6 @@ fn a_role_name_stands_for_its_scopes() {
     let client = ClientFacts { allowed_scopes: vec!["self".to_owned()], ..client() };
     let request =
         AuthorizeRequest::parse([("client_id", "x"), ("response_type", "code"), ("scope", "user")]);
-    let scopes = request.unwrap().check(&client).unwrap().scopes;
-    assert!(scopes.contains(&Scope::new(ScopeName::Own)), "{scopes:?}");
+    let scopes = request.unwrap().check(&client, &Roles::default()).unwrap().scopes;
+    assert!(scopes.contains(&Scope::new(crate::scope::ScopeName::Own)), "{scopes:?}");
 }

@@ -4,9 +4,9 @@
 //! and answer, and compares it with the file that the program carries.
 
 #[cfg(test)]
-mod document;
+mod bodies;
 #[cfg(test)]
-mod models;
+mod document;
 #[cfg(test)]
 mod tests;
 

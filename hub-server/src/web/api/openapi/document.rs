@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::models::*;
+use super::bodies::*;
 use crate::{
     COMPATIBLE_VERSION,
     web::api::{

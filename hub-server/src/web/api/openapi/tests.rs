@@ -99,10 +99,6 @@ fn renamed(path: &str) -> String {
     let kind = path.split('/').nth(1).unwrap_or_default();
     let name = match kind {
         "users" => "{user}",
-        // The owner of what is shared.
-        "shares" | "share-codes" => {
-            return path.replace("{owner}", "{user}").replace("{server_name}", "{server}");
-        }
         "groups" => "{group}",
         "services" => "{service}",
         other => other,
