@@ -38,7 +38,8 @@ async fn xt_3_a_changed_directory_is_told_then_brought_and_nothing_else_is_lost(
     let told = deployment.told(&["reload"]).await;
     assert!(told.contains("config/pages/login.html"), "{told}");
     assert!(!told.contains("secrets/CONFIGPROXY_AUTH_TOKEN"), "{told}");
-    assert!(told.contains("`cargo xtask deploy upgrade`"), "{told}");
+    let upgrade = format!("`cargo xtask deploy --dir {} upgrade`", deployment.dir().display());
+    assert!(told.contains(&upgrade), "{told}");
     assert!(has_own_page(&deployment).await);
 
     // A dry run of what follows: told, not done.

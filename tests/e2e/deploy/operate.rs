@@ -136,7 +136,8 @@ async fn cfg_1_a_day_of_an_operator() {
     assert!(told.contains("files: unchanged") && !told.contains("upgrade"), "{told}");
     deployment.set("HUB__SERVERS__START_TIMEOUT_SECONDS", "77");
     let told = deployment.told(&["reload"]).await;
-    assert!(told.contains("`cargo xtask deploy upgrade`"), "{told}");
+    let upgrade = format!("`cargo xtask deploy --dir {} upgrade`", deployment.dir().display());
+    assert!(told.contains(&upgrade), "{told}");
 
     // ACME-2: numbers for who is in the control network, and not for notebooks.
     let numbers = format!("http://{}-api:8002/metrics", deployment.proxy());

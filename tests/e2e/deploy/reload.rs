@@ -23,12 +23,12 @@ async fn cfg_1_a_reload_that_the_hub_refuses_changes_nothing_and_fails() {
     let (hub, before) = (container_id(&deployment.name).await, files(&deployment).await);
 
     // In order for a hub that starts; the one that runs keeps its base URL, and
-    // the callback is not below that.
+    // what its container was made with goes with that.
     fs::write(&config, &moved).unwrap();
     fs::write(deployment.dir().join("userlist"), "grace admin\nada\nbob\n").unwrap();
     for _ in 0..2 {
         let refused = deployment.fail(&["reload"]).await;
-        for part in ["oauth_callback", "refused the new files", "nothing was changed", "upgrade"] {
+        for part in ["hub_api.url", "refused the new files", "nothing was changed", "upgrade"] {
             assert!(refused.contains(part), "{part:?} in {refused}");
         }
         assert_eq!(files(&deployment).await, before);
