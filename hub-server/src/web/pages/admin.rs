@@ -19,6 +19,9 @@ pub(super) async fn show(
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     visitor.require_scope(&ScopeName::AdminUi)?;
-    let page = context! { api_url => hub.paths.api() };
+    let page = context! {
+        api_url => hub.paths.api(),
+        allow_named_servers => hub.live().limits.named.allowed,
+    };
     Ok(visitor.page(StatusCode::OK, "admin.html", page))
 }
