@@ -37,7 +37,13 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
         Method::GET => {}
         Method::HEAD => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
         // A script whose server is gone: it cannot have our XSRF token.
-        _ => return ApiError::forbidden("'_xsrf' argument missing from POST").into_response(),
+        _ => {
+            let message = format!("'_xsrf' argument missing from {}", request.method());
+            return PageError::new(StatusCode::FORBIDDEN, message)
+                .hint("If this was a notebook's doing: its server is not running.")
+                .action("Home", hub.paths.home())
+                .into_response();
+        }
     }
     if format!("{path}/") == hub_prefix {
         return redirect_with(

@@ -91,7 +91,6 @@ async fn recorded_traffic_is_answered_as_jupyterhub_did() {
 fn deliberate(seq: u32) -> Option<&'static str> {
     Some(match seq {
         9..=13 | 278 | 279 => "a sign-in page asked for again keeps the XSRF token that is valid",
-        17 => "the server is gone whatever the token: 424, for which JupyterLab has a dialog",
         26 => "the fake server is up by then",
         60 => "the service's half of a sign-in is not in the recording, so it has no token",
         74 | 328 => "no hub since 0.8 has set the cookie jupyterhub-services",
@@ -101,8 +100,6 @@ fn deliberate(seq: u32) -> Option<&'static str> {
         256 | 257 => "a page that a proxy asks for sets no cookies",
         263 => "their own script",
         296..=298 => "no SHA-256 digest has 45 characters: such a challenge is refused",
-        301 | 302 => "a script is answered in JSON, and needs no cookie",
-        307 => "a script without a session is told that the server is gone, not sent to sign in",
         349 | 350 => "shares with groups count (a defect of theirs that the contract names)",
         354 => "400 with a reason where theirs crashes",
         _ => return None,

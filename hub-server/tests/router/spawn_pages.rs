@@ -175,3 +175,25 @@ async fn stopped_servers_are_told_as_the_operator_wants() {
     ada.get("/hub/logout").await;
     eventually("the server is gone", || async { hub.spawner.running().is_empty() }).await;
 }
+
+#[tokio::test]
+async fn a_stopped_servers_address_takes_a_token_or_a_form_of_ours() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    let path = "/hub/user/ada/api/kernels";
+    let without = ada.post(path, "").await;
+    assert_eq!(without.status, StatusCode::FORBIDDEN);
+    assert!(without.text.contains("argument missing from POST"), "{}", without.text);
+    let with = ada.post(&format!("{path}?_xsrf={}", ada.xsrf()), "").await;
+    assert_eq!(with.status, StatusCode::FAILED_DEPENDENCY);
+    let token = ("authorization", "token admin-service-token");
+    let by_token = hub.browser().request(Method::POST, path, &[token], "").await;
+    assert_eq!(by_token.status, StatusCode::FAILED_DEPENDENCY);
+    let nobody = hub.browser().get(path).await;
+    assert_eq!(nobody.location(), "/hub/login?next=%2Fhub%2Fuser%2Fada%2Fapi%2Fkernels");
+    let outside = ada.post("/user/ada/api/kernels", "").await;
+    assert_eq!(outside.status, StatusCode::FORBIDDEN);
+    assert!(outside.text.starts_with("<!doctype html>"), "{}", outside.text);
+    let start = ada.get("/hub/user-redirect/").await;
+    assert_eq!(start.location(), "/hub/spawn/ada?next=%2Fuser%2Fada%2F");
+}

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::spawn_pending::not_running as not_running_page;
 use crate::{
-    access::{MaybeCaller, Who},
+    access::{MaybeCaller, Who, xsrf},
     hub::Hub,
     servers::{Outcome, Phase},
     web::{
@@ -42,9 +42,14 @@ pub(super) async fn not_running(
     let (hub, visitor) = (&*hub, &visitor);
     let by_token = match caller {
         Ok(MaybeCaller(caller)) => caller.filter(|caller| caller.token.is_some()),
-        // A browser's script without our XSRF token: its server is gone anyway.
+        // A browser without our XSRF token is looked at below.
         Err(_) => None,
     };
+    // Like any page: whoever has no token of the API needs one of our forms.
+    if by_token.is_none() && !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        let given = xsrf::from_query_or_header(&uri, visitor.headers());
+        visitor.require_xsrf(given.as_deref())?;
+    }
     let below = below(hub, &uri);
     let wants_json = method != Method::GET
         || below.split('/').any(|segment| segment == "api")
@@ -62,7 +67,6 @@ pub(super) async fn not_running(
                 let scopes = hub.scopes_of_user(&session.user).await?;
                 may_enter(hub, &scopes, &default, named.as_ref()).await?
             }
-            None if wants_json => return Ok(stopped_json(hub, visitor, &uri, &default)),
             None => {
                 visitor.require_user()?;
                 false
