@@ -1,7 +1,12 @@
 //! One way to run statements on either database.
 //!
 //! What the engines do differently is in `sqlite.rs` and `postgres.rs`; this file
-//! only chooses between them.
+//! only chooses between them, and counts changes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     StoreError,
@@ -13,32 +18,68 @@ use crate::{
     value::Value,
 };
 
-/// An open database.
+/// An open database, and how often it was changed through here.
 #[derive(Debug)]
-pub(crate) enum Engine {
+pub(crate) struct Engine {
+    database: Database,
+    changes: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Database {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
 
 /// A transaction, undone when dropped before [`commit`](Self::commit).
-pub(crate) enum Tx {
+pub(crate) struct Tx {
+    pub(crate) on: OnDatabase,
+    /// Dropped with the transaction, so after its end.
+    change: Option<Change>,
+}
+
+pub(crate) enum OnDatabase {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
+/// A change under way. It is counted when it is over, whichever way it ends: what
+/// was read before and is found to be of the same count is what a read now would
+/// find.
+struct Change(Arc<AtomicU64>);
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 impl Engine {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, changes: Arc::default() }
+    }
+
+    /// How many changes have ended.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn change(&self) -> Change {
+        Change(Arc::clone(&self.changes))
+    }
+
     /// Runs a statement that changes nothing.
     pub(crate) async fn read(
         &self,
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        match self {
-            Self::Sqlite(sqlite) => {
+        match &self.database {
+            Database::Sqlite(sqlite) => {
                 let mut connection = sqlite.reader(statement.action).await?;
                 sqlite::rows(&mut connection, statement, values).await
             }
-            Self::Postgres(postgres) => {
+            Database::Postgres(postgres) => {
                 let mut connection = postgres.connection(statement.action).await?;
                 postgres::rows(&mut connection, statement, values).await
             }
@@ -60,12 +101,13 @@ impl Engine {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<u64, Failure> {
-        match self {
-            Self::Sqlite(sqlite) => {
+        let _change = self.change();
+        match &self.database {
+            Database::Sqlite(sqlite) => {
                 let mut connection = sqlite.writer(statement.action).await?;
                 sqlite::run(&mut connection, statement, values).await
             }
-            Self::Postgres(postgres) => {
+            Database::Postgres(postgres) => {
                 let mut connection = postgres.connection(statement.action).await?;
                 postgres::run_breaking_ties(&mut connection, statement, values).await
             }
@@ -78,12 +120,13 @@ impl Engine {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Option<Row>, Failure> {
-        let mut rows = match self {
-            Self::Sqlite(sqlite) => {
+        let _change = self.change();
+        let mut rows = match &self.database {
+            Database::Sqlite(sqlite) => {
                 let mut connection = sqlite.writer(statement.action).await?;
                 sqlite::rows(&mut connection, statement, values).await?
             }
-            Self::Postgres(postgres) => {
+            Database::Postgres(postgres) => {
                 let mut connection = postgres.connection(statement.action).await?;
                 postgres::rows(&mut connection, statement, values).await?
             }
@@ -93,34 +136,37 @@ impl Engine {
 
     /// Begins a transaction that may change things.
     pub(crate) async fn begin(&self, action: &'static str) -> Result<Tx, Failure> {
-        match self {
-            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.begin(action).await?)),
-            Self::Postgres(postgres) => Ok(Tx::Postgres(postgres.begin(action).await?)),
-        }
+        let change = Some(self.change());
+        let on = match &self.database {
+            Database::Sqlite(sqlite) => OnDatabase::Sqlite(sqlite.begin(action).await?),
+            Database::Postgres(postgres) => OnDatabase::Postgres(postgres.begin(action).await?),
+        };
+        Ok(Tx { on, change })
     }
 
     /// Begins a transaction that changes nothing and sees nothing change.
     pub(crate) async fn snapshot(&self, action: &'static str) -> Result<Tx, Failure> {
-        match self {
-            Self::Sqlite(sqlite) => Ok(Tx::Sqlite(sqlite.snapshot(action).await?)),
-            Self::Postgres(postgres) => Ok(Tx::Postgres(postgres.snapshot(action).await?)),
-        }
+        let on = match &self.database {
+            Database::Sqlite(sqlite) => OnDatabase::Sqlite(sqlite.snapshot(action).await?),
+            Database::Postgres(postgres) => OnDatabase::Postgres(postgres.snapshot(action).await?),
+        };
+        Ok(Tx { on, change: None })
     }
 
     /// Makes sure that no other hub has the database. The lock on a SQLite file
     /// cannot be lost.
     pub(crate) async fn hold(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(postgres) => postgres.hold().await,
+        match &self.database {
+            Database::Sqlite(_) => Ok(()),
+            Database::Postgres(postgres) => postgres.hold().await,
         }
     }
 
     /// Waits for what is running and gives the database back.
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.close().await,
+            Database::Postgres(postgres) => postgres.close().await,
         }
     }
 
@@ -129,12 +175,12 @@ impl Engine {
     pub(crate) async fn prepare(&self, statement: &Statement) -> Result<(), Failure> {
         use sqlx::{Executor as _, SqlStr};
         let text = SqlStr::from_static(statement.text);
-        match self {
-            Self::Sqlite(sqlite) => {
+        match &self.database {
+            Database::Sqlite(sqlite) => {
                 let mut connection = sqlite.writer(statement.action).await?;
                 connection.prepare(text).await.map(drop)
             }
-            Self::Postgres(postgres) => {
+            Database::Postgres(postgres) => {
                 let mut connection = postgres.connection(statement.action).await?;
                 connection.prepare(text).await.map(drop)
             }
@@ -150,9 +196,9 @@ impl Tx {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<u64, Failure> {
-        match self {
-            Self::Sqlite(tx) => sqlite::run(tx, statement, values).await,
-            Self::Postgres(tx) => postgres::run(tx, statement, values).await,
+        match &mut self.on {
+            OnDatabase::Sqlite(tx) => sqlite::run(tx, statement, values).await,
+            OnDatabase::Postgres(tx) => postgres::run(tx, statement, values).await,
         }
     }
 
@@ -162,18 +208,20 @@ impl Tx {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        match self {
-            Self::Sqlite(tx) => sqlite::rows(tx, statement, values).await,
-            Self::Postgres(tx) => postgres::rows(tx, statement, values).await,
+        match &mut self.on {
+            OnDatabase::Sqlite(tx) => sqlite::rows(tx, statement, values).await,
+            OnDatabase::Postgres(tx) => postgres::rows(tx, statement, values).await,
         }
     }
 
     /// Makes the changes last.
     pub(crate) async fn commit(self, action: &'static str) -> Result<(), Failure> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
-        }
-        .map_err(|error| Failure::new(action, error))
+        let Self { on, change } = self;
+        let done = match on {
+            OnDatabase::Sqlite(tx) => tx.commit().await,
+            OnDatabase::Postgres(tx) => tx.commit().await,
+        };
+        drop(change);
+        done.map_err(|error| Failure::new(action, error))
     }
 }

@@ -1,5 +1,7 @@
 //! Groups, and who belongs to them.
 
+use std::collections::BTreeMap;
+
 use hub_names::UserName;
 use serde_json::Value as Json;
 
@@ -7,6 +9,7 @@ use crate::{
     GroupId, StoreError, User, UserId,
     engine::Engine,
     row::{Fields, Row},
+    several,
     statement::statements,
     users,
     value::Value,
@@ -45,6 +48,10 @@ statements! {
     OF_USER: "list a user's groups",
         "SELECT g.name FROM user_groups g JOIN group_members m ON m.group_id = g.id
          WHERE m.user_id = $1 ORDER BY g.name";
+    OF_USERS: "list the groups of several users",
+        concat!("SELECT m.user_id, g.name FROM user_groups g
+         JOIN group_members m ON m.group_id = g.id
+         WHERE m.user_id IN (", several::users!(), ") ORDER BY g.name");
 }
 
 /// A group.
@@ -214,6 +221,14 @@ impl Groups<'_> {
     /// The names of the groups that the user belongs to, sorted.
     pub async fn of_user(&self, user: UserId) -> Result<Vec<String>, StoreError> {
         names(&self.engine.read(&OF_USER, &[user.into()]).await?)
+    }
+
+    /// The names of the groups of each of `users` who is in any, sorted.
+    pub async fn of_users(
+        &self,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Vec<String>>, StoreError> {
+        several::texts(self.engine, &OF_USERS, users, "user_groups", "name").await
     }
 }
 

@@ -18,6 +18,7 @@ mod server_logs;
 mod servers;
 mod services;
 mod sessions;
+mod several;
 mod share_codes;
 mod shares;
 mod sqlite;

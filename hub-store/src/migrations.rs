@@ -5,7 +5,11 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
 
-use crate::{StoreConfig, StoreError, engine::Tx, error::Failure};
+use crate::{
+    StoreConfig, StoreError,
+    engine::{OnDatabase, Tx},
+    error::Failure,
+};
 
 /// What an error says was being done.
 pub(crate) const ACTION: &str = "bring the schema up to date";
@@ -94,9 +98,9 @@ pub(crate) async fn apply_until(tx: &mut Tx, last: i64) -> Result<(), StoreError
     let until = |steps: &[Step]| -> Vec<Step> {
         steps.iter().filter(|step| step.0 <= last).copied().collect()
     };
-    match tx {
-        Tx::Sqlite(tx) => apply(&mut **tx, &until(SQLITE)).await,
-        Tx::Postgres(tx) => apply(&mut **tx, &until(POSTGRES)).await,
+    match &mut tx.on {
+        OnDatabase::Sqlite(tx) => apply(&mut **tx, &until(SQLITE)).await,
+        OnDatabase::Postgres(tx) => apply(&mut **tx, &until(POSTGRES)).await,
     }
 }
 

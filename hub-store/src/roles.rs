@@ -1,11 +1,14 @@
 //! Who was given which role. What a role may do is configuration, and not here.
 
+use std::collections::BTreeMap;
+
 use hub_names::UserName;
 
 use crate::{
     StoreError, UserId,
     engine::{Engine, Tx},
     row::Row,
+    several,
     statement::statements,
     value::Value,
 };
@@ -31,6 +34,9 @@ statements! {
         "DELETE FROM role_members WHERE role = $1";
     OF_USER: "list a user's roles",
         "SELECT role FROM role_members WHERE user_id = $1 ORDER BY role";
+    OF_USERS: "list the roles of several users",
+        concat!("SELECT user_id, role FROM role_members
+         WHERE user_id IN (", several::users!(), ") ORDER BY role");
     THROUGH_GROUPS: "list the roles of a user's groups",
         "SELECT DISTINCT r.role FROM role_members r
          JOIN group_members m ON m.group_id = r.group_id WHERE m.user_id = $1 ORDER BY r.role";
@@ -98,6 +104,14 @@ impl Roles<'_> {
     /// The roles that the user was given by name, sorted.
     pub async fn of_user(&self, user: UserId) -> Result<Vec<String>, StoreError> {
         names(&self.engine.read(&OF_USER, &[user.into()]).await?)
+    }
+
+    /// The roles that each of `users` who has any was given by name, sorted.
+    pub async fn of_users(
+        &self,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Vec<String>>, StoreError> {
+        several::texts(self.engine, &OF_USERS, users, "role_members", "role").await
     }
 
     /// The roles that the user has through groups, sorted.

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     Groups, Oauth, PutBack, Roles, ServerLogs, Servers, Services, Sessions, ShareCodes, Shares,
-    StoreConfig, StoreError, Tokens, Users, config::Location, engine::Engine, postgres::Postgres,
-    sqlite::Sqlite, statement::statements,
+    StoreConfig, StoreError, Tokens, Users,
+    config::Location,
+    engine::{Database, Engine},
+    postgres::Postgres,
+    sqlite::Sqlite,
+    statement::statements,
 };
 
 statements! {
@@ -40,12 +44,12 @@ impl Store {
     /// a later version has migrated the database, [`StoreError::Damaged`] if the
     /// file is no sound database, else [`StoreError::Unavailable`].
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let engine = match config.location()? {
-            Location::Memory => Engine::Sqlite(Sqlite::in_memory().await?),
-            Location::File(path) => Engine::Sqlite(Sqlite::open(&path, config).await?),
-            Location::Postgres(url) => Engine::Postgres(Postgres::open(&url, config).await?),
+        let database = match config.location()? {
+            Location::Memory => Database::Sqlite(Sqlite::in_memory().await?),
+            Location::File(path) => Database::Sqlite(Sqlite::open(&path, config).await?),
+            Location::Postgres(url) => Database::Postgres(Postgres::open(&url, config).await?),
         };
-        Ok(Self { engine: Arc::new(engine) })
+        Ok(Self::over(database))
     }
 
     /// Opens the database that `config` names to look at it only, also while a hub
@@ -59,16 +63,16 @@ impl Store {
     /// As [`open`](Self::open) but for `InUse`; [`StoreError::InvalidUrl`] also if
     /// the database is not there or no hub's.
     pub async fn open_read_only(config: &StoreConfig) -> Result<Self, StoreError> {
-        let engine = match config.location()? {
+        let database = match config.location()? {
             Location::Memory => {
                 return Err(config.invalid("a database in memory is nobody else's to look at"));
             }
-            Location::File(path) => Engine::Sqlite(Sqlite::open_read_only(&path, config).await?),
+            Location::File(path) => Database::Sqlite(Sqlite::open_read_only(&path, config).await?),
             Location::Postgres(url) => {
-                Engine::Postgres(Postgres::open_read_only(&url, config).await?)
+                Database::Postgres(Postgres::open_read_only(&url, config).await?)
             }
         };
-        Ok(Self { engine: Arc::new(engine) })
+        Ok(Self::over(database))
     }
 
     /// Puts the copy of a SQLite database that a later program kept for this one,
@@ -98,7 +102,7 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`] if there is no memory for it.
     pub async fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self { engine: Arc::new(Engine::Sqlite(Sqlite::in_memory().await?)) })
+        Ok(Self::over(Database::Sqlite(Sqlite::in_memory().await?)))
     }
 
     /// Asks the database whether it is there, and is still this hub's alone.
@@ -174,6 +178,20 @@ impl Store {
     /// Browser sessions.
     pub fn sessions(&self) -> Sessions<'_> {
         Sessions { engine: &self.engine }
+    }
+
+    /// How many changes have been made through this `Store` and its clones.
+    ///
+    /// What was read after this number was asked for stays true while the number is
+    /// the same, for nobody else changes the database. That holds but for a moment
+    /// when a change was abandoned by whoever made it: the database may be carrying
+    /// it out still.
+    pub fn changes(&self) -> u64 {
+        self.engine.changes()
+    }
+
+    fn over(database: Database) -> Self {
+        Self { engine: Arc::new(Engine::new(database)) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

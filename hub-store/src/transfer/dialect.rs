@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlStr};
 
 use crate::{
     StoreError,
-    engine::Tx,
+    engine::{OnDatabase, Tx},
     error::{Failure, cause},
     row::Row,
     statement::Statement,
@@ -55,9 +55,9 @@ pub(super) enum Dialect {
 
 impl Dialect {
     pub(super) fn of(tx: &Tx) -> Self {
-        match tx {
-            Tx::Sqlite(_) => Self::Sqlite,
-            Tx::Postgres(_) => Self::Postgres,
+        match &tx.on {
+            OnDatabase::Sqlite(_) => Self::Sqlite,
+            OnDatabase::Postgres(_) => Self::Postgres,
         }
     }
 
@@ -181,9 +181,9 @@ pub(super) fn has_made_ids(columns: &[Column]) -> bool {
 /// Whether `table` has a row.
 pub(super) async fn has_rows(tx: &mut Tx, table: &'static str) -> Result<bool, StoreError> {
     let text = AssertSqlSafe(format!("SELECT 1 FROM {table} LIMIT 1"));
-    match tx {
-        Tx::Sqlite(tx) => tx.fetch_optional(text).await.map(|row| row.is_some()),
-        Tx::Postgres(tx) => tx.fetch_optional(text).await.map(|row| row.is_some()),
+    match &mut tx.on {
+        OnDatabase::Sqlite(tx) => tx.fetch_optional(text).await.map(|row| row.is_some()),
+        OnDatabase::Postgres(tx) => tx.fetch_optional(text).await.map(|row| row.is_some()),
     }
     .map_err(|error| Failure::new(ACTION, error).into())
 }
@@ -194,9 +194,9 @@ pub(super) async fn execute(
     action: &'static str,
     text: String,
 ) -> Result<(), StoreError> {
-    match tx {
-        Tx::Sqlite(tx) => tx.execute(AssertSqlSafe(text)).await.map(drop),
-        Tx::Postgres(tx) => tx.execute(AssertSqlSafe(text)).await.map(drop),
+    match &mut tx.on {
+        OnDatabase::Sqlite(tx) => tx.execute(AssertSqlSafe(text)).await.map(drop),
+        OnDatabase::Postgres(tx) => tx.execute(AssertSqlSafe(text)).await.map(drop),
     }
     .map_err(|error| Failure::new(action, error).into())
 }
@@ -208,13 +208,13 @@ pub(super) async fn execute_with(
     text: &SqlStr,
     value: &str,
 ) -> Result<u64, StoreError> {
-    match tx {
-        Tx::Sqlite(tx) => sqlx::query(text.clone())
+    match &mut tx.on {
+        OnDatabase::Sqlite(tx) => sqlx::query(text.clone())
             .bind(value)
             .execute(&mut **tx)
             .await
             .map(|done| done.rows_affected()),
-        Tx::Postgres(tx) => sqlx::query(text.clone())
+        OnDatabase::Postgres(tx) => sqlx::query(text.clone())
             .bind(value)
             .execute(&mut **tx)
             .await

@@ -14,7 +14,12 @@ use super::{
     header,
     line::{End, Table, Totals},
 };
-use crate::{Store, StoreError, engine::Tx, error::Failure, row::Row};
+use crate::{
+    Store, StoreError,
+    engine::{OnDatabase, Tx},
+    error::Failure,
+    row::Row,
+};
 
 /// What an error says was being done.
 const ACTION: &str = "export the store";
@@ -71,12 +76,12 @@ async fn export_table<W: Write + Send>(
     let names = columns.iter().map(|column| column.name.clone()).collect();
     write(out, &Table { table: table.to_owned(), columns: names, last_id })?;
     let sql = AssertSqlSafe(Dialect::of(tx).select(table, &columns));
-    match tx {
-        Tx::Sqlite(tx) => {
+    match &mut tx.on {
+        OnDatabase::Sqlite(tx) => {
             let rows = sqlx::query(sql).fetch(&mut **tx).map(|row| row.map(Row::Sqlite));
             export_rows(rows, table, out).await
         }
-        Tx::Postgres(tx) => {
+        OnDatabase::Postgres(tx) => {
             let rows = sqlx::query(sql).fetch(&mut **tx).map(|row| row.map(Row::Postgres));
             export_rows(rows, table, out).await
         }
