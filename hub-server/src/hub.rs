@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    access::attempts::Attempts,
+    access::{attempts::Attempts, recent::Recent},
     clock::Clock,
     culling::Notices,
     ending::EndRequest,
@@ -52,6 +52,8 @@ pub(crate) struct Hub {
     pub trusted_proxies: TrustForwarded,
     /// Who has failed to sign in too often.
     pub(crate) attempts: Attempts,
+    /// Whose tokens were used a moment ago.
+    pub(crate) recent: Recent,
     /// Which servers are stopped soon.
     pub(crate) notices: Notices,
     /// What is counted and timed.

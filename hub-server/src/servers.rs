@@ -19,7 +19,7 @@ mod view;
 mod worker;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -100,7 +100,7 @@ struct Shared {
     readiness: Readiness,
     /// Servers that have a worker. A command is sent, and a worker retires, only
     /// under this lock, so no command is lost between the two.
-    handles: Mutex<HashMap<ServerKey, Handle>>,
+    handles: Mutex<BTreeMap<ServerKey, Handle>>,
     /// Servers whose record is being changed, which must not start meanwhile. Looked
     /// at only under the lock of `handles`.
     reserved: Reserved,
@@ -336,10 +336,10 @@ impl Servers {
 
     /// The names of the user's servers that are up or pending.
     pub(crate) fn active_of(&self, user: &UserName) -> Vec<ServerKey> {
-        let mut keys: Vec<_> =
-            self.shared.handles().keys().filter(|key| key.user() == user).cloned().collect();
-        keys.sort();
-        keys
+        let handles = self.shared.handles();
+        // The nameless one sorts before a user's others.
+        let from = handles.range(ServerKey::default_of(user.clone())..);
+        from.map(|(key, _)| key).take_while(|key| key.user() == user).cloned().collect()
     }
 
     /// The users who have a server that is up or pending, and those of whom one is
@@ -368,14 +368,14 @@ impl Servers {
 
 impl Shared {
     /// The handles; a panic elsewhere cannot leave a half-made entry in a map.
-    fn handles(&self) -> MutexGuard<'_, HashMap<ServerKey, Handle>> {
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<ServerKey, Handle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives `key` a worker.
     fn employ<'a>(
         self: &Arc<Self>,
-        handles: &'a mut HashMap<ServerKey, Handle>,
+        handles: &'a mut BTreeMap<ServerKey, Handle>,
         key: ServerKey,
         phase: Phase,
     ) -> &'a Handle {

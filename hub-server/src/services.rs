@@ -105,6 +105,11 @@ impl Services {
         self.shared.known.load().get(name).cloned()
     }
 
+    /// All of them as they are now: another value after every change.
+    pub(crate) fn snapshot(&self) -> Arc<BTreeMap<String, Arc<Service>>> {
+        self.shared.known.load_full()
+    }
+
     /// All of them, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Service>> {
         self.shared.known.load().values().cloned().collect()

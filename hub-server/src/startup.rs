@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
-    access::attempts::Attempts,
+    access::{attempts::Attempts, recent::Recent},
     activity, certificates,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
@@ -340,6 +340,7 @@ async fn assemble(
             networks => TrustForwarded::Networks(networks.to_vec()),
         },
         attempts: Attempts::default(),
+        recent: Recent::default(),
         certificate,
         end: EndRequest::default(),
         metrics,

@@ -3,9 +3,9 @@
 use http::{HeaderMap, header};
 use hub_auth::{ApiToken, Owner, Scope, ScopeSet, resolve_token};
 use hub_store::{StoreError, TokenOwner, TokenRecord};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Caller, Who, held::issuer};
+use super::{Caller, Who, held::issuer, recent::Ground};
 use crate::{hub::Hub, web::error::ApiError};
 
 /// How often a token's time of last use is written down, as JupyterHub's
@@ -24,7 +24,13 @@ pub(crate) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Option<Call
 /// The caller whose token this is.
 pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
     let now = hub.clock.now();
-    let Some(record) = hub.store.tokens().by_hash(token.hash().as_bytes(), now).await? else {
+    let (ground, hash) = (Ground::now(hub), token.hash());
+    if let Some(caller) = hub.recent.get(&ground, &hash)
+        && caller.token.as_ref().is_some_and(|record| is_settled(record, now))
+    {
+        return Ok(Some(caller));
+    }
+    let Some(record) = hub.store.tokens().by_hash(hash.as_bytes(), now).await? else {
         return Ok(None);
     };
     let (who, owner, held) = match &record.owner {
@@ -41,21 +47,30 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
             (Who::Service(name.clone()), Owner::Service(name.clone()), held)
         }
     };
-    let stale = |last: Option<jiff::Timestamp>| {
-        last.is_none_or(|last| now.duration_since(last) > RESOLUTION)
-    };
-    if stale(record.last_activity) {
+    if is_stale(record.last_activity, now) {
         hub.store.tokens().touch(record.id, now).await?;
         // What a server reports about itself is not its user's activity.
         if let Who::User(user) = &who
             && !record.note.starts_with("Server at ")
-            && stale(user.last_activity)
+            && is_stale(user.last_activity, now)
         {
             hub.store.users().touch(user.id, now).await?;
         }
     }
     let scopes = scopes(hub, &record, &owner, &held).await?;
-    Ok(Some(Caller { who, scopes, token: Some(record), needed: &[] }))
+    let caller = Caller { who, scopes, token: Some(record), needed: &[] };
+    hub.recent.keep(ground, hash, caller.clone());
+    Ok(Some(caller))
+}
+
+/// Whether a time of last use is to be written down again.
+fn is_stale(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_none_or(|last| now.duration_since(last) > RESOLUTION)
+}
+
+/// Whether the token is valid at `now`, and its use need not be written down.
+fn is_settled(record: &TokenRecord, now: Timestamp) -> bool {
+    record.expires_at.is_none_or(|end| end > now) && !is_stale(record.last_activity, now)
 }
 
 /// hub-contract 6.5: what the token asks for, cut to what its owner holds now.

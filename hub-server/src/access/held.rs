@@ -42,17 +42,6 @@ impl Hub {
         Ok(roles.into_iter().collect())
     }
 
-    /// The names of the user's roles, as the API shows them.
-    pub(crate) async fn roles_of_user(&self, user: &User) -> Result<Vec<String>, StoreError> {
-        let mut roles: BTreeSet<String> =
-            self.store.roles().of_user(user.id).await?.into_iter().collect();
-        roles.insert(Role::User.name().to_owned());
-        if user.admin {
-            roles.insert(Role::Admin.name().to_owned());
-        }
-        Ok(roles.into_iter().collect())
-    }
-
     /// Who belongs to the groups that rights in `sets` are limited to: all that a
     /// decision about these sets needs to know.
     pub(crate) async fn groups_behind(&self, sets: &[&ScopeSet]) -> Result<Groups, StoreError> {
@@ -99,6 +88,17 @@ impl Hub {
             None => Ok(target),
         }
     }
+}
+
+/// The names of the user's roles, as the API shows them: those they were `given`, and
+/// those that follow from who they are.
+pub(crate) fn roles_of(user: &User, given: Vec<String>) -> Vec<String> {
+    let mut roles = BTreeSet::from_iter(given);
+    roles.insert(Role::User.name().to_owned());
+    if user.admin {
+        roles.insert(Role::Admin.name().to_owned());
+    }
+    roles.into_iter().collect()
 }
 
 /// The scopes of a share, each limited to the server.

@@ -62,12 +62,16 @@ pub(super) async fn report(
             || ApiError::bad_request(format!("No such server '{server}' for user {name}"));
         let server_name: ServerName = server.parse().map_err(|_| unknown())?;
         let key = ServerKey::new(name.clone(), server_name);
-        if hub.store.servers().get(&key).await?.is_none() {
-            return Err(unknown());
+        let record = hub.store.servers().get(&key).await?.ok_or_else(unknown)?;
+        let at = moment(&entry.last_activity, now)?;
+        if record.last_activity.is_none_or(|known| known < at) {
+            of_servers.push((key, at));
         }
-        of_servers.push((key, moment(&entry.last_activity, now)?));
     }
-    if let Some(at) = of_user {
+    // What is known already costs no write: servers repeat themselves.
+    if let Some(at) = of_user
+        && user.last_activity.is_none_or(|known| known < at)
+    {
         hub.store.users().touch(user.id, at).await?;
     }
     for (key, at) in of_servers {

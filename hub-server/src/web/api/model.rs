@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use axum::http::Uri;
 use hub_auth::{Access, ScopeName, Target};
 use hub_names::{ServerKey, ServerName, UserName};
-use hub_store::{ServerRecord, StoreError, User};
+use hub_store::{ServerRecord, StoreError, User, UserId};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
-    access::Caller,
+    access::{Caller, held},
     hub::Hub,
     servers::{Outcome, View},
     web::request::Fields,
@@ -125,55 +125,101 @@ pub(super) struct FailureModel {
     pub(super) oom_killed: bool,
 }
 
-/// A user as `caller` may see them; `None` when they may see nothing. Whoever may see
-/// anything of somebody is told the name with it (hub-contract 5.2).
+/// What a caller may see of a user.
+struct Sight {
+    target: Target,
+    read: bool,
+    name: bool,
+    roles: bool,
+    groups: bool,
+    activity: bool,
+    all_servers: bool,
+    some_servers: bool,
+    auth_state: bool,
+}
+
+impl Sight {
+    /// `None` when it is nothing.
+    async fn of(hub: &Hub, user: &User, caller: &Caller) -> Result<Option<Self>, StoreError> {
+        let target = hub.user_target(&caller.scopes, &user.name).await?;
+        let may = |scope: ScopeName| caller.scopes.has(scope, &target);
+        let read = may(ScopeName::ReadUsers);
+        let all_servers = may(ScopeName::ReadServers);
+        let sight = Self {
+            read,
+            name: read || may(ScopeName::ReadUsersName),
+            roles: read || may(ScopeName::ReadRolesUsers),
+            groups: read || may(ScopeName::ReadUsersGroups),
+            activity: read || may(ScopeName::ReadUsersActivity),
+            all_servers,
+            some_servers: all_servers || sees_a_server(caller, &user.name),
+            auth_state: may(ScopeName::AdminAuthState),
+            target,
+        };
+        let Self { name, roles, groups, activity, some_servers, auth_state, .. } = sight;
+        let anything = name || roles || groups || activity || some_servers || auth_state;
+        Ok(anything.then_some(sight))
+    }
+}
+
+/// These users as `caller` may see them, without those of whom they may see nothing.
+/// Whoever may see anything of somebody is told the name with it (hub-contract 5.2).
+pub(super) async fn users(
+    hub: &Hub,
+    users: &[User],
+    caller: &Caller,
+    with_stopped: bool,
+) -> Result<Vec<UserModel>, StoreError> {
+    let mut seen = Vec::with_capacity(users.len());
+    for user in users {
+        seen.extend(Sight::of(hub, user, caller).await?.map(|sight| (user, sight)));
+    }
+    // One question for all of them.
+    let ids = |what: fn(&Sight) -> bool| -> Vec<UserId> {
+        seen.iter().filter(|(_, sight)| what(sight)).map(|(user, _)| user.id).collect()
+    };
+    let mut groups = hub.store.groups().of_users(&ids(|sight| sight.groups)).await?;
+    let mut roles = hub.store.roles().of_users(&ids(|sight| sight.roles)).await?;
+    let mut bodies = Vec::with_capacity(seen.len());
+    for (user, sight) in seen {
+        let mut body = UserModel {
+            kind: Some("user"),
+            name: Some(user.name.clone()),
+            admin: (sight.name || sight.roles).then_some(user.admin),
+            user_info: sight.name.then_some(Value::Null),
+            last_activity: sight.activity.then(|| user.last_activity.map(Moment)),
+            auth_state: sight.auth_state.then_some(Value::Null),
+            groups: sight.groups.then(|| groups.remove(&user.id).unwrap_or_default()),
+            roles: sight
+                .roles
+                .then(|| held::roles_of(user, roles.remove(&user.id).unwrap_or_default())),
+            ..UserModel::default()
+        };
+        if sight.read {
+            let key = ServerKey::default_of(user.name.clone());
+            let live = hub.servers.live(&key);
+            let ready = live.as_ref().is_some_and(|view| view.phase.is_ready());
+            body.created = Some(Moment(user.created));
+            body.server = Some(ready.then(|| hub.paths.server(&key)));
+            body.pending = Some(live.and_then(|view| view.phase.pending()));
+        }
+        if sight.some_servers {
+            let servers = servers(hub, user, caller, &sight.target, with_stopped).await?;
+            body.servers = (sight.all_servers || !servers.is_empty()).then_some(servers);
+        }
+        bodies.push(body);
+    }
+    Ok(bodies)
+}
+
+/// As [`users`], of one.
 pub(super) async fn user(
     hub: &Hub,
     user: &User,
     caller: &Caller,
     with_stopped: bool,
 ) -> Result<Option<UserModel>, StoreError> {
-    let target = hub.user_target(&caller.scopes, &user.name).await?;
-    let may = |scope: ScopeName| caller.scopes.has(scope, &target);
-    let read = may(ScopeName::ReadUsers);
-    let name = read || may(ScopeName::ReadUsersName);
-    let roles = read || may(ScopeName::ReadRolesUsers);
-    let groups = read || may(ScopeName::ReadUsersGroups);
-    let activity = read || may(ScopeName::ReadUsersActivity);
-    let all_servers = may(ScopeName::ReadServers);
-    let some_servers = all_servers || sees_a_server(caller, &user.name);
-    let auth_state = may(ScopeName::AdminAuthState);
-    if !(name || roles || groups || activity || some_servers || auth_state) {
-        return Ok(None);
-    }
-    let mut body = UserModel {
-        kind: Some("user"),
-        name: Some(user.name.clone()),
-        admin: (name || roles).then_some(user.admin),
-        user_info: name.then_some(Value::Null),
-        last_activity: activity.then(|| user.last_activity.map(Moment)),
-        auth_state: auth_state.then_some(Value::Null),
-        ..UserModel::default()
-    };
-    if groups {
-        body.groups = Some(hub.store.groups().of_user(user.id).await?);
-    }
-    if roles {
-        body.roles = Some(hub.roles_of_user(user).await?);
-    }
-    if read {
-        let key = ServerKey::default_of(user.name.clone());
-        let live = hub.servers.live(&key);
-        let ready = live.as_ref().is_some_and(|view| view.phase.is_ready());
-        body.created = Some(Moment(user.created));
-        body.server = Some(ready.then(|| hub.paths.server(&key)));
-        body.pending = Some(live.and_then(|view| view.phase.pending()));
-    }
-    if some_servers {
-        let seen = servers(hub, user, caller, &target, with_stopped).await?;
-        body.servers = (all_servers || !seen.is_empty()).then_some(seen);
-    }
-    Ok(Some(body))
+    Ok(users(hub, std::slice::from_ref(user), caller, with_stopped).await?.pop())
 }
 
 /// Whether `caller` may see single servers of the user's.

@@ -59,10 +59,7 @@ pub(super) async fn list(
         paging.cut(users)
     };
     let shown = users.len() as u64;
-    let mut items = Vec::new();
-    for user in &users {
-        items.extend(model::user(&hub, user, &caller, with_stopped).await?);
-    }
+    let items = model::users(&hub, &users, &caller, with_stopped).await?;
     Ok(paging.answer(&uri, &headers, items, shown, total))
 }
 
