@@ -9,6 +9,7 @@
 mod acme;
 mod auth;
 mod culling;
+mod dummy;
 pub mod env_file;
 mod error;
 mod events;

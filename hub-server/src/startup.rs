@@ -6,7 +6,9 @@ mod listeners;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use hub_auth::{Authenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator};
+use hub_auth::{
+    Authenticator, DummyAuthenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator,
+};
 use hub_proxy::{
     AcmeError, Certificate, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable,
     TlsError, TrustForwarded,
@@ -505,6 +507,9 @@ pub(crate) fn authenticators(
                     .map_err(|error| StartupError::Auth(error.into()))?,
             ),
         });
+    }
+    if let Some(password) = &config.auth.dummy {
+        all.push(Arc::new(DummyAuthenticator::new(Some(password.clone()))));
     }
     Ok(all)
 }

@@ -17,6 +17,7 @@ use crate::web::paths::Paths;
 
 use super::{
     ConfigError, HttpConfig,
+    dummy::RawDummy,
     http::http_url,
     key::{Key, Kind, Section},
     secret::read_secret,
@@ -175,6 +176,8 @@ pub struct AuthConfig {
     pub github: Option<GithubConfig>,
     /// Sign-in with a name and a password.
     pub password: Option<PasswordConfig>,
+    /// One password for everybody, for trying out.
+    pub dummy: Option<SecretString>,
 }
 
 /// What it means that somebody is not on the user list (USR-6).
@@ -219,6 +222,7 @@ pub(super) struct RawAuth {
     extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
     password: Option<RawPassword>,
+    dummy: Option<RawDummy>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -323,6 +327,7 @@ impl RawAuth {
             warnings,
             github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
             password: self.password.map(RawPassword::check).transpose()?,
+            dummy: self.dummy.map(|raw| raw.check(http)).transpose()?,
         })
     }
 }

@@ -9,7 +9,7 @@ mod kind;
 
 pub use self::kind::Kind;
 use super::{
-    acme, auth, culling, events, http, log, metrics, pages, proxy, roles, servers, services,
+    acme, auth, culling, dummy, events, http, log, metrics, pages, proxy, roles, servers, services,
     spawner, store,
 };
 
@@ -63,6 +63,7 @@ pub const SECTIONS: &[Section] = &[
     auth::SECTION,
     auth::GITHUB_SECTION,
     auth::PASSWORD_SECTION,
+    dummy::SECTION,
     servers::SECTION,
     culling::SECTION,
     culling::RULES_SECTION,

@@ -57,6 +57,12 @@ impl Config {
                 "auth.allow_all lets in everybody whom the sign-in provider knows; name people instead",
             );
         }
+        if self.auth.dummy.is_some() {
+            weak(
+                "dummy",
+                "auth.dummy lets anybody be anybody who knows one password; use it on a machine of your own only",
+            );
+        }
         for service in &self.services {
             if service.api_token.as_ref().is_some_and(|token| token.expose().len() < GOOD_TOKEN_LEN)
             {
@@ -123,13 +129,14 @@ mod tests {
 
     #[test]
     fn weak_settings_golden() {
-        let rows: [(&str, &[&str]); 12] = [
+        let rows: [(&str, &[&str]); 13] = [
             ("", &[]),
             ("[http]\nlisten = '0.0.0.0:80'", &["plain-http"]),
             ("[http]\nlisten = '0.0.0.0:80'\npublic_url = 'https://hub.example.org'", &[]),
             ("[http]\nlisten = '443'\n[http.tls]\ncertificate = 'c'\nkey = 'k'", &[]),
             ("[http]\ntrusted_proxies = ['0.0.0.0/0']", &["trusts-everybody"]),
             ("[auth]\nallow_all = true", &["allow-all"]),
+            ("[auth.dummy]\npassword = 'x'", &["dummy"]),
             ("mem_limit = 'none'", &["no-memory-limit"]),
             ("allow_privilege_escalation = true", &["privilege-escalation"]),
             ("network = 'host'", &["host-network"]),
