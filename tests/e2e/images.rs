@@ -108,7 +108,10 @@ async fn nbi_6_7_a_start_script_as_root_becomes_nb_uid_and_reads_notebook_args()
         .image(&image.0)
         .docker(
             "user = \"root\"\ndefault_url = \"/lab\"\n\
-             environment = { NB_UID = \"1234\", NB_GID = \"100\", NOTEBOOK_ARGS = \"--ServerApp.max_body_size=4321\" }",
+             environment = { NB_UID = \"1234\", NB_GID = \"100\", NOTEBOOK_ARGS = \"--ServerApp.max_body_size=4321\", \
+             NB_USER = \"ada\", NB_GROUP = \"class\", NB_UMASK = \"007\", CHOWN_HOME = \"yes\", \
+             CHOWN_HOME_OPTS = \"-R\", CHOWN_EXTRA = \"/srv/a,/srv/b\", GRANT_SUDO = \"yes\", \
+             RESTARTABLE = \"yes\", JUPYTER_ENV_VARS_TO_UNSET = \"SECRET_A,SECRET_B\" }",
         )
         .start()
         .await;
@@ -123,7 +126,20 @@ async fn nbi_6_7_a_start_script_as_root_becomes_nb_uid_and_reads_notebook_args()
     let found = engine.exec(&id, &["sh", "-c", seen]).await.unwrap();
     assert!(found.output.contains("found"), "{found:?} {}", log_of(&mut ada).await);
     let env = engine.exec(&id, &["env"]).await.unwrap().output;
-    assert!(env.lines().any(|line| line == "JUPYTERHUB_DEFAULT_URL=/lab"), "{env}");
+    for line in [
+        "JUPYTERHUB_DEFAULT_URL=/lab",
+        "NB_USER=ada",
+        "NB_GROUP=class",
+        "NB_UMASK=007",
+        "CHOWN_HOME=yes",
+        "CHOWN_HOME_OPTS=-R",
+        "CHOWN_EXTRA=/srv/a,/srv/b",
+        "GRANT_SUDO=yes",
+        "RESTARTABLE=yes",
+        "JUPYTER_ENV_VARS_TO_UNSET=SECRET_A,SECRET_B",
+    ] {
+        assert!(env.lines().any(|found| found == line), "{line} in {env}");
+    }
 }
 
 #[tokio::test]

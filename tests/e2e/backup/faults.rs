@@ -1,4 +1,4 @@
-//! A disk that is full, and archives opened without us.
+//! A disk that is full, work that is ended half way, and archives opened without us.
 
 use std::{
     fs,
@@ -6,7 +6,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use hub_tests::{TestHub, eventually, hub::program};
+use hub_tests::{TestHub, docker, eventually, hub::program, volume};
+use reqwest::Method;
+use serde_json::json;
 
 use super::place::{Place, hub, succeeded};
 
@@ -107,6 +109,62 @@ async fn bak_4_ctrl_c_ends_a_whole_run() {
     for user in ["ada", "bob"] {
         assert_eq!(place.helpers(user).await, 0, "no container is left over");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn bak_4_ctrl_c_ends_bringing_everything_back_and_the_same_command_goes_on() {
+    let mut test_hub = TestHub::builder().start().await;
+    let (deployment, directory) = (test_hub.deployment.clone(), test_hub.dir().to_owned());
+    let engine = docker::engine().await;
+    let volume_of = |user: &str| format!("{deployment}-{user}");
+    for user in ["ada", "bob"] {
+        test_hub.api(Method::POST, &format!("/users/{user}"), None).await;
+        let labels = [("deployment", &*deployment), ("user", user), ("kind", "volume")]
+            .map(|(key, value)| (format!("hub.{key}"), value.to_owned()));
+        engine.ensure_volume(&volume_of(user), &labels.into()).await.unwrap();
+        let fill = "dd if=/dev/urandom of=/v/big bs=1048576 count=256 2>/dev/null";
+        volume::shell(&deployment, &volume_of(user), fill).await;
+    }
+    let backup = ["backup", "all", "-o", "runs"];
+    succeeded(&backup, hub(&directory, &backup, &[]));
+    let run = fs::read_dir(directory.join("runs")).unwrap().next().unwrap().unwrap().path();
+    test_hub.kill();
+
+    let restore = ["restore", "all", "-i", run.to_str().unwrap(), "--force", "--wipe"];
+    let running = Command::new(program("hub"))
+        .args(restore)
+        .args(["--config", "hub.toml"])
+        .current_dir(&directory)
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let helpers = || async {
+        let labels = [("hub.helper-volume".to_owned(), volume_of("ada"))].into();
+        engine.containers(&labels).await.unwrap().len()
+    };
+    eventually("the first volume is written", || async {
+        if helpers().await > 0 { Ok(()) } else { Err("no helper") }
+    })
+    .await;
+    let told = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let output = running.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(told.contains("0 of 2 volumes are restored"), "{told}");
+    assert_eq!(helpers().await, 0, "no container is left over");
+
+    succeeded(&restore, hub(&directory, &restore, &[]));
+    for user in ["ada", "bob"] {
+        let size = volume::shell(&deployment, &volume_of(user), "stat -c %s /v/big").await;
+        assert_eq!(size.trim(), (256 << 20).to_string(), "{user}");
+    }
+    test_hub.launch().await;
+    let (status, ada) = test_hub.api(Method::GET, "/users/ada", None).await;
+    assert_eq!((status, &ada["name"]), (200, &json!("ada")));
 }
 
 /// Bytes without a pattern.

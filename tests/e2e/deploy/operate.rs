@@ -76,6 +76,8 @@ async fn cfg_1_a_day_of_an_operator() {
     let servers = deployment.run(&["logs", "Ada", "--tail", "50"]).await;
     assert!(servers.contains("/user/ada/"), "{servers}");
     assert_eq!(deployment.run(&["logs", "--tail", "1"]).await.lines().count(), 1);
+    let proxys = deployment.run(&["logs", "--proxy"]).await;
+    assert!(proxys.contains("Proxying https://"), "{proxys}");
     let nobody = deployment.fail(&["logs", "bob"]).await;
     assert!(nobody.contains("bob has no running server"), "{nobody}");
     let mut follow = tokio::process::Command::from(deployment.command(&["logs", "-f"]));
