@@ -21,13 +21,14 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// Some of the users with a name like `$3`, in this order.
+/// Some of the users with a name like `$3`, in this order. All names are like `%%`,
+/// which is not tried on each of those that are left out.
 macro_rules! page {
     ($order:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            r" FROM users u WHERE u.name_folded LIKE $3 ESCAPE '\'
+            r" FROM users u WHERE (CAST($3 AS TEXT) = '%%' OR u.name_folded LIKE $3 ESCAPE '\')
              ORDER BY ",
             $order,
             " LIMIT $1 OFFSET $2"
@@ -185,6 +186,31 @@ impl Users<'_> {
             .map_err(|failure| failure.conflict("user"))?
             .ok_or(StoreError::Missing { what: "user" })?;
         User::read(row.of("users"))
+    }
+
+    /// Adds several users, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if there is one of these names.
+    pub async fn create_all(
+        &self,
+        names: &[UserName],
+        admin: bool,
+        now: Timestamp,
+    ) -> Result<Vec<User>, StoreError> {
+        let mut tx = self.engine.begin(INSERT.action).await?;
+        let mut added = Vec::with_capacity(names.len());
+        for name in names {
+            let folded = fold(name.as_str());
+            let values = [name.into(), (&folded).into(), admin.into(), now.into()];
+            let rows =
+                tx.read(&INSERT, &values).await.map_err(|failure| failure.conflict("user"))?;
+            let row = rows.first().ok_or(StoreError::Missing { what: "user" })?;
+            added.push(User::read(row.of("users"))?);
+        }
+        tx.commit(INSERT.action).await?;
+        Ok(added)
     }
 
     /// The user of that name, added without any rights if there is none; and

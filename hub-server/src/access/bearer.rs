@@ -25,7 +25,7 @@ pub(crate) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Option<Call
 pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
     let now = hub.clock.now();
     let (ground, hash) = (Ground::now(hub), token.hash());
-    if let Some(caller) = hub.recent.get(&ground, &hash)
+    if let Some(caller) = hub.recent.caller(&ground, &hash)
         && caller.token.as_ref().is_some_and(|record| is_settled(record, now))
     {
         return Ok(Some(caller));
@@ -59,7 +59,7 @@ pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Calle
     }
     let scopes = scopes(hub, &record, &owner, &held).await?;
     let caller = Caller { who, scopes, token: Some(record), needed: &[] };
-    hub.recent.keep(ground, hash, caller.clone());
+    hub.recent.keep_caller(ground, hash, caller.clone());
     Ok(Some(caller))
 }
 

@@ -169,6 +169,17 @@ on_every_engine! {
         store.users().bind_identity(ada.id, "oidc", "42", at(1)).await.unwrap();
     }
 
+    async fn several_users_are_added_together_or_not_at_all(store) {
+        let three = ["ada", "bob", "cy"].map(name);
+        let added = store.users().create_all(&three, true, at(0)).await.unwrap();
+        assert!(added.iter().all(|user| user.admin));
+        assert_eq!(names(&store, &all()).await, ["ada", "bob", "cy"]);
+        let taken = store.users().create_all(&["dan", "bob"].map(name), false, at(1)).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { what: "user" })), "{taken:?}");
+        assert_eq!(names(&store, &all()).await, ["ada", "bob", "cy"]);
+        assert!(store.users().create_all(&[], false, at(1)).await.unwrap().is_empty());
+    }
+
     async fn users_are_listed_in_any_order(store) {
         let ids = [user(&store, "bob").await.id, user(&store, "ada").await.id];
         user(&store, "cy").await;

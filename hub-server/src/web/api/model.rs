@@ -175,13 +175,15 @@ pub(super) async fn users(
         seen.extend(Sight::of(hub, user, caller).await?.map(|sight| (user, sight)));
     }
     // One question for all of them.
-    let ids = |what: fn(&Sight) -> bool| -> Vec<UserId> {
-        seen.iter().filter(|(_, sight)| what(sight)).map(|(user, _)| user.id).collect()
-    };
-    let mut groups = hub.store.groups().of_users(&ids(|sight| sight.groups)).await?;
-    let mut roles = hub.store.roles().of_users(&ids(|sight| sight.roles)).await?;
+    let ids: Vec<UserId> = seen
+        .iter()
+        .filter(|(_, sight)| sight.groups || sight.roles)
+        .map(|(user, _)| user.id)
+        .collect();
+    let mut memberships = hub.memberships(&ids).await?;
     let mut bodies = Vec::with_capacity(seen.len());
     for (user, sight) in seen {
+        let membership = memberships.remove(&user.id).unwrap_or_default();
         let mut body = UserModel {
             kind: Some("user"),
             name: Some(user.name.clone()),
@@ -189,10 +191,8 @@ pub(super) async fn users(
             user_info: sight.name.then_some(Value::Null),
             last_activity: sight.activity.then(|| user.last_activity.map(Moment)),
             auth_state: sight.auth_state.then_some(Value::Null),
-            groups: sight.groups.then(|| groups.remove(&user.id).unwrap_or_default()),
-            roles: sight
-                .roles
-                .then(|| held::roles_of(user, roles.remove(&user.id).unwrap_or_default())),
+            groups: sight.groups.then_some(membership.groups),
+            roles: sight.roles.then(|| held::roles_of(user, membership.roles)),
             ..UserModel::default()
         };
         if sight.read {

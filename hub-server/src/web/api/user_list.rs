@@ -42,7 +42,11 @@ pub(super) async fn list(
         let (offset, limit) = (paging.offset, paging.limit);
         let filter = UserFilter { name_contains: name_contains.clone(), offset, limit, order };
         let users = hub.store.users().page(&filter).await?;
-        (users, hub.store.users().count(name_contains.as_deref()).await?)
+        let total = match name_contains {
+            None => hub.count_users().await?,
+            Some(text) => hub.store.users().count(Some(&text)).await?,
+        };
+        (users, total)
     } else {
         let limit = u64::from(u32::MAX);
         let filter = UserFilter { name_contains, offset: 0, limit, order };

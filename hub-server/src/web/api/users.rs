@@ -103,12 +103,11 @@ pub(super) async fn create_many(
     if names.is_empty() {
         return Err(ApiError::conflict(format!("All {} users already exist", usernames.len())));
     }
-    let mut created = Vec::new();
-    for name in names {
-        let user = hub.store.users().create(&name, admin, hub.clock.now()).await?;
+    let created = hub.store.users().create_all(&names, admin, hub.clock.now()).await?;
+    for user in &created {
         tracing::info!(user = %user.name, admin, by = %caller.describe(), "user added");
-        created.extend(model::user(&hub, &user, &caller, false).await?);
     }
+    let created = model::users(&hub, &created, &caller, false).await?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
