@@ -7,6 +7,7 @@ use std::{
     sync::Mutex,
 };
 
+use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::{LoggingPrefsLogLevel, prelude::*};
 
@@ -122,9 +123,39 @@ impl Chromium {
     /// Keeps a picture of the page, if `HUB_SCREENSHOTS` names a directory.
     pub async fn screenshot(&self, name: &str) {
         if let Some(directory) = variable("HUB_SCREENSHOTS") {
+            fs::create_dir_all(&directory).unwrap();
             let path = Path::new(&directory).join(format!("{name}.png"));
             self.page.screenshot(&path).await.unwrap();
         }
+    }
+}
+
+impl Chromium {
+    /// Keeps pictures of the page as people may see it: on a desk and on a phone, in
+    /// light and in dark, if `HUB_SCREENSHOTS` names a directory.
+    pub async fn screenshots(&self, name: &str) {
+        if variable("HUB_SCREENSHOTS").is_none() {
+            return;
+        }
+        let tools = self.page.cdp();
+        let command = async |name: &str, parameters: serde_json::Value| {
+            tools.send_raw(name, parameters).await.unwrap();
+        };
+        for (device, width, height, mobile) in [("", 1280, 860, false), ("-phone", 390, 844, true)]
+        {
+            let size = json!({
+                "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile,
+            });
+            command("Emulation.setDeviceMetricsOverride", size).await;
+            for scheme in ["light", "dark"] {
+                let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+                command("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+                let suffix = if scheme == "dark" { "-dark" } else { "" };
+                self.screenshot(&format!("{name}{device}{suffix}")).await;
+            }
+        }
+        command("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        command("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
     }
 }
 

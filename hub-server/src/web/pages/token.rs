@@ -3,13 +3,15 @@
 //! Plain forms, so that it works without script; what a token may be is decided where
 //! the REST API decides it.
 
+mod lives;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{body::Bytes, extract::State, response::Response};
 use http::StatusCode;
 use hub_auth::{Roles, Scope, ScopeName, Target};
 use hub_store::{StoreError, TokenRecord, User};
-use minijinja::{Value, context};
+use minijinja::{Value, context, value::Serde};
 
 use crate::{
     access::{Caller, xsrf},
@@ -21,20 +23,6 @@ use crate::{
         visitor::Visitor,
     },
 };
-
-const DAY: i64 = 86_400;
-/// How long a token may live, for a person who chooses: seconds, words.
-const LIVES: [(i64, &str); 7] = [
-    (3600, "1 hour"),
-    (DAY, "1 day"),
-    (7 * DAY, "1 week"),
-    (30 * DAY, "30 days"),
-    (90 * DAY, "90 days"),
-    (365 * DAY, "1 year"),
-    (0, "never"),
-];
-/// The one that is chosen until the person chooses.
-const USUAL_LIFE: i64 = 30 * DAY;
 
 /// `GET /hub/token`
 pub(super) async fn show(
@@ -107,18 +95,13 @@ async fn page(
 ) -> Result<Response, PageError> {
     let listed = Listed::of(hub, user).await?;
     let live = hub.live();
-    let lives: Vec<Value> = LIVES
-        .iter()
-        .map(|(seconds, words)| {
-            context! { seconds => seconds, words => *words, usual => *seconds == USUAL_LIFE }
-        })
-        .collect();
+    let longest = live.session.token_max_age.map(|age| age.as_secs());
     let held: Vec<Value> = scope_values(&live.roles, visitor.scopes.to_strings());
     let page = context! {
         api_tokens => listed.own,
         server_tokens => listed.of_servers,
         oauth_clients => listed.applications,
-        lives => lives,
+        lives => Value::from(Serde(lives::offered(longest))),
         held => held,
         form_action => hub.paths.token(),
     };
