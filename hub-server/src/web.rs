@@ -73,6 +73,7 @@ pub(crate) fn private(hub: Arc<Hub>) -> Router {
 pub fn reserved_cookies() -> Vec<String> {
     vec![
         session::LOGIN_COOKIE.to_owned(),
+        session::HOST_LOGIN_COOKIE.to_owned(),
         session::SESSION_ID_COOKIE.to_owned(),
         pages::FRESH_COOKIE.to_owned(),
         format!("{}*", pages::PENDING_COOKIE_PREFIX),

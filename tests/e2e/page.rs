@@ -31,7 +31,24 @@ async fn a_person_signs_in_opens_lab_and_computes() {
     chromium.screenshot("pending").await;
     chromium.arrives("JupyterLab opens by itself", |url| url.contains("/user/ada/lab")).await;
 
-    // A new notebook from the launcher, one cell, one result.
+    computes(&chromium).await;
+    chromium.screenshot("lab").await;
+
+    page.goto(format!("{}/hub/home", hub.url)).await.unwrap();
+    chromium.find("#stop").await;
+    chromium.screenshot("home").await;
+    chromium.find("#stop").await.click().await.unwrap();
+    eventually("the page offers to start again", || async {
+        let button = page.find(By::Css("#start")).await.map_err(|error| error.to_string())?;
+        if button.is_displayed().await.unwrap_or(false) { Ok(()) } else { Err("hidden".to_owned()) }
+    })
+    .await;
+    assert_eq!(hub.containers().await, []);
+}
+
+/// Makes a new notebook from Lab's launcher: one cell, one result.
+pub(super) async fn computes(chromium: &Chromium) {
+    let page = &chromium.page;
     let card = chromium.find(".jp-LauncherCard[data-category=Notebook]").await;
     card.click().await.unwrap();
     // Lab drops what is run before there is a kernel, without a word.
@@ -74,18 +91,6 @@ async fn a_person_signs_in_opens_lab_and_computes() {
         }
     })
     .await;
-    chromium.screenshot("lab").await;
-
-    page.goto(format!("{}/hub/home", hub.url)).await.unwrap();
-    chromium.find("#stop").await;
-    chromium.screenshot("home").await;
-    chromium.find("#stop").await.click().await.unwrap();
-    eventually("the page offers to start again", || async {
-        let button = page.find(By::Css("#start")).await.map_err(|error| error.to_string())?;
-        if button.is_displayed().await.unwrap_or(false) { Ok(()) } else { Err("hidden".to_owned()) }
-    })
-    .await;
-    assert_eq!(hub.containers().await, []);
 }
 
 #[tokio::test]

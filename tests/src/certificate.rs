@@ -11,6 +11,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use crate::hub::HOST;
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// The authority.
@@ -70,8 +72,8 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).unwrap()
 }
 
-/// Writes `cert.pem` and `key.pem` for localhost, issued by a new authority, and
-/// returns the certificate of that authority as PEM.
+/// Writes `cert.pem` and `key.pem` for localhost and for [`HOST`] with all names below
+/// it, issued by a new authority, and returns the certificate of that authority as PEM.
 pub fn issue(dir: &Path) -> String {
     issue_for(dir, 365)
 }
@@ -80,7 +82,7 @@ pub fn issue(dir: &Path) -> String {
 #[expect(clippy::disallowed_methods, reason = "the programs look at the machine's clock")]
 pub fn issue_for(dir: &Path, days: i32) -> String {
     let authority = Authority::new();
-    let mut params = params(&["localhost", "127.0.0.1"]);
+    let mut params = params(&["localhost", "127.0.0.1", HOST, &format!("*.{HOST}")]);
     params.not_before = (SystemTime::now() - 365 * DAY).into();
     params.not_after = match u32::try_from(days) {
         Ok(days) => SystemTime::now() + days * DAY,

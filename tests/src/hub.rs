@@ -24,6 +24,9 @@ use crate::{
 
 /// The password of every local account.
 pub const PASSWORD: &str = "correct horse battery";
+/// What a hub is called whose users have hosts; browsers look for it, and for all
+/// names below it, on their own machine.
+pub const HOST: &str = "jupyter.localhost";
 /// The token of the service `admin`.
 pub const ADMIN_TOKEN: &str = "end-to-end-admin-token";
 
@@ -52,6 +55,7 @@ pub struct Builder {
     allowed: Vec<String>,
     github: Option<String>,
     https: bool,
+    subdomains: bool,
     redirect: Option<u16>,
     store: Option<String>,
     image: Option<String>,
@@ -95,6 +99,13 @@ impl Builder {
     pub fn https(mut self) -> Self {
         self.https = true;
         self
+    }
+
+    /// Gives every user a host below [`HOST`], where browsers reach the hub by https.
+    #[must_use]
+    pub fn subdomains(mut self) -> Self {
+        self.subdomains = true;
+        self.https()
     }
 
     /// Listens on another port, too, and sends browsers to https from there.
@@ -177,9 +188,12 @@ impl Builder {
     }
 
     fn toml(&self, deployment: &str, port: u16, url: &str) -> String {
-        let mut text = format!(
-            "[http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{url}\"\nshutdown_grace_seconds = 2\n"
-        );
+        let mut text =
+            format!("[http]\nlisten = \"127.0.0.1:{port}\"\nshutdown_grace_seconds = 2\n");
+        text += &match self.subdomains {
+            true => format!("subdomain_host = \"https://{HOST}:{port}\"\n"),
+            false => format!("public_url = \"{url}\"\n"),
+        };
         if self.proxy.is_some() {
             text += "trusted_proxies = [\"127.0.0.1\"]\n";
         }

@@ -12,6 +12,9 @@ use crate::hub::Hub;
 
 /// The cookie that says who somebody is.
 pub(crate) const LOGIN_COOKIE: &str = "jupyterhub-hub-login";
+/// The same where notebooks are on hosts below the hub's: their pages cannot set a
+/// cookie of this kind for the hub (security C4).
+pub(crate) const HOST_LOGIN_COOKIE: &str = "__Host-jupyterhub-hub-login";
 /// The cookie that ties the tokens of one browser session together. User servers
 /// read it, so it is on the base path.
 pub(crate) const SESSION_ID_COOKIE: &str = "jupyterhub-session-id";
@@ -25,7 +28,7 @@ const RESOLUTION: SignedDuration = SignedDuration::from_mins(5);
 /// person; then neither counts.
 pub(crate) async fn of(hub: &Hub, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
     let mut found: Option<Session> = None;
-    for secret in candidates(headers) {
+    for secret in candidates(hub, headers) {
         let Some(session) = verify(hub, &secret).await? else { continue };
         match &found {
             None => found = Some(session),
@@ -92,13 +95,29 @@ pub(crate) async fn begin(
         })
         .await?;
     hub.store.users().touch(user.id, now).await?;
-    let mut login = Cookie::new(LOGIN_COOKIE, secret.expose().to_owned());
-    login.set_path(hub.paths.hub());
-    login.set_http_only(true);
-    login.set_secure(hub.https);
-    login.set_same_site(SameSite::Lax);
+    let mut login = login_cookie(hub, secret.expose().to_owned());
     login.set_max_age(cookie::time::Duration::seconds(max_age.as_secs()));
     Ok((session_id.clone(), vec![login, session_id_cookie(hub, session_id)]))
+}
+
+/// The cookie that says who somebody is, with this value.
+pub(crate) fn login_cookie(hub: &Hub, value: String) -> Cookie<'static> {
+    let name = login_cookie_name(hub);
+    let mut cookie = Cookie::new(name, value);
+    // The prefix demands the path.
+    cookie.set_path(if name == HOST_LOGIN_COOKIE { "/".to_owned() } else { hub.paths.hub() });
+    cookie.set_http_only(true);
+    cookie.set_secure(hub.https);
+    cookie.set_same_site(SameSite::Lax);
+    cookie
+}
+
+/// What that cookie is called here.
+pub(crate) fn login_cookie_name(hub: &Hub) -> &'static str {
+    match hub.https && hub.paths.subdomains().is_some() {
+        true => HOST_LOGIN_COOKIE,
+        false => LOGIN_COOKIE,
+    }
 }
 
 /// The cookie with the id of a session.
@@ -119,7 +138,7 @@ pub(crate) fn session_id_cookie(hub: &Hub, id: String) -> Cookie<'static> {
 /// in them.
 pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError> {
     let now = hub.clock.now();
-    for secret in candidates(headers) {
+    for secret in candidates(hub, headers) {
         let hash = secret.hash();
         if let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? {
             hub.store.sessions().delete(hash.as_bytes()).await?;
@@ -129,6 +148,6 @@ pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError
     Ok(())
 }
 
-fn candidates(headers: &HeaderMap) -> Vec<ApiToken> {
-    cookies(headers, LOGIN_COOKIE).into_iter().filter_map(ApiToken::from_text).collect()
+fn candidates(hub: &Hub, headers: &HeaderMap) -> Vec<ApiToken> {
+    cookies(headers, login_cookie_name(hub)).into_iter().filter_map(ApiToken::from_text).collect()
 }

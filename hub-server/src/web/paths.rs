@@ -15,6 +15,10 @@ const SEGMENT: &AsciiSet =
 
 /// What JupyterHub leaves as it is in an OAuth client id: `@` is quoted there.
 const CLIENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
+/// The same for the name of the user, in which `-` is quoted, too: the first one in an
+/// id stands before the name of a server. JupyterHub has one id for the server of `a-b`
+/// and for the server `b` of `a`.
+const CLIENT_USER: &AsciiSet = &CLIENT.add(b'-');
 
 /// A query value as browsers write it.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
@@ -279,7 +283,7 @@ impl Paths {
 
 /// The OAuth client id of a server, which is also the name of its cookie.
 pub(crate) fn client_id(key: &ServerKey) -> String {
-    let user = utf8_percent_encode(key.user().as_str(), CLIENT);
+    let user = utf8_percent_encode(key.user().as_str(), CLIENT_USER);
     match key.server().is_default() {
         true => format!("jupyterhub-user-{user}"),
         false => {
@@ -376,6 +380,14 @@ mod tests {
     fn client_ids_quote_the_at_sign() {
         assert_eq!(client_id(&key("a@b.c", "")), "jupyterhub-user-a%40b.c");
         assert_eq!(client_id(&key("ada", "lab")), "jupyterhub-user-ada-lab");
+    }
+
+    #[test]
+    fn no_two_servers_have_one_client_id() {
+        assert_eq!(client_id(&key("a", "b")), "jupyterhub-user-a-b");
+        assert_eq!(client_id(&key("a-b", "")), "jupyterhub-user-a%2Db");
+        assert_eq!(client_id(&key("a", "b-c")), "jupyterhub-user-a-b-c");
+        assert_eq!(client_id(&key("a-b", "c")), "jupyterhub-user-a%2Db-c");
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    harness::{ADMIN, Answer, TestHub, eventually, notebook, send},
+    harness::{ADMIN, Answer, CONFIG, TestHub, eventually, notebook, send},
     proxy_api::ProxyApi,
 };
 
@@ -226,4 +226,27 @@ async fn the_proxy_leads_each_host_to_its_server() {
     assert_eq!(get("hub.test", "/hub/health").await.0, 200);
     stop.cancel();
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn c_4_no_page_on_another_host_can_set_the_cookie_that_says_who_somebody_is() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let text = CONFIG.replace("public_url = \"http:", "subdomain_host = \"https:");
+    let hub = TestHub::reading(&text, spawner, Store::in_memory().await.unwrap()).await;
+    let mut ada = hub.browser();
+    let signed_in = ada.sign_in("ada", "/hub/login").await;
+    let cookie = signed_in.set_cookie("__Host-jupyterhub-hub-login").unwrap().to_owned();
+    assert!(cookie.contains("Path=/;") || cookie.ends_with("Path=/"), "{cookie}");
+    assert!(cookie.contains("Secure") && !cookie.contains("Domain"), "{cookie}");
+    assert_eq!(ada.get("/hub/home").await.status, StatusCode::OK);
+
+    // One of the usual name is whoever's, and says nothing.
+    let value = cookie.split(['=', ';']).nth(1).unwrap();
+    let usual = format!("jupyterhub-hub-login={value}");
+    let planted = hub.browser().request(Method::GET, "/hub/home", &[("cookie", &usual)], "").await;
+    assert_eq!(planted.status, StatusCode::FOUND);
+
+    let gone = ada.get("/hub/logout").await;
+    let cookie = gone.set_cookie("__Host-jupyterhub-hub-login").unwrap();
+    assert!(cookie.contains("Max-Age=0") && cookie.contains("Secure"), "{cookie}");
 }

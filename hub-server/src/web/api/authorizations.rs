@@ -66,9 +66,9 @@ pub(super) async fn removed() -> ApiError {
 
 async fn whose(hub: &Hub, asks: &Caller, name: &str, value: &str) -> Result<Json<Value>, ApiError> {
     require_token(asks)?;
-    let session = match name {
-        session::LOGIN_COOKIE => session::of_cookie(hub, value.trim_matches('"')).await?,
-        _ => None,
+    let session = match name == session::login_cookie_name(hub) {
+        true => session::of_cookie(hub, value.trim_matches('"')).await?,
+        false => None,
     };
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "Not a valid login cookie");
     let user = session.ok_or_else(unknown)?.user;

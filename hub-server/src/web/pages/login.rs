@@ -153,10 +153,7 @@ pub(super) async fn sign_out(
     };
     set_cookies(
         &mut response,
-        [
-            gone(session::LOGIN_COOKIE, hub.paths.hub()),
-            gone_everywhere(&hub, session::SESSION_ID_COOKIE),
-        ],
+        [gone_login(&hub), gone_everywhere(&hub, session::SESSION_ID_COOKIE)],
     );
     hub.metrics.took(Work::Logout, began.elapsed());
     Ok(response)
@@ -194,6 +191,13 @@ pub(super) fn gone(
 ) -> Cookie<'static> {
     let mut cookie = Cookie::new(name, "");
     cookie.set_path(path);
+    cookie.set_max_age(cookie::time::Duration::ZERO);
+    cookie
+}
+
+/// The same for the one that says who somebody is.
+fn gone_login(hub: &Hub) -> Cookie<'static> {
+    let mut cookie = session::login_cookie(hub, String::new());
     cookie.set_max_age(cookie::time::Duration::ZERO);
     cookie
 }
