@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod acme;
+mod admin_page;
 mod backup;
 mod cli;
 mod culling;
@@ -21,7 +22,9 @@ mod page;
 mod pebble;
 mod reload;
 mod restart;
+mod schemathesis;
 mod services;
 mod spawn;
 mod startup;
+mod subdomains;
 mod tls;

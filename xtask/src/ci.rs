@@ -50,6 +50,8 @@ struct Stage {
     configurable_http_proxy: PathBuf,
     /// A Python with the packages of services.
     services_python: PathBuf,
+    /// JupyterHub's description of its API.
+    jupyterhub_api: PathBuf,
 }
 
 pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
@@ -111,8 +113,17 @@ async fn prepare() -> anyhow::Result<Stage> {
     let matrix = images::ensure_matrix(&engine).await?;
     let configurable_http_proxy = npm::configurable_http_proxy().await?;
     let services_python = pip::services_python().await?;
+    let jupyterhub_api = pip::jupyterhub_api(&services_python).await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
-    Ok(Stage { engine, images, matrix, postgres, configurable_http_proxy, services_python })
+    Ok(Stage {
+        engine,
+        images,
+        matrix,
+        postgres,
+        configurable_http_proxy,
+        services_python,
+        jupyterhub_api,
+    })
 }
 
 fn no_findings() -> anyhow::Result<Done> {
@@ -144,6 +155,7 @@ impl Runner<'_> {
                 .env("HUB_TEST_POSTGRES_URL", stage.postgres.url())
                 .env("HUB_TEST_CHP", &stage.configurable_http_proxy)
                 .env("HUB_TEST_SERVICES_PYTHON", &stage.services_python)
+                .env("HUB_TEST_JUPYTERHUB_API", &stage.jupyterhub_api)
                 .env("HUB_TEST_IMAGE", &stage.images.notebook)
                 .env("HUB_TEST_IMAGE_EXITS", &stage.images.exits)
                 .env("HUB_TEST_IMAGE_SILENT", &stage.images.silent)

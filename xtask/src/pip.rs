@@ -1,7 +1,10 @@
 //! Python packages that the tests use on this machine, in an environment in the
 //! checkout's state directory.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use tokio::process::Command;
@@ -10,6 +13,9 @@ use crate::{process, step::Step, workspace};
 
 /// What is to be installed.
 const REQUIREMENTS: &str = "tests/services/requirements.txt";
+
+/// The release of JupyterHub whose description of its API the hub is compared with.
+const JUPYTERHUB: &str = "6.1.1";
 
 /// A Python with the packages of services and clients; installs them if they are not
 /// there as [`REQUIREMENTS`] wants them.
@@ -42,4 +48,35 @@ pub(crate) async fn services_python() -> anyhow::Result<PathBuf> {
     fs::write(&installed, wanted)?;
     step.done("");
     Ok(python)
+}
+
+/// JupyterHub's description of its REST API, which only its sources have; fetches them
+/// if they are not there.
+///
+/// # Errors
+///
+/// When pip cannot fetch them, or they do not have the file.
+pub(crate) async fn jupyterhub_api(python: &Path) -> anyhow::Result<PathBuf> {
+    let dir = workspace::state_dir().join(format!("jupyterhub-{JUPYTERHUB}"));
+    let member = format!("jupyterhub-{JUPYTERHUB}/docs/source/_static/rest-api.yml");
+    let file = dir.join(&member);
+    if file.exists() {
+        return Ok(file);
+    }
+    let step = Step::begin("fetching JupyterHub's description of its API");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest"])
+        .arg(&dir)
+        .arg(format!("jupyterhub=={JUPYTERHUB}"));
+    process::run(&step, &mut pip).await.context("cannot fetch JupyterHub's sources with pip")?;
+    let archive = dir.join(format!("jupyterhub-{JUPYTERHUB}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(&archive).arg("-C").arg(&dir).arg(&member);
+    process::run(&step, &mut tar)
+        .await
+        .with_context(|| format!("{} has no {member}", archive.display()))?;
+    fs::remove_file(&archive)?;
+    step.done("");
+    Ok(file)
 }

@@ -144,7 +144,7 @@ fn operation(endpoint: &Endpoint, types: &mut SchemaGenerator) -> Option<Operati
         }
         .or(422),
         (Get, _) if path.starts_with("/authorizations/") => answer::<RequestOwner>(t, 200),
-        (Post, "/authorizations/token") => Operation::default(),
+        (Post, "/authorizations/token") => Operation::default().or(404),
         (Delete, _) => empty(204),
         _ => return None,
     })
