@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use self::pending::PendingLogin;
-use crate::{AuthError, Claims, error::excerpt};
+use crate::{AuthError, AuthState, Claims, error::excerpt};
 
 /// Finds out who a person is.
 ///
@@ -39,7 +39,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`AuthError::Internal`] if the address cannot be made.
-    fn begin(&self) -> Result<Option<LoginStart>, AuthError>;
+    /// As for [`finish`](Self::finish), where the provider has to be asked for its
+    /// addresses first.
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError>;
 
     /// Ends a sign-in: turns the person's answer into what the provider knows
     /// about them.
@@ -54,6 +56,38 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// May be dropped at any time. A failed try is counted before it is looked
     /// at, so that dropping it does not make it free.
     async fn finish(&self, answer: Answer) -> Result<Claims, AuthError>;
+
+    /// Asks again about somebody who signed in before, with what was kept of that
+    /// (deployment-contract 3.7). The claims hold the state to keep from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::SignInAgain`] if the person has to sign in again, as for every
+    /// provider without tokens; for other errors see
+    /// [`RefreshPolicy::after_failure`](crate::RefreshPolicy::after_failure).
+    ///
+    /// # Cancellation
+    ///
+    /// Must not be dropped between the provider's answer and storing the new
+    /// state: a refresh token is good for one use.
+    async fn refresh(&self, _state: &AuthState) -> Result<Claims, AuthError> {
+        let reason = "this way of signing in cannot be asked again";
+        Err(AuthError::SignInAgain { provider: self.provider().to_owned(), reason })
+    }
+
+    /// Where to send the browser to sign out at the provider as well; it comes
+    /// back to `then`. `None` if the provider has no such page.
+    ///
+    /// # Errors
+    ///
+    /// As for [`begin`](Self::begin).
+    async fn sign_out_url(
+        &self,
+        _state: Option<&AuthState>,
+        _then: &Url,
+    ) -> Result<Option<Url>, AuthError> {
+        Ok(None)
+    }
 }
 
 /// How a provider wants people to sign in.
@@ -109,6 +143,8 @@ pub struct Callback {
     pub error: Option<String>,
     /// The same in words.
     pub error_description: Option<String>,
+    /// Who answers, RFC 9207. Where a provider sends it, it has to be the right one.
+    pub iss: Option<String>,
 }
 
 impl Callback {

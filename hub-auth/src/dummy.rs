@@ -32,7 +32,7 @@ impl Authenticator for DummyAuthenticator {
         Offer::Form
     }
 
-    fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
         Ok(None)
     }
 
@@ -46,13 +46,7 @@ impl Authenticator for DummyAuthenticator {
         if !right || username.is_empty() {
             return Err(AuthError::BadCredentials);
         }
-        Ok(Claims {
-            provider: PROVIDER.to_owned(),
-            subject: username.to_lowercase(),
-            login: username,
-            display_name: None,
-            email: None,
-        })
+        Ok(Claims::new(PROVIDER, username.to_lowercase(), username))
     }
 }
 

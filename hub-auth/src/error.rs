@@ -53,6 +53,37 @@ pub enum AuthError {
         reason: String,
     },
 
+    /// The person is who they say, but whether they belong to those who are let
+    /// in could not be found out. Worth another try later.
+    #[error("could not check whether {user} may sign in, try again: {reason}")]
+    Unchecked {
+        /// The name of the account after normalisation.
+        user: String,
+        /// What could not be checked, and why, for the person to read.
+        reason: String,
+    },
+
+    /// The account belongs to somebody else: the login name was renamed and taken
+    /// by another person, or the account to another way of signing in. An
+    /// administrator has to decide (security A6).
+    #[error("the account {account} belongs to somebody else than this {provider} account")]
+    OtherPerson {
+        /// The account that the login name leads to.
+        account: String,
+        /// Who vouches for the person that signed in.
+        provider: String,
+    },
+
+    /// What was kept of an earlier sign-in is good no longer. Signing in again
+    /// helps.
+    #[error("{provider} asks you to sign in again: {reason}")]
+    SignInAgain {
+        /// Whom we asked.
+        provider: String,
+        /// What happened to the earlier sign-in.
+        reason: &'static str,
+    },
+
     /// The provider's login name cannot be the name of an account here.
     #[error("the login name {login:?} cannot be an account name here")]
     InvalidName {
@@ -78,6 +109,15 @@ pub enum AuthError {
         provider: String,
         /// What went wrong on the way.
         source: BoxError,
+    },
+
+    /// The provider takes no more requests for now.
+    #[error("{provider} takes no more requests from this hub for now; try again {}", when(*retry_after))]
+    RateLimited {
+        /// Whom we asked.
+        provider: String,
+        /// How long until it takes some again, if it said so.
+        retry_after: Option<Duration>,
     },
 
     /// The provider answered with something we cannot use.
@@ -132,6 +172,15 @@ impl InvalidConfig {
     }
 }
 
+/// When to try again, in words.
+pub(crate) fn when(wait: Option<Duration>) -> String {
+    match wait.map(|wait| wait.as_secs()) {
+        None => "later".to_owned(),
+        Some(seconds @ 0..=90) => format!("in {} s", seconds.max(1)),
+        Some(seconds) => format!("in {} min", seconds.div_ceil(60)),
+    }
+}
+
 /// Foreign text made fit for a page and a log line: control characters become
 /// blanks, and what is too long is cut.
 pub(crate) fn excerpt(text: &str) -> String {
@@ -146,6 +195,14 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gh_4_a_wait_is_told_in_words() {
+        let words = |seconds| when(Some(Duration::from_secs(seconds)));
+        assert_eq!(when(None), "later");
+        assert_eq!((words(0), words(90)), ("in 1 s".to_owned(), "in 90 s".to_owned()));
+        assert_eq!((words(91), words(3600)), ("in 2 min".to_owned(), "in 60 min".to_owned()));
+    }
 
     #[test]
     fn foreign_text_is_cut_and_loses_control_characters() {

@@ -2,36 +2,45 @@
 
 mod api;
 mod config;
-mod exchange;
-mod outbound;
+mod link;
+mod membership;
+mod organization;
+mod refusal;
 mod wire;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
-use oauth2::{CsrfToken, PkceCodeChallenge, PkceCodeVerifier, Scope};
-use secrecy::ExposeSecret;
+use serde_json::Value;
 
-pub use self::config::GithubConfig;
-use self::{exchange::OauthClient, outbound::Outbound};
+use self::{api::Api, wire::User};
+pub use self::{
+    config::GithubConfig,
+    organization::{InvalidOrganization, Organization},
+};
 use crate::{
-    Answer, AuthError, Authenticator, Callback, Claims, InvalidConfig, LoginStart, Offer,
+    Answer, AuthError, AuthState, Authenticator, Claims, InvalidConfig, LoginStart, Offer,
     PendingLogin,
+    outbound::{
+        Outbound,
+        exchange::{self, Exchange, Refused, Tokens},
+    },
 };
 
-/// The id under which identities are stored.
-const PROVIDER: &str = "github";
-
-/// How we call the site on buttons and in messages.
-const SERVICE: &str = "GitHub";
+/// Where the user information is in the auth state, as in OAuthenticator.
+const STATE_KEY: &str = "github_user";
 
 /// Signs people in with their GitHub account.
 ///
 /// The browser goes to GitHub and comes back with a code; the code is exchanged
-/// for a token, and the token is used once, to ask who the person is.
+/// for a token, and the token is used to ask who the person is, and to which of
+/// the organizations and teams that matter they belong.
+///
+/// The claims hold the numeric id as `subject`, `org` and `org:team` in lower case
+/// as groups, GitHub's `/user` as `attributes`, and the token in the auth state.
 pub struct GithubAuthenticator {
     config: GithubConfig,
-    oauth: OauthClient,
+    exchange: Exchange,
     outbound: Outbound,
 }
 
@@ -44,75 +53,117 @@ impl GithubAuthenticator {
     /// [`InvalidConfig`], naming the key to change.
     pub fn new(config: GithubConfig) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let outbound = Outbound::new(config.timeout, config.is_plain_http())?;
-        let oauth = exchange::client(&config);
-        Ok(Self { config, oauth, outbound })
+        let outbound = Outbound::new(&config.service, config.timeout, config.is_plain_http())?;
+        let exchange = Exchange::new(config.registration(), outbound.clone());
+        Ok(Self { config, exchange, outbound })
     }
 
-    /// Judges what came back; what remains is a code that was meant for the
-    /// browser that began this sign-in.
-    ///
-    /// The state comes first: a link of a stranger may carry any `error` text, and
-    /// we would print it.
-    fn code_of(&self, pending: &PendingLogin, callback: &Callback) -> Result<String, AuthError> {
-        let Some(state) = callback.state.as_deref() else {
-            return Err(AuthError::Stale { reason: "the state is missing from the address" });
+    fn refused(&self, refused: Refused) -> AuthError {
+        match refused {
+            Refused::Said { error, description } => {
+                refusal::meaning(&error, description, &self.config)
+            }
+            Refused::Failed(error) => error,
+        }
+    }
+
+    /// Asks all there is to ask about the person whose tokens these are.
+    async fn claims(&self, tokens: &Tokens) -> Result<Claims, AuthError> {
+        let api = Api { outbound: &self.outbound, base: self.config.api_base(), tokens };
+        let attributes = api.user().await?;
+        let User { id, login, name, email } = serde_json::from_value(attributes.clone().into())
+            .map_err(|error| self.outbound.bad_answer(error, "the account"))?;
+        let email = match email {
+            Some(email) => Some(email),
+            None => api.primary_email().await,
         };
-        if !pending.matches(state) {
-            return Err(AuthError::Stale { reason: "it was begun in another window or browser" });
+        let (membership, teams) = membership::ask(&api, &self.config, &login).await;
+        let scopes: BTreeSet<String> = tokens.scopes.clone().unwrap_or_default();
+        let mut state = tokens.state(&scopes, STATE_KEY, attributes.clone());
+        if let Some(teams) = teams.and_then(|teams| serde_json::to_value(teams).ok()) {
+            state.insert("teams".to_owned(), teams);
         }
-        if let (Some(error), Some(complaint)) = (&callback.error, callback.complaint()) {
-            return Err(exchange::refusal(error, complaint, &self.config));
-        }
-        match &callback.code {
-            Some(code) if !code.expose_secret().is_empty() => Ok(code.expose_secret().to_owned()),
-            _ => Err(AuthError::Stale { reason: "the code is missing from the address" }),
-        }
+        Ok(Claims {
+            provider: self.config.id.clone(),
+            subject: id.to_string(),
+            login,
+            display_name: name.filter(|name| !name.trim().is_empty()),
+            email,
+            membership,
+            scopes,
+            attributes,
+            auth_state: Some(AuthState::new(state)),
+        })
+    }
+
+    /// The same for tokens that GitHub may not honour any more.
+    async fn claims_again(&self, tokens: &Tokens) -> Result<Claims, AuthError> {
+        self.claims(tokens).await.map_err(|error| match error {
+            AuthError::BadAnswer { source, .. } if api::is_unauthorized(&*source) => {
+                self.sign_in_again("its token was revoked, or has expired")
+            }
+            error => error,
+        })
+    }
+
+    fn sign_in_again(&self, reason: &'static str) -> AuthError {
+        AuthError::SignInAgain { provider: self.config.service.clone(), reason }
+    }
+
+    /// Exchanges the refresh token of a GitHub App (GH-6).
+    async fn renew(&self, refresh_token: &str) -> Result<Claims, AuthError> {
+        let tokens =
+            self.exchange.refresh(refresh_token).await.map_err(|refused| match refused {
+                Refused::Said { error, .. } if error == "bad_refresh_token" => self.sign_in_again(
+                    "its refresh token was used already, or is older than six months",
+                ),
+                refused => self.refused(refused),
+            })?;
+        self.claims_again(&tokens).await
     }
 }
 
 #[async_trait]
 impl Authenticator for GithubAuthenticator {
     fn provider(&self) -> &str {
-        PROVIDER
+        &self.config.id
     }
 
     fn offer(&self) -> Offer {
-        Offer::Redirect { service: SERVICE.to_owned() }
+        Offer::Redirect { service: self.config.service.clone() }
     }
 
-    fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
         let pending = PendingLogin::generate();
-        let verifier = PkceCodeVerifier::new(pending.code_verifier().to_owned());
-        let (redirect, _) = self
-            .oauth
-            .authorize_url(|| CsrfToken::new(pending.state()))
-            .add_scopes(self.config.scope.iter().cloned().map(Scope::new))
-            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .url();
+        let extra = self.config.extra_authorize_params.clone();
+        let redirect = self.exchange.authorize_url(&pending, &self.config.scope, extra);
         Ok(Some(LoginStart { redirect, pending }))
     }
 
     async fn finish(&self, answer: Answer) -> Result<Claims, AuthError> {
         let Answer::Callback { pending, callback } = answer else {
-            return Err(AuthError::WrongAnswer { provider: SERVICE.to_owned() });
+            return Err(AuthError::WrongAnswer { provider: self.config.service.clone() });
         };
-        let code = self.code_of(&pending, &callback)?;
-        let access =
-            exchange::redeem(&self.oauth, &self.outbound, &self.config, code, &pending).await?;
-        let api = api::Api { outbound: &self.outbound, base: self.config.api_base(), access };
-        let user = api.user().await?;
-        let email = match user.email {
-            Some(email) => Some(email),
-            None => api.primary_email().await,
+        let code =
+            exchange::code_of(&pending, &callback).map_err(|refused| self.refused(refused))?;
+        let work = async {
+            let redeemed = self.exchange.redeem(code, &pending).await;
+            let tokens = redeemed.map_err(|refused| self.refused(refused))?;
+            self.claims(&tokens).await
         };
-        Ok(Claims {
-            provider: PROVIDER.to_owned(),
-            subject: user.id.to_string(),
-            login: user.login,
-            display_name: user.name.filter(|name| !name.trim().is_empty()),
-            email,
-        })
+        self.outbound.whole(work).await
+    }
+
+    async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {
+        let work = async {
+            let tokens = Tokens::of_state(state)
+                .ok_or_else(|| self.sign_in_again("its token was not kept"))?;
+            match (self.claims_again(&tokens).await, state.refresh_token()) {
+                (Err(AuthError::SignInAgain { .. }), Some(old)) => self.renew(old).await,
+                (asked, _) => asked,
+            }
+        };
+        self.outbound.whole(work).await
     }
 }
 
@@ -121,3 +172,6 @@ impl fmt::Debug for GithubAuthenticator {
         f.debug_struct("GithubAuthenticator").field("config", &self.config).finish_non_exhaustive()
     }
 }
+
+/// The teams as they are kept in the auth state.
+type Teams = Vec<Value>;

@@ -1,12 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod auth_state;
 mod authenticator;
+mod claim;
 #[cfg(feature = "dummy")]
 mod dummy;
 mod error;
 #[cfg(feature = "github")]
 pub mod github;
 mod identity;
+#[cfg(feature = "outbound")]
+mod outbound;
 #[cfg(feature = "password")]
 pub mod password;
 mod policy;
@@ -18,17 +22,23 @@ mod scope;
 mod token;
 mod userlist;
 
+pub use auth_state::{
+    AfterFailure, AuthState, EnvironmentFields, Freshness, InvalidField, RefreshPolicy,
+};
 pub use authenticator::{Answer, Authenticator, Callback, LoginStart, Offer, PendingLogin};
 #[cfg(feature = "dummy")]
 pub use dummy::DummyAuthenticator;
 pub use error::{AuthError, BoxError, InvalidConfig};
 #[cfg(feature = "github")]
-pub use github::{GithubAuthenticator, GithubConfig};
+pub use github::{GithubAuthenticator, GithubConfig, InvalidOrganization, Organization};
 pub use hub_names::{InvalidName, ServerKey, UserName};
-pub use identity::{Claims, Identity};
+pub use identity::{Claims, Identity, InvalidSubject, Membership, Standing, Subject};
 #[cfg(feature = "password")]
 pub use password::{PasswordAccounts, PasswordAuthenticator, UnfitPassword, hash_password};
-pub use policy::{AccessPolicy, AccessRules};
+pub use policy::{
+    AccessPolicy, AccessRules, AdminRight, Change, Comparison, IdentityKey, Known, Outcome, Person,
+    Refusal, Rule, Step, Verdict,
+};
 pub use provider::{
     AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, TokenError, TokenRequest,
 };

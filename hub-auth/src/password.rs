@@ -124,7 +124,7 @@ impl Authenticator for PasswordAuthenticator {
         self.accounts.hashes.contains_key(account)
     }
 
-    fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
         Ok(None)
     }
 
@@ -148,13 +148,7 @@ impl Authenticator for PasswordAuthenticator {
             return Err(AuthError::BadCredentials);
         }
         self.lockout.forgive(&name);
-        Ok(Claims {
-            provider: PROVIDER.to_owned(),
-            subject: name.to_string(),
-            login: name.to_string(),
-            display_name: None,
-            email: None,
-        })
+        Ok(Claims::new(PROVIDER, name.as_str(), name.as_str()))
     }
 }
 

@@ -1,52 +1,22 @@
 //! Who is let in, and who is an administrator by rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod compare;
+mod decide;
+mod outcome;
+mod rules;
+
+use std::collections::BTreeSet;
 
 use hub_names::{InvalidName, UserName};
+use regex_lite::Regex;
+use unicode_normalization::UnicodeNormalization;
 
-use crate::{AuthError, Claims, Identity, InvalidConfig, error::excerpt};
-
-/// The rules as the operator wrote them. With nothing set nobody is let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccessRules {
-    /// People who are let in.
-    pub allowed: BTreeSet<UserName>,
-    /// People who are let in and made administrators.
-    pub admins: BTreeSet<UserName>,
-    /// People who are kept out, whatever else is said of them.
-    pub blocked: BTreeSet<UserName>,
-    /// Whether everybody is let in whom the provider knows.
-    pub allow_all: bool,
-    /// Whether everybody is let in who has an account already.
-    pub allow_existing: bool,
-    /// Login name, in lower case, to account name.
-    pub username_map: BTreeMap<String, String>,
-}
-
-impl AccessRules {
-    /// Looks for entries that can never take effect, so that they are found at
-    /// start and not when somebody is refused.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidConfig::Setting`] for a mapping to something that is no account
-    /// name, or for two mappings of one login.
-    pub fn check(&self) -> Result<(), InvalidConfig> {
-        let mut seen = BTreeMap::new();
-        for (login, name) in &self.username_map {
-            if let Err(error) = name.parse::<UserName>() {
-                let reason = format!("{login:?} is mapped to {name:?}: {error}");
-                return Err(InvalidConfig::setting("username_map", reason));
-            }
-            if seen.insert(login.to_lowercase(), name).is_some_and(|other| other != name) {
-                let reason =
-                    format!("{login:?} is mapped twice; upper and lower case are the same");
-                return Err(InvalidConfig::setting("username_map", reason));
-            }
-        }
-        Ok(())
-    }
-}
+pub use self::{
+    compare::{Change, Comparison, Person},
+    outcome::{AdminRight, Known, Outcome, Refusal, Rule, Step, Verdict},
+    rules::{AccessRules, IdentityKey},
+};
+use crate::{AuthError, Claims, Identity};
 
 /// Decides who is let in.
 ///
@@ -56,45 +26,44 @@ impl AccessRules {
 #[derive(Clone, Debug, Default)]
 pub struct AccessPolicy {
     rules: AccessRules,
+    /// `None` with a pattern in the rules: it is no regular expression, and fits
+    /// nobody.
+    pattern: Option<Regex>,
 }
 
 impl AccessPolicy {
-    /// The policy that `rules` describe.
+    /// The policy that `rules` describe. Rules that [`AccessRules::check`] refuses
+    /// let in fewer people, never more.
     pub fn new(rules: AccessRules) -> Self {
-        let map = rules.username_map.iter().map(|(k, v)| (k.to_lowercase(), v.clone())).collect();
-        let mut policy = Self { rules: AccessRules { username_map: map, ..rules } };
+        let map = rules.username_map.iter().map(|(k, v)| (fold(k), v.clone())).collect();
+        let pattern = rules.username_pattern.as_deref().and_then(|text| rules::whole(text).ok());
+        let mut policy = Self { rules: AccessRules { username_map: map, ..rules }, pattern };
         policy.rules.allowed = policy.normalise_all(&policy.rules.allowed);
         policy.rules.admins = policy.normalise_all(&policy.rules.admins);
         policy.rules.blocked = policy.normalise_all(&policy.rules.blocked);
         policy
     }
 
-    /// The account name that belongs to a login name: lower case, then through
-    /// the operator's map, then checked.
+    /// The account name that belongs to a login name: Unicode's compatibility
+    /// form in lower case, then through the operator's map, then checked.
     ///
     /// # Errors
     ///
     /// [`InvalidName`] if the result cannot be the name of an account.
     pub fn normalise(&self, login: &str) -> Result<UserName, InvalidName> {
-        let lower = login.to_lowercase();
+        let lower = fold(login);
         self.rules.username_map.get(&lower).unwrap_or(&lower).parse()
     }
 
-    /// Decides about somebody whose claims a provider has confirmed. `exists`:
-    /// whether the account is there already.
-    ///
-    /// The order is JupyterHub's: normalise, validate, blocked, allowed, admin.
-    /// Allowing rules only widen, and blocking always wins (AUT-2); being an
-    /// administrator implies being let in.
+    /// As [`decide`](Self::decide), for a caller that only wants the person.
+    /// `exists`: whether the account that the login name leads to is there already.
     ///
     /// # Errors
     ///
-    /// [`AuthError::InvalidName`] or [`AuthError::NotAllowed`].
+    /// Those of [`Outcome::into_identity`].
     pub fn admit(&self, claims: &Claims, exists: bool) -> Result<Identity, AuthError> {
-        let name = self
-            .normalise(&claims.login)
-            .map_err(|source| AuthError::InvalidName { login: excerpt(&claims.login), source })?;
-        self.admit_account(name, claims, exists)
+        let known = Known { exists, ..Known::default() };
+        self.decide(claims, &known).into_identity(claims)
     }
 
     /// As [`admit`](Self::admit), for somebody whose account is known already by
@@ -102,37 +71,20 @@ impl AccessPolicy {
     ///
     /// # Errors
     ///
-    /// [`AuthError::NotAllowed`].
+    /// Those of [`Outcome::into_identity`].
     pub fn admit_account(
         &self,
         name: UserName,
         claims: &Claims,
         exists: bool,
     ) -> Result<Identity, AuthError> {
-        let refused = |reason: &str| AuthError::NotAllowed {
-            user: name.to_string(),
-            reason: reason.to_owned(),
-        };
-        let rules = &self.rules;
-        if rules.blocked.contains(&name) {
-            return Err(refused("the account is blocked"));
-        }
-        let admin = rules.admins.contains(&name);
-        let allowed = admin
-            || rules.allow_all
-            || rules.allowed.contains(&name)
-            || (rules.allow_existing && exists);
-        if !allowed {
-            return Err(refused(
-                "the account is not on this hub's list; an administrator can add it",
-            ));
-        }
-        Ok(Identity {
-            name,
-            admin,
-            provider: claims.provider.clone(),
-            subject: claims.subject.clone(),
-        })
+        let known = Known { own_account: Some(name), exists, ..Known::default() };
+        self.decide(claims, &known).into_identity(claims)
+    }
+
+    /// The rules, with names normalised.
+    pub fn rules(&self) -> &AccessRules {
+        &self.rules
     }
 
     /// Whether these rules let in whoever a provider knows.
@@ -141,7 +93,8 @@ impl AccessPolicy {
     }
 
     /// Whether somebody with an account keeps it: they are not blocked, and named
-    /// or of a kind that is let in without being named.
+    /// or of a kind that is let in without being named. Groups and scopes are not
+    /// known here; who is let in by them is found out by [`decide`](Self::decide).
     pub fn keeps(&self, name: &UserName) -> bool {
         let AccessRules { allowed, admins, blocked, allow_all, allow_existing, .. } = &self.rules;
         !blocked.contains(name)
@@ -158,7 +111,12 @@ impl AccessPolicy {
     /// at start.
     pub fn admits_nobody(&self) -> bool {
         let AccessRules { allowed, admins, blocked, allow_all, allow_existing, .. } = &self.rules;
-        !allow_all && !allow_existing && allowed.union(admins).all(|name| blocked.contains(name))
+        let by_provider =
+            [&self.rules.allowed_groups, &self.rules.admin_groups, &self.rules.allowed_scopes];
+        !allow_all
+            && !allow_existing
+            && by_provider.into_iter().all(BTreeSet::is_empty)
+            && allowed.union(admins).all(|name| blocked.contains(name))
     }
 
     /// People who are let in by name, normalised.
@@ -171,6 +129,15 @@ impl AccessPolicy {
         &self.rules.admins
     }
 
+    fn fits_pattern(&self, name: &UserName) -> bool {
+        match (&self.rules.username_pattern, &self.pattern) {
+            (None, _) => true,
+            (Some(_), pattern) => {
+                pattern.as_ref().is_some_and(|pattern| pattern.is_match(name.as_str()))
+            }
+        }
+    }
+
     /// A name that cannot be normalised is dropped: nobody can sign in under it,
     /// so it neither admits nor blocks anybody.
     fn normalise_all(&self, names: &BTreeSet<UserName>) -> BTreeSet<UserName> {
@@ -178,5 +145,13 @@ impl AccessPolicy {
     }
 }
 
+/// Login names that look alike to a person are alike: full-width letters, other
+/// codings of accents, and upper case make no other account.
+fn fold(login: &str) -> String {
+    login.nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+#[cfg(test)]
+mod allow_table;
 #[cfg(test)]
 mod tests;

@@ -58,7 +58,10 @@ impl PendingLogin {
     }
 
     /// The PKCE verifier.
-    #[cfg_attr(not(feature = "github"), expect(dead_code, reason = "for providers that redirect"))]
+    #[cfg_attr(
+        not(feature = "outbound"),
+        expect(dead_code, reason = "for providers that redirect")
+    )]
     pub(crate) fn code_verifier(&self) -> &str {
         &self.code_verifier
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::InvalidConfig;
+use super::Organization;
+use crate::{InvalidConfig, outbound::exchange::Registration};
 
 const GITHUB_URL: &str = "https://github.com/";
 const GITHUB_API_URL: &str = "https://api.github.com";
@@ -16,6 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Which GitHub to ask, and the OAuth App that this hub is registered as.
 #[derive(Clone, Debug)]
 pub struct GithubConfig {
+    /// The id under which identities are stored, `github`. A hub that offers two
+    /// GitHubs needs two.
+    pub id: String,
+    /// What the button and messages call it: `GitHub`.
+    pub service: String,
     /// The OAuth App's client id.
     pub client_id: String,
     /// The OAuth App's client secret.
@@ -26,8 +32,20 @@ pub struct GithubConfig {
     pub url: Url,
     /// Its REST API; derived from `url` if absent.
     pub api_url: Option<Url>,
-    /// What to ask the person for; public data needs nothing.
+    /// What to ask the person for; public data needs nothing, private membership
+    /// `read:org`, private mail addresses `user:email`. GitHub Apps have no scopes.
     pub scope: Vec<String>,
+    /// Further parameters of the authorize address, such as `allow_signup`.
+    pub extra_authorize_params: Vec<(String, String)>,
+    /// Organizations and teams to ask about, up to the first that the person is
+    /// in; what it means is for
+    /// [`AccessRules::allowed_groups`](crate::AccessRules::allowed_groups).
+    pub allowed_organizations: Vec<Organization>,
+    /// The same for [`AccessRules::admin_groups`](crate::AccessRules::admin_groups).
+    pub admin_organizations: Vec<Organization>,
+    /// Whether to read the person's teams (`populate_teams_in_auth_state`), which
+    /// makes them groups. Needs `read:org`, or a GitHub App that may read members.
+    pub teams: bool,
     /// Longest wait for one answer.
     pub timeout: Duration,
 }
@@ -36,12 +54,18 @@ impl GithubConfig {
     /// An OAuth App on github.com that sees public data only.
     pub fn new(client_id: String, client_secret: SecretString, callback_url: Url) -> Self {
         Self {
+            id: "github".to_owned(),
+            service: "GitHub".to_owned(),
             client_id,
             client_secret,
             callback_url,
             url: GITHUB_URL.parse().expect("the constant is a URL"),
             api_url: None,
             scope: Vec::new(),
+            extra_authorize_params: Vec::new(),
+            allowed_organizations: Vec::new(),
+            admin_organizations: Vec::new(),
+            teams: false,
             timeout: TIMEOUT,
         }
     }
@@ -65,6 +89,8 @@ impl GithubConfig {
         let text = match (set(url), set(host)) {
             (Some(url), _) if url.contains("://") => url,
             (Some(url), _) => format!("https://{url}"),
+            // People write the whole address here as well.
+            (None, Some(host)) if host.contains("://") => host,
             (None, Some(host)) if set(http).is_some() => format!("http://{host}"),
             (None, Some(host)) => format!("https://{host}"),
             (None, None) => GITHUB_URL.to_owned(),
@@ -88,6 +114,9 @@ impl GithubConfig {
             }
             _ => Ok(()),
         };
+        if self.id.is_empty() || self.id.contains(':') {
+            return Err(InvalidConfig::setting("id", "is empty or holds a colon"));
+        }
         present("client_id", &self.client_id)?;
         present("client_secret", self.client_secret.expose_secret())?;
         check_site("url", &self.url)?;
@@ -122,8 +151,25 @@ impl GithubConfig {
     pub(super) fn api_base(&self) -> String {
         match &self.api_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None if self.url.host_str() == Some("github.com") => GITHUB_API_URL.to_owned(),
-            None => self.site("/api/v3").into(),
+            None => match self.url.host_str() {
+                Some("github.com" | "www.github.com") => GITHUB_API_URL.to_owned(),
+                // Enterprise Cloud with data residency.
+                Some(host) if host.ends_with(".ghe.com") => format!("https://api.{host}"),
+                _ => self.site("/api/v3").into(),
+            },
+        }
+    }
+
+    /// What the OAuth client needs to know.
+    pub(super) fn registration(&self) -> Registration {
+        Registration {
+            client_id: self.client_id.clone(),
+            client_secret: Some(self.client_secret.clone()),
+            basic_auth: false,
+            callback_url: self.callback_url.clone(),
+            authorize_url: self.site("/login/oauth/authorize"),
+            token_url: self.site("/login/oauth/access_token"),
+            token_params: Vec::new(),
         }
     }
 
@@ -178,6 +224,9 @@ mod tests {
             (Some("ghe.test"), None, Some("1"), "https://ghe.test/"),
             (None, Some("ghe.test"), None, "https://ghe.test/"),
             (None, Some("ghe.test:8080"), Some("1"), "http://ghe.test:8080/"),
+            (None, Some("ghe.test/"), None, "https://ghe.test/"),
+            (None, Some("https://ghe.test/"), None, "https://ghe.test/"),
+            (None, Some("http://ghe.test"), None, "http://ghe.test/"),
         ];
         for (url, host, http, expected) in rows {
             let site = GithubConfig::site_url(url, host, http).unwrap();
@@ -196,6 +245,8 @@ mod tests {
             ("https://ghe.test", "https://ghe.test/api/v3"),
             ("https://ghe.test/", "https://ghe.test/api/v3"),
             ("https://ghe.test/git//", "https://ghe.test/git/api/v3"),
+            ("https://www.github.com/", "https://api.github.com"),
+            ("https://octo.ghe.com/", "https://api.octo.ghe.com"),
         ] {
             let config = GithubConfig { url: url.parse().unwrap(), ..config() };
             assert_eq!(config.api_base(), api, "{url}");
@@ -209,6 +260,7 @@ mod tests {
     fn what_cannot_work_names_its_key() {
         assert!(config().check().is_ok());
         let rows = [
+            ("id", GithubConfig { id: "a:b".to_owned(), ..config() }),
             ("client_id", GithubConfig { client_id: String::new(), ..config() }),
             ("client_secret", GithubConfig { client_secret: "x\n".into(), ..config() }),
             ("url", GithubConfig { url: "mailto:a@b".parse().unwrap(), ..config() }),

@@ -1,6 +1,6 @@
 //! JSON exactly as GitHub sends it; fields we do not use are left out.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `GET /user`
 #[derive(Debug, Deserialize)]
@@ -19,9 +19,18 @@ pub(super) struct Email {
     pub(super) verified: bool,
 }
 
-/// What the token endpoint answers instead of a token, with status 200.
-#[derive(Debug, Deserialize)]
-pub(super) struct TokenProblem {
-    pub(super) error: String,
-    pub(super) error_description: Option<String>,
+/// An element of `GET /user/teams`
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Team {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) slug: String,
+    pub(super) organization: TeamOrganization,
+}
+
+/// Whose team it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TeamOrganization {
+    pub(super) id: u64,
+    pub(super) login: String,
 }

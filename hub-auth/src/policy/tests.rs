@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn names(list: &[&str]) -> BTreeSet<UserName> {
@@ -5,13 +7,7 @@ fn names(list: &[&str]) -> BTreeSet<UserName> {
 }
 
 fn claims(login: &str) -> Claims {
-    Claims {
-        provider: "github".to_owned(),
-        subject: "4711".to_owned(),
-        login: login.to_owned(),
-        display_name: None,
-        email: None,
-    }
+    Claims::new("github", "4711", login)
 }
 
 /// How a decision reads in the tables below.

@@ -24,6 +24,9 @@ pub(crate) const CLIENT_SECRET: &str = "0123456789abcdef0123456789abcdef01234567
 pub(crate) const CALLBACK_URL: &str = "https://hub.test/hub/oauth_callback";
 const TOKEN: &str = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
 
+/// How long the tokens of a GitHub App live, in seconds.
+const APP_TOKEN_SECONDS: u32 = 28800;
+
 /// The stand-in; it stops when dropped.
 pub(crate) struct Github {
     address: SocketAddr,
@@ -37,9 +40,24 @@ struct Inner {
     granted: &'static str,
     user: &'static str,
     emails: &'static str,
-    fault: HashMap<&'static str, Fault>,
-    /// Path of each request that arrived.
+    fault: HashMap<String, Fault>,
+    /// Path and query of each request that arrived.
     seen: Vec<String>,
+    tokens: Tokens,
+}
+
+/// Which tokens it takes.
+#[derive(Default)]
+struct Tokens {
+    /// Whether it hands out those of a GitHub App: they expire, and come with a
+    /// refresh token instead of scopes.
+    of_app: bool,
+    /// How many pairs it handed out.
+    made: u32,
+    /// The one that is good; empty if none is.
+    access: String,
+    refresh: String,
+    keeps_refresh_token: bool,
 }
 
 struct Code {
@@ -53,6 +71,8 @@ pub(crate) enum Fault {
     Answer(StatusCode, &'static str),
     /// A status with a header, and an empty JSON object.
     Header(StatusCode, &'static str, &'static str),
+    /// A page of a list, with a `Link` header.
+    Page(&'static str, &'static str),
     Html,
     Endless,
     Silence,
@@ -73,6 +93,7 @@ impl Github {
             emails: include_str!("../fixtures/github/emails.json"),
             fault: HashMap::new(),
             seen: Vec::new(),
+            tokens: Tokens::default(),
         }));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&inner)));
@@ -104,8 +125,39 @@ impl Github {
         self.inner.lock().unwrap().emails = emails;
     }
 
-    pub(crate) fn fails(&self, path: &'static str, fault: Fault) {
-        self.inner.lock().unwrap().fault.insert(path, fault);
+    /// What to answer to requests for `path`, with its query or without.
+    pub(crate) fn fails(&self, path: &str, fault: Fault) {
+        self.inner.lock().unwrap().fault.insert(path.to_owned(), fault);
+    }
+
+    /// Whether somebody is in what `path` asks about.
+    pub(crate) fn has_member(&self, path: &str) {
+        self.fails(path, Fault::Answer(StatusCode::NO_CONTENT, ""));
+    }
+
+    /// The address of something here, for headers.
+    pub(crate) fn address_of(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// From now on it is a GitHub App that people sign in to.
+    pub(crate) fn is_app(&self) {
+        self.inner.lock().unwrap().tokens.of_app = true;
+    }
+
+    /// The access token is good no longer.
+    pub(crate) fn token_expires(&self) {
+        self.inner.lock().unwrap().tokens.access.clear();
+    }
+
+    /// The refresh token stays the same from now on, and is not told again.
+    pub(crate) fn keeps_refresh_token(&self) {
+        self.inner.lock().unwrap().tokens.keeps_refresh_token = true;
+    }
+
+    /// The owner took back all tokens.
+    pub(crate) fn tokens_are_revoked(&self) {
+        self.inner.lock().unwrap().tokens = Tokens::default();
     }
 
     pub(crate) fn seen(&self) -> Vec<String> {
@@ -155,10 +207,12 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let path = parts.uri.path().to_owned();
+    let whole = parts.uri.path_and_query().unwrap().to_string();
     let fault = {
         let mut inner = inner.lock().unwrap();
-        inner.seen.push(path.clone());
-        inner.fault.get(path.as_str()).copied()
+        let fault = inner.fault.get(&whole).or_else(|| inner.fault.get(&path)).copied();
+        inner.seen.push(whole);
+        fault
     };
     if let Some(fault) = fault {
         return Ok(fail(fault).await);
@@ -169,11 +223,12 @@ async fn answer(
     }
     let wants_json =
         parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
-    let authorized = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|value| value == &format!("Bearer {TOKEN}"));
     let mut inner = inner.lock().unwrap();
+    let authorized = !inner.tokens.access.is_empty()
+        && parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .is_some_and(|value| value == &format!("Bearer {}", inner.tokens.access));
     Ok(match (parts.method.as_str(), path.as_str()) {
         ("POST", TOKEN_PATH) => inner.token(&body, wants_json),
         ("GET", USER_PATH | EMAILS_PATH) if !authorized => {
@@ -199,6 +254,15 @@ impl Inner {
                 include_str!("../fixtures/github/error_incorrect_client_credentials.json"),
             );
         }
+        if field("grant_type") == "refresh_token" {
+            if self.tokens.refresh.is_empty() || field("refresh_token") != self.tokens.refresh {
+                return json(
+                    StatusCode::OK,
+                    include_str!("../fixtures/github/error_bad_refresh_token.json"),
+                );
+            }
+            return self.hand_out();
+        }
         // Redeemed or not, a code is gone once it was shown.
         let code = self.codes.remove(field("code")).filter(|code| {
             let shown = Sha256::digest(field("code_verifier").as_bytes());
@@ -217,11 +281,7 @@ impl Inner {
             );
         }
         if wants_json {
-            let scope = self.granted;
-            let body = serde_json::json!(
-                { "access_token": TOKEN, "scope": scope, "token_type": "bearer" }
-            );
-            json(StatusCode::OK, &body.to_string())
+            self.hand_out()
         } else {
             // Documented: without the header the answer is form encoded.
             Response::builder()
@@ -229,6 +289,32 @@ impl Inner {
                 .body(format!("access_token={TOKEN}&scope=&token_type=bearer").into())
                 .unwrap()
         }
+    }
+
+    fn hand_out(&mut self) -> Response<Full<Bytes>> {
+        let tokens = &mut self.tokens;
+        if !tokens.of_app {
+            tokens.access = TOKEN.to_owned();
+            let scope = self.granted;
+            let body = serde_json::json!(
+                { "access_token": TOKEN, "scope": scope, "token_type": "bearer" }
+            );
+            return json(StatusCode::OK, &body.to_string());
+        }
+        tokens.made += 1;
+        tokens.access = format!("ghu_{:036}", tokens.made);
+        let mut body = serde_json::json!({
+            "access_token": tokens.access,
+            "expires_in": APP_TOKEN_SECONDS,
+            "scope": "",
+            "token_type": "bearer",
+        });
+        if !tokens.keeps_refresh_token {
+            tokens.refresh = format!("ghr_{:072}", tokens.made);
+            body["refresh_token"] = tokens.refresh.clone().into();
+            body["refresh_token_expires_in"] = 15_897_600.into();
+        }
+        json(StatusCode::OK, &body.to_string())
     }
 }
 
@@ -240,11 +326,16 @@ async fn fail(fault: Fault) -> Response<Full<Bytes>> {
             response.headers_mut().insert(name, value.parse().unwrap());
             response
         }
+        Fault::Page(body, link) => {
+            let mut response = json(StatusCode::OK, body);
+            response.headers_mut().insert(header::LINK, link.parse().unwrap());
+            response
+        }
         Fault::Html => Response::builder()
             .header(header::CONTENT_TYPE, "text/html")
             .body("<h1>Unicorn!</h1>".into())
             .unwrap(),
-        Fault::Endless => json(StatusCode::OK, &" ".repeat(1024 * 1024 + 1)),
+        Fault::Endless => json(StatusCode::OK, &" ".repeat(10 * 1024 * 1024)),
         Fault::Silence => std::future::pending().await,
     }
 }

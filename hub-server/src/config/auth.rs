@@ -309,6 +309,7 @@ impl RawAuth {
             allow_existing: mode == UserlistMode::Seed
                 && self.allow_existing_users.unwrap_or(!listed.is_empty()),
             username_map: self.username_map,
+            ..AccessRules::default()
         };
         rules.check().map_err(|error| ConfigError::value("auth", error.to_string()))?;
         Ok(AuthConfig {

@@ -61,6 +61,7 @@ pub(super) async fn begin(
 
     let start = authenticator
         .begin()
+        .await
         .map_err(|error| refused::page(&hub, error.into()))?
         .ok_or_else(PageError::not_found)?;
     let name = cookie_name(start.pending.state_id());
@@ -105,6 +106,7 @@ pub(super) async fn finish(
         state: query.get("state").map(str::to_owned),
         error: query.get("error").map(str::to_owned),
         error_description: query.get("error_description").map(str::to_owned),
+        iss: query.get("iss").map(str::to_owned),
     };
     let state_id = callback.state_id().ok_or_else(|| {
         refused::page(

@@ -1,12 +1,12 @@
-//! Requests to the provider: bounded in time and size, redirects never followed.
+//! Requests to a provider: bounded in time and size, redirects never followed.
 
-use std::time::Duration;
+pub(crate) mod exchange;
+mod limit;
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{RETRY_AFTER, USER_AGENT},
-};
+use http::{HeaderValue, Request, Response, StatusCode, header::USER_AGENT};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -15,26 +15,31 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-use super::SERVICE;
 use crate::{AuthError, BoxError, InvalidConfig};
 
-/// Largest answer that is read; GitHub's are a few kilobytes.
+/// Largest answer that is read; those of providers are a few kilobytes.
 const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// A sign-in takes several requests; all of them together get this many times the
+/// wait for one.
+const WHOLE: u32 = 3;
 
 /// GitHub refuses requests that do not name their program.
 const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("notebook-hub/", env!("CARGO_PKG_VERSION")));
 
-/// An HTTP client for a few small requests.
+/// An HTTP client for a few small requests to one provider.
 #[derive(Clone, Debug)]
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// What the provider is called in messages.
+    service: Arc<str>,
     timeout: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     #[error("no complete answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
     #[error("the answer is larger than {ANSWER_BYTES} bytes")]
@@ -44,26 +49,17 @@ pub(super) enum NoAnswer {
     #[error("it answered with status {0}")]
     Unwell(StatusCode),
     #[error("it takes no more requests for now")]
-    RateLimited,
-}
-
-impl NoAnswer {
-    /// The same as an error of a sign-in that asked for `what`.
-    pub(super) fn while_asking_for(self, what: &'static str) -> AuthError {
-        let provider = SERVICE.to_owned();
-        match self {
-            Self::TooLarge => AuthError::BadAnswer { provider, what, source: self.into() },
-            Self::TimedOut(_) | Self::Connection(_) | Self::Unwell(_) | Self::RateLimited => {
-                AuthError::Unreachable { provider, source: self.into() }
-            }
-        }
-    }
+    RateLimited(Option<Duration>),
 }
 
 impl Outbound {
     /// A client that trusts the authorities the host trusts. Without any, it can
     /// only be made if it will not need them.
-    pub(super) fn new(timeout: Duration, plain_http: bool) -> Result<Self, InvalidConfig> {
+    pub(crate) fn new(
+        service: &str,
+        timeout: Duration,
+        plain_http: bool,
+    ) -> Result<Self, InvalidConfig> {
         // Named here, because the process-wide provider is for `main` to install.
         let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
@@ -82,12 +78,17 @@ impl Outbound {
         // before the next one, and cost that person an error.
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Self { client, timeout })
+        Ok(Self { client, service: service.into(), timeout })
+    }
+
+    /// What the provider is called in messages.
+    pub(crate) fn service(&self) -> String {
+        (*self.service).to_owned()
     }
 
     /// Sends `request` and reads the whole answer. One that says "not now" is no
     /// answer; every other status is for the caller to judge.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, NoAnswer> {
@@ -96,9 +97,41 @@ impl Outbound {
             .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
         match answer.status() {
             status if status.is_server_error() => Err(NoAnswer::Unwell(status)),
-            status if is_rate_limit(status, answer.headers()) => Err(NoAnswer::RateLimited),
+            status if limit::is_rate_limit(status, answer.headers()) => {
+                Err(NoAnswer::RateLimited(limit::retry_after(answer.headers())))
+            }
             _ => Ok(answer),
         }
+    }
+
+    /// Runs several requests within one limit of time, so that a provider that is
+    /// slow at each of them cannot hold a sign-in for minutes.
+    pub(crate) async fn whole<T>(
+        &self,
+        work: impl Future<Output = Result<T, AuthError>>,
+    ) -> Result<T, AuthError> {
+        let limit = self.timeout * WHOLE;
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(self.failed(NoAnswer::TimedOut(limit), "the sign-in")))
+    }
+
+    /// The error of a sign-in that asked for `what` and got no answer.
+    pub(crate) fn failed(&self, error: NoAnswer, what: &'static str) -> AuthError {
+        match error {
+            NoAnswer::TooLarge => self.bad_answer(error, what),
+            NoAnswer::RateLimited(retry_after) => {
+                AuthError::RateLimited { provider: self.service(), retry_after }
+            }
+            NoAnswer::TimedOut(_) | NoAnswer::Connection(_) | NoAnswer::Unwell(_) => {
+                AuthError::Unreachable { provider: self.service(), source: error.into() }
+            }
+        }
+    }
+
+    /// The error of a sign-in that asked for `what` and got nonsense.
+    pub(crate) fn bad_answer(&self, source: impl Into<BoxError>, what: &'static str) -> AuthError {
+        AuthError::BadAnswer { provider: self.service(), what, source: source.into() }
     }
 
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, NoAnswer> {
@@ -118,15 +151,5 @@ impl Outbound {
                 Err(error) => NoAnswer::Connection(error),
             })?;
         Ok(Response::from_parts(parts, body.to_bytes().into()))
-    }
-}
-
-/// GitHub limits requests with 403 or 429 (GH-4), and 403 has other meanings too.
-fn is_rate_limit(status: StatusCode, headers: &HeaderMap) -> bool {
-    let used_up = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => used_up || headers.contains_key(RETRY_AFTER),
-        _ => false,
     }
 }

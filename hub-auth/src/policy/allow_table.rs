@@ -1,0 +1,358 @@
+//! Every kind of rule against every kind of person, for each way of signing in
+//! (security A7).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::*;
+use crate::{Membership, Standing, Subject};
+
+const LAB: &str = "lab";
+const CORE: &str = "lab:core";
+const STAFF: &str = "staff";
+
+fn set<T: std::str::FromStr<Err: std::fmt::Debug> + Ord>(texts: &[&str]) -> BTreeSet<T> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn person(claims: Claims) -> Person {
+    Person { claims, known: Known::default() }
+}
+
+/// Somebody at GitHub; each of the two groups was asked about.
+fn octo(id: &str, login: &str, lab: Standing, core: Standing) -> Person {
+    let mut claims = Claims::new("github", id, login);
+    claims.membership.set(LAB, lab);
+    claims.membership.set(CORE, core);
+    claims.scopes = set(&["read:org"]);
+    person(claims)
+}
+
+/// Somebody at an OpenID provider that tells all groups.
+fn openid(id: &str, login: &str, groups: &[&str], domain: &str) -> Person {
+    let mut claims = Claims::new("oidc", id, login);
+    claims.membership = Membership::complete(groups.iter().map(|g| (*g).to_owned()), "the claims");
+    claims.attributes.insert("hd".to_owned(), json!(domain));
+    person(claims)
+}
+
+/// The columns of the table, in order.
+fn people() -> Vec<Person> {
+    let member = || Standing::Member { seen_in: "the list of members" };
+    let no = || Standing::NotMember { hint: Some("ask an owner".to_owned()) };
+    let lost = || Standing::Unchecked { reason: "GitHub is not answering".to_owned() };
+    let ada: Subject = "github:1".parse().unwrap();
+
+    // Took the name that somebody else gave up.
+    let mut taker = octo("9", "ada", member(), member());
+    taker.known = Known { exists: true, owners: [ada.clone()].into(), ..Known::default() };
+    // Ada, renamed.
+    let mut renamed = octo("1", "countess", no(), no());
+    renamed.known.own_account = Some("ada".parse().unwrap());
+    let mut local = person(Claims::new("password", "pam", "pam"));
+    local.known = Known { exists: true, owners: set(&["password:pam"]), ..Known::default() };
+    vec![
+        octo("1", "Ada", member(), member()),
+        octo("2", "bob", no(), no()),
+        octo("3", "cyd", lost(), no()),
+        taker,
+        renamed,
+        octo("7", "a/b", member(), member()),
+        openid("x", "dan", &[STAFF], "lab.test"),
+        openid("y", "mal", &[], "evil.test"),
+        local,
+        person(Claims::new("dummy", "dum", "dum")),
+    ]
+}
+
+/// One letter for each outcome.
+fn letter(outcome: &Outcome) -> char {
+    match (&outcome.decision, outcome.admin) {
+        (Ok(()), AdminRight::Granted) => 'A',
+        (Ok(()), AdminRight::Withdrawn) => 'w',
+        (Ok(()), AdminRight::Unchanged) => 'i',
+        (Err(Refusal::NotNamed { .. }), AdminRight::Unchanged) => '.',
+        (Err(Refusal::Unchecked { .. }), AdminRight::Unchanged) => '?',
+        (Err(Refusal::Blocked), AdminRight::Unchanged) => 'B',
+        (Err(Refusal::ClaimMissing { .. }), AdminRight::Unchanged) => 'R',
+        (Err(Refusal::OtherPerson), AdminRight::Unchanged) => 'O',
+        (Err(Refusal::InvalidName(_)), AdminRight::Unchanged) => 'N',
+        (Err(Refusal::Pattern), AdminRight::Unchanged) => 'P',
+        (Err(_), AdminRight::Granted | AdminRight::Withdrawn) => panic!("refused, yet an admin"),
+    }
+}
+
+#[test]
+fn allow_table() {
+    let none = AccessRules::default;
+    let all = || AccessRules { allow_all: true, ..none() };
+    let lab = || AccessRules { allowed_groups: set(&[LAB]), ..none() };
+    let required = || BTreeMap::from([("hd".to_owned(), BTreeSet::from(["lab.test".to_owned()]))]);
+    let rows: [(&str, AccessRules, &str); 21] = [
+        //                                                              abct rNdm pd
+        ("nothing", none(), "...O.N...."),
+        ("allow_all", all(), "iiiOiNiiii"),
+        ("allowed_users", AccessRules { allowed: set(&["ADA", "pam"]), ..none() }, "i..OiN..i."),
+        ("admin_users", AccessRules { admins: set(&["ada", "dan"]), ..none() }, "A..OANA..."),
+        ("allow_existing_users", AccessRules { allow_existing: true, ..none() }, "...OiN..i."),
+        ("an organization", lab(), "i.?O.N...."),
+        ("a team", AccessRules { allowed_groups: set(&[CORE]), ..none() }, "i..O.N...."),
+        (
+            "a team or an organization",
+            AccessRules { allowed_groups: set(&[CORE, LAB]), ..none() },
+            "i.?O.N....",
+        ),
+        ("a group", AccessRules { allowed_groups: set(&[STAFF]), ..none() }, "...O.Ni..."),
+        (
+            "an organization or a name",
+            AccessRules { allowed: set(&["cyd", "ada"]), ..lab() },
+            "i.iOiN....",
+        ),
+        ("admin_groups", AccessRules { admin_groups: set(&[LAB]), ..none() }, "A.?O.N...."),
+        (
+            "admin_groups, everybody let in",
+            AccessRules { admin_groups: set(&[LAB]), ..all() },
+            "AwiOwNwwii",
+        ),
+        (
+            "admin_groups and admin_users",
+            AccessRules { admin_groups: set(&[LAB]), admins: set(&["bob", "ada"]), ..none() },
+            "AA?OAN....",
+        ),
+        (
+            "allowed_scopes",
+            AccessRules { allowed_scopes: set(&["read:org"]), ..none() },
+            "iiiOiN....",
+        ),
+        (
+            "allowed_scopes, one more than granted",
+            AccessRules { allowed_scopes: set(&["read:org", "user"]), ..none() },
+            "...O.N....",
+        ),
+        ("blocked", AccessRules { blocked: set(&["Ada", "dan", "pam"]), ..all() }, "BiiOBNBiBi"),
+        (
+            "blocked beats every allow",
+            AccessRules {
+                blocked: set(&["ada", "dan", "pam"]),
+                allowed: set(&["ada"]),
+                admins: set(&["pam"]),
+                allow_existing: true,
+                allowed_groups: set(&[LAB, STAFF]),
+                admin_groups: set(&[CORE]),
+                ..none()
+            },
+            "B.?OBNB.B.",
+        ),
+        (
+            "a required claim is not switched off by allow_all",
+            AccessRules { required_claims: required(), ..all() },
+            "RRRORNiRRR",
+        ),
+        (
+            "a required claim lets in nobody by itself",
+            AccessRules { required_claims: required(), ..none() },
+            "RRRORN.RRR",
+        ),
+        (
+            "a pattern for the whole name",
+            AccessRules { username_pattern: Some("[a-c].*|d".to_owned()), ..all() },
+            "iiiOiNPPPP",
+        ),
+        (
+            "names are enough",
+            AccessRules { identity_key: IdentityKey::Login, ..lab() },
+            "i.?i.N....",
+        ),
+    ];
+    for (label, rules, expected) in rows {
+        rules.check().unwrap();
+        let policy = AccessPolicy::new(rules);
+        let decide = |Person { claims, known }: &Person| letter(&policy.decide(claims, known));
+        let outcomes: String = people().iter().map(decide).collect();
+        assert_eq!(outcomes, expected, "{label}");
+    }
+}
+
+#[test]
+fn a_trace_names_every_rule_in_order_and_the_one_that_decided() {
+    let rules = AccessRules {
+        allowed: set(&["bob"]),
+        blocked: set(&["zoe"]),
+        allowed_groups: set(&[CORE, LAB]),
+        ..AccessRules::default()
+    };
+    let policy = AccessPolicy::new(rules);
+    for Person { claims, known } in people() {
+        let outcome = policy.decide(&claims, &known);
+        let rules: Vec<Rule> = outcome.trace.iter().map(|step| step.rule).collect();
+        assert_eq!(rules, Rule::ORDER);
+        let step = outcome.trace.iter().find(|step| step.rule == outcome.rule).unwrap();
+        let expected = if outcome.admits() { Verdict::Admits } else { Verdict::Refuses };
+        assert_eq!(step.verdict, expected, "{outcome}");
+    }
+    let explain = |index: usize| {
+        let Person { claims, known } = &people()[index];
+        policy.decide(claims, known).to_string()
+    };
+    assert_eq!(
+        explain(0).trim_start(),
+        "\
+username             passes      the account is ada
+  identity_key         passes      the account belongs to nobody yet
+  blocked_users        passes      ada is not on the list
+  required_claims      not set
+  allow_all            not set
+  admin_users          not set
+  allowed_users        no match    ada is not on the list
+  allow_existing_users not set
+> allowed_groups       lets in     member of lab, seen in the list of members
+  allowed_scopes       not set
+  admin_groups         not set
+  nobody else          no match    let in already
+ada is let in by allowed_groups
+"
+    );
+    assert!(explain(3).ends_with(
+        "  nobody else          not reached\n\
+         ada is refused by identity_key: the account belongs to somebody else\n"
+    ));
+    assert!(explain(2).ends_with("cyd is refused by nobody else: GitHub is not answering\n"));
+    assert!(explain(5).contains("> username             refuses     \"a/b\": the name contains"));
+}
+
+#[test]
+fn changed_rules_tell_whom_they_lock_out() {
+    let old = AccessRules {
+        allowed: set(&["bob", "dan"]),
+        admins: set(&["ada", "cyd"]),
+        ..AccessRules::default()
+    };
+    let new = AccessRules {
+        allowed: set(&["dan", "mal", "cyd"]),
+        admins: set(&["ada", "dan"]),
+        ..AccessRules::default()
+    };
+    let known: Vec<Person> = people();
+    let comparison = AccessPolicy::new(old).compare(&AccessPolicy::new(new), &known);
+    let names = |list: &[Change]| -> Vec<String> { list.iter().map(|c| c.who.clone()).collect() };
+    assert_eq!(names(&comparison.locked_out), ["bob"]);
+    assert_eq!(names(&comparison.let_in), ["mal"]);
+    assert_eq!(names(&comparison.admin_lost), ["cyd"]);
+    assert_eq!(names(&comparison.admin_gained), ["dan"]);
+    assert_eq!(comparison.unchanged, known.len() - 4);
+    assert_eq!(comparison.locked_out[0].after.rule, Rule::NobodyElse);
+}
+
+#[test]
+fn gh_same_login_other_id_refused() {
+    let policy = AccessPolicy::new(AccessRules { allow_all: true, ..AccessRules::default() });
+    let Person { claims, known } = &people()[3];
+    let error = policy.decide(claims, known).into_identity(claims).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the account ada belongs to somebody else than this github account"
+    );
+}
+
+#[test]
+fn gh_rename_keeps_account() {
+    let policy = AccessPolicy::new(AccessRules { allowed: set(&["ada"]), ..Default::default() });
+    let Person { claims, known } = &people()[4];
+    let identity = policy.decide(claims, known).into_identity(claims).unwrap();
+    assert_eq!((claims.login.as_str(), identity.name.as_str()), ("countess", "ada"));
+    assert_eq!(claims.stable_id().to_string(), "github:1");
+}
+
+#[test]
+fn gh_a_membership_that_cannot_be_checked_is_a_refusal_with_a_reason() {
+    let rules = AccessRules { allowed_groups: set(&[LAB]), ..AccessRules::default() };
+    let policy = AccessPolicy::new(rules);
+    let Person { claims, known } = &people()[2];
+    let error = policy.decide(claims, known).into_identity(claims).unwrap_err();
+    assert!(matches!(error, AuthError::Unchecked { .. }));
+    assert_eq!(
+        error.to_string(),
+        "could not check whether cyd may sign in, try again: GitHub is not answering"
+    );
+}
+
+#[test]
+fn gh_5_a_refusal_tells_what_an_owner_of_the_organization_can_do() {
+    let rules = AccessRules { allowed_groups: set(&[LAB]), ..AccessRules::default() };
+    let Person { claims, known } = &people()[1];
+    let error = AccessPolicy::new(rules).decide(claims, known).into_identity(claims).unwrap_err();
+    let AuthError::NotAllowed { user, reason } = error else { panic!("{error:?}") };
+    assert_eq!(user, "bob");
+    assert!(reason.ends_with("; ask an owner"), "{reason}");
+}
+
+#[test]
+fn groups_are_replaced_only_by_a_complete_list() {
+    let rules = AccessRules { manage_groups: true, allow_all: true, ..AccessRules::default() };
+    let policy = AccessPolicy::new(rules);
+    let groups = |index: usize| {
+        let Person { claims, known } = &people()[index];
+        policy.decide(claims, known).groups
+    };
+    assert_eq!(groups(6), Some(set(&[STAFF])));
+    assert_eq!(groups(7), Some(set(&[])));
+    assert_eq!(groups(0), None, "only two groups were asked about");
+    assert_eq!(groups(2), None, "one could not be checked");
+    let off = AccessPolicy::new(AccessRules { allow_all: true, ..AccessRules::default() });
+    let Person { claims, known } = &people()[6];
+    assert_eq!(off.decide(claims, known).groups, None);
+}
+
+#[test]
+fn a_required_claim_is_compared_whole() {
+    // Suffixes and look-alikes of a domain are other domains (CVE-2024-29033).
+    let rules = AccessRules {
+        required_claims: BTreeMap::from([(
+            "org.names".to_owned(),
+            BTreeSet::from(["lab.test".to_owned(), "Ada Lab".to_owned()]),
+        )]),
+        allow_all: true,
+        ..AccessRules::default()
+    };
+    let policy = AccessPolicy::new(rules);
+    let admits = |value: serde_json::Value| {
+        let mut claims = Claims::new("oidc", "x", "dan");
+        claims.attributes.insert("org".to_owned(), json!({ "names": value }));
+        policy.decide(&claims, &Known::default()).admits()
+    };
+    assert!(admits(json!("lab.test")));
+    assert!(admits(json!(["other", "lab.test"])));
+    assert!(admits(json!("Ada Lab")));
+    for bad in [json!("evil-lab.test"), json!("lab.test.evil"), json!("LAB.test"), json!(null)] {
+        assert!(!admits(bad.clone()), "{bad}");
+    }
+    assert!(!admits(json!({ "lab.test": true })));
+}
+
+#[test]
+fn look_alike_names_are_one_name() {
+    let policy = AccessPolicy::default();
+    for login in ["café", "cafe\u{301}", "CAFÉ", "ｃａｆé"] {
+        assert_eq!(policy.normalise(login).unwrap().as_str(), "café", "{login}");
+    }
+}
+
+#[test]
+fn a_pattern_that_is_none_lets_in_nobody_and_is_found_at_start() {
+    let rules = AccessRules {
+        username_pattern: Some("a)|(b".to_owned()),
+        allow_all: true,
+        ..AccessRules::default()
+    };
+    assert!(rules.check().unwrap_err().to_string().starts_with("username_pattern: "));
+    let outcome = AccessPolicy::new(rules).decide(&Claims::new("x", "1", "b"), &Known::default());
+    assert_eq!(outcome.decision, Err(Refusal::Pattern));
+}
+
+#[test]
+fn names_of_one_character_are_worth_a_warning() {
+    let rules = AccessRules { allowed: set(&["a", "d", "ada"]), ..AccessRules::default() };
+    assert_eq!(rules.warnings().len(), 2);
+    assert!(AccessRules::default().warnings().is_empty());
+}
