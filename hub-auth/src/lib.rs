@@ -3,12 +3,15 @@
 mod auth_state;
 mod authenticator;
 mod claim;
+mod clock;
 #[cfg(feature = "dummy")]
 mod dummy;
 mod error;
 #[cfg(feature = "github")]
 pub mod github;
 mod identity;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 #[cfg(feature = "outbound")]
 mod outbound;
 #[cfg(feature = "password")]
@@ -26,6 +29,7 @@ pub use auth_state::{
     AfterFailure, AuthState, EnvironmentFields, Freshness, InvalidField, RefreshPolicy,
 };
 pub use authenticator::{Answer, Authenticator, Callback, LoginStart, Offer, PendingLogin};
+pub use clock::{Clock, system_clock};
 #[cfg(feature = "dummy")]
 pub use dummy::DummyAuthenticator;
 pub use error::{AuthError, BoxError, InvalidConfig};
@@ -33,6 +37,8 @@ pub use error::{AuthError, BoxError, InvalidConfig};
 pub use github::{GithubAuthenticator, GithubConfig, InvalidOrganization, Organization};
 pub use hub_names::{InvalidName, ServerKey, UserName};
 pub use identity::{Claims, Identity, InvalidSubject, Membership, Standing, Subject};
+#[cfg(feature = "oidc")]
+pub use oidc::{OidcAuthenticator, OidcConfig, OidcPreset};
 #[cfg(feature = "password")]
 pub use password::{PasswordAccounts, PasswordAuthenticator, UnfitPassword, hash_password};
 pub use policy::{

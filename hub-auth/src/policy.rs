@@ -116,6 +116,7 @@ impl AccessPolicy {
         !allow_all
             && !allow_existing
             && by_provider.into_iter().all(BTreeSet::is_empty)
+            && self.rules.admin_claims.is_empty()
             && allowed.union(admins).all(|name| blocked.contains(name))
     }
 

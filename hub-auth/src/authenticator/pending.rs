@@ -26,6 +26,9 @@ const STATE_ID_CHARS: usize = 32;
 pub struct PendingLogin {
     state_id: String,
     code_verifier: String,
+    /// Absent in cookies of an earlier version; matches nothing then.
+    #[serde(default)]
+    nonce: String,
 }
 
 /// What travels through the URL, in the coding of OAU-2.
@@ -38,7 +41,11 @@ impl PendingLogin {
     /// A new sign-in with a fresh state id and PKCE verifier.
     pub fn generate() -> Self {
         // RFC 7636 section 4.1: 32 random bytes make a verifier of 43 characters.
-        Self { state_id: random::hex::<16>(), code_verifier: random::base64url::<32>() }
+        Self {
+            state_id: random::hex::<16>(),
+            code_verifier: random::base64url::<32>(),
+            nonce: random::base64url::<16>(),
+        }
     }
 
     /// The random id of this sign-in, 32 hexadecimal digits.
@@ -64,6 +71,12 @@ impl PendingLogin {
     )]
     pub(crate) fn code_verifier(&self) -> &str {
         &self.code_verifier
+    }
+
+    /// What an ID token has to repeat, OpenID Connect Core section 3.1.2.1.
+    #[cfg_attr(not(feature = "oidc"), expect(dead_code, reason = "for providers of ID tokens"))]
+    pub(crate) fn nonce(&self) -> &str {
+        &self.nonce
     }
 }
 

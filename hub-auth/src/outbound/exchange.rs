@@ -231,6 +231,16 @@ impl Tokens {
         Some(Self { access, scopes, response })
     }
 
+    /// Takes the ID token of an earlier answer for that of this one. It is wanted for
+    /// signing out only, and need not be fresh for that.
+    #[cfg_attr(not(feature = "oidc"), expect(dead_code, reason = "for providers of ID tokens"))]
+    pub(crate) fn keep_id_token(&mut self, token: Option<&str>) {
+        match token {
+            Some(token) => self.response.insert("id_token".to_owned(), token.into()),
+            None => self.response.remove("id_token"),
+        };
+    }
+
     /// A field of the answer that is text.
     pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.response.get(field)?.as_str().filter(|text| !text.is_empty())

@@ -89,7 +89,7 @@ fn allow_table() {
     let all = || AccessRules { allow_all: true, ..none() };
     let lab = || AccessRules { allowed_groups: set(&[LAB]), ..none() };
     let required = || BTreeMap::from([("hd".to_owned(), BTreeSet::from(["lab.test".to_owned()]))]);
-    let rows: [(&str, AccessRules, &str); 21] = [
+    let rows: [(&str, AccessRules, &str); 24] = [
         //                                                              abct rNdm pd
         ("nothing", none(), "...O.N...."),
         ("allow_all", all(), "iiiOiNiiii"),
@@ -143,6 +143,17 @@ fn allow_table() {
                 ..none()
             },
             "B.?OBNB.B.",
+        ),
+        ("admin_claims", AccessRules { admin_claims: required(), ..none() }, "...O.NA..."),
+        (
+            "admin_claims, everybody let in",
+            AccessRules { admin_claims: required(), ..all() },
+            "iiiOiNAwii",
+        ),
+        (
+            "blocked beats admin_claims",
+            AccessRules { admin_claims: required(), blocked: set(&["dan"]), ..none() },
+            "...O.NB...",
         ),
         (
             "a required claim is not switched off by allow_all",
@@ -209,6 +220,7 @@ username             passes      the account is ada
 > allowed_groups       lets in     member of lab, seen in the list of members
   allowed_scopes       not set
   admin_groups         not set
+  admin_claims         not set
   nobody else          no match    let in already
 ada is let in by allowed_groups
 "

@@ -129,12 +129,7 @@ impl AccessPolicy {
     fn required(&self, claims: &Claims) -> (Said, Option<Refusal>) {
         let AccessRules { required_claims, .. } = &self.rules;
         for (path, wanted) in required_claims {
-            let found =
-                claim::at(&claims.attributes, path).and_then(claim::texts).unwrap_or_default();
-            // A text is compared whole as well: a value may hold blanks.
-            let whole = claim::at(&claims.attributes, path).and_then(claim::text);
-            if !found.iter().chain(&whole).any(|value| wanted.contains(value)) {
-                let found = if found.is_empty() { "absent".to_owned() } else { listed(found) };
+            if let Err(found) = has_claim(claims, path, wanted) {
                 let refusal = Refusal::ClaimMissing {
                     claim: path.clone(),
                     wanted: listed(wanted.iter().cloned()),
@@ -168,6 +163,16 @@ impl AccessPolicy {
                     false => Said::new(Verdict::NoMatch, "there is no such account yet"),
                 }
             }
+            Rule::AdminClaims if !rules.admin_claims.is_empty() => {
+                let found = rules
+                    .admin_claims
+                    .iter()
+                    .find(|(path, wanted)| has_claim(claims, path, wanted).is_ok());
+                match found {
+                    Some((path, _)) => Said::new(Verdict::Admits, format!("{path} says so")),
+                    None => Said::new(Verdict::NoMatch, "no claim says so"),
+                }
+            }
             Rule::AllowedScopes if !rules.allowed_scopes.is_empty() => {
                 let missing: Vec<&String> =
                     rules.allowed_scopes.difference(&claims.scopes).collect();
@@ -183,18 +188,39 @@ impl AccessPolicy {
     }
 
     fn admin_right(&self, name: &UserName, claims: &Claims) -> AdminRight {
-        let AccessRules { admins, admin_groups, .. } = &self.rules;
+        let AccessRules { admins, admin_groups, admin_claims, .. } = &self.rules;
         let mut standings = admin_groups.iter().map(|group| claims.membership.of(group));
         let is_member = |standing: &Standing| matches!(standing, Standing::Member { .. });
-        if admins.contains(name) || standings.clone().any(is_member) {
+        let mut told = admin_claims.iter();
+        if admins.contains(name)
+            || standings.clone().any(is_member)
+            || told.any(|(path, wanted)| has_claim(claims, path, wanted).is_ok())
+        {
             return AdminRight::Granted;
         }
-        // Taken away only on a clear "no" about every group.
+        // Taken away only on a clear "no": about every group, and by a provider that
+        // tells something about people.
         let is_out = |standing: &Standing| matches!(standing, Standing::NotMember { .. });
-        match !admin_groups.is_empty() && standings.all(is_out) {
+        let is_silent = !admin_claims.is_empty() && claims.attributes.is_empty();
+        let is_set = !admin_groups.is_empty() || !admin_claims.is_empty();
+        match is_set && !is_silent && standings.all(is_out) {
             true => AdminRight::Withdrawn,
             false => AdminRight::Unchanged,
         }
+    }
+}
+
+/// Whether the claim at `path` is, or holds, one of the `wanted` values; otherwise
+/// what is there.
+fn has_claim(claims: &Claims, path: &str, wanted: &BTreeSet<String>) -> Result<(), String> {
+    let value = claim::at(&claims.attributes, path);
+    let found = value.and_then(claim::texts).unwrap_or_default();
+    // A text is compared whole as well: a value may hold blanks.
+    let whole = value.and_then(claim::text);
+    match found.iter().chain(&whole).any(|value| wanted.contains(value)) {
+        true => Ok(()),
+        false if found.is_empty() => Err("absent".to_owned()),
+        false => Err(listed(found)),
     }
 }
 

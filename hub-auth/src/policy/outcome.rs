@@ -46,6 +46,8 @@ pub enum Rule {
     AllowedScopes,
     /// Members of groups of administrators are let in.
     AdminGroups,
+    /// Of whom the provider says that they are administrators is let in.
+    AdminClaims,
     /// Nobody else is let in.
     NobodyElse,
 }
@@ -85,7 +87,8 @@ pub enum Verdict {
 pub enum AdminRight {
     /// They are an administrator.
     Granted,
-    /// They are one no longer: they left the groups that make administrators.
+    /// They are one no longer: neither groups nor claims make
+    /// them one any more.
     Withdrawn,
     /// They stay what they are: taking a name off a list demotes nobody.
     Unchanged,
@@ -149,7 +152,7 @@ pub struct Outcome {
 
 impl Rule {
     /// All rules in their order.
-    pub const ORDER: [Self; 12] = [
+    pub const ORDER: [Self; 13] = [
         Self::Name,
         Self::IdentityKey,
         Self::BlockedUsers,
@@ -161,6 +164,7 @@ impl Rule {
         Self::AllowedGroups,
         Self::AllowedScopes,
         Self::AdminGroups,
+        Self::AdminClaims,
         Self::NobodyElse,
     ];
 
@@ -178,6 +182,7 @@ impl Rule {
             Self::AllowedGroups => "allowed_groups",
             Self::AllowedScopes => "allowed_scopes",
             Self::AdminGroups => "admin_groups",
+            Self::AdminClaims => "admin_claims",
             Self::NobodyElse => "nobody else",
         }
     }

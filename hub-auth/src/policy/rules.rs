@@ -10,7 +10,7 @@ use crate::InvalidConfig;
 /// The rules as the operator wrote them. With nothing set nobody is let in.
 ///
 /// What lets people in (`allowed`, `admins`, `allow_all`, `allow_existing`,
-/// `allowed_groups`, `allowed_scopes`, `admin_groups`) adds up: one of them is
+/// `allowed_groups`, `allowed_scopes`, `admin_groups`, `admin_claims`) adds up: one of them is
 /// enough (AUT-2). What they must fulfil (`required_claims`) and who is kept out
 /// (`blocked`) is not changed by any of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,11 @@ pub struct AccessRules {
     /// Groups whose members are let in and are administrators as long as they are
     /// members.
     pub admin_groups: BTreeSet<String>,
+    /// What the provider says of administrators: dotted path into
+    /// [`Claims::attributes`](crate::Claims::attributes) to the values that make
+    /// one, such as `realm_access.roles` to `hub-admin`. They are let in, and are
+    /// administrators as long as it is said.
+    pub admin_claims: BTreeMap<String, BTreeSet<String>>,
     /// OAuth scopes that let in whoever granted *all* of them; empty lets in nobody.
     pub allowed_scopes: BTreeSet<String>,
     /// What the provider must say of everybody: dotted path into
@@ -68,7 +73,7 @@ impl AccessRules {
     ///
     /// [`InvalidConfig::Setting`] for a mapping to something that is no account
     /// name, for two mappings of one login, for a pattern that is no regular
-    /// expression, and for a required claim without a value.
+    /// expression, and for a claim without a value.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         let mut seen = BTreeMap::new();
         for (login, name) in &self.username_map {
@@ -87,13 +92,17 @@ impl AccessRules {
                 InvalidConfig::setting("username_pattern", format!("{pattern:?}: {error}"))
             })?;
         }
-        match self.required_claims.iter().find(|(_, values)| values.is_empty()) {
-            Some((path, _)) => Err(InvalidConfig::setting(
-                format!("required_claims.{path}"),
-                "has no value, so nobody could sign in; name one or remove the key",
-            )),
-            None => Ok(()),
+        let claims =
+            [("required_claims", &self.required_claims), ("admin_claims", &self.admin_claims)];
+        for (key, claims) in claims {
+            if let Some((path, _)) = claims.iter().find(|(_, values)| values.is_empty()) {
+                return Err(InvalidConfig::setting(
+                    format!("{key}.{path}"),
+                    "has no value, so nobody could match; name one or remove the key",
+                ));
+            }
         }
+        Ok(())
     }
 
     /// What is allowed but rarely meant, one sentence each.

@@ -1,0 +1,366 @@
+//! Sign-in with an OpenID Connect provider, or a plain OAuth 2 one.
+//!
+//! Source: OpenID Connect Core 1.0, Discovery 1.0 and RP-Initiated Logout 1.0.
+
+mod config;
+mod discovery;
+mod id_token;
+mod keys;
+mod person;
+mod preset;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{ACCEPT, AUTHORIZATION},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+use url::Url;
+
+pub use self::{
+    config::{ClaimPaths, Endpoints, OidcConfig, ProviderAddress, UserinfoUse},
+    preset::OidcPreset,
+};
+use self::{
+    discovery::{Discovery, Provider},
+    id_token::Expected,
+};
+use crate::{
+    Answer, AuthError, AuthState, Authenticator, Callback, Claims, Clock, InvalidConfig,
+    LoginStart, Offer, PendingLogin,
+    outbound::{
+        Outbound,
+        exchange::{self, Refused, Tokens},
+    },
+};
+
+/// Where the user information is in the auth state, as in GenericOAuthenticator.
+const STATE_KEY: &str = "oauth_user";
+
+/// Signs people in with an OpenID Connect provider (3.6).
+///
+/// The ID token is checked: signature by the provider's published keys, `iss`,
+/// `aud`, `azp`, `exp`, `nonce`. The user info is asked for where the ID token
+/// lacks something, and has to be about the same person.
+///
+/// The claims hold `sub` as subject, all that the provider told as `attributes`,
+/// and the tokens in the auth state.
+pub struct OidcAuthenticator {
+    config: OidcConfig,
+    outbound: Outbound,
+    discovery: Discovery,
+    clock: Clock,
+}
+
+impl OidcAuthenticator {
+    /// Checks `config` and reads the host's trusted certificate authorities. The
+    /// provider is asked for its addresses at the first sign-in, so that a hub
+    /// starts without it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`], naming the key to change.
+    pub fn new(config: OidcConfig, clock: Clock) -> Result<Self, InvalidConfig> {
+        config.check()?;
+        let outbound = Outbound::new(&config.service, config.timeout, config.is_plain_http())?;
+        let discovery = Discovery::default();
+        Ok(Self { config, outbound, discovery, clock })
+    }
+
+    fn refused(&self, refused: Refused) -> AuthError {
+        match refused {
+            Refused::Failed(error) => error,
+            Refused::Said { error, description } => match error.as_str() {
+                "invalid_client" | "unauthorized_client" => self.misconfigured(format!(
+                    "it does not accept the client id {:?} with its secret ({description}); \
+                         compare both with the provider's page of this application",
+                    self.config.client_id
+                )),
+                "invalid_scope" => self.misconfigured(format!(
+                    "it does not know one of the scopes {} ({description})",
+                    self.config.scope.join(" ")
+                )),
+                "invalid_grant" => {
+                    AuthError::Stale { reason: "its code was used already or is too old" }
+                }
+                _ => AuthError::Denied { description },
+            },
+        }
+    }
+
+    fn misconfigured(&self, advice: String) -> AuthError {
+        AuthError::Misconfigured { provider: self.config.service.clone(), advice }
+    }
+
+    fn sign_in_again(&self, reason: &'static str) -> AuthError {
+        AuthError::SignInAgain { provider: self.config.service.clone(), reason }
+    }
+
+    /// RFC 9207: who answers must be whom we asked.
+    fn check_issuer(&self, provider: &Provider, callback: &Callback) -> Result<(), AuthError> {
+        let expected = provider.metadata.issuer.as_deref();
+        match (callback.iss.as_deref(), expected) {
+            (Some(iss), Some(expected)) if iss != expected => {
+                Err(AuthError::Stale { reason: "the answer is from another provider" })
+            }
+            (None, Some(_)) if provider.metadata.sends_issuer => Err(AuthError::Stale {
+                reason: "the answer does not say which provider it is from",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The checked claims of an ID token. A key that is not known may be new: the
+    /// keys are read again then, once.
+    async fn id_claims(
+        &self,
+        provider: &Provider,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> Result<Map<String, Value>, AuthError> {
+        const WHAT: &str = "an ID token";
+        let (Some(issuer), Some(jwks_uri)) =
+            (provider.metadata.issuer.as_deref(), &provider.metadata.jwks_uri)
+        else {
+            return Ok(Map::new());
+        };
+        let expected = Expected {
+            issuer,
+            client_id: &self.config.client_id,
+            nonce,
+            now: (self.clock)(),
+            skew: self.config.clock_skew,
+        };
+        let keys = provider.keys.known(&self.outbound, jwks_uri).await?;
+        let first = id_token::check(token, &keys, &expected);
+        let checked = match first {
+            Err(fault) if fault.may_be_a_new_key() => {
+                match provider.keys.read_again(&self.outbound, jwks_uri).await? {
+                    Some(keys) => id_token::check(token, &keys, &expected),
+                    None => Err(fault),
+                }
+            }
+            checked => checked,
+        };
+        checked.map_err(|fault| self.outbound.bad_answer(fault, WHAT))
+    }
+
+    /// Asks for the user info; `None` if the provider does not take the token.
+    async fn userinfo(
+        &self,
+        url: &Url,
+        tokens: &Tokens,
+    ) -> Result<Option<Map<String, Value>>, AuthError> {
+        const WHAT: &str = "the user info";
+        let bad = |error: crate::BoxError| self.outbound.bad_answer(error, WHAT);
+        let token = tokens.access.expose_secret();
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| bad(error.into()))?;
+        authorization.set_sensitive(true);
+        let request = Request::get(url.as_str())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(AUTHORIZATION, authorization)
+            .body(Vec::new())
+            .map_err(|error| bad(error.into()))?;
+        let answer: Response<Vec<u8>> =
+            self.outbound.send(request).await.map_err(|error| self.outbound.failed(error, WHAT))?;
+        match answer.status() {
+            StatusCode::OK => {
+                serde_json::from_slice(answer.body()).map(Some).map_err(|error| bad(error.into()))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            status => Err(bad(format!("it answered with status {status}").into())),
+        }
+    }
+
+    /// Adds the user info to what the ID token told, where that is wanted.
+    async fn attributes(
+        &self,
+        provider: &Provider,
+        tokens: &Tokens,
+        mut told: Map<String, Value>,
+    ) -> Result<Map<String, Value>, AuthError> {
+        let wanted = match self.config.userinfo {
+            UserinfoUse::Always => true,
+            UserinfoUse::Never => false,
+            UserinfoUse::WhenNeeded => !self.config.claims.are_all_in(&told),
+        };
+        let Some(url) = provider.metadata.userinfo_endpoint.as_ref().filter(|_| wanted) else {
+            return Ok(told);
+        };
+        let Some(info) = self.userinfo(url, tokens).await? else {
+            return Err(self
+                .outbound
+                .bad_answer("it does not take its own token", "the user info"));
+        };
+        self.same_person(&told, &info)?;
+        for (name, value) in info {
+            // What is signed is not overwritten by what is not.
+            told.entry(name).or_insert(value);
+        }
+        Ok(told)
+    }
+
+    /// OpenID Connect Core section 5.3.2: user info that is not about the person of
+    /// the ID token may not be used.
+    fn same_person(
+        &self,
+        before: &Map<String, Value>,
+        after: &Map<String, Value>,
+    ) -> Result<(), AuthError> {
+        let subject = |claims| person::subject(claims, &self.config);
+        match subject(before) {
+            Some(before) if subject(after).as_ref() != Some(&before) => {
+                Err(self.outbound.bad_answer("it is about somebody else", "the user info"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is known about the person, as claims with a state to keep.
+    fn claims(&self, tokens: &Tokens, told: Map<String, Value>) -> Result<Claims, AuthError> {
+        // RFC 6749 section 5.1: no scopes in the answer are those that were asked for.
+        let asked = || self.config.scope.iter().cloned().collect();
+        let scopes = tokens.scopes.clone().unwrap_or_else(asked);
+        let state = AuthState::new(tokens.state(&scopes, STATE_KEY, told.clone()));
+        let claims = person::claims(told, &self.config)?;
+        Ok(Claims { scopes, auth_state: Some(state), ..claims })
+    }
+
+    /// Exchanges the refresh token, and asks again.
+    async fn renew(
+        &self,
+        provider: &Provider,
+        refresh_token: &str,
+        known: &Map<String, Value>,
+        id_token: Option<&str>,
+    ) -> Result<Claims, AuthError> {
+        let mut tokens =
+            provider.exchange.refresh(refresh_token).await.map_err(|refused| match refused {
+                Refused::Said { error, .. } if error == "invalid_grant" => {
+                    self.sign_in_again("its refresh token was revoked, or has expired")
+                }
+                refused => self.refused(refused),
+            })?;
+        let told = match tokens.text("id_token").map(str::to_owned) {
+            // Section 12.2: the new one need not hold the nonce, but is about the
+            // same person.
+            Some(token) => self.id_claims(provider, &token, None).await?,
+            None => Map::new(),
+        };
+        if told.is_empty() {
+            tokens.keep_id_token(id_token);
+        }
+        let mut told = self.attributes(provider, &tokens, told).await?;
+        if !told.is_empty() {
+            self.same_person(known, &told)?;
+        }
+        for (name, value) in known {
+            told.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self.claims(&tokens, told)
+    }
+}
+
+#[async_trait]
+impl Authenticator for OidcAuthenticator {
+    fn provider(&self) -> &str {
+        &self.config.id
+    }
+
+    fn offer(&self) -> Offer {
+        Offer::Redirect { service: self.config.service.clone() }
+    }
+
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+        let provider = self.discovery.provider(&self.config, &self.outbound).await?;
+        let pending = PendingLogin::generate();
+        let mut extra = self.config.extra_authorize_params.clone();
+        if provider.metadata.issuer.is_some() {
+            extra.push(("nonce".to_owned(), pending.nonce().to_owned()));
+        }
+        let redirect = provider.exchange.authorize_url(&pending, &self.config.scope, extra);
+        Ok(Some(LoginStart { redirect, pending }))
+    }
+
+    async fn finish(&self, answer: Answer) -> Result<Claims, AuthError> {
+        let Answer::Callback { pending, callback } = answer else {
+            return Err(AuthError::WrongAnswer { provider: self.config.service.clone() });
+        };
+        let code =
+            exchange::code_of(&pending, &callback).map_err(|refused| self.refused(refused))?;
+        let work = async {
+            let provider = self.discovery.provider(&self.config, &self.outbound).await?;
+            self.check_issuer(&provider, &callback)?;
+            let redeemed = provider.exchange.redeem(code, &pending).await;
+            let tokens = redeemed.map_err(|refused| self.refused(refused))?;
+            let told = match (tokens.text("id_token"), &provider.metadata.issuer) {
+                (Some(token), _) => self.id_claims(&provider, token, Some(pending.nonce())).await?,
+                (None, None) => Map::new(),
+                (None, Some(_)) => {
+                    return Err(self.misconfigured(
+                        "its answer has no ID token; is the scope openid among those asked for?"
+                            .to_owned(),
+                    ));
+                }
+            };
+            let told = self.attributes(&provider, &tokens, told).await?;
+            self.claims(&tokens, told)
+        };
+        self.outbound.whole(work).await
+    }
+
+    async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {
+        let work = async {
+            let provider = self.discovery.provider(&self.config, &self.outbound).await?;
+            let known = match state.at(STATE_KEY) {
+                Some(Value::Object(known)) => known.clone(),
+                _ => return Err(self.sign_in_again("nothing was kept of it")),
+            };
+            if let (Some(url), Some(mut tokens)) =
+                (&provider.metadata.userinfo_endpoint, Tokens::of_state(state))
+                && let Some(mut told) = self.userinfo(url, &tokens).await?
+            {
+                self.same_person(&known, &told)?;
+                for (name, value) in known {
+                    told.entry(name).or_insert(value);
+                }
+                tokens.keep_id_token(state.id_token());
+                return self.claims(&tokens, told);
+            }
+            match state.refresh_token() {
+                Some(token) => self.renew(&provider, token, &known, state.id_token()).await,
+                None => Err(self.sign_in_again("its token was revoked, or has expired")),
+            }
+        };
+        self.outbound.whole(work).await
+    }
+
+    async fn sign_out_url(
+        &self,
+        state: Option<&AuthState>,
+        then: &Url,
+    ) -> Result<Option<Url>, AuthError> {
+        let provider = self.discovery.provider(&self.config, &self.outbound).await?;
+        let Some(mut url) = provider.metadata.end_session_endpoint.clone() else {
+            return Ok(None);
+        };
+        let mut query = url.query_pairs_mut();
+        if let Some(token) = state.and_then(AuthState::id_token) {
+            query.append_pair("id_token_hint", token);
+        }
+        query.append_pair("client_id", &self.config.client_id);
+        query.append_pair("post_logout_redirect_uri", then.as_str());
+        drop(query);
+        Ok(Some(url))
+    }
+}
+
+impl fmt::Debug for OidcAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OidcAuthenticator").field("config", &self.config).finish_non_exhaustive()
+    }
+}
