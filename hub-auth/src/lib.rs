@@ -10,6 +10,8 @@ mod error;
 #[cfg(feature = "github")]
 pub mod github;
 mod identity;
+#[cfg(feature = "password")]
+pub mod local;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 #[cfg(feature = "outbound")]
@@ -37,10 +39,15 @@ pub use error::{AuthError, BoxError, InvalidConfig};
 pub use github::{GithubAuthenticator, GithubConfig, InvalidOrganization, Organization};
 pub use hub_names::{InvalidName, ServerKey, UserName};
 pub use identity::{Claims, Identity, InvalidSubject, Membership, Standing, Subject};
+#[cfg(feature = "password")]
+pub use local::LocalAuthenticator;
 #[cfg(feature = "oidc")]
 pub use oidc::{OidcAuthenticator, OidcConfig, OidcPreset};
 #[cfg(feature = "password")]
-pub use password::{PasswordAccounts, PasswordAuthenticator, UnfitPassword, hash_password};
+pub use password::{
+    PasswordAccounts, PasswordAuthenticator, PasswordRules, UnfitPassword, Verified, hash_password,
+    verify_password,
+};
 pub use policy::{
     AccessPolicy, AccessRules, AdminRight, Change, Comparison, IdentityKey, Known, Outcome, Person,
     Refusal, Rule, Step, Verdict,

@@ -1,17 +1,22 @@
 //! Accounts of this hub's own, with passwords kept as argon2id hashes.
 
 mod hash;
+mod hashing;
 mod lockout;
+mod rules;
 
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, thread};
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use hub_names::UserName;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
-pub use self::hash::{UnfitPassword, hash_password};
+pub(crate) use self::hashing::Hashing;
 use self::lockout::Lockout;
+pub use self::{
+    hash::{UnfitPassword, Verified, hash_password, verify_password},
+    rules::PasswordRules,
+};
 use crate::{Answer, AuthError, Authenticator, Claims, InvalidConfig, LoginStart, Offer};
 
 const PROVIDER: &str = "password";
@@ -29,10 +34,8 @@ pub struct PasswordAccounts {
 /// there are cores, since each takes 19 MiB.
 pub struct PasswordAuthenticator {
     accounts: PasswordAccounts,
-    /// What a password is compared with when there is no such account.
-    stand_in: Arc<str>,
     lockout: Lockout,
-    cores: Arc<Semaphore>,
+    hashing: Hashing,
 }
 
 impl PasswordAccounts {
@@ -74,39 +77,8 @@ impl PasswordAuthenticator {
     /// [`InvalidConfig`] if no hash can be computed on this host.
     pub fn new(accounts: PasswordAccounts) -> Result<Self, InvalidConfig> {
         // Another account's hash is the best stand-in: it costs what theirs cost.
-        let stand_in = match accounts.hashes.values().next() {
-            Some(hash) => hash.clone(),
-            None => hash_password(&crate::random_code().into())
-                .map_err(|error| InvalidConfig::setting("accounts", error.to_string()))?,
-        };
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Ok(Self {
-            accounts,
-            stand_in: stand_in.into(),
-            lockout: Lockout::default(),
-            cores: Arc::new(Semaphore::new(cores)),
-        })
-    }
-
-    /// Compares on a thread that may block; `None` stands for no account.
-    async fn verify(
-        &self,
-        known: Option<Arc<str>>,
-        password: SecretString,
-    ) -> Result<bool, AuthError> {
-        let internal = |source| AuthError::Internal { action: "compare a password", source };
-        let permit = Arc::clone(&self.cores)
-            .acquire_owned()
-            .await
-            .map_err(|error| internal(error.into()))?;
-        let exists = known.is_some();
-        let hash = known.unwrap_or_else(|| Arc::clone(&self.stand_in));
-        let compared = tokio::task::spawn_blocking(move || {
-            // Held here, not in the caller: if that is dropped, the work goes on.
-            let _permit = permit;
-            hash::verify(&hash, password.expose_secret())
-        });
-        Ok(compared.await.map_err(|error| internal(error.into()))? && exists)
+        let hashing = Hashing::new(accounts.hashes.values().next().cloned())?;
+        Ok(Self { accounts, lockout: Lockout::default(), hashing })
     }
 }
 
@@ -135,7 +107,7 @@ impl Authenticator for PasswordAuthenticator {
         // Normalised before anything is looked up (CVE-2021-41194). What cannot be
         // a name has no account, but costs the same.
         let Ok(name) = username.to_lowercase().parse::<UserName>() else {
-            self.verify(None, password).await?;
+            self.hashing.verify(None, password).await?;
             return Err(AuthError::BadCredentials);
         };
         // Counted as failed before it is looked at: tries at the same moment must
@@ -144,7 +116,7 @@ impl Authenticator for PasswordAuthenticator {
             .count(&name, Instant::now())
             .map_err(|retry_after| AuthError::TooManyTries { retry_after })?;
         let known = self.accounts.hashes.get(&name).map(|hash| hash.as_str().into());
-        if !self.verify(known, password).await? {
+        if self.hashing.verify(known, password).await? == Verified::Wrong {
             return Err(AuthError::BadCredentials);
         }
         self.lockout.forgive(&name);

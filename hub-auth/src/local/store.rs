@@ -1,0 +1,77 @@
+//! What the hub's store does for local accounts.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use hub_names::UserName;
+
+use super::{Standing, TryLimit};
+use crate::BoxError;
+
+/// An account as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LocalAccount {
+    /// Never changes and never comes back: 32 hexadecimal digits.
+    pub id: String,
+    /// The name, in lower case.
+    pub name: UserName,
+    /// The password's hash: argon2id in PHC format, or bcrypt of an older hub.
+    pub hash: String,
+    /// Whether it may be used.
+    pub standing: Standing,
+}
+
+/// Where accounts and failed tries are kept.
+///
+/// Tries are kept under keys of [`account_key`](super::account_key) and
+/// [`address_key`](super::address_key), as [`Tries`](super::Tries) in JSON or
+/// otherwise. Any error means that nobody is let in.
+#[async_trait]
+pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
+    /// The account of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    async fn account(&self, name: &UserName) -> Result<Option<LocalAccount>, BoxError>;
+
+    /// Puts `new` in place of `old`, and does nothing if the account has another
+    /// hash by now.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be changed.
+    async fn replace_hash(&self, name: &UserName, old: &str, new: &str) -> Result<(), BoxError>;
+
+    /// Reads the tries under `key`, counts one with [`TryLimit::count`], and stores
+    /// them, all in one transaction. The inner error is how long to wait.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be changed.
+    async fn count_try(
+        &self,
+        key: &str,
+        limit: &TryLimit,
+        now: SystemTime,
+    ) -> Result<Result<(), Duration>, BoxError>;
+
+    /// Forgets the tries under `key`.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be changed.
+    async fn forgive(&self, key: &str) -> Result<(), BoxError>;
+}
+
+impl fmt::Debug for LocalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalAccount")
+            .field("name", &self.name)
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
+}
