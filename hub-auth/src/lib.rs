@@ -4,6 +4,8 @@ mod auth_state;
 mod authenticator;
 mod claim;
 mod clock;
+#[cfg(feature = "crypt")]
+pub mod crypt;
 #[cfg(feature = "dummy")]
 mod dummy;
 mod error;
@@ -12,6 +14,7 @@ pub mod github;
 mod identity;
 #[cfg(feature = "password")]
 pub mod local;
+mod methods;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 #[cfg(feature = "outbound")]
@@ -32,6 +35,8 @@ pub use auth_state::{
 };
 pub use authenticator::{Answer, Authenticator, Callback, LoginStart, Offer, PendingLogin};
 pub use clock::{Clock, system_clock};
+#[cfg(feature = "crypt")]
+pub use crypt::{CannotOpen, CryptKeys, Opened};
 #[cfg(feature = "dummy")]
 pub use dummy::DummyAuthenticator;
 pub use error::{AuthError, BoxError, InvalidConfig};
@@ -41,6 +46,7 @@ pub use hub_names::{InvalidName, ServerKey, UserName};
 pub use identity::{Claims, Identity, InvalidSubject, Membership, Standing, Subject};
 #[cfg(feature = "password")]
 pub use local::LocalAuthenticator;
+pub use methods::{Landing, Method, MethodKind, Methods};
 #[cfg(feature = "oidc")]
 pub use oidc::{OidcAuthenticator, OidcConfig, OidcPreset};
 #[cfg(feature = "password")]
