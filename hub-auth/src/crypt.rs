@@ -15,6 +15,9 @@ use crate::{AuthState, InvalidConfig, clock::unix_seconds, random};
 /// does not know.
 const OWNER: &str = "hub:owner";
 
+/// The setting that errors are about.
+const KEY: &str = "crypt_key";
+
 /// How far in the future a seal may be made: clocks differ.
 const SKEW: Duration = Duration::from_secs(60);
 
@@ -72,7 +75,7 @@ impl CryptKeys {
             .map(|(index, text)| {
                 parse(text).map(|key| Fernet::new(&key)).ok_or_else(|| {
                     InvalidConfig::setting(
-                        "JUPYTERHUB_CRYPT_KEY",
+                        KEY,
                         format!(
                             "key {} is not 64 hexadecimal digits, nor 44 characters of base64, nor \
                              32 bytes; make one with `openssl rand -hex 32`",
@@ -99,9 +102,9 @@ impl CryptKeys {
     pub fn require(keys: Option<Self>) -> Result<Self, InvalidConfig> {
         keys.ok_or_else(|| {
             InvalidConfig::setting(
-                "JUPYTERHUB_CRYPT_KEY",
-                "is missing, and enable_auth_state needs it; make a key with `openssl rand -hex 32` \
-                 and keep it outside the database",
+                KEY,
+                "is missing, and enable_auth_state needs it; make a key with `openssl rand -hex 32`, \
+                 set it as JUPYTERHUB_CRYPT_KEY, and keep it outside the database",
             )
         })
     }

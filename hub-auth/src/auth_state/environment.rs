@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// Beginnings of names that the hub itself sets, or that decide which programs
 /// and libraries a server runs.
-const RESERVED_BEGINNINGS: [&str; 4] = ["JUPYTERHUB_", "JUPYTER_IMAGE", "JPY_", "LD_"];
+const RESERVED_BEGINNINGS: [&str; 4] = ["JUPYTERHUB", "JUPYTER_IMAGE", "JPY_", "LD_"];
 
 /// Names that decide which programs a server runs, and as whom.
 const RESERVED: [&str; 6] = ["PATH", "HOME", "USER", "SHELL", "PYTHONPATH", "MEM_LIMIT"];

@@ -64,7 +64,7 @@ impl Default for RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// Whether to ask again. `known` is what is kept of somebody and how long ago
+    /// Whether to ask again, for people of a provider that has tokens. `known` is what is kept of somebody and how long ago
     /// the provider last confirmed it; `None` if nothing is kept.
     pub fn freshness(&self, known: Option<(&AuthState, Duration)>) -> Freshness {
         if self.max_age.is_zero() {

@@ -57,7 +57,7 @@ fn cry_1_keys_are_read_in_all_their_forms() {
 fn cry_1_a_bad_key_is_named_by_its_place_and_not_printed() {
     for bad in ["hunter2", &hex(0)[1..], &"g".repeat(64), &"!".repeat(44), &"é".repeat(16)] {
         let error = CryptKeys::parse(&format!("{};{bad}", hex(0))).unwrap_err().to_string();
-        assert!(error.starts_with("JUPYTERHUB_CRYPT_KEY: key 2 is not"), "{error}");
+        assert!(error.starts_with("crypt_key: key 2 is not"), "{error}");
         assert!(!error.contains(bad), "{error}");
     }
 }

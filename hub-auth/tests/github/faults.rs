@@ -7,7 +7,7 @@ use http::StatusCode;
 use hub_auth::{Answer, AuthError, Authenticator, GithubAuthenticator, LoginStart};
 
 use crate::{
-    begin, chain, sign_in,
+    begin, chain, sign_in, sign_in_by,
     support::github::{Fault, Github, TOKEN_PATH, USER_PATH},
 };
 
@@ -35,6 +35,59 @@ async fn gh_4_a_limit_is_a_refusal_that_names_when_to_come_back() {
             error.to_string(),
             format!("GitHub takes no more requests from this hub for now; {when}")
         );
+    }
+}
+
+#[tokio::test]
+async fn hostile_answers_each_give_their_message() {
+    let unusable = "GitHub gave an unusable answer to the request for ";
+    let down = "GitHub could not be reached: ";
+    let form = include_str!("../fixtures/github/error_unverified_user_email.json");
+    let rows = [
+        (TOKEN_PATH, Fault::Silence, format!("{down}no complete answer within 0.3 s")),
+        (USER_PATH, Fault::Silence, format!("{down}no complete answer within 0.3 s")),
+        (
+            TOKEN_PATH,
+            Fault::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}"),
+            format!("{down}it answered with status 500 Internal Server Error"),
+        ),
+        (
+            USER_PATH,
+            Fault::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}"),
+            format!("{down}it answered with status 500 Internal Server Error"),
+        ),
+        (
+            TOKEN_PATH,
+            Fault::Endless,
+            format!("{unusable}an access token: the answer is larger than 1048576 bytes"),
+        ),
+        (
+            USER_PATH,
+            Fault::Endless,
+            format!("{unusable}the account: the answer is larger than 1048576 bytes"),
+        ),
+        (
+            USER_PATH,
+            Fault::Answer(StatusCode::OK, "{\"login\":"),
+            format!("{unusable}the account: EOF while parsing a value at line 1 column 9"),
+        ),
+        (
+            TOKEN_PATH,
+            Fault::Answer(StatusCode::OK, form),
+            "the sign-in was refused: The primary email address for the user must be verified."
+                .to_owned(),
+        ),
+    ];
+    for (path, fault, expected) in rows {
+        let github = Github::start().await;
+        github.fails(path, fault);
+        let mut config = github.config();
+        if matches!(fault, Fault::Silence) {
+            config.timeout = Duration::from_millis(300);
+        }
+        let authenticator = GithubAuthenticator::new(config).unwrap();
+        let error = sign_in_by(&github, &authenticator).await.unwrap_err();
+        assert_eq!(chain(&error), expected, "{path}");
     }
 }
 
