@@ -56,7 +56,7 @@ pub use password::{
 };
 pub use policy::{
     AccessPolicy, AccessRules, AdminRight, Change, Comparison, IdentityKey, Known, Outcome, Person,
-    Refusal, Rule, Step, Verdict,
+    ProviderRules, Refusal, Rule, Step, Verdict,
 };
 pub use provider::{
     AuthorizeError, AuthorizeRequest, Authorized, Challenge, ClientFacts, TokenError, TokenRequest,

@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 pub use self::{
     compare::{Change, Comparison, Person},
     outcome::{AdminRight, Known, Outcome, Refusal, Rule, Step, Verdict},
-    rules::{AccessRules, IdentityKey},
+    rules::{AccessRules, IdentityKey, ProviderRules},
 };
 use crate::{AuthError, Claims, Identity};
 
@@ -111,12 +111,9 @@ impl AccessPolicy {
     /// at start.
     pub fn admits_nobody(&self) -> bool {
         let AccessRules { allowed, admins, blocked, allow_all, allow_existing, .. } = &self.rules;
-        let by_provider =
-            [&self.rules.allowed_groups, &self.rules.admin_groups, &self.rules.allowed_scopes];
         !allow_all
             && !allow_existing
-            && by_provider.into_iter().all(BTreeSet::is_empty)
-            && self.rules.admin_claims.is_empty()
+            && !self.rules.providers.values().any(ProviderRules::let_in)
             && allowed.union(admins).all(|name| blocked.contains(name))
     }
 

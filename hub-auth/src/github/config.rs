@@ -1,12 +1,12 @@
 //! `[auth.github]`: which GitHub, and who we are there.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::Organization;
-use crate::{InvalidConfig, outbound::exchange::Registration};
+use super::{InvalidOrganization, Organization};
+use crate::{InvalidConfig, ProviderRules, outbound::exchange::Registration};
 
 const GITHUB_URL: &str = "https://github.com/";
 const GITHUB_API_URL: &str = "https://api.github.com";
@@ -39,9 +39,10 @@ pub struct GithubConfig {
     pub extra_authorize_params: Vec<(String, String)>,
     /// Organizations and teams to ask about, up to the first that the person is
     /// in; what it means is for
-    /// [`AccessRules::allowed_groups`](crate::AccessRules::allowed_groups).
+    /// [`ProviderRules::allowed_groups`]. Set both with
+    /// [`ask_about`](Self::ask_about).
     pub allowed_organizations: Vec<Organization>,
-    /// The same for [`AccessRules::admin_groups`](crate::AccessRules::admin_groups).
+    /// The same for [`ProviderRules::admin_groups`].
     pub admin_organizations: Vec<Organization>,
     /// Whether to read the person's teams (`populate_teams_in_auth_state`), which
     /// makes them groups. Needs `read:org`, or a GitHub App that may read members.
@@ -100,6 +101,32 @@ impl GithubConfig {
         })?;
         check_site("url", &url)?;
         Ok(url)
+    }
+
+    /// Asks about every organization and team that `rules` name, and writes them
+    /// there as the answers will have them, in lower case.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`] for an entry that is neither, and for a scope in
+    /// `allowed_scopes` that is not asked for: nobody could be let in by it.
+    pub fn ask_about(&mut self, rules: &mut ProviderRules) -> Result<(), InvalidConfig> {
+        if let Some(scope) = rules.allowed_scopes.iter().find(|one| !self.scope.contains(one)) {
+            let reason = format!("{scope:?} is not among those in scope, so nobody can grant it");
+            return Err(InvalidConfig::setting("allowed_scopes", reason));
+        }
+        let read = |key: &str, list: &BTreeSet<String>| -> Result<Vec<Organization>, _> {
+            let entries = list.iter().map(|text| text.parse());
+            entries
+                .collect::<Result<_, InvalidOrganization>>()
+                .map_err(|error| InvalidConfig::setting(key, error.to_string()))
+        };
+        let written = |list: &[Organization]| list.iter().map(ToString::to_string).collect();
+        self.allowed_organizations = read("allowed_organizations", &rules.allowed_groups)?;
+        self.admin_organizations = read("admin_organizations", &rules.admin_groups)?;
+        rules.allowed_groups = written(&self.allowed_organizations);
+        rules.admin_groups = written(&self.admin_organizations);
+        Ok(())
     }
 
     /// Finds what could not work, so that it is found at start.
@@ -273,6 +300,31 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn gh_2_what_the_rules_name_is_asked_about() {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let mut rules = ProviderRules {
+            allowed_groups: texts(&["Ada-Lab", "ada-lab:Core"]),
+            admin_groups: texts(&["Owls"]),
+            ..ProviderRules::default()
+        };
+        let mut config = config();
+        config.ask_about(&mut rules).unwrap();
+        assert_eq!(rules.allowed_groups, texts(&["ada-lab", "ada-lab:core"]));
+        assert_eq!(rules.admin_groups, texts(&["owls"]));
+        assert_eq!(config.allowed_organizations.len(), 2);
+        assert_eq!(config.admin_organizations[0].organization(), "owls");
+
+        let mut typo =
+            ProviderRules { admin_groups: texts(&["a:b:c"]), ..ProviderRules::default() };
+        let error = config.ask_about(&mut typo).unwrap_err().to_string();
+        assert!(error.starts_with("admin_organizations: \"a:b:c\""), "{error}");
+        let mut scope =
+            ProviderRules { allowed_scopes: texts(&["user"]), ..ProviderRules::default() };
+        let error = config.ask_about(&mut scope).unwrap_err().to_string();
+        assert!(error.starts_with("allowed_scopes: \"user\""), "{error}");
     }
 
     #[test]

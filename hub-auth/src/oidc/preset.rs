@@ -6,16 +6,17 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{ClaimPaths, OidcConfig, UserinfoUse};
-use crate::InvalidConfig;
+use crate::{InvalidConfig, ProviderRules};
 
 /// A provider's settings, and the rules without which it would let in too many.
 #[derive(Clone, Debug)]
 pub struct OidcPreset {
     /// How to ask it; change what is different for you.
     pub config: OidcConfig,
-    /// To be put into
-    /// [`AccessRules::required_claims`](crate::AccessRules::required_claims).
-    pub required_claims: BTreeMap<String, BTreeSet<String>>,
+    /// The rules about what it says, to be put under its id into
+    /// [`AccessRules::providers`](crate::AccessRules::providers). Add the groups that
+    /// are let in, and take nothing away.
+    pub rules: ProviderRules,
 }
 
 impl OidcPreset {
@@ -43,7 +44,7 @@ impl OidcPreset {
             let domains = hosted_domains.iter().map(|domain| domain.to_lowercase()).collect();
             required_claims.insert("hd".to_owned(), domains);
         }
-        Self { config, required_claims }
+        Self { config, rules: requiring(required_claims) }
     }
 
     /// Microsoft Entra. `tenant` is the directory's id, not its name and not
@@ -77,7 +78,7 @@ impl OidcPreset {
         config.service = "Microsoft".to_owned();
         config.claims.groups = vec!["groups".to_owned()];
         let required_claims = BTreeMap::from([("tid".to_owned(), BTreeSet::from([tenant]))]);
-        Ok(Self { config, required_claims })
+        Ok(Self { config, rules: requiring(required_claims) })
     }
 
     /// GitLab, gitlab.com or a server of one's own. Groups are full paths, such as
@@ -96,7 +97,7 @@ impl OidcPreset {
         // The ID token tells only some groups; the user info tells all.
         config.userinfo = UserinfoUse::Always;
         config.claims.groups = vec!["groups".to_owned()];
-        Self { config, required_claims: BTreeMap::new() }
+        Self { config, rules: ProviderRules::default() }
     }
 
     /// A realm of a Keycloak at `site`. Groups are those of a "group membership"
@@ -114,8 +115,12 @@ impl OidcPreset {
         config.id = "keycloak".to_owned();
         config.service = "Keycloak".to_owned();
         config.claims = ClaimPaths { groups: vec!["groups".to_owned()], ..ClaimPaths::default() };
-        Self { config, required_claims: BTreeMap::new() }
+        Self { config, rules: ProviderRules::default() }
     }
+}
+
+fn requiring(required_claims: BTreeMap<String, BTreeSet<String>>) -> ProviderRules {
+    ProviderRules { required_claims, ..ProviderRules::default() }
 }
 
 #[cfg(test)]
@@ -155,10 +160,10 @@ mod tests {
     #[test]
     fn a_hosted_domain_is_required_of_everybody() {
         let preset = OidcPreset::google("id", "secret".into(), callback(), &["Lab.test"]);
-        assert_eq!(preset.required_claims["hd"], BTreeSet::from(["lab.test".to_owned()]));
+        assert_eq!(preset.rules.required_claims["hd"], BTreeSet::from(["lab.test".to_owned()]));
         assert_eq!(preset.config.claims.strip_domains, ["Lab.test"]);
         let two = OidcPreset::google("id", "secret".into(), callback(), &["a.test", "b.test"]);
-        assert_eq!(two.required_claims["hd"].len(), 2);
+        assert_eq!(two.rules.required_claims["hd"].len(), 2);
         assert!(two.config.claims.strip_domains.is_empty(), "ada of a.test is not ada of b.test");
     }
 

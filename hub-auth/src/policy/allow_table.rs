@@ -66,6 +66,40 @@ fn people() -> Vec<Person> {
     ]
 }
 
+/// Rules about what one provider says.
+fn at(provider: &str, rules: ProviderRules) -> AccessRules {
+    AccessRules { providers: [(provider.to_owned(), rules)].into(), ..AccessRules::default() }
+}
+
+/// `rules` and `more`, where `more` is about names and accounts only.
+fn and(rules: AccessRules, more: AccessRules) -> AccessRules {
+    AccessRules { providers: rules.providers, ..more }
+}
+
+fn allowed_groups(provider: &str, groups: &[&str]) -> AccessRules {
+    at(provider, ProviderRules { allowed_groups: set(groups), ..ProviderRules::default() })
+}
+
+fn admin_groups(provider: &str, groups: &[&str]) -> AccessRules {
+    at(provider, ProviderRules { admin_groups: set(groups), ..ProviderRules::default() })
+}
+
+fn allowed_scopes(scopes: &[&str]) -> AccessRules {
+    at("github", ProviderRules { allowed_scopes: set(scopes), ..ProviderRules::default() })
+}
+
+fn lab_domain() -> BTreeMap<String, BTreeSet<String>> {
+    BTreeMap::from([("hd".to_owned(), BTreeSet::from(["lab.test".to_owned()]))])
+}
+
+fn required_claims() -> AccessRules {
+    at("oidc", ProviderRules { required_claims: lab_domain(), ..ProviderRules::default() })
+}
+
+fn admin_claims() -> AccessRules {
+    at("oidc", ProviderRules { admin_claims: lab_domain(), ..ProviderRules::default() })
+}
+
 /// One letter for each outcome.
 fn letter(outcome: &Outcome) -> char {
     match (&outcome.decision, outcome.admin) {
@@ -87,84 +121,80 @@ fn letter(outcome: &Outcome) -> char {
 fn allow_table() {
     let none = AccessRules::default;
     let all = || AccessRules { allow_all: true, ..none() };
-    let lab = || AccessRules { allowed_groups: set(&[LAB]), ..none() };
-    let required = || BTreeMap::from([("hd".to_owned(), BTreeSet::from(["lab.test".to_owned()]))]);
-    let rows: [(&str, AccessRules, &str); 24] = [
-        //                                                              abct rNdm pd
+    let lab = || allowed_groups("github", &[LAB]);
+    let blocked = |names| AccessRules { blocked: set(names), ..none() };
+    let everything = || {
+        let mut rules = allowed_groups("github", &[LAB]);
+        rules.providers.extend(allowed_groups("oidc", &[STAFF]).providers);
+        and(
+            rules,
+            AccessRules {
+                blocked: set(&["ada", "dan", "pam"]),
+                allowed: set(&["ada"]),
+                admins: set(&["pam"]),
+                allow_existing: true,
+                ..none()
+            },
+        )
+    };
+    let rows: [(&str, AccessRules, &str); 28] = [
         ("nothing", none(), "...O.N...."),
         ("allow_all", all(), "iiiOiNiiii"),
         ("allowed_users", AccessRules { allowed: set(&["ADA", "pam"]), ..none() }, "i..OiN..i."),
         ("admin_users", AccessRules { admins: set(&["ada", "dan"]), ..none() }, "A..OANA..."),
         ("allow_existing_users", AccessRules { allow_existing: true, ..none() }, "...OiN..i."),
         ("an organization", lab(), "i.?O.N...."),
-        ("a team", AccessRules { allowed_groups: set(&[CORE]), ..none() }, "i..O.N...."),
+        ("a team", allowed_groups("github", &[CORE]), "i..O.N...."),
+        ("a team or an organization", allowed_groups("github", &[CORE, LAB]), "i.?O.N...."),
+        ("a group", allowed_groups("oidc", &[STAFF]), "...O.Ni..."),
         (
-            "a team or an organization",
-            AccessRules { allowed_groups: set(&[CORE, LAB]), ..none() },
-            "i.?O.N....",
-        ),
-        ("a group", AccessRules { allowed_groups: set(&[STAFF]), ..none() }, "...O.Ni..."),
-        (
-            "an organization or a name",
-            AccessRules { allowed: set(&["cyd", "ada"]), ..lab() },
-            "i.iOiN....",
-        ),
-        ("admin_groups", AccessRules { admin_groups: set(&[LAB]), ..none() }, "A.?O.N...."),
-        (
-            "admin_groups, everybody let in",
-            AccessRules { admin_groups: set(&[LAB]), ..all() },
-            "AwiOwNwwii",
-        ),
-        (
-            "admin_groups and admin_users",
-            AccessRules { admin_groups: set(&[LAB]), admins: set(&["bob", "ada"]), ..none() },
-            "AA?OAN....",
-        ),
-        (
-            "allowed_scopes",
-            AccessRules { allowed_scopes: set(&["read:org"]), ..none() },
-            "iiiOiN....",
-        ),
-        (
-            "allowed_scopes, one more than granted",
-            AccessRules { allowed_scopes: set(&["read:org", "user"]), ..none() },
+            "an organization called like a group elsewhere",
+            allowed_groups("oidc", &[LAB]),
             "...O.N....",
         ),
-        ("blocked", AccessRules { blocked: set(&["Ada", "dan", "pam"]), ..all() }, "BiiOBNBiBi"),
+        ("a group called like an organization", allowed_groups("github", &[STAFF]), "...O.N...."),
         (
-            "blocked beats every allow",
-            AccessRules {
-                blocked: set(&["ada", "dan", "pam"]),
-                allowed: set(&["ada"]),
-                admins: set(&["pam"]),
-                allow_existing: true,
-                allowed_groups: set(&[LAB, STAFF]),
-                admin_groups: set(&[CORE]),
-                ..none()
-            },
-            "B.?OBNB.B.",
+            "an organization or a name",
+            and(lab(), AccessRules { allowed: set(&["cyd", "ada"]), ..none() }),
+            "i.iOiN....",
         ),
-        ("admin_claims", AccessRules { admin_claims: required(), ..none() }, "...O.NA..."),
+        ("admin_groups", admin_groups("github", &[LAB]), "A.?O.N...."),
         (
-            "admin_claims, everybody let in",
-            AccessRules { admin_claims: required(), ..all() },
-            "iiiOiNAwii",
+            "admin_groups, everybody let in",
+            and(admin_groups("github", &[LAB]), all()),
+            "AwiOwNiiii",
         ),
+        ("admin_groups elsewhere", and(admin_groups("oidc", &[STAFF]), all()), "iiiOiNAwii"),
         (
-            "blocked beats admin_claims",
-            AccessRules { admin_claims: required(), blocked: set(&["dan"]), ..none() },
-            "...O.NB...",
+            "admin_groups and admin_users",
+            and(
+                admin_groups("github", &[LAB]),
+                AccessRules { admins: set(&["bob", "ada"]), ..none() },
+            ),
+            "AA?OAN....",
         ),
+        ("allowed_scopes", allowed_scopes(&["read:org"]), "iiiOiN...."),
+        ("allowed_scopes, one too many", allowed_scopes(&["read:org", "user"]), "...O.N...."),
+        (
+            "blocked",
+            and(none(), AccessRules { blocked: set(&["Ada", "dan", "pam"]), ..all() }),
+            "BiiOBNBiBi",
+        ),
+        ("blocked beats every allow", everything(), "B.?OBNB.B."),
+        (
+            "blocked by today's login name",
+            AccessRules { blocked: set(&["countess"]), ..all() },
+            "iiiOBNiiii",
+        ),
+        ("admin_claims", admin_claims(), "...O.NA..."),
+        ("admin_claims, everybody let in", and(admin_claims(), all()), "iiiOiNAwii"),
+        ("blocked beats admin_claims", and(admin_claims(), blocked(&["dan"])), "...O.NB..."),
         (
             "a required claim is not switched off by allow_all",
-            AccessRules { required_claims: required(), ..all() },
-            "RRRORNiRRR",
+            and(required_claims(), all()),
+            "iiiOiNiRii",
         ),
-        (
-            "a required claim lets in nobody by itself",
-            AccessRules { required_claims: required(), ..none() },
-            "RRRORN.RRR",
-        ),
+        ("a required claim lets in nobody by itself", required_claims(), "...O.N.R.."),
         (
             "a pattern for the whole name",
             AccessRules { username_pattern: Some("[a-c].*|d".to_owned()), ..all() },
@@ -172,7 +202,7 @@ fn allow_table() {
         ),
         (
             "names are enough",
-            AccessRules { identity_key: IdentityKey::Login, ..lab() },
+            and(lab(), AccessRules { identity_key: IdentityKey::Login, ..none() }),
             "i.?i.N....",
         ),
     ];
@@ -187,12 +217,10 @@ fn allow_table() {
 
 #[test]
 fn a_trace_names_every_rule_in_order_and_the_one_that_decided() {
-    let rules = AccessRules {
-        allowed: set(&["bob"]),
-        blocked: set(&["zoe"]),
-        allowed_groups: set(&[CORE, LAB]),
-        ..AccessRules::default()
-    };
+    let rules = and(
+        allowed_groups("github", &[CORE, LAB]),
+        AccessRules { allowed: set(&["bob"]), blocked: set(&["zoe"]), ..AccessRules::default() },
+    );
     let policy = AccessPolicy::new(rules);
     for Person { claims, known } in people() {
         let outcome = policy.decide(&claims, &known);
@@ -278,7 +306,7 @@ fn gh_rename_keeps_account() {
 
 #[test]
 fn gh_a_membership_that_cannot_be_checked_is_a_refusal_with_a_reason() {
-    let rules = AccessRules { allowed_groups: set(&[LAB]), ..AccessRules::default() };
+    let rules = allowed_groups("github", &[LAB]);
     let policy = AccessPolicy::new(rules);
     let Person { claims, known } = &people()[2];
     let error = policy.decide(claims, known).into_identity(claims).unwrap_err();
@@ -291,7 +319,7 @@ fn gh_a_membership_that_cannot_be_checked_is_a_refusal_with_a_reason() {
 
 #[test]
 fn gh_5_a_refusal_tells_what_an_owner_of_the_organization_can_do() {
-    let rules = AccessRules { allowed_groups: set(&[LAB]), ..AccessRules::default() };
+    let rules = allowed_groups("github", &[LAB]);
     let Person { claims, known } = &people()[1];
     let error = AccessPolicy::new(rules).decide(claims, known).into_identity(claims).unwrap_err();
     let AuthError::NotAllowed { user, reason } = error else { panic!("{error:?}") };
@@ -319,14 +347,10 @@ fn groups_are_replaced_only_by_a_complete_list() {
 #[test]
 fn a_required_claim_is_compared_whole() {
     // Suffixes and look-alikes of a domain are other domains (CVE-2024-29033).
-    let rules = AccessRules {
-        required_claims: BTreeMap::from([(
-            "org.names".to_owned(),
-            BTreeSet::from(["lab.test".to_owned(), "Ada Lab".to_owned()]),
-        )]),
-        allow_all: true,
-        ..AccessRules::default()
-    };
+    let wanted = BTreeSet::from(["lab.test".to_owned(), "Ada Lab".to_owned()]);
+    let required_claims = BTreeMap::from([("org.names".to_owned(), wanted)]);
+    let rules = at("oidc", ProviderRules { required_claims, ..ProviderRules::default() });
+    let rules = and(rules, AccessRules { allow_all: true, ..AccessRules::default() });
     let policy = AccessPolicy::new(rules);
     let admits = |value: serde_json::Value| {
         let mut claims = Claims::new("oidc", "x", "dan");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use hub_names::UserName;
 
 use super::{
-    AccessPolicy, AccessRules, AdminRight, IdentityKey, Known, Outcome, Refusal, Rule, Step,
-    Verdict,
+    AccessPolicy, AccessRules, AdminRight, IdentityKey, Known, Outcome, ProviderRules, Refusal,
+    Rule, Step, Verdict,
 };
 use crate::{Claims, Standing, claim, error::excerpt};
 
@@ -28,6 +28,8 @@ impl AccessPolicy {
     /// and required claims put where nothing can switch them off). Pure: the same
     /// rules, claims and memory give the same outcome.
     pub fn decide(&self, claims: &Claims, known: &Known) -> Outcome {
+        let none = ProviderRules::default();
+        let provider = self.rules.providers.get(&claims.provider).unwrap_or(&none);
         let (account, named) = self.account(claims, known);
         let mut trace = Vec::with_capacity(Rule::ORDER.len());
         let mut decided: Option<(Rule, Result<(), Refusal>)> = None;
@@ -43,8 +45,8 @@ impl AccessPolicy {
                 (Rule::Name, _) => (named.said(), named.refusal()),
                 (_, None) => (Said::new(Verdict::NotReached, ""), None),
                 (Rule::IdentityKey, Some(_)) => self.owner(claims, known),
-                (Rule::BlockedUsers, Some(name)) => self.blocked(name),
-                (Rule::RequiredClaims, Some(_)) => self.required(claims),
+                (Rule::BlockedUsers, Some(name)) => self.blocked(name, claims),
+                (Rule::RequiredClaims, Some(_)) => required(provider, claims),
                 (Rule::NobodyElse, Some(_)) if decided.is_some() => {
                     (Said::new(Verdict::NoMatch, "let in already"), None)
                 }
@@ -56,11 +58,13 @@ impl AccessPolicy {
                     (Said::new(Verdict::Refuses, "no rule lets in"), Some(refusal))
                 }
                 (Rule::AllowedGroups, Some(_)) => {
-                    (in_groups(&self.rules.allowed_groups, claims, &mut unsure, &mut hints), None)
+                    (in_groups(&provider.allowed_groups, claims, &mut unsure, &mut hints), None)
                 }
                 (Rule::AdminGroups, Some(_)) => {
-                    (in_groups(&self.rules.admin_groups, claims, &mut unsure, &mut hints), None)
+                    (in_groups(&provider.admin_groups, claims, &mut unsure, &mut hints), None)
                 }
+                (Rule::AllowedScopes, Some(_)) => (has_scopes(provider, claims), None),
+                (Rule::AdminClaims, Some(_)) => (is_told_admin(provider, claims), None),
                 (_, Some(name)) => (self.allows(rule, name, claims, known), None),
             };
             match (said.verdict, refusal) {
@@ -73,7 +77,7 @@ impl AccessPolicy {
         let (rule, decision) =
             decided.unwrap_or((Rule::NobodyElse, Err(Refusal::NotNamed { hints: Vec::new() })));
         let admin = match (&decision, &account) {
-            (Ok(()), Some(name)) => self.admin_right(name, claims),
+            (Ok(()), Some(name)) => self.admin_right(name, provider, claims),
             _ => AdminRight::Unchanged,
         };
         let groups =
@@ -115,35 +119,22 @@ impl AccessPolicy {
         (Said::new(Verdict::Refuses, detail), Some(Refusal::OtherPerson))
     }
 
-    fn blocked(&self, name: &UserName) -> (Said, Option<Refusal>) {
+    /// The account's name and today's login name: whoever is blocked by either is
+    /// meant.
+    fn blocked(&self, name: &UserName, claims: &Claims) -> (Said, Option<Refusal>) {
         let AccessRules { blocked, .. } = &self.rules;
-        if blocked.contains(name) {
-            (Said::new(Verdict::Refuses, format!("{name} is on the list")), Some(Refusal::Blocked))
-        } else if blocked.is_empty() {
-            (Said::new(Verdict::NotSet, ""), None)
-        } else {
-            (Said::new(Verdict::Passes, format!("{name} is not on the list")), None)
-        }
-    }
-
-    fn required(&self, claims: &Claims) -> (Said, Option<Refusal>) {
-        let AccessRules { required_claims, .. } = &self.rules;
-        for (path, wanted) in required_claims {
-            if let Err(found) = has_claim(claims, path, wanted) {
-                let refusal = Refusal::ClaimMissing {
-                    claim: path.clone(),
-                    wanted: listed(wanted.iter().cloned()),
-                };
-                return (Said::new(Verdict::Refuses, format!("{path} is {found}")), Some(refusal));
+        let login = self.normalise(&claims.login).ok();
+        match [Some(name), login.as_ref()].into_iter().flatten().find(|one| blocked.contains(one)) {
+            Some(one) => {
+                let detail = format!("{one} is on the list");
+                (Said::new(Verdict::Refuses, detail), Some(Refusal::Blocked))
             }
-        }
-        match required_claims.len() {
-            0 => (Said::new(Verdict::NotSet, ""), None),
-            _ => (Said::new(Verdict::Passes, "all required claims are there"), None),
+            None if blocked.is_empty() => (Said::new(Verdict::NotSet, ""), None),
+            None => (Said::new(Verdict::Passes, format!("{name} is not on the list")), None),
         }
     }
 
-    /// The rules that let in by name, account or scope.
+    /// The rules that let in by name or account.
     fn allows(&self, rule: Rule, name: &UserName, claims: &Claims, known: &Known) -> Said {
         let rules = &self.rules;
         let by_name = |list: &BTreeSet<UserName>| match (list.is_empty(), list.contains(name)) {
@@ -163,50 +154,74 @@ impl AccessPolicy {
                     false => Said::new(Verdict::NoMatch, "there is no such account yet"),
                 }
             }
-            Rule::AdminClaims if !rules.admin_claims.is_empty() => {
-                let found = rules
-                    .admin_claims
-                    .iter()
-                    .find(|(path, wanted)| has_claim(claims, path, wanted).is_ok());
-                match found {
-                    Some((path, _)) => Said::new(Verdict::Admits, format!("{path} says so")),
-                    None => Said::new(Verdict::NoMatch, "no claim says so"),
-                }
-            }
-            Rule::AllowedScopes if !rules.allowed_scopes.is_empty() => {
-                let missing: Vec<&String> =
-                    rules.allowed_scopes.difference(&claims.scopes).collect();
-                if missing.is_empty() {
-                    Said::new(Verdict::Admits, "all scopes were granted")
-                } else {
-                    let missing = listed(missing.into_iter().cloned());
-                    Said::new(Verdict::NoMatch, format!("not granted: {missing}"))
-                }
-            }
             _ => Said::new(Verdict::NotSet, ""),
         }
     }
 
-    fn admin_right(&self, name: &UserName, claims: &Claims) -> AdminRight {
-        let AccessRules { admins, admin_groups, admin_claims, .. } = &self.rules;
+    fn admin_right(
+        &self,
+        name: &UserName,
+        provider: &ProviderRules,
+        claims: &Claims,
+    ) -> AdminRight {
+        let ProviderRules { admin_groups, admin_claims, .. } = provider;
         let mut standings = admin_groups.iter().map(|group| claims.membership.of(group));
         let is_member = |standing: &Standing| matches!(standing, Standing::Member { .. });
         let mut told = admin_claims.iter();
-        if admins.contains(name)
+        if self.rules.admins.contains(name)
             || standings.clone().any(is_member)
             || told.any(|(path, wanted)| has_claim(claims, path, wanted).is_ok())
         {
             return AdminRight::Granted;
         }
-        // Taken away only on a clear "no": about every group, and by a provider that
-        // tells something about people.
+        // Taken away only on a clear "no": about every group.
         let is_out = |standing: &Standing| matches!(standing, Standing::NotMember { .. });
-        let is_silent = !admin_claims.is_empty() && claims.attributes.is_empty();
         let is_set = !admin_groups.is_empty() || !admin_claims.is_empty();
-        match is_set && !is_silent && standings.all(is_out) {
+        match is_set && standings.all(is_out) {
             true => AdminRight::Withdrawn,
             false => AdminRight::Unchanged,
         }
+    }
+}
+
+/// Whether all that is required of this provider's people is said.
+fn required(provider: &ProviderRules, claims: &Claims) -> (Said, Option<Refusal>) {
+    for (path, wanted) in &provider.required_claims {
+        if let Err(found) = has_claim(claims, path, wanted) {
+            let refusal = Refusal::ClaimMissing {
+                claim: path.clone(),
+                wanted: listed(wanted.iter().cloned()),
+            };
+            return (Said::new(Verdict::Refuses, format!("{path} is {found}")), Some(refusal));
+        }
+    }
+    match provider.required_claims.len() {
+        0 => (Said::new(Verdict::NotSet, ""), None),
+        _ => (Said::new(Verdict::Passes, "all required claims are there"), None),
+    }
+}
+
+fn has_scopes(provider: &ProviderRules, claims: &Claims) -> Said {
+    let ProviderRules { allowed_scopes, .. } = provider;
+    let missing: Vec<&String> = allowed_scopes.difference(&claims.scopes).collect();
+    if allowed_scopes.is_empty() {
+        Said::new(Verdict::NotSet, "")
+    } else if missing.is_empty() {
+        Said::new(Verdict::Admits, "all scopes were granted")
+    } else {
+        let missing = listed(missing.into_iter().cloned());
+        Said::new(Verdict::NoMatch, format!("not granted: {missing}"))
+    }
+}
+
+fn is_told_admin(provider: &ProviderRules, claims: &Claims) -> Said {
+    let ProviderRules { admin_claims, .. } = provider;
+    let is_told =
+        |(path, wanted): &(&String, &BTreeSet<String>)| has_claim(claims, path, wanted).is_ok();
+    match admin_claims.iter().find(is_told) {
+        _ if admin_claims.is_empty() => Said::new(Verdict::NotSet, ""),
+        Some((path, _)) => Said::new(Verdict::Admits, format!("{path} says so")),
+        None => Said::new(Verdict::NoMatch, "no claim says so"),
     }
 }
 

@@ -9,9 +9,9 @@ use crate::InvalidConfig;
 
 /// The rules as the operator wrote them. With nothing set nobody is let in.
 ///
-/// What lets people in (`allowed`, `admins`, `allow_all`, `allow_existing`,
-/// `allowed_groups`, `allowed_scopes`, `admin_groups`, `admin_claims`) adds up: one of them is
-/// enough (AUT-2). What they must fulfil (`required_claims`) and who is kept out
+/// What lets people in (`allowed`, `admins`, `allow_all`, `allow_existing`, and the
+/// groups, scopes and claims of their provider) adds up: one of them is enough
+/// (AUT-2). What they must fulfil (`required_claims`) and who is kept out
 /// (`blocked`) is not changed by any of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessRules {
@@ -21,29 +21,16 @@ pub struct AccessRules {
     pub admins: BTreeSet<UserName>,
     /// People who are kept out, whatever else is said of them.
     pub blocked: BTreeSet<UserName>,
-    /// Whether everybody is let in whom the provider knows.
+    /// Whether everybody is let in whom a provider knows.
     pub allow_all: bool,
     /// Whether everybody is let in who has an account already.
     pub allow_existing: bool,
     /// Login name, in lower case, to account name.
     pub username_map: BTreeMap<String, String>,
-    /// Groups whose members are let in, as the provider writes them; GitHub's
-    /// organizations and teams as `org` and `org:team` in lower case.
-    pub allowed_groups: BTreeSet<String>,
-    /// Groups whose members are let in and are administrators as long as they are
-    /// members.
-    pub admin_groups: BTreeSet<String>,
-    /// What the provider says of administrators: dotted path into
-    /// [`Claims::attributes`](crate::Claims::attributes) to the values that make
-    /// one, such as `realm_access.roles` to `hub-admin`. They are let in, and are
-    /// administrators as long as it is said.
-    pub admin_claims: BTreeMap<String, BTreeSet<String>>,
-    /// OAuth scopes that let in whoever granted *all* of them; empty lets in nobody.
-    pub allowed_scopes: BTreeSet<String>,
-    /// What the provider must say of everybody: dotted path into
-    /// [`Claims::attributes`](crate::Claims::attributes) to the values that are
-    /// good, such as `hd` to `example.org`. A list there must hold one of them.
-    pub required_claims: BTreeMap<String, BTreeSet<String>>,
+    /// What counts of what one provider says, by
+    /// [its id](crate::Authenticator::provider). Never what another says: anybody
+    /// can found an organization at GitHub that is called like a group elsewhere.
+    pub providers: BTreeMap<String, ProviderRules>,
     /// A regular expression that the whole account name has to match, as
     /// `username_pattern` of JupyterHub, which looks at its beginning only.
     pub username_pattern: Option<String>,
@@ -52,6 +39,27 @@ pub struct AccessRules {
     pub manage_groups: bool,
     /// What an account belongs to.
     pub identity_key: IdentityKey,
+}
+
+/// The rules about what one provider says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderRules {
+    /// Groups whose members are let in, as the provider writes them; GitHub's
+    /// organizations and teams as `org` and `org:team` in lower case.
+    pub allowed_groups: BTreeSet<String>,
+    /// Groups whose members are let in and are administrators as long as they are
+    /// members.
+    pub admin_groups: BTreeSet<String>,
+    /// OAuth scopes that let in whoever granted *all* of them; empty lets in nobody.
+    pub allowed_scopes: BTreeSet<String>,
+    /// What has to be said of everybody: dotted path into
+    /// [`Claims::attributes`](crate::Claims::attributes) to the values that are
+    /// good, such as `hd` to `example.org`. A list there must hold one of them.
+    pub required_claims: BTreeMap<String, BTreeSet<String>>,
+    /// What is said of administrators: dotted path to the values that make one, such
+    /// as `realm_access.roles` to `hub-admin`. They are let in, and are
+    /// administrators as long as it is said.
+    pub admin_claims: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What an account belongs to (GH-3).
@@ -92,14 +100,18 @@ impl AccessRules {
                 InvalidConfig::setting("username_pattern", format!("{pattern:?}: {error}"))
             })?;
         }
-        let claims =
-            [("required_claims", &self.required_claims), ("admin_claims", &self.admin_claims)];
-        for (key, claims) in claims {
-            if let Some((path, _)) = claims.iter().find(|(_, values)| values.is_empty()) {
-                return Err(InvalidConfig::setting(
-                    format!("{key}.{path}"),
-                    "has no value, so nobody could match; name one or remove the key",
-                ));
+        for (provider, rules) in &self.providers {
+            let claims = [
+                ("required_claims", &rules.required_claims),
+                ("admin_claims", &rules.admin_claims),
+            ];
+            for (key, claims) in claims {
+                if let Some((path, _)) = claims.iter().find(|(_, values)| values.is_empty()) {
+                    return Err(InvalidConfig::setting(
+                        format!("{provider}.{key}.{path}"),
+                        "has no value, so nobody could match; name one or remove the key",
+                    ));
+                }
             }
         }
         Ok(())
@@ -119,13 +131,26 @@ impl AccessRules {
             })
         });
         let mut warnings: Vec<String> = short.collect();
-        if self.allow_all && !(self.allowed_groups.is_empty() && self.allowed_scopes.is_empty()) {
-            warnings.push(
-                "allow_all lets everybody in, so allowed_groups and allowed_scopes change nothing"
-                    .to_owned(),
-            );
-        }
+        let in_vain = |rules: &ProviderRules| {
+            !(rules.allowed_groups.is_empty() && rules.allowed_scopes.is_empty())
+        };
+        let providers = self.providers.iter().filter(|(_, rules)| self.allow_all && in_vain(rules));
+        warnings.extend(providers.map(|(provider, _)| {
+            format!(
+                "allow_all lets everybody in, so allowed_groups and allowed_scopes of {provider} \
+                 change nothing"
+            )
+        }));
         warnings
+    }
+}
+
+impl ProviderRules {
+    /// Whether anybody could be let in by these.
+    pub(super) fn let_in(&self) -> bool {
+        let Self { allowed_groups, admin_groups, allowed_scopes, admin_claims, .. } = self;
+        let mut lists = [allowed_groups, admin_groups, allowed_scopes].into_iter();
+        lists.any(|list| !list.is_empty()) || !admin_claims.is_empty()
     }
 }
 

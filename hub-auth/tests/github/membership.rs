@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 use hub_auth::{
-    AccessPolicy, AccessRules, AuthError, GithubAuthenticator, Identity, Organization, Standing,
+    AccessPolicy, AccessRules, AuthError, GithubAuthenticator, Identity, Organization,
+    ProviderRules, Standing,
 };
 
 use crate::{
@@ -27,14 +28,17 @@ async fn decide(
     admins: &[&str],
     teams: bool,
 ) -> Result<Identity, AuthError> {
+    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+    let mut rules = ProviderRules {
+        allowed_groups: texts(allowed),
+        admin_groups: texts(admins),
+        ..ProviderRules::default()
+    };
     let mut config = github.config();
-    config.allowed_organizations = organizations(allowed);
-    config.admin_organizations = organizations(admins);
+    config.ask_about(&mut rules).unwrap();
     config.teams = teams;
-    let names = |list: &[Organization]| list.iter().map(ToString::to_string).collect();
     let policy = AccessPolicy::new(AccessRules {
-        allowed_groups: names(&config.allowed_organizations),
-        admin_groups: names(&config.admin_organizations),
+        providers: [(config.id.clone(), rules)].into(),
         manage_groups: teams,
         ..AccessRules::default()
     });
@@ -70,11 +74,11 @@ async fn gh_members_of_an_organization_or_a_team_are_let_in() {
 #[tokio::test]
 async fn gh_asking_stops_at_the_first_hit() {
     let github = Github::start().await;
-    github.has_member(LAB);
+    github.has_member(CORE);
     github.has_member(OTHER);
-    assert!(decide(&github, &["ada-lab:core", "ada-lab", "other"], &[], false).await.is_ok());
+    assert!(decide(&github, &["other", "ada-lab", "ada-lab:core"], &[], false).await.is_ok());
     let seen = github.seen();
-    assert_eq!(seen[seen.len() - 3..], [USER_PATH, CORE, LAB].map(str::to_owned));
+    assert_eq!(seen[seen.len() - 3..], [USER_PATH, LAB, CORE].map(str::to_owned));
 }
 
 #[tokio::test]
