@@ -11,13 +11,15 @@ use async_trait::async_trait;
 use hub_names::UserName;
 use tokio::time::Instant;
 
-pub(crate) use self::hashing::Hashing;
 use self::lockout::Lockout;
+pub(crate) use self::{hash::check_stored, hashing::Hashing};
 pub use self::{
     hash::{UnfitPassword, Verified, hash_password, verify_password},
     rules::PasswordRules,
 };
-use crate::{Answer, AuthError, Authenticator, Claims, InvalidConfig, LoginStart, Offer};
+use crate::{
+    Answer, AuthError, Authenticator, Claims, InvalidConfig, LoginStart, Offer, policy::fold,
+};
 
 const PROVIDER: &str = "password";
 
@@ -51,9 +53,7 @@ impl PasswordAccounts {
             let refuse =
                 |reason: String| InvalidConfig::setting(format!("accounts.{name}"), reason);
             hash::check(&text).map_err(refuse)?;
-            let lower = name
-                .as_str()
-                .to_lowercase()
+            let lower = fold(name.as_str())
                 .parse()
                 .map_err(|error| refuse(format!("cannot be written in lower case: {error}")))?;
             if hashes.insert(lower, text).is_some() {
@@ -106,7 +106,7 @@ impl Authenticator for PasswordAuthenticator {
         };
         // Normalised before anything is looked up (CVE-2021-41194). What cannot be
         // a name has no account, but costs the same.
-        let Ok(name) = username.to_lowercase().parse::<UserName>() else {
+        let Ok(name) = fold(&username).parse::<UserName>() else {
             self.hashing.verify(None, password).await?;
             return Err(AuthError::BadCredentials);
         };

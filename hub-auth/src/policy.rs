@@ -87,7 +87,7 @@ impl AccessPolicy {
         &self.rules
     }
 
-    /// Whether these rules let in whoever a provider knows.
+    /// Whether these rules let in whoever any provider knows.
     pub fn admits_everybody(&self) -> bool {
         self.rules.allow_all
     }
@@ -145,7 +145,7 @@ impl AccessPolicy {
 
 /// Login names that look alike to a person are alike: full-width letters, other
 /// codings of accents, and upper case make no other account.
-fn fold(login: &str) -> String {
+pub(crate) fn fold(login: &str) -> String {
     login.nfkc().collect::<String>().to_lowercase().nfkc().collect()
 }
 

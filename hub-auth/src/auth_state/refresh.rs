@@ -48,8 +48,8 @@ pub enum AfterFailure {
     /// It could not be asked for longer than the grace: refuse for now, keep the
     /// session. Another try may succeed.
     RefuseForNow,
-    /// The provider says that this person is signed in no longer: they have to
-    /// sign in again.
+    /// The provider says that this person is signed in no longer, or the rules do not
+    /// let them in any more: they have to sign in again, and may be told why.
     SignInAgain,
 }
 
@@ -93,12 +93,17 @@ impl RefreshPolicy {
     }
 
     /// What a failure means for somebody of whom the provider last said something
-    /// `age` ago. An outage of the provider locks nobody out (GH-4).
+    /// `age` ago: an error of asking, or of the decision about the answer, such as
+    /// [`AuthError::Unchecked`]. An outage of the provider locks nobody out (GH-4);
+    /// a refusal by the rules does, at once.
     pub fn after_failure(&self, error: &AuthError, age: Duration) -> AfterFailure {
         let wait = match error {
-            AuthError::SignInAgain { .. } | AuthError::Denied { .. } | AuthError::Stale { .. } => {
-                return AfterFailure::SignInAgain;
-            }
+            AuthError::SignInAgain { .. }
+            | AuthError::Denied { .. }
+            | AuthError::Stale { .. }
+            | AuthError::NotAllowed { .. }
+            | AuthError::OtherPerson { .. }
+            | AuthError::InvalidName { .. } => return AfterFailure::SignInAgain,
             AuthError::RateLimited { retry_after: Some(wait), .. } => *wait,
             _ => self.max_age,
         };
@@ -169,6 +174,9 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
         };
         let gone = AuthError::SignInAgain { provider: "GitHub".to_owned(), reason: "revoked" };
+        let (user, reason) = ("ada".to_owned(), "x".to_owned());
+        let refused = AuthError::NotAllowed { user: user.clone(), reason: reason.clone() };
+        let doubt = AuthError::Unchecked { user, reason };
         let rows = [
             ("down", down(), 300, AfterFailure::KeepFor(seconds(300))),
             ("down, near the end", down(), 3500, AfterFailure::KeepFor(seconds(100))),
@@ -181,6 +189,8 @@ mod tests {
                 AfterFailure::KeepFor(seconds(3300)),
             ),
             ("revoked", gone, 300, AfterFailure::SignInAgain),
+            ("not a member", refused, 300, AfterFailure::SignInAgain),
+            ("nobody knows", doubt, 300, AfterFailure::KeepFor(seconds(300))),
         ];
         for (label, error, age, expected) in rows {
             assert_eq!(policy.after_failure(&error, seconds(age)), expected, "{label}");

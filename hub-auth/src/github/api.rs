@@ -26,7 +26,7 @@ use crate::{
 const EMAIL_SCOPES: [&str; 2] = ["user", "user:email"];
 
 /// Scopes that open organizations and teams.
-const ORGANIZATION_SCOPES: [&str; 4] = ["read:org", "write:org", "admin:org", "repo"];
+pub(super) const ORGANIZATION_SCOPES: [&str; 3] = ["read:org", "write:org", "admin:org"];
 
 /// Beginning of the tokens that GitHub Apps get for a person.
 const APP_TOKEN: &str = "ghu_";

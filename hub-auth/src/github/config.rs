@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{InvalidOrganization, Organization};
+use super::{InvalidOrganization, Organization, api::ORGANIZATION_SCOPES};
 use crate::{InvalidConfig, ProviderRules, outbound::exchange::Registration};
 
 const GITHUB_URL: &str = "https://github.com/";
@@ -127,6 +127,30 @@ impl GithubConfig {
         rules.allowed_groups = written(&self.allowed_organizations);
         rules.admin_groups = written(&self.admin_organizations);
         Ok(())
+    }
+
+    /// What probably does not work as it is meant, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let opens = |scope: &String| ORGANIZATION_SCOPES.contains(&scope.as_str());
+        if self.scope.iter().any(opens) {
+            return Vec::new();
+        }
+        let lists = || self.allowed_organizations.iter().chain(&self.admin_organizations);
+        let team = lists().find(|one| one.team().is_some());
+        let mut warnings = Vec::new();
+        if self.teams || team.is_some() {
+            warnings.push(
+                "teams are seen only with the scope read:org, or by a GitHub App that may read \
+                 members"
+                    .to_owned(),
+            );
+        } else if let Some(one) = lists().next() {
+            warnings.push(format!(
+                "without the scope read:org, or a GitHub App that may read members, only those \
+                 are let in who show their membership of {one} to everybody"
+            ));
+        }
+        warnings
     }
 
     /// Finds what could not work, so that it is found at start.
@@ -325,6 +349,24 @@ mod tests {
             ProviderRules { allowed_scopes: texts(&["user"]), ..ProviderRules::default() };
         let error = config.ask_about(&mut scope).unwrap_err().to_string();
         assert!(error.starts_with("allowed_scopes: \"user\""), "{error}");
+    }
+
+    #[test]
+    fn organizations_without_their_scope_are_worth_a_warning() {
+        let with = |entries: &[&str], scope: &[&str], teams: bool| {
+            let config = GithubConfig {
+                allowed_organizations: entries.iter().map(|text| text.parse().unwrap()).collect(),
+                scope: scope.iter().map(|text| (*text).to_owned()).collect(),
+                teams,
+                ..config()
+            };
+            config.warnings().concat()
+        };
+        assert_eq!(with(&[], &[], false), "");
+        assert_eq!(with(&["lab:core"], &["read:org"], true), "");
+        assert!(with(&["lab"], &["user"], false).contains("membership of lab to everybody"));
+        assert!(with(&["lab", "lab:core"], &[], false).contains("teams are seen only"));
+        assert!(with(&[], &[], true).contains("teams are seen only"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use hub_names::UserName;
 
-use super::{Standing, TryLimit};
-use crate::BoxError;
+use super::{Standing, TryLimit, sign_up::normalise};
+use crate::{BoxError, InvalidConfig, password, random};
 
 /// An account as it is stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +65,26 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// When the store cannot be changed.
     async fn forgive(&self, key: &str) -> Result<(), BoxError>;
+}
+
+impl LocalAccount {
+    /// An account of a NativeAuthenticator (`users_info`: `username`, `password`,
+    /// `is_authorized`) or a FirstUseAuthenticator (`passwords.dbm`), with a new id.
+    /// Its bcrypt hash is replaced at the first sign-in.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`] naming the account, if its name cannot be one, or
+    /// its hash is of no known kind. The hash is not repeated.
+    pub fn import(username: &str, hash: &str, is_authorized: bool) -> Result<Self, InvalidConfig> {
+        let refuse = |reason: String| {
+            InvalidConfig::setting(format!("accounts.{}", crate::error::excerpt(username)), reason)
+        };
+        let name = normalise(username).map_err(|error| refuse(error.to_string()))?;
+        password::check_stored(hash).map_err(refuse)?;
+        let standing = if is_authorized { Standing::Active } else { Standing::Waiting };
+        Ok(Self { id: random::hex::<16>(), name, hash: hash.to_owned(), standing })
+    }
 }
 
 impl fmt::Debug for LocalAccount {

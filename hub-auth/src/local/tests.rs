@@ -306,6 +306,24 @@ fn a_reset_is_for_one_account_and_one_password() {
 }
 
 #[test]
+fn nat_2_accounts_of_a_native_authenticator_are_taken_over() {
+    let ada = LocalAccount::import("Ada", BCRYPT, true).unwrap();
+    assert_eq!((ada.name.as_str(), ada.standing), ("ada", Standing::Active));
+    assert_eq!(ada.hash, BCRYPT);
+    let waiting = LocalAccount::import("bob", BCRYPT, false).unwrap();
+    assert_eq!(waiting.standing, Standing::Waiting);
+    for (name, hash, part) in [
+        ("a b", BCRYPT, "accounts.a b: a name cannot hold blanks"),
+        ("ada", "hunter2", "accounts.ada: is not a password hash"),
+        ("ada", "$2b$12$short", "accounts.ada: is no whole bcrypt hash"),
+        ("ada", &BCRYPT.replace("$05$", "$30$"), "accounts.ada: asks for 2^30 rounds"),
+    ] {
+        let error = LocalAccount::import(name, hash, true).unwrap_err().to_string();
+        assert!(error.starts_with(part), "{error}");
+    }
+}
+
+#[test]
 fn f1_no_hash_is_printed() {
     let new = sign_up(SignUpMode::Open, "ada", None).unwrap();
     let changed = set_password(&new.account, &"battery staple".into(), &PasswordRules::default());

@@ -65,6 +65,12 @@ impl TryLimit {
         Some(Duration::from_secs(ends.saturating_sub(now).max(1)))
     }
 
+    /// Whether none of `tries` counts any more, so that the store may drop them.
+    pub fn is_over(&self, tries: &Tries, now: SystemTime) -> bool {
+        let now = unix_seconds(now);
+        !tries.failed.iter().any(|tried| self.counts(*tried, now))
+    }
+
     /// A time in the future is of a clock that was set back; it counts no longer
     /// than one of now.
     fn counts(&self, tried: u64, now: u64) -> bool {
@@ -119,6 +125,7 @@ mod tests {
         }
         assert_eq!(limit.count(&mut tries, at(300)), Err(Duration::from_secs(60)));
         assert_eq!(tries.failed.len(), 10, "what does not count is not kept");
+        assert!(!limit.is_over(&tries, at(599)) && limit.is_over(&tries, at(600)));
     }
 
     #[test]

@@ -81,7 +81,8 @@ pub struct ClaimPaths {
     /// The immutable id of the person: `sub`.
     pub subject: String,
     /// The login name (`username_claim`). `email` is taken only if the provider
-    /// says that it is verified.
+    /// says that it is verified. Where people may choose what is here, let in nobody
+    /// by name: whoever comes first as one of the list would get that account.
     pub username: String,
     /// Domains that are cut off the login name: of `ada@example.org` remains `ada`.
     /// Only safe if nobody of another domain can sign in, or stays whole.

@@ -88,6 +88,10 @@ fn allowed_scopes(scopes: &[&str]) -> AccessRules {
     at("github", ProviderRules { allowed_scopes: set(scopes), ..ProviderRules::default() })
 }
 
+fn allow_all_of(provider: &str) -> AccessRules {
+    at(provider, ProviderRules { allow_all: true, ..ProviderRules::default() })
+}
+
 fn lab_domain() -> BTreeMap<String, BTreeSet<String>> {
     BTreeMap::from([("hd".to_owned(), BTreeSet::from(["lab.test".to_owned()]))])
 }
@@ -137,9 +141,11 @@ fn allow_table() {
             },
         )
     };
-    let rows: [(&str, AccessRules, &str); 28] = [
+    let rows: [(&str, AccessRules, &str); 30] = [
         ("nothing", none(), "...O.N...."),
         ("allow_all", all(), "iiiOiNiiii"),
+        ("allow_all of one provider", allow_all_of("password"), "...O.N..i."),
+        ("allow_all of another", allow_all_of("github"), "iiiOiN...."),
         ("allowed_users", AccessRules { allowed: set(&["ADA", "pam"]), ..none() }, "i..OiN..i."),
         ("admin_users", AccessRules { admins: set(&["ada", "dan"]), ..none() }, "A..OANA..."),
         ("allow_existing_users", AccessRules { allow_existing: true, ..none() }, "...OiN..i."),

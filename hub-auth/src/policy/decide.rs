@@ -65,7 +65,7 @@ impl AccessPolicy {
                 }
                 (Rule::AllowedScopes, Some(_)) => (has_scopes(provider, claims), None),
                 (Rule::AdminClaims, Some(_)) => (is_told_admin(provider, claims), None),
-                (_, Some(name)) => (self.allows(rule, name, claims, known), None),
+                (_, Some(name)) => (self.allows(rule, name, provider, (claims, known)), None),
             };
             match (said.verdict, refusal) {
                 (Verdict::Refuses, Some(refusal)) => decided = Some((rule, Err(refusal))),
@@ -135,7 +135,13 @@ impl AccessPolicy {
     }
 
     /// The rules that let in by name or account.
-    fn allows(&self, rule: Rule, name: &UserName, claims: &Claims, known: &Known) -> Said {
+    fn allows(
+        &self,
+        rule: Rule,
+        name: &UserName,
+        provider: &ProviderRules,
+        (claims, known): (&Claims, &Known),
+    ) -> Said {
         let rules = &self.rules;
         let by_name = |list: &BTreeSet<UserName>| match (list.is_empty(), list.contains(name)) {
             (true, _) => Said::new(Verdict::NotSet, ""),
@@ -143,7 +149,7 @@ impl AccessPolicy {
             (_, false) => Said::new(Verdict::NoMatch, format!("{name} is not on the list")),
         };
         match rule {
-            Rule::AllowAll if rules.allow_all => {
+            Rule::AllowAll if rules.allow_all || provider.allow_all => {
                 Said::new(Verdict::Admits, format!("everybody whom {} knows", claims.provider))
             }
             Rule::AdminUsers => by_name(&rules.admins),

@@ -44,6 +44,9 @@ pub struct AccessRules {
 /// The rules about what one provider says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderRules {
+    /// Whether everybody is let in whom this provider knows. For the hub's own
+    /// accounts that is usual: whoever has one was approved or invited.
+    pub allow_all: bool,
     /// Groups whose members are let in, as the provider writes them; GitHub's
     /// organizations and teams as `org` and `org:team` in lower case.
     pub allowed_groups: BTreeSet<String>,
@@ -148,9 +151,10 @@ impl AccessRules {
 impl ProviderRules {
     /// Whether anybody could be let in by these.
     pub(super) fn let_in(&self) -> bool {
-        let Self { allowed_groups, admin_groups, allowed_scopes, admin_claims, .. } = self;
+        let Self { allow_all, allowed_groups, admin_groups, allowed_scopes, admin_claims, .. } =
+            self;
         let mut lists = [allowed_groups, admin_groups, allowed_scopes].into_iter();
-        lists.any(|list| !list.is_empty()) || !admin_claims.is_empty()
+        *allow_all || lists.any(|list| !list.is_empty()) || !admin_claims.is_empty()
     }
 }
 
