@@ -152,4 +152,8 @@ pub(crate) fn fold(login: &str) -> String {
 #[cfg(test)]
 mod allow_table;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod people;
+#[cfg(test)]
 mod tests;
