@@ -75,6 +75,14 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         Err(AuthError::SignInAgain { provider: self.provider().to_owned(), reason })
     }
 
+    /// What was known about somebody when this state was kept, without asking
+    /// anybody: for explanations, and for comparing rules. `None` if the state does
+    /// not tell, or is of another provider. Groups that were not asked about then are
+    /// not known.
+    fn remembered(&self, _state: &AuthState) -> Option<Claims> {
+        None
+    }
+
     /// Where to send the browser to sign out at the provider as well; it comes
     /// back to `then`. `None` if the provider has no such page.
     ///

@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Claims, InvalidConfig, LoginStart, Offer,
-    PendingLogin,
+    PendingLogin, claim,
     outbound::{
         Outbound,
         exchange::{self, Exchange, Refused, Tokens},
@@ -29,6 +29,12 @@ use crate::{
 
 /// Where the user information is in the auth state, as in OAuthenticator.
 const STATE_KEY: &str = "github_user";
+
+/// Where the person's teams are, as in OAuthenticator.
+const TEAMS: &str = "teams";
+
+/// Where the organizations and teams are that the person was found in.
+const ORGANIZATIONS: &str = "organizations";
 
 /// Signs people in with their GitHub account.
 ///
@@ -81,7 +87,10 @@ impl GithubAuthenticator {
         let scopes: BTreeSet<String> = tokens.scopes.clone().unwrap_or_default();
         let mut state = tokens.state(&scopes, STATE_KEY, attributes.clone());
         if let Some(teams) = teams.and_then(|teams| serde_json::to_value(teams).ok()) {
-            state.insert("teams".to_owned(), teams);
+            state.insert(TEAMS.to_owned(), teams);
+        }
+        if self.config.asks_about_organizations() {
+            state.insert(ORGANIZATIONS.to_owned(), membership.groups().into_iter().collect());
         }
         Ok(Claims {
             provider: self.config.id.clone(),
@@ -93,6 +102,22 @@ impl GithubAuthenticator {
             scopes,
             attributes,
             auth_state: Some(AuthState::new(state)),
+        })
+    }
+
+    /// What a kept state tells, `None` if it is none of ours.
+    fn of_state(&self, state: &AuthState) -> Option<Claims> {
+        let Value::Object(attributes) = state.at(STATE_KEY)? else { return None };
+        let User { id, login, name, email } =
+            serde_json::from_value(attributes.clone().into()).ok()?;
+        let scopes = state.at("scope").and_then(claim::texts).unwrap_or_default();
+        Some(Claims {
+            display_name: name.filter(|name| !name.trim().is_empty()),
+            email,
+            membership: membership::of_state(state),
+            scopes: scopes.into_iter().collect(),
+            attributes: attributes.clone(),
+            ..Claims::new(self.config.id.clone(), id.to_string(), login)
         })
     }
 
@@ -152,6 +177,10 @@ impl Authenticator for GithubAuthenticator {
             self.claims(&tokens).await
         };
         self.outbound.whole(work).await
+    }
+
+    fn remembered(&self, state: &AuthState) -> Option<Claims> {
+        self.of_state(state)
     }
 
     async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {

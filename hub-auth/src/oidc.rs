@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Callback, Claims, Clock, InvalidConfig,
-    LoginStart, Offer, PendingLogin,
+    LoginStart, Offer, PendingLogin, claim,
     outbound::{
         Outbound,
         exchange::{self, Refused, Tokens},
@@ -311,6 +311,13 @@ impl Authenticator for OidcAuthenticator {
             self.claims(&tokens, told)
         };
         self.outbound.whole(work).await
+    }
+
+    fn remembered(&self, state: &AuthState) -> Option<Claims> {
+        let Value::Object(told) = state.at(STATE_KEY)? else { return None };
+        let scopes = state.at("scope").and_then(claim::texts).unwrap_or_default();
+        let claims = person::claims(told.clone(), &self.config).ok()?;
+        Some(Claims { scopes: scopes.into_iter().collect(), ..claims })
     }
 
     async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {

@@ -330,7 +330,10 @@ async fn a_wrong_secret_calls_the_operator() {
 async fn signing_out_at_the_provider_leads_back() {
     let openid = Openid::start().await;
     let oidc = openid.authenticator();
-    let state = sign_in(&openid, &oidc).await.unwrap().auth_state.unwrap();
+    let claims = sign_in(&openid, &oidc).await.unwrap();
+    let state = claims.auth_state.unwrap();
+    let kept = oidc.remembered(&state).unwrap();
+    assert_eq!((kept.subject, kept.login), (claims.subject, claims.login));
     let then = "https://hub.test/hub/login".parse().unwrap();
     let url = oidc.sign_out_url(Some(&state), &then).await.unwrap().unwrap();
     assert_eq!(url.path(), "/end");

@@ -211,6 +211,11 @@ impl GithubConfig {
         }
     }
 
+    /// Whether any organization or team is asked about by name.
+    pub(super) fn asks_about_organizations(&self) -> bool {
+        !(self.allowed_organizations.is_empty() && self.admin_organizations.is_empty())
+    }
+
     /// What the OAuth client needs to know.
     pub(super) fn registration(&self) -> Registration {
         Registration {

@@ -1,14 +1,17 @@
 //! To which of the organizations and teams that matter somebody belongs.
 
 use super::{
-    GithubConfig, Organization, Teams,
+    GithubConfig, ORGANIZATIONS, Organization, TEAMS, Teams,
     api::Api,
     wire::{Team, TeamOrganization},
 };
-use crate::{Membership, Standing};
+use crate::{AuthState, Membership, Standing, claim};
 
 /// Where a team was seen that the list of teams tells of.
 const IN_LIST: &str = "the list of teams";
+
+/// Where a group was seen that is kept.
+const KEPT: &str = "what was kept of the last sign-in";
 
 /// Asks about the person called `login`. Also the teams, if they are wanted and
 /// known.
@@ -45,6 +48,17 @@ pub(super) async fn ask(
         }
     }
     (membership, kept)
+}
+
+/// What is kept of the last sign-in.
+pub(super) fn of_state(state: &AuthState) -> Membership {
+    let teams = state.at(TEAMS).and_then(|teams| serde_json::from_value(teams.clone()).ok());
+    let mut membership =
+        teams.map_or_else(Membership::default, |teams: Vec<Team>| of_teams(&teams));
+    for group in state.at(ORGANIZATIONS).and_then(claim::texts).unwrap_or_default() {
+        membership.set(group, Standing::Member { seen_in: KEPT });
+    }
+    membership
 }
 
 /// The list of teams tells who is in, but not who is out: it leaves out

@@ -8,8 +8,9 @@ use crate::Claims;
 /// Somebody the hub knows, as it would decide about them at their next sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// What their provider said last. Groups that are not remembered stay "not
-    /// asked", and then let nobody in.
+    /// What their provider said last, such as by
+    /// [`Authenticator::remembered`](crate::Authenticator::remembered). Groups that
+    /// are not remembered stay "not asked", and then let nobody in.
     pub claims: Claims,
     /// What the hub remembers.
     pub known: Known,

@@ -256,6 +256,7 @@ fn in_groups(
         return Said::new(Verdict::NotSet, "");
     }
     let mut doubt = None;
+    let mut is_known = false;
     for group in groups {
         match claims.membership.of(group) {
             Standing::Member { seen_in } => {
@@ -264,6 +265,7 @@ fn in_groups(
             }
             Standing::Unchecked { reason } => doubt = doubt.or_else(|| Some(reason.clone())),
             Standing::NotMember { hint } => {
+                is_known = true;
                 hints.extend(hint.clone().filter(|hint| !hints.contains(hint)));
             }
             Standing::NotAsked => {}
@@ -275,7 +277,12 @@ fn in_groups(
             Said::new(Verdict::Unsure, reason)
         }
         None => {
-            Said::new(Verdict::NoMatch, format!("in none of {}", listed(groups.iter().cloned())))
+            let groups = listed(groups.iter().cloned());
+            let detail = match is_known {
+                true => format!("in none of {groups}"),
+                false => format!("it was not asked about {groups}"),
+            };
+            Said::new(Verdict::NoMatch, detail)
         }
     }
 }

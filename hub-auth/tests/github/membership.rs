@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use hub_auth::{
-    AccessPolicy, AccessRules, AuthError, GithubAuthenticator, Identity, Organization,
-    ProviderRules, Standing,
+    AccessPolicy, AccessRules, AuthError, AuthState, Authenticator, GithubAuthenticator, Identity,
+    Organization, ProviderRules, Standing,
 };
 
 use crate::{
@@ -230,6 +230,25 @@ async fn gh_org_api_paging_ends() {
     let identity = decide(&github, &["ada-lab"], &[], true).await.unwrap();
     assert_eq!(identity.groups, None);
     assert_eq!(github.seen().iter().filter(|path| *path == TEAMS).count(), 20);
+}
+
+#[tokio::test]
+async fn what_was_kept_explains_a_decision_without_asking() {
+    let github = Github::start().await;
+    github.has_member(LAB);
+    let mut config = github.config();
+    config.allowed_organizations = organizations(&["ada-lab", "other"]);
+    let authenticator = GithubAuthenticator::new(config).unwrap();
+    let claims = sign_in_by(&github, &authenticator).await.unwrap();
+    let asked = github.seen().len();
+
+    let kept = authenticator.remembered(claims.auth_state.as_ref().unwrap()).unwrap();
+    assert_eq!(kept.stable_id(), claims.stable_id());
+    assert_eq!((kept.login, kept.attributes), (claims.login, claims.attributes));
+    assert_eq!(kept.membership.groups(), claims.membership.groups());
+    assert_eq!(kept.membership.of("other"), &Standing::NotAsked);
+    assert_eq!(github.seen().len(), asked);
+    assert!(authenticator.remembered(&AuthState::default()).is_none());
 }
 
 #[tokio::test]
