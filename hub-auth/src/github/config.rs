@@ -38,8 +38,7 @@ pub struct GithubConfig {
     /// Further parameters of the authorize address, such as `allow_signup`.
     pub extra_authorize_params: Vec<(String, String)>,
     /// Organizations and teams to ask about, up to the first that the person is
-    /// in; what it means is for
-    /// [`ProviderRules::allowed_groups`]. Set both with
+    /// in; what it means is for [`ProviderRules::allowed_groups`]. Set both with
     /// [`ask_about`](Self::ask_about).
     pub allowed_organizations: Vec<Organization>,
     /// The same for [`ProviderRules::admin_groups`].
