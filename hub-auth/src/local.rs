@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 pub use self::{
     change::{ChangeRefused, NewHash, change_password, reset_password, set_password},
-    sign_up::{NewAccount, SetUp, SignUp, SignUpMode, SignUpRefused, SignUpRules, Standing},
+    sign_up::{AccountStatus, NewAccount, SetUp, SignUp, SignUpMode, SignUpRefused, SignUpRules},
     store::{AccountStore, LocalAccount},
     ticket::{Purpose, Redeemed, Ticket, TicketProblem},
     tries::{Tries, TryLimit, account_key, address_key},
@@ -111,7 +111,7 @@ impl Authenticator for LocalAuthenticator {
         };
         self.store.forgive(&key).await.map_err(internal)?;
         // Said only to whoever knows the password.
-        if let Some(reason) = account.standing.refusal() {
+        if let Some(reason) = account.status.refusal() {
             return Err(AuthError::NotAllowed {
                 user: name.to_string(),
                 reason: reason.to_owned(),

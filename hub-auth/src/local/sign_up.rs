@@ -36,7 +36,7 @@ pub struct SignUpRules {
 /// Whether an account may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum AccountStatus {
     /// It may.
     Active,
     /// An administrator has not approved it yet.
@@ -115,7 +115,7 @@ pub enum SignUpRefused {
     Password(#[from] UnfitPassword),
 }
 
-impl Standing {
+impl AccountStatus {
     /// Why such an account cannot be used; `None` if it can.
     pub fn refusal(self) -> Option<&'static str> {
         match self {
@@ -160,11 +160,11 @@ impl SignUpRules {
             Some(_) => return Err(SignUpRefused::OtherTicket),
             None => None,
         };
-        let standing = match (self.mode, &invitation) {
+        let status = match (self.mode, &invitation) {
             (SignUpMode::Closed, _) => return Err(SignUpRefused::Closed),
             (SignUpMode::Invitation, None) => return Err(SignUpRefused::NotInvited),
-            (SignUpMode::Approval, None) => Standing::Waiting,
-            (SignUpMode::Open, None) | (_, Some(_)) => Standing::Active,
+            (SignUpMode::Approval, None) => AccountStatus::Waiting,
+            (SignUpMode::Open, None) | (_, Some(_)) => AccountStatus::Active,
         };
         let name = normalise(request.username)?;
         if invitation.is_some_and(|(only, _)| only.as_ref().is_some_and(|only| *only != name)) {
@@ -174,7 +174,7 @@ impl SignUpRules {
             return Err(SignUpRefused::NotAvailable);
         }
         let groups = invitation.map(|(_, groups)| groups.clone()).unwrap_or_default();
-        self.account(name, request.password, standing, false, groups)
+        self.account(name, request.password, status, false, groups)
     }
 
     /// Makes the first administrator's account (NAT-1). The ticket is what
@@ -203,20 +203,20 @@ impl SignUpRules {
         if request.is_taken || policy.blocks(&name) {
             return Err(SignUpRefused::NotAvailable);
         }
-        self.account(name, request.password, Standing::Active, true, BTreeSet::new())
+        self.account(name, request.password, AccountStatus::Active, true, BTreeSet::new())
     }
 
     fn account(
         &self,
         name: UserName,
         password: &SecretString,
-        standing: Standing,
+        status: AccountStatus,
         admin: bool,
         groups: BTreeSet<String>,
     ) -> Result<NewAccount, SignUpRefused> {
         self.passwords.check(password, &name)?;
         let hash = hash_password(password)?;
-        let account = LocalAccount { id: random::hex::<16>(), name, hash, standing };
+        let account = LocalAccount { id: random::hex::<16>(), name, hash, status };
         Ok(NewAccount { account, admin, groups })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use hub_names::UserName;
 
-use super::{Standing, TryLimit, sign_up::normalise};
+use super::{AccountStatus, TryLimit, sign_up::normalise};
 use crate::{BoxError, InvalidConfig, password, random};
 
 /// An account as it is stored.
@@ -21,7 +21,7 @@ pub struct LocalAccount {
     /// The password's hash: argon2id in PHC format, or bcrypt of an older hub.
     pub hash: String,
     /// Whether it may be used.
-    pub standing: Standing,
+    pub status: AccountStatus,
 }
 
 /// Where accounts and failed tries are kept.
@@ -82,8 +82,8 @@ impl LocalAccount {
         };
         let name = normalise(username).map_err(|error| refuse(error.to_string()))?;
         password::check_stored(hash).map_err(refuse)?;
-        let standing = if is_authorized { Standing::Active } else { Standing::Waiting };
-        Ok(Self { id: random::hex::<16>(), name, hash: hash.to_owned(), standing })
+        let status = if is_authorized { AccountStatus::Active } else { AccountStatus::Waiting };
+        Ok(Self { id: random::hex::<16>(), name, hash: hash.to_owned(), status })
     }
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for LocalAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalAccount")
             .field("name", &self.name)
-            .field("standing", &self.standing)
+            .field("status", &self.status)
             .finish_non_exhaustive()
     }
 }

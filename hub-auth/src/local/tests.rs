@@ -53,12 +53,12 @@ impl AccountStore for Memory {
     }
 }
 
-fn account(name: &str, hash: &str, standing: Standing) -> LocalAccount {
+fn account(name: &str, hash: &str, status: AccountStatus) -> LocalAccount {
     LocalAccount {
         id: format!("id-of-{name}"),
         name: name.parse().unwrap(),
         hash: hash.to_owned(),
-        standing,
+        status,
     }
 }
 
@@ -82,7 +82,7 @@ async fn sign_in(
 
 #[tokio::test]
 async fn nat_2_an_old_hash_is_replaced_at_the_first_sign_in() {
-    let (store, hub) = hub(&[account("ada", BCRYPT, Standing::Active)]);
+    let (store, hub) = hub(&[account("ada", BCRYPT, AccountStatus::Active)]);
     let hash = || store.accounts.lock().unwrap().values().next().unwrap().hash.clone();
     let error = sign_in(&hub, "ada", "U*V").await.unwrap_err();
     assert!(matches!(error, AuthError::BadCredentials));
@@ -104,8 +104,8 @@ async fn nat_2_an_old_hash_is_replaced_at_the_first_sign_in() {
 #[tokio::test]
 async fn a2_login_unknown_same_answer() {
     let hash = hash_password(&PASSWORD.into()).unwrap();
-    let waiting = account("cyd", &hash, Standing::Waiting);
-    let (_, hub) = hub(&[account("ada", &hash, Standing::Active), waiting]);
+    let waiting = account("cyd", &hash, AccountStatus::Waiting);
+    let (_, hub) = hub(&[account("ada", &hash, AccountStatus::Active), waiting]);
     for (name, password) in
         [("ada", "wrong horse"), ("bob", PASSWORD), ("a/b", PASSWORD), ("", ""), ("cyd", "wrong")]
     {
@@ -117,10 +117,10 @@ async fn a2_login_unknown_same_answer() {
 #[tokio::test]
 async fn nat_an_account_waits_for_approval_and_says_so_to_its_owner() {
     let hash = hash_password(&PASSWORD.into()).unwrap();
-    for (standing, part) in
-        [(Standing::Waiting, "waits for the approval"), (Standing::Closed, "was closed")]
+    for (status, part) in
+        [(AccountStatus::Waiting, "waits for the approval"), (AccountStatus::Closed, "was closed")]
     {
-        let (_, hub) = hub(&[account("ada", &hash, standing)]);
+        let (_, hub) = hub(&[account("ada", &hash, status)]);
         let error = sign_in(&hub, "ada", PASSWORD).await.unwrap_err();
         assert!(matches!(error, AuthError::NotAllowed { .. }));
         assert!(error.to_string().contains(part), "{error}");
@@ -130,7 +130,7 @@ async fn nat_an_account_waits_for_approval_and_says_so_to_its_owner() {
 #[tokio::test]
 async fn nat_2_failed_tries_are_counted_in_the_store() {
     let hash = hash_password(&PASSWORD.into()).unwrap();
-    let (store, hub) = hub(&[account("ada", &hash, Standing::Active)]);
+    let (store, hub) = hub(&[account("ada", &hash, AccountStatus::Active)]);
     let hub = hub.with_limit(TryLimit { tries: 2, ..TryLimit::ACCOUNT });
     sign_in(&hub, "ada", "wrong horse").await.unwrap_err();
     sign_in(&hub, "ada", PASSWORD).await.unwrap();
@@ -179,7 +179,7 @@ fn sign_up(
 fn verdict(result: &Result<NewAccount, SignUpRefused>) -> &'static str {
     match result {
         Ok(NewAccount { admin: true, .. }) => "admin",
-        Ok(new) if new.account.standing == Standing::Active => "active",
+        Ok(new) if new.account.status == AccountStatus::Active => "active",
         Ok(_) => "waiting",
         Err(SignUpRefused::Closed) => "closed",
         Err(SignUpRefused::NotInvited) => "not invited",
@@ -276,7 +276,7 @@ fn nat_1_the_set_up_ticket_makes_the_first_administrator() {
 #[test]
 fn a_password_is_changed_by_whoever_knows_it() {
     let hash = hash_password(&PASSWORD.into()).unwrap();
-    let ada = account("ada", &hash, Standing::Active);
+    let ada = account("ada", &hash, AccountStatus::Active);
     let change = |current: &str, new: &str| {
         let (current, new): (SecretString, SecretString) = (current.into(), new.into());
         change_password(&ada, &current, &new, &PasswordRules::default())
@@ -292,12 +292,12 @@ fn a_password_is_changed_by_whoever_knows_it() {
 #[test]
 fn a_reset_is_for_one_account_and_one_password() {
     let hash = hash_password(&PASSWORD.into()).unwrap();
-    let ada = account("ada", &hash, Standing::Active);
+    let ada = account("ada", &hash, AccountStatus::Active);
     let ticket = Purpose::reset(&ada);
     let new = "battery staple".into();
     let rules = PasswordRules::default();
     let changed = reset_password(&ada, &ticket, &new, &rules).unwrap();
-    let bob = account("bob", &hash, Standing::Active);
+    let bob = account("bob", &hash, AccountStatus::Active);
     let after = LocalAccount { hash: changed.new, ..ada };
     for other in [bob, after] {
         let error = reset_password(&other, &ticket, &new, &rules).unwrap_err();
@@ -308,10 +308,10 @@ fn a_reset_is_for_one_account_and_one_password() {
 #[test]
 fn nat_2_accounts_of_a_native_authenticator_are_taken_over() {
     let ada = LocalAccount::import("Ada", BCRYPT, true).unwrap();
-    assert_eq!((ada.name.as_str(), ada.standing), ("ada", Standing::Active));
+    assert_eq!((ada.name.as_str(), ada.status), ("ada", AccountStatus::Active));
     assert_eq!(ada.hash, BCRYPT);
     let waiting = LocalAccount::import("bob", BCRYPT, false).unwrap();
-    assert_eq!(waiting.standing, Standing::Waiting);
+    assert_eq!(waiting.status, AccountStatus::Waiting);
     for (name, hash, part) in [
         ("a b", BCRYPT, "accounts.a b: a name cannot hold blanks"),
         ("ada", "hunter2", "accounts.ada: is not a password hash"),
