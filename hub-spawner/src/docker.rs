@@ -5,20 +5,34 @@
 
 mod address;
 mod allowed_images;
+mod assignment;
 mod blueprint;
-mod command;
 mod config;
 mod container;
+mod creation;
+mod deletion;
+mod disk;
 mod error;
+mod extra;
+mod gpu;
+mod hook;
 mod identity;
 mod image;
 pub mod inventory;
+mod isolation;
 mod labels;
 mod machine;
+mod mounts;
 mod object_name;
 mod of_user;
 mod older_name;
+mod overrides;
+mod ownership;
 mod plan;
+mod reuse;
+mod security;
+mod system_users;
+mod upkeep;
 mod volume;
 
 use std::{
@@ -27,47 +41,54 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bollard::models::ContainerCreateBody;
 use futures_util::StreamExt;
-use hub_names::ServerKey;
-use tokio::{
-    sync::{OnceCell, mpsc},
-    time::Instant,
-};
-use url::Url;
+use hub_names::{ServerKey, UserName};
+use tokio::sync::{OnceCell, mpsc};
 
 pub use allowed_images::AllowedImages;
-pub use command::{CommandLine, InvalidCommand};
 pub use config::{DockerConfig, PullPolicy};
+pub use deletion::OnUserDelete;
+pub use gpu::Gpus;
+pub use isolation::Isolation;
+pub use mounts::{
+    DriverConfig, MountConfig, MountKind, Propagation, SharedFolder, SharedMode, VolumeTarget,
+};
+pub use object_name::Escape;
+pub use overrides::GroupOverride;
+pub use ownership::{Account, CreateHostDirs};
 pub use plan::DockerPlan;
+pub use reuse::ReuseStopped;
+pub use system_users::SystemUsers;
+pub use volume::VolumeMigration;
 
 use crate::{
-    Choice, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError, Spawner,
-    StartRequest, Started, StopMode,
-    engine::{ContainerDetails, ContainerState, DockerHost, Engine, EngineError, EngineInfo},
-    exit::KILLED,
+    Choice, Found, InvalidConfig, Limits, Liveness, MemoryLimit, OnUnhealthy, Progress, SavedState,
+    SpawnError, Spawner, StartRequest, Started, StopMode,
+    engine::{
+        ContainerDetails, ContainerLimits, ContainerState, DockerHost, Engine, EngineError,
+        EngineInfo,
+    },
     log_text,
 };
+pub use crate::{
+    command::{CommandLine, InvalidCommand},
+    engine::RegistryLogin,
+    port_range::PortRange,
+};
+use assignment::Assignments;
 use blueprint::{Blueprint, Reach};
-use error::{image_error, spawn_error};
+use creation::Creations;
+use disk::DiskWatch;
+use error::spawn_error;
 use image::Images;
 
-/// How long a container may be without an address after its start (SPN-19).
-const ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a removed container may still be there (SPN-23).
-const GONE_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Pause between two looks at a container that is about to change.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
-/// The events that end a server, or may have, and changes of its health.
-const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill", "health_status"];
+/// The events that end a server, or may have, changes of its health, and starts: of
+/// one that nobody asked for, or at an address that another one had.
+const NOTICED: &[&str] = &["die", "oom", "destroy", "stop", "kill", "health_status", "start"];
 
 /// Runs each server in a container of its own.
 ///
@@ -80,6 +101,12 @@ pub struct DockerSpawner {
     /// What servers are made of from now on; see [`adopt`](Self::adopt).
     blueprint: ArcSwap<Blueprint>,
     images: Images,
+    /// Containers that are being made.
+    creations: Creations,
+    /// What servers have for themselves alone.
+    assignments: Assignments,
+    /// How much users' volumes hold.
+    disk: DiskWatch,
     /// What the daemon told about its machine.
     machine: OnceCell<EngineInfo>,
     /// The last event seen, in the daemon's time; the next watch begins there.
@@ -105,10 +132,11 @@ impl DockerSpawner {
         let blueprint = Blueprint::read(&config, machine).map_err(rejected)?;
         let engine =
             Engine::connect_to(&host).await.map_err(|error| spawn_error("connect", error))?;
-        if blueprint.has_own_network() {
+        let shared = Some(&blueprint.network).filter(|_| blueprint.has_own_network());
+        for network in shared.into_iter().chain(&blueprint.networks) {
             let labels = labels::of_network(&blueprint.deployment);
             engine
-                .ensure_network(&blueprint.network, &labels)
+                .ensure_network(network, &labels)
                 .await
                 .map_err(|error| spawn_error("find or make the network", error))?;
         }
@@ -117,6 +145,9 @@ impl DockerSpawner {
             engine,
             blueprint,
             images: Images::default(),
+            creations: Creations::default(),
+            assignments: Assignments::default(),
+            disk: DiskWatch::default(),
             machine: OnceCell::new(),
             seen: AtomicI64::new(0),
         })
@@ -125,6 +156,24 @@ impl DockerSpawner {
     /// The connection it works with.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Fetches all images that servers may run from, if `prepull` says so, and returns
+    /// those that could not be had with the reason. For a task beside the hub's start.
+    pub async fn prepull(&self) -> Vec<(String, SpawnError)> {
+        let blueprint = self.blueprint();
+        if !blueprint.prepull {
+            return Vec::new();
+        }
+        let mut failed = Vec::new();
+        for image in blueprint.all_images() {
+            let name = image.to_string();
+            let one = Blueprint { image, ..(*blueprint).clone() };
+            if let Err(error) = self.images.ensure(&self.engine, &one, &Progress::ignored()).await {
+                failed.push((name, error));
+            }
+        }
+        failed
     }
 
     /// What servers are made of now.
@@ -149,228 +198,22 @@ impl DockerSpawner {
         let asked = self.machine.get_or_try_init(ask).await;
         asked.map_err(|error| spawn_error("ask about its machine", error))
     }
-
-    /// Makes the container for `request` and returns its id, name and hash.
-    async fn create(
-        &self,
-        blueprint: &Blueprint,
-        request: &StartRequest,
-    ) -> Result<Created, SpawnError> {
-        let key = &request.key;
-        let binds = volume::ensure(&self.engine, blueprint, key).await?;
-        let command = self.command(blueprint).await?;
-        let machine = self.machine().await?;
-        let (body, spec_hash) =
-            container::create_body(blueprint, machine, request, binds, command)?;
-
-        let mut name = blueprint.names.container(key);
-        if let Some(there) = self.inspect(&name).await? {
-            if !labels::is_of_deployment(&there.labels, &blueprint.deployment) {
-                return Err(SpawnError::NameTaken { name });
-            }
-            if !labels::is_of_server(&there.labels, &blueprint.deployment, key) {
-                // Names of servers are lower-cased (SPN-6), so `Lab` and `lab`
-                // would meet here.
-                name = blueprint.names.unmistakable(key);
-            }
-        }
-        let made = match self.engine.create_container(&name, body.clone()).await {
-            Err(error) if error.is_uncertain() => self.create_again(key, &name, body).await?,
-            answer => answer,
-        };
-        match made {
-            Ok(id) => Ok(Created { id, name, spec_hash }),
-            Err(EngineError::Conflict { .. }) => Err(SpawnError::NameTaken { name }),
-            // Only the image can be missing here.
-            Err(error @ EngineError::NotFound { .. }) => {
-                Err(image_error(&blueprint.image.to_string(), error))
-            }
-            Err(error) => Err(spawn_error("create the container", error)),
-        }
-    }
-
-    /// A second try at creating, after one whose outcome is unknown: looks before
-    /// it, and once more if the first took effect in between (API-5).
-    async fn create_again(
-        &self,
-        key: &ServerKey,
-        name: &str,
-        body: ContainerCreateBody,
-    ) -> Result<Result<String, EngineError>, SpawnError> {
-        if let Some(id) = self.find(key).await?.into_iter().next() {
-            return Ok(Ok(id));
-        }
-        match self.engine.create_container(name, body).await {
-            Err(error @ EngineError::Conflict { .. }) => {
-                Ok(self.find(key).await?.into_iter().next().ok_or(error))
-            }
-            answer => Ok(answer),
-        }
-    }
-
-    /// What to run, where the image alone does not say it (SPN-16).
-    async fn command(&self, blueprint: &Blueprint) -> Result<Option<Vec<String>>, SpawnError> {
-        let mut command = match (&blueprint.command, blueprint.args.as_slice()) {
-            (None, []) => return Ok(None),
-            (Some(command), _) => command.clone(),
-            (None, _) => {
-                let image = blueprint.image.to_string();
-                let command = self
-                    .engine
-                    .image_command(&image)
-                    .await
-                    .map_err(|error| spawn_error("look at the image", error))?;
-                if command.is_empty() {
-                    return Err(SpawnError::Rejected {
-                        what: "args without cmd".to_owned(),
-                        reason: format!("the image {image} has no command to add them to"),
-                    });
-                }
-                command
-            }
-        };
-        command.extend(blueprint.args.iter().cloned());
-        Ok(Some(command))
-    }
-
-    /// Starts a container and waits until it has an address.
-    async fn launch(&self, id: &str) -> Result<Url, SpawnError> {
-        self.engine
-            .start_container(id)
-            .await
-            .map_err(|error| spawn_error("start the container", error))?;
-        self.address(id).await
-    }
-
-    /// Where a running container is reached. The address may be missing for a
-    /// moment after the start (SPN-19).
-    async fn address(&self, id: &str) -> Result<Url, SpawnError> {
-        let blueprint = self.blueprint();
-        let deadline = Instant::now() + ADDRESS_DEADLINE;
-        loop {
-            let Some(found) = self.inspect(id).await? else {
-                return Err(SpawnError::Backend {
-                    action: "keep the container",
-                    hint: Some("the container was removed while it was starting"),
-                    source: "the container is gone".into(),
-                });
-            };
-            if let ContainerState::Exited { .. } = found.state {
-                return Err(SpawnError::Exited(self.exit(&found).await?));
-            }
-            match address::of(&found, &blueprint) {
-                Ok(url) => return Ok(url),
-                Err(error) if Instant::now() >= deadline => {
-                    return Err(SpawnError::Backend {
-                        action: "find the container's address",
-                        hint: Some(match blueprint.reach {
-                            Reach::Network => "the container got no address in its network",
-                            Reach::Published(_) | Reach::Host(_) => {
-                                "the container's port was not published"
-                            }
-                        }),
-                        source: error.into(),
-                    });
-                }
-                Err(_) => tokio::time::sleep(LOOK_PAUSE).await,
-            }
-        }
-    }
-
-    /// How a container ended, with its last words.
-    async fn exit(&self, found: &ContainerDetails) -> Result<Exit, SpawnError> {
-        let (code, oom_killed, error) = match &found.state {
-            ContainerState::Exited { code, oom_killed, error } => {
-                let may_be = *code == KILLED && found.memory_limit.is_some();
-                let oom_killed = *oom_killed
-                    || may_be
-                        && self
-                            .engine
-                            .reported_out_of_memory(&found.id)
-                            .await
-                            .map_err(|error| spawn_error("look for reports", error))?;
-                (*code, oom_killed, error.clone())
-            }
-            ContainerState::Created => (0, false, Some("it was never started".to_owned())),
-            ContainerState::Running | ContainerState::Removing => (0, false, None),
-        };
-        let log = self
-            .engine
-            .logs(&found.id, log_text::TAIL_LINES)
-            .await
-            .map_err(|error| spawn_error("read the log", error))?
-            .unwrap_or_default();
-        Ok(Exit {
-            code,
-            oom_killed,
-            error,
-            log_tail: log_text::tail(&log, log_text::TAIL_LINES, log_text::TAIL_BYTES),
-            memory_limit: found.memory_limit,
-        })
-    }
-
-    /// Ids of the containers of `key`. More than one only if a hub was killed at
-    /// a bad moment.
-    async fn find(&self, key: &ServerKey) -> Result<Vec<String>, SpawnError> {
-        let labels = labels::of_server(&self.blueprint().deployment, key);
-        let found = self
-            .engine
-            .containers(&labels)
-            .await
-            .map_err(|error| spawn_error("look for the server", error))?;
-        Ok(found.into_iter().map(|container| container.id).collect())
-    }
-
-    /// The container of `key`: the remembered one if it is still there and
-    /// theirs, else the one that carries their labels.
-    async fn current(
-        &self,
-        key: &ServerKey,
-        state: &SavedState,
-    ) -> Result<Option<ContainerDetails>, SpawnError> {
-        if let Some(id) = state.text(identity::OBJECT_ID)
-            && let Some(found) = self.inspect(id).await?
-            && labels::is_of_server(&found.labels, &self.blueprint().deployment, key)
-        {
-            return Ok(Some(found));
-        }
-        match self.find(key).await?.first() {
-            Some(id) => self.inspect(id).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn inspect(&self, id: &str) -> Result<Option<ContainerDetails>, SpawnError> {
-        self.engine.inspect(id).await.map_err(|error| spawn_error("look at the server", error))
-    }
-
-    /// Removes a container and waits until its name is free (SPN-23).
-    async fn remove(&self, id: &str) -> Result<(), SpawnError> {
-        let failed = |error| spawn_error("remove the container", error);
-        let deadline = Instant::now() + GONE_DEADLINE;
-        self.engine.remove_container(id, true).await.map_err(failed)?;
-        while self.engine.inspect(id).await.map_err(failed)?.is_some() {
-            if Instant::now() >= deadline {
-                let what = "removing the container";
-                return Err(SpawnError::TimedOut { what, after: GONE_DEADLINE });
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
-        Ok(())
-    }
-}
-
-struct Created {
-    id: String,
-    name: String,
-    spec_hash: String,
 }
 
 #[async_trait]
 impl Spawner for DockerSpawner {
     async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
         let blueprint = self.blueprint_for(request)?;
-        self.images.ensure(&self.engine, &blueprint, progress).await
+        let user = request.key.user();
+        let limits = blueprint.disk;
+        self.disk.check(&self.engine, limits, &blueprint.deployment, user, progress).await?;
+        self.images.ensure(&self.engine, &blueprint, progress).await?;
+        if blueprint.volume_migration == VolumeMigration::Copy {
+            // Copying may take long, and is no part of the start time.
+            let groups = &request.preset.groups;
+            volume::ensure(&self.engine, &blueprint, &request.key, groups).await?;
+        }
+        Ok(())
     }
 
     async fn start(
@@ -379,26 +222,19 @@ impl Spawner for DockerSpawner {
         progress: &Progress,
     ) -> Result<Started, SpawnError> {
         let blueprint = self.blueprint_for(request)?;
-        for leftover in self.find(&request.key).await? {
-            progress.report(55, "Removing a container that was left over");
-            self.remove(&leftover).await?;
-        }
-        progress.report(60, "Creating the container");
-        let created = self.create(&blueprint, request).await?;
-        progress.report(70, "Starting the container");
-        match self.launch(&created.id).await {
-            Ok(url) => {
-                progress.report(80, "The container runs; waiting for the server in it");
-                let state = identity::state(&created.id, &created.name, Some(&created.spec_hash));
-                Ok(Started { url, state })
+        // Boxed: the wire model's bodies make these futures large.
+        let start = || Box::pin(self.start_once(&blueprint, request, progress));
+        let outcome = match start().await {
+            // The stop of another server of the user took it away meanwhile.
+            Err(error) if error::is_about_missing_network(&error) && !blueprint.is_shared() => {
+                start().await
             }
-            Err(error) => {
-                // The first error is the one to tell. What cannot be removed
-                // now is found by its labels and replaced by the next start.
-                let _ = self.remove(&created.id).await;
-                Err(error)
-            }
+            outcome => outcome,
+        };
+        if outcome.is_err() {
+            isolation::release(&self.engine, &blueprint, request.key.user()).await;
         }
+        outcome
     }
 
     async fn probe(&self, key: &ServerKey, state: &SavedState) -> Result<Liveness, SpawnError> {
@@ -424,20 +260,22 @@ impl Spawner for DockerSpawner {
         _state: &SavedState,
         mode: StopMode,
     ) -> Result<(), SpawnError> {
+        // A start that was given up may have left one on its way (SPN-34).
+        self.creations.settle(key).await;
         // By labels alone: all containers of the server have to go, not only
         // the remembered one.
+        let blueprint = self.blueprint();
         for id in self.find(key).await? {
             let ended = match mode {
-                StopMode::Graceful => {
-                    self.engine.stop_container(&id, self.blueprint().stop_timeout).await
-                }
+                StopMode::Graceful => self.engine.stop_container(&id, blueprint.stop_timeout).await,
                 StopMode::Now => self.engine.kill(&id).await,
             };
             ended.map_err(|error| spawn_error("stop the container", error))?;
-            if self.blueprint().remove {
+            if blueprint.remove {
                 self.remove(&id).await?;
             }
         }
+        isolation::release(&self.engine, &blueprint, key.user()).await;
         Ok(())
     }
 
@@ -558,6 +396,49 @@ impl Spawner for DockerSpawner {
             self.remove(&id).await?;
         }
         Ok(())
+    }
+
+    async fn set_limits(&self, key: &ServerKey, limits: &Limits) -> Result<(), SpawnError> {
+        let rejected = |reason: String| SpawnError::Rejected {
+            what: "changing the limits of this server".to_owned(),
+            reason,
+        };
+        if limits.cpus.is_some_and(|count| !(count.is_finite() && count >= 0.01)) {
+            return Err(rejected("processors must be at least 0.01".to_owned()));
+        }
+        let found = self.current(key, &SavedState::default()).await?;
+        let Some(found) = found.filter(ContainerDetails::is_running) else {
+            return Err(rejected("it does not run".to_owned()));
+        };
+        let wanted = ContainerLimits {
+            memory: limits.memory.map(MemoryLimit::bytes),
+            cpus: limits.cpus,
+            pids: None,
+        };
+        match self.engine.set_limits(&found.id, wanted).await {
+            // In other words than the kernel's: less than it uses now.
+            Err(EngineError::Refused { text, .. }) if text.contains("busy") => {
+                Err(rejected("it uses more memory than that now".to_owned()))
+            }
+            outcome => outcome.map_err(|error| spawn_error("change the limits", error)),
+        }
+    }
+
+    async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        deletion::forget_server(self, key).await
+    }
+
+    async fn forget_user(&self, user: &UserName) -> Result<(), SpawnError> {
+        deletion::forget_user(self, user).await
+    }
+
+    fn will_resume(&self) -> bool {
+        let blueprint = self.blueprint();
+        !blueprint.remove && blueprint.reuse != ReuseStopped::Never
+    }
+
+    fn on_unhealthy(&self) -> OnUnhealthy {
+        self.blueprint().on_unhealthy
     }
 
     fn choices(&self) -> Vec<Choice> {

@@ -15,6 +15,7 @@
 
 mod archive;
 mod container;
+mod credentials;
 mod error;
 mod events;
 mod host;
@@ -26,6 +27,7 @@ mod permissions;
 mod pull;
 mod reference;
 mod transport;
+mod usage;
 mod volume;
 
 use std::{
@@ -40,10 +42,11 @@ use tokio::sync::Semaphore;
 
 pub use crate::Health;
 pub use container::{
-    ContainerDetails, ContainerMount, ContainerRecipe, ContainerSpec, ContainerState,
-    ContainerSummary, ExecOutput, HealthCheck, Interactive, LogRotation, Mount, MountSource,
-    NetworkEnd, PublishedPort, RestartPolicy, RunOutput, Streams,
+    ContainerDetails, ContainerLimits, ContainerMount, ContainerRecipe, ContainerSpec,
+    ContainerState, ContainerSummary, ExecOutput, HealthCheck, Interactive, LogRotation, Mount,
+    MountSource, NetworkEnd, PublishedPort, RestartPolicy, RunOutput, Streams,
 };
+pub use credentials::{Credentials, RegistryLogin};
 pub use error::EngineError;
 pub use host::{DockerHost, HostSettings};
 pub use image::{Build, ImageDetails};
@@ -102,6 +105,8 @@ pub struct EngineVersion {
 #[derive(Debug)]
 struct Shared {
     endpoint: String,
+    /// The way to the daemon; tests have none.
+    host: Option<DockerHost>,
     calls: Semaphore,
     changes: Semaphore,
     /// One network is made at a time by this process.
@@ -132,7 +137,7 @@ impl Engine {
         let endpoint = host.address();
         let docker =
             transport::client(host).map_err(|cause| error::classify("connect", endpoint, cause))?;
-        let engine = Self::over(docker, endpoint);
+        let engine = Self::over(docker, endpoint, Some(host.clone()));
         let version = engine.version().await?;
         match parse_api(&version.api) {
             Some(api) if api < OLDEST_API => Err(EngineError::TooOld {
@@ -144,9 +149,10 @@ impl Engine {
         }
     }
 
-    fn over(docker: Docker, endpoint: &str) -> Self {
+    fn over(docker: Docker, endpoint: &str, host: Option<DockerHost>) -> Self {
         let shared = Shared {
             endpoint: endpoint.to_owned(),
+            host,
             calls: Semaphore::new(CALLS_IN_FLIGHT),
             changes: Semaphore::new(CHANGES_IN_FLIGHT),
             networks: tokio::sync::Mutex::default(),
@@ -271,7 +277,7 @@ mod tests {
             API_DEFAULT_VERSION,
         )
         .unwrap();
-        (Engine::over(docker, "test"), seen)
+        (Engine::over(docker, "test", None), seen)
     }
 
     #[tokio::test(start_paused = true)]

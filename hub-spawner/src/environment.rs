@@ -80,7 +80,7 @@ impl Environment {
     }
 
     /// The token among a server's variables.
-    #[cfg(feature = "docker")]
+    #[cfg(any(feature = "docker", feature = "process"))]
     pub(crate) fn api_token(variables: &BTreeMap<String, SecretString>) -> Option<&SecretString> {
         variables.get("JUPYTERHUB_API_TOKEN")
     }

@@ -1,5 +1,7 @@
 //! What a server's own health check says.
 
+use serde::Deserialize;
+
 /// The verdict of a health check that came with the image. It is told, and
 /// nothing follows from it: a server with a busy kernel may fail its check, and
 /// somebody's work is in it (NBI-8).
@@ -11,6 +13,19 @@ pub enum Health {
     Healthy,
     /// It failed as often as it may.
     Unhealthy,
+}
+
+/// What a hub does with a server whose own health check fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnhealthy {
+    /// It is shown.
+    #[default]
+    Show,
+    /// The server is stopped and started again.
+    Restart,
+    /// The server is stopped.
+    Stop,
 }
 
 impl Health {

@@ -7,16 +7,25 @@ pub mod docker;
 #[cfg(feature = "docker")]
 pub mod engine;
 
+#[cfg(feature = "docker")]
+mod command;
 mod environment;
 mod error;
+#[cfg(feature = "docker")]
+mod escaping;
 mod exit;
 #[cfg(feature = "test-util")]
 pub mod fake;
 mod health;
 mod invalid_config;
 mod limits;
-#[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "used by the Docker spawner"))]
+#[cfg_attr(
+    not(feature = "docker"),
+    expect(dead_code, reason = "used by the spawners that run servers")
+)]
 mod log_text;
+#[cfg(feature = "docker")]
+mod port_range;
 mod progress;
 mod spawner;
 mod state;
@@ -25,13 +34,13 @@ mod template;
 pub use environment::{Environment, ServerSettings, ServiceFacts};
 pub use error::SpawnError;
 pub use exit::Exit;
-pub use health::Health;
+pub use health::{Health, OnUnhealthy};
 pub use hub_names::ServerKey;
 pub use invalid_config::InvalidConfig;
 pub use limits::{InvalidMemory, MemoryAllowance, MemoryLimit};
 pub use progress::{Progress, ProgressEvent};
 pub use spawner::{
-    Choice, Found, HubLinks, Liveness, Preset, Spawner, StartRequest, Started, StopMode,
+    Choice, Found, HubLinks, Limits, Liveness, Preset, Spawner, StartRequest, Started, StopMode,
 };
 pub use state::SavedState;
 

@@ -3,12 +3,12 @@
 use std::{fmt, net::IpAddr};
 
 use async_trait::async_trait;
-use hub_names::ServerKey;
+use hub_names::{ServerKey, UserName};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::{Exit, Health, MemoryLimit, Progress, SavedState, SpawnError};
+use crate::{Exit, Health, MemoryLimit, OnUnhealthy, Progress, SavedState, SpawnError};
 
 /// Starts, watches and stops single-user servers.
 ///
@@ -121,6 +121,47 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Changes the limits of a server that runs, until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Rejected`] if the backend cannot do that, or if there is no such
+    /// server.
+    async fn set_limits(&self, key: &ServerKey, limits: &Limits) -> Result<(), SpawnError> {
+        let _ = (key, limits);
+        Err(SpawnError::Rejected {
+            what: "changing the limits of a server that runs".to_owned(),
+            reason: "they count from its next start on".to_owned(),
+        })
+    }
+
+    /// A server is deleted for good: ends it, and removes what belongs to it alone, as
+    /// far as the operator wants that (SPN-30). Succeeds if there is nothing.
+    async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        self.stop(key, &SavedState::default(), StopMode::Now).await
+    }
+
+    /// A user is deleted for good: ends all their servers, and removes what belongs to
+    /// the user alone, as far as the operator wants that (SPN-30).
+    async fn forget_user(&self, user: &UserName) -> Result<(), SpawnError> {
+        for key in self.found().await?.iter().filter(|key| key.user() == user) {
+            self.forget_server(key).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a stopped server is kept and goes on at its next start (SPN-25). A hub
+    /// then asks [`identify`](Self::identify) for its token and, if it still knows
+    /// that, starts it with the same; any other token makes a new server (SPN-12).
+    fn will_resume(&self) -> bool {
+        false
+    }
+
+    /// What a hub does with a server that is [`Health::Unhealthy`] (SPN-28).
+    fn on_unhealthy(&self) -> OnUnhealthy {
+        OnUnhealthy::Show
+    }
+
     /// The images that users may choose from, as the form before a start shows them;
     /// empty if there is nothing to choose.
     fn choices(&self) -> Vec<Choice> {
@@ -169,6 +210,21 @@ pub struct Preset {
     pub memory_limit: Option<MemoryLimit>,
     /// Its processors, such as 1.5.
     pub cpu_limit: Option<f64>,
+    /// The groups its user is in: what is set up for them is taken over.
+    pub groups: Vec<String>,
+    /// The number of its user on the host, where servers run as accounts of it.
+    pub uid: Option<u32>,
+    /// The number of that user's group.
+    pub gid: Option<u32>,
+}
+
+/// New limits for a server that runs; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Its memory.
+    pub memory: Option<MemoryLimit>,
+    /// Its processors, such as 1.5.
+    pub cpus: Option<f64>,
 }
 
 /// Where a server finds the hub, and where the world finds the server.

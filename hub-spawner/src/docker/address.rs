@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use url::Url;
 
-use super::blueprint::{Blueprint, Reach};
+use super::{
+    blueprint::{Blueprint, Reach},
+    labels,
+};
 use crate::engine::ContainerDetails;
 
 /// The base URL of a container's server, without a path.
@@ -13,15 +16,20 @@ use crate::engine::ContainerDetails;
 ///
 /// What is missing, as text; it may come a moment later (SPN-19).
 pub(super) fn of(found: &ContainerDetails, blueprint: &Blueprint) -> Result<Url, String> {
-    let port = blueprint.settings.port;
+    let port = labels::port(&found.labels).unwrap_or(blueprint.settings.port);
     let address = match blueprint.reach {
         Reach::Host(ip) => SocketAddr::new(ip, port),
         Reach::Network => {
-            let network = &blueprint.network;
-            let ip = found.addresses.get(network).ok_or_else(|| {
+            let network = blueprint.network_of_server(labels::server_key(&found.labels).as_ref());
+            let ip = found.addresses.get(&network).ok_or_else(|| {
                 format!("container {} has no address in network {network}", found.name)
             })?;
             SocketAddr::new(*ip, port)
+        }
+        Reach::Name => {
+            let name = &found.name;
+            let url = Url::parse(&format!("http://{name}:{port}"));
+            return url.map_err(|error| format!("{name} is no host name: {error}"));
         }
         Reach::Published(_) => {
             let published = found.published.get(&format!("{port}/tcp")).ok_or_else(|| {
@@ -96,13 +104,42 @@ mod tests {
     fn dm_2_ports_are_published_where_the_daemon_is() {
         let published = |blueprint: &Blueprint| match blueprint.reach {
             Reach::Published(ip) => ip.to_string(),
-            Reach::Network | Reach::Host(_) => panic!("not published"),
+            Reach::Network | Reach::Name | Reach::Host(_) => panic!("not published"),
         };
         assert_eq!(published(&remote(|_| {})), "192.0.2.7");
         let other = remote(|config| config.host_ip = "198.51.100.1".parse().ok());
         assert_eq!(published(&other), "198.51.100.1");
         let local = blueprint(|config| config.use_internal_ip = Some(false));
         assert_eq!(published(&local), "127.0.0.1");
+    }
+
+    #[test]
+    fn spn_18_a_hub_in_the_same_network_uses_the_containers_name() {
+        let named = blueprint(|config| config.use_internal_hostname = true);
+        let url = of(&container("172.18.0.3", ""), &named).unwrap();
+        assert_eq!(url.as_str(), "http://jupyter-ada:8888/");
+    }
+
+    #[test]
+    fn spn_21_servers_in_the_hosts_network_have_ports_of_their_own() {
+        let host = blueprint(|config| {
+            config.network = "host".to_owned();
+            config.host_ports = "9000-9001".parse().ok();
+        });
+        let mut found = container("", "");
+        found.labels = labels::of_assigned(None, Some(9001));
+        assert_eq!(of(&found, &host).unwrap().as_str(), "http://127.0.0.1:9001/");
+    }
+
+    #[test]
+    fn spn_36_the_address_in_the_users_own_network_counts() {
+        let own = blueprint(|config| config.isolation = crate::docker::Isolation::PerUser);
+        let key = crate::ServerKey::default_of("ada".parse().unwrap());
+        let mut found = container("172.18.0.3", "");
+        found.labels = labels::for_container("hub", &key, "h");
+        assert!(of(&found, &own).is_err(), "that is the shared one");
+        found.addresses.insert(own.network_of(key.user()), "172.19.0.2".parse().unwrap());
+        assert_eq!(of(&found, &own).unwrap().as_str(), "http://172.19.0.2:8888/");
     }
 
     #[test]

@@ -3,16 +3,22 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{AllowedImages, blueprint::Blueprint, command::CommandLine};
+use serde_json::{Map, Value};
+
+use super::{
+    AllowedImages, CommandLine, CreateHostDirs, Gpus, GroupOverride, Isolation, MountConfig,
+    OnUserDelete, PortRange, RegistryLogin, ReuseStopped, SharedFolder, SystemUsers,
+    VolumeMigration, VolumeTarget, blueprint::Blueprint, object_name::Escape, ownership::Account,
+};
 use crate::{
-    InvalidConfig, MemoryAllowance,
+    InvalidConfig, MemoryAllowance, MemoryLimit, OnUnhealthy,
     engine::{DockerHost, HostSettings},
 };
 
@@ -49,6 +55,11 @@ pub struct DockerConfig {
     pub deployment: String,
     /// The image servers run from, `[host[:port]/]path[:tag][@digest]`.
     pub image: String,
+    /// Logins at registries, by their host, such as `registry.example:5000`; they go
+    /// before what `config.json` in `config_dir` says.
+    pub registry_auth: BTreeMap<String, RegistryLogin>,
+    /// Whether all images that servers may run from are fetched when the hub starts.
+    pub prepull: bool,
     /// The images that users may choose from with the start option `image`: a table
     /// of names and images, a list, or `"*"` for any. Default: nobody chooses.
     pub allowed_images: AllowedImages,
@@ -60,11 +71,47 @@ pub struct DockerConfig {
     /// The network servers are in; made if it does not exist. Default
     /// `jupyterhub-network`.
     pub network: String,
+    /// Further networks servers are in; made if they do not exist.
+    pub networks: Vec<String>,
+    /// Whether all servers share `network`, or each user has a network of their own.
+    pub isolation: Isolation,
+    /// Containers of the hub and its proxy, which are taken into each user's network
+    /// where `isolation` is `per-user`. None are needed where the hub is no container.
+    pub hub_containers: Vec<String>,
+    /// From where users' networks get their addresses, such as `10.200.0.0/16`: 14
+    /// servers each. Default: the daemon chooses, and mostly has 31 networks to give.
+    pub isolation_subnets: Option<String>,
+    /// Legacy links to other containers: name to alias.
+    pub links: BTreeMap<String, String>,
     /// What is mounted where: volume name or absolute host path to path in the
     /// container. Both may use `{username}`, `{raw_username}`, `{servername}`,
     /// `{raw_servername}`, `{prefix}` and `{imagename}`. Default: the volume
     /// `jupyterhub-user-{username}` at `notebook_dir`.
-    pub volumes: Option<BTreeMap<String, String>>,
+    pub volumes: Option<BTreeMap<String, VolumeTarget>>,
+    /// The same, and servers cannot write there.
+    pub read_only_volumes: BTreeMap<String, VolumeTarget>,
+    /// Mounts that need more words: kind, driver, part of a volume, size.
+    pub mounts: Vec<MountConfig>,
+    /// Folders that are mounted for members of groups.
+    pub shared: Vec<SharedFolder>,
+    /// The driver of volumes that are made for users. Default: the daemon's.
+    pub volume_driver: Option<String>,
+    /// Options of that driver.
+    pub volume_driver_options: BTreeMap<String, String>,
+    /// Whom a new volume belongs to where the image has no directory of its own at
+    /// its place, `uid` or `uid:gid`. Default `1000:100`; empty: root.
+    pub volume_owner: Account,
+    /// How host paths of `volumes` that do not exist are made. Default: by the
+    /// daemon, for root.
+    pub create_host_dirs: Option<CreateHostDirs>,
+    /// What happens to a volume that an older spawner named differently.
+    pub volume_migration: VolumeMigration,
+    /// What happens to volumes of a user who is deleted.
+    pub on_user_delete: OnUserDelete,
+    /// Where `on_user_delete = "archive"` puts archives.
+    pub archive_dir: Option<PathBuf>,
+    /// Homes on the daemon's host, and servers that run as their owners.
+    pub system_users: Option<SystemUsers>,
     /// The server's root directory; may use `{username}` (not escaped). Default
     /// `/home/jovyan/work`; empty: whatever the image does.
     pub notebook_dir: String,
@@ -75,11 +122,21 @@ pub struct DockerConfig {
     /// How containers are called; fields as in `volumes`. Default
     /// `{prefix}-{username}`, for named servers `{prefix}-{username}--{servername}`.
     pub name_template: Option<String>,
+    /// How users' and servers' names are written in names: `dns` (the default), or
+    /// `legacy` as before DockerSpawner 12.
+    pub escape: Escape,
+    /// The address servers listen on inside their container. Default `0.0.0.0`.
+    pub ip: IpAddr,
     /// The port servers listen on inside their container. Default 8888.
     pub port: u16,
     /// Whether servers are reached at their address in the network, rather than
     /// at a port of the host. Default: yes, unless `network` is `bridge` or `host`.
     pub use_internal_ip: Option<bool>,
+    /// Whether servers are reached by their container's name rather than its address:
+    /// for a hub in the same network.
+    pub use_internal_hostname: bool,
+    /// The ports servers get where `network` is `host`, such as `9000-9100`: one each.
+    pub host_ports: Option<PortRange>,
     /// The host's address at which ports are published, if they are. Default: the
     /// machine named in `host`, or `127.0.0.1`.
     pub host_ip: Option<IpAddr>,
@@ -90,6 +147,23 @@ pub struct DockerConfig {
     pub mem_limit: MemoryAllowance,
     /// Processors of one server, such as `1.5`. Default: no limit.
     pub cpu_limit: Option<f64>,
+    /// Memory one server is promised.
+    pub mem_guarantee: Option<MemoryLimit>,
+    /// Processors one server is promised.
+    pub cpu_guarantee: Option<f64>,
+    /// Graphics processors of one server: `all`, a number, or a list of ids.
+    pub gpus: Gpus,
+    /// Ids of graphics processors of which each server gets as many as `gpus` says, and
+    /// no two the same.
+    pub gpu_pool: Vec<String>,
+    /// How much a server may write outside its volumes, where the daemon can limit that.
+    pub storage_size: Option<MemoryLimit>,
+    /// Size of a user's volumes from which a start warns.
+    pub disk_soft_limit: Option<MemoryLimit>,
+    /// Size of a user's volumes from which nothing of theirs starts.
+    pub disk_hard_limit: Option<MemoryLimit>,
+    /// What differs for groups or users. Taken in the order of their names.
+    pub group_overrides: BTreeMap<String, GroupOverride>,
     /// Processes and threads of one server. Default 4096.
     pub pids_limit: u32,
     /// Whom the container begins as, `user`, `uid` or `uid:gid`. Default: as the image
@@ -100,6 +174,20 @@ pub struct DockerConfig {
     /// Whether a container is removed when its server is stopped. Default true.
     /// The files in volumes stay in either case.
     pub remove: bool,
+    /// Whether a container that was kept is started again.
+    pub reuse_stopped: ReuseStopped,
+    /// A command that runs in each server's container after its start.
+    pub post_start_cmd: CommandLine,
+    /// Whether a server whose `post_start_cmd` fails is ended.
+    pub post_start_required: bool,
+    /// What a hub does with a server whose own health check fails.
+    pub on_unhealthy: OnUnhealthy,
+    /// Further fields of the create call, in Docker's words or docker-py's.
+    pub extra_create_kwargs: Map<String, Value>,
+    /// Further fields of its `HostConfig`.
+    pub extra_host_config: Map<String, Value>,
+    /// Whether `extra_host_config` may take from servers what keeps them inside.
+    pub allow_unsafe_host_config: bool,
     /// Whether servers log in detail.
     pub debug: bool,
     /// Whether servers ignore the user's own Jupyter configuration.
@@ -154,7 +242,9 @@ impl DockerConfig {
     /// Makes relative paths relative to `dir`, and uses `.docker` in `home` for
     /// Docker's own settings unless `config_dir` says otherwise.
     pub fn settle(&mut self, dir: &Path, home: Option<&Path>) {
-        for path in [&mut self.cert_path, &mut self.config_dir, &mut self.ssh_config] {
+        for path in
+            [&mut self.cert_path, &mut self.config_dir, &mut self.ssh_config, &mut self.archive_dir]
+        {
             *path = path.take().filter(|path| !path.as_os_str().is_empty()).map(|p| dir.join(p));
         }
         self.config_dir = self.config_dir.take().or_else(|| home.map(|home| home.join(".docker")));
@@ -182,25 +272,62 @@ impl DockerConfig {
             ssh_config: None,
             deployment: "hub".to_owned(),
             image: String::new(),
+            registry_auth: BTreeMap::new(),
+            prepull: false,
             allowed_images: AllowedImages::None,
             cmd: None,
             args: CommandLine::default(),
             network: "jupyterhub-network".to_owned(),
+            networks: Vec::new(),
+            isolation: Isolation::default(),
+            hub_containers: Vec::new(),
+            isolation_subnets: None,
+            links: BTreeMap::new(),
             volumes: None,
+            read_only_volumes: BTreeMap::new(),
+            mounts: Vec::new(),
+            shared: Vec::new(),
+            volume_driver: None,
+            volume_driver_options: BTreeMap::new(),
+            volume_owner: Account::default(),
+            create_host_dirs: None,
+            volume_migration: VolumeMigration::default(),
+            on_user_delete: OnUserDelete::default(),
+            archive_dir: None,
+            system_users: None,
             notebook_dir: "/home/jovyan/work".to_owned(),
             default_url: None,
             prefix: "jupyter".to_owned(),
             name_template: None,
+            escape: Escape::default(),
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 8888,
             use_internal_ip: None,
+            use_internal_hostname: false,
+            host_ports: None,
             host_ip: None,
             pull_policy: PullPolicy::default(),
             mem_limit: MemoryAllowance::default(),
             cpu_limit: None,
+            mem_guarantee: None,
+            cpu_guarantee: None,
+            gpus: Gpus::default(),
+            gpu_pool: Vec::new(),
+            storage_size: None,
+            disk_soft_limit: None,
+            disk_hard_limit: None,
+            group_overrides: BTreeMap::new(),
             pids_limit: 4096,
             user: None,
             environment: BTreeMap::new(),
             remove: true,
+            reuse_stopped: ReuseStopped::default(),
+            post_start_cmd: CommandLine::default(),
+            post_start_required: false,
+            on_unhealthy: OnUnhealthy::default(),
+            extra_create_kwargs: Map::new(),
+            extra_host_config: Map::new(),
+            allow_unsafe_host_config: false,
             debug: false,
             disable_user_config: false,
             drop_capabilities: DROPPED_CAPABILITIES.iter().map(|&name| name.to_owned()).collect(),
@@ -252,95 +379,4 @@ fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str) -> Result<DockerConfig, String> {
-        let config: DockerConfig = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        config.validate().map(|()| config).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn only_the_image_has_to_be_set() {
-        let config = read(r#"{"image": "lab"}"#).unwrap();
-        assert_eq!((config.network.as_str(), config.port), ("jupyterhub-network", 8888));
-        assert_eq!(config.mem_limit, MemoryAllowance::Host);
-        assert!(config.remove);
-        assert!(read("{}").unwrap_err().starts_with("image: "));
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_named() {
-        let rows = [
-            (r#"{"image": "lab", "iamge": "x"}"#, "unknown field `iamge`"),
-            (r#"{"image": "Lab Four"}"#, "image: "),
-            (r#"{"image": "lab", "allowed_images": ["Lab Four"]}"#, "allowed_images: "),
-            (r#"{"image": "lab", "allowed_images": "lab"}"#, "a list of images, or"),
-            (r#"{"image": "lab", "host": "tcp:/x"}"#, "host: "),
-            (r#"{"image": "lab", "tls_verify": 1}"#, "true or false"),
-            (r#"{"image": "lab", "deployment": "a b"}"#, "deployment: "),
-            (r#"{"image": "lab", "network": ""}"#, "network: "),
-            (r#"{"image": "lab", "network": "none"}"#, "network: "),
-            (r#"{"image": "lab", "name_template": "{user}"}"#, "name_template: "),
-            (r#"{"image": "lab", "volumes": {"{nope}": "/x"}}"#, "volumes: "),
-            (r#"{"image": "lab", "volumes": {"v": "x"}}"#, "volumes: "),
-            (r#"{"image": "lab", "volumes": {"../v": "/x"}}"#, "volumes: "),
-            (r#"{"image": "lab", "volumes": {"a:b": "/x"}}"#, "volumes: "),
-            (r#"{"image": "lab", "notebook_dir": "/{nope}"}"#, "notebook_dir: "),
-            (r#"{"image": "lab", "default_url": "{"}"#, "default_url: "),
-            (r#"{"image": "lab", "mem_limit": "1g"}"#, "amount of memory"),
-            (r#"{"image": "lab", "cpu_limit": 0}"#, "cpu_limit: "),
-            (r#"{"image": "lab", "pids_limit": 0}"#, "pids_limit: "),
-            (r#"{"image": "lab", "port": 0}"#, "port: "),
-            (r#"{"image": "lab", "pull_policy": "maybe"}"#, "unknown variant `maybe`"),
-            (r#"{"image": "lab", "cmd": "a 'b"}"#, "not closed"),
-            (r#"{"image": "lab", "environment": {"A=B": "c"}}"#, "environment: "),
-            (
-                r#"{"image": "lab", "environment": {"GRANT_SUDO": "yes"}}"#,
-                "environment: GRANT_SUDO has no effect without allow_privilege_escalation = true",
-            ),
-            (r#"{"image": "lab", "user": "a b"}"#, "user: "),
-            (r#"{"image": "lab", "log_max_files": 0}"#, "log_max_files: "),
-        ];
-        for (json, complaint) in rows {
-            let said = read(json).unwrap_err();
-            assert!(said.contains(complaint), "{json}: {said}");
-        }
-    }
-
-    #[test]
-    fn words_are_read_in_any_case_and_limits_can_be_switched_off() {
-        let config =
-            read(r#"{"image": "lab", "pull_policy": "IfNotPresent", "mem_limit": "none"}"#);
-        let config = config.unwrap();
-        assert_eq!(
-            (config.pull_policy, config.mem_limit),
-            (PullPolicy::IfNotPresent, MemoryAllowance::Unlimited)
-        );
-    }
-
-    #[test]
-    fn dm_1_tls_is_switched_on_by_any_text() {
-        for (json, on) in [("true", true), ("false", false), (r#""1""#, true), (r#""""#, false)] {
-            let json = format!(r#"{{"image": "lab", "tls_verify": {json}}}"#);
-            assert_eq!(read(&json).unwrap().tls_verify, on, "{json}");
-        }
-    }
-
-    #[test]
-    fn dm_1_certificates_are_by_default_where_docker_keeps_its_settings() {
-        let mut config =
-            read(r#"{"image": "lab", "cert_path": "certs", "ssh_config": ""}"#).unwrap();
-        config.settle(Path::new("/etc/hub"), Some(Path::new("/home/hub")));
-        let settings = config.host_settings();
-        assert_eq!(settings.cert_path.as_deref(), Some(Path::new("/etc/hub/certs")));
-        assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/home/hub/.docker")));
-        assert_eq!(settings.ssh_config, None);
-    }
-
-    #[test]
-    fn values_of_variables_are_not_printed() {
-        let config = read(r#"{"image": "lab", "environment": {"KEY": "hush"}}"#).unwrap();
-        assert!(!format!("{config:?}").contains("hush"));
-    }
-}
+mod tests;

@@ -1,17 +1,21 @@
 //! Request and blueprint -> the body of a create-container call. Pure.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
+use hub_names::UserName;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
+    assignment::Assigned,
     blueprint::{Blueprint, Reach},
     labels,
+    system_users::HostAccount,
+    volume::Mounts,
 };
 use crate::{Environment, SpawnError, StartRequest, engine::EngineInfo};
 
@@ -33,50 +37,91 @@ pub(super) fn create_body(
     blueprint: &Blueprint,
     machine: &EngineInfo,
     request: &StartRequest,
-    binds: Vec<String>,
-    command: Option<Vec<String>>,
+    parts: Parts<'_>,
 ) -> Result<(ContainerCreateBody, String), SpawnError> {
-    let variables = Environment::variables(request, &blueprint.settings).map_err(|error| {
+    let mut settings = Cow::Borrowed(&blueprint.settings);
+    if let Some(port) = parts.assigned.port {
+        settings.to_mut().port = port;
+    }
+    let mut variables = Environment::variables(request, &settings).map_err(|error| {
         SpawnError::Rejected { what: format!("the setting {}", error.key), reason: error.reason }
     })?;
+    for (name, value) in parts.account.iter().flat_map(HostAccount::variables) {
+        // The operator's variables have the last word.
+        if !settings.environment.contains_key(name) {
+            variables.insert(name.to_owned(), value.into());
+        }
+    }
     let env =
         variables.iter().map(|(name, value)| format!("{name}={}", value.expose_secret())).collect();
     let mut body = ContainerCreateBody {
         image: Some(blueprint.image.to_string()),
-        cmd: command,
-        user: blueprint.user.clone(),
+        user: parts.account.as_ref().map(HostAccount::user).or(blueprint.user.clone()),
+        working_dir: parts.account.as_ref().map(|account| account.image_home.clone()),
         env: Some(env),
         exposed_ports: Some(vec![port(blueprint)]),
-        host_config: Some(host_config(blueprint, machine, binds)),
+        host_config: Some(host_config(blueprint, machine, request.key.user(), &parts)),
+        cmd: parts.command,
         ..ContainerCreateBody::default()
     };
+    body = blueprint.extra.merge(body, &blueprint.names, &request.key).map_err(|reason| {
+        SpawnError::Rejected {
+            what: "what extra_create_kwargs and extra_host_config make of this user's name".into(),
+            reason,
+        }
+    })?;
     let spec_hash = spec_hash(&body);
-    let labels = labels::for_container(&blueprint.deployment, &request.key, &spec_hash);
-    body.labels = Some(labels.into_iter().collect());
+    let ours = labels::for_container(&blueprint.deployment, &request.key, &spec_hash);
+    let assigned = labels::of_assigned(parts.assigned.gpus.as_deref(), parts.assigned.port);
+    body.labels.get_or_insert_default().extend(ours.into_iter().chain(assigned));
     Ok((body, spec_hash))
 }
 
+/// What is known of one server beside its request: what is there for it already.
+#[derive(Clone, Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) mounts: Mounts,
+    pub(super) command: Option<Vec<String>>,
+    pub(super) account: Option<HostAccount>,
+    pub(super) assigned: &'a Assigned,
+}
+
 /// What the container may use and do (SPN-17, SPN-37).
-fn host_config(blueprint: &Blueprint, machine: &EngineInfo, binds: Vec<String>) -> HostConfig {
+fn host_config(
+    blueprint: &Blueprint,
+    machine: &EngineInfo,
+    user: &UserName,
+    parts: &Parts<'_>,
+) -> HostConfig {
+    let mut binds = parts.mounts.binds.clone();
+    binds.extend(parts.account.as_ref().map(HostAccount::bind));
+    let links = blueprint.links.iter().map(|(container, alias)| format!("{container}:{alias}"));
+    let links: Vec<String> = links.collect();
     let memory = blueprint.memory.on_machine(machine.memory);
     let memory = memory.and_then(|limit| i64::try_from(limit.bytes()).ok());
     let quota = blueprint.settings.cpu_limit.map(|count| (count * CPU_PERIOD as f64) as i64);
     HostConfig {
         binds: Some(binds),
+        mounts: Some(parts.mounts.mounts.clone()).filter(|mounts| !mounts.is_empty()),
+        links: Some(links).filter(|links| !links.is_empty()),
+        device_requests: blueprint.gpus.request(parts.assigned.gpus.as_deref()),
+        storage_opt: blueprint
+            .storage_size
+            .map(|size| HashMap::from([("size".to_owned(), size.bytes().to_string())])),
         memory,
         // Equal to memory: no swap on top, so that a limit is a limit (API-4).
         memory_swap: memory,
         cpu_period: quota.map(|_| CPU_PERIOD),
         cpu_quota: quota,
         pids_limit: Some(blueprint.pids_limit.into()),
-        network_mode: Some(blueprint.network.clone()),
+        network_mode: Some(blueprint.network_of(user)),
         port_bindings: match blueprint.reach {
             Reach::Published(ip) => {
                 // Without a host port the daemon chooses one (SPN-20).
                 let binding = PortBinding { host_ip: Some(ip.to_string()), host_port: None };
                 Some(HashMap::from([(port(blueprint), Some(vec![binding]))]))
             }
-            Reach::Network | Reach::Host(_) => None,
+            Reach::Network | Reach::Name | Reach::Host(_) => None,
         },
         privileged: Some(false),
         security_opt: (!blueprint.allow_privilege_escalation)

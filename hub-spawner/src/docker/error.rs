@@ -39,6 +39,13 @@ pub(super) fn spawn_error(action: &'static str, error: EngineError) -> SpawnErro
     }
 }
 
+/// Whether a network that was there a moment ago is gone.
+pub(super) fn is_about_missing_network(error: &SpawnError) -> bool {
+    let SpawnError::Backend { source, .. } = error else { return false };
+    let text = source.downcast_ref::<EngineError>().and_then(EngineError::text);
+    text.is_some_and(|text| text.contains("network") && text.contains("not found"))
+}
+
 /// Why an image could not be had.
 pub(super) fn image_error(image: &str, error: EngineError) -> SpawnError {
     let unavailable = |reason: String, error: EngineError| SpawnError::ImageUnavailable {

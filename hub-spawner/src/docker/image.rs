@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{PullPolicy, blueprint::Blueprint, error::image_error, error::spawn_error};
 use crate::{
     Progress, SpawnError,
-    engine::{Engine, EngineError, ImageReference, PullMeter},
+    engine::{Credentials, Engine, EngineError, ImageReference, PullMeter},
 };
 
 /// The part of a start's progress that fetching the image takes.
@@ -63,12 +63,21 @@ impl Images {
                 image,
             });
         }
-        let pull = self.pull(engine, &blueprint.image, progress);
+        let credentials = Credentials::find(
+            &blueprint.image,
+            &blueprint.registry_auth,
+            blueprint.config_dir.as_deref(),
+        );
+        let credentials = credentials.await.map_err(|error| SpawnError::Rejected {
+            what: format!("the setting {}", error.key),
+            reason: error.reason,
+        })?;
+        let pull = self.pull(engine, &blueprint.image, credentials, progress);
         match tokio::time::timeout(blueprint.pull_timeout, pull).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(match Arc::try_unwrap(error) {
                 Ok(error) => image_error(&image, error),
-                Err(shared) => image_error(&image, retold(&shared)),
+                Err(shared) => image_error(&image, shared.retold()),
             }),
             Err(_) => Err(SpawnError::TimedOut {
                 what: "fetching the image",
@@ -81,10 +90,11 @@ impl Images {
         &self,
         engine: &Engine,
         image: &ImageReference,
+        credentials: Option<Credentials>,
         progress: &Progress,
     ) -> Result<(), Arc<EngineError>> {
         let message = format!("Fetching the image {image}");
-        let (mut pull, mut percent) = self.join(engine, image);
+        let (mut pull, mut percent) = self.join(engine, image, credentials);
         progress.report(share(*percent.borrow_and_update()), &message);
         loop {
             tokio::select! {
@@ -98,7 +108,12 @@ impl Images {
     }
 
     /// The pull of `image` that is under way, or a new one.
-    fn join(&self, engine: &Engine, image: &ImageReference) -> (Shared<Pull>, watch::Receiver<u8>) {
+    fn join(
+        &self,
+        engine: &Engine,
+        image: &ImageReference,
+        credentials: Option<Credentials>,
+    ) -> (Shared<Pull>, watch::Receiver<u8>) {
         let mut pulls = self.pulls.lock().expect("nothing panics while holding the lock");
         if let Some(running) = pulls.get(image)
             && let Some(pull) = running.pull.upgrade()
@@ -109,7 +124,7 @@ impl Images {
         let (engine, image_) = (engine.clone(), image.clone());
         let pull: Pull = async move {
             let mut meter = PullMeter::default();
-            let answer = engine.pull(&image_, |event| {
+            let answer = engine.pull_as(&image_, credentials.as_ref(), |event| {
                 let percent = meter.on(&event);
                 tell.send_if_modified(|told| std::mem::replace(told, percent) != percent);
             });
@@ -126,21 +141,4 @@ impl Images {
 
 fn share(percent: u8) -> u8 {
     (u16::from(percent) * u16::from(PULL_SHARE) / 100) as u8
-}
-
-/// The same error for each of several who waited for one pull.
-fn retold(error: &Arc<EngineError>) -> EngineError {
-    match &**error {
-        EngineError::Unreachable { endpoint, advice, .. } => EngineError::Unreachable {
-            endpoint: endpoint.clone(),
-            advice,
-            source: Arc::clone(error).into(),
-        },
-        other => match other.text() {
-            Some(text) => EngineError::Refused { action: "pull an image", text: text.to_owned() },
-            None => {
-                EngineError::Broken { action: "pull an image", source: Arc::clone(error).into() }
-            }
-        },
-    }
 }

@@ -10,6 +10,8 @@ const SERVER: &str = "hub.server";
 const KIND: &str = "hub.kind";
 const SPEC_HASH: &str = "hub.spec-hash";
 const VERSION: &str = "hub.version";
+const GPUS: &str = "hub.gpus";
+const PORT: &str = "hub.port";
 
 /// By which all servers of a deployment are found.
 pub(super) fn of_servers(deployment: &str) -> Labels {
@@ -55,6 +57,31 @@ pub(super) fn of_network(deployment: &str) -> Labels {
     of_kind(deployment, "network")
 }
 
+/// What the network of one user is labelled with.
+pub(super) fn of_network_of(deployment: &str, user: &UserName) -> Labels {
+    let mut all = of_network(deployment);
+    all.insert(USER.to_owned(), user.as_str().to_owned());
+    all
+}
+
+/// What a container is labelled with that has these for itself alone.
+pub(super) fn of_assigned(gpus: Option<&[String]>, port: Option<u16>) -> Labels {
+    let gpus = gpus.map(|ids| (GPUS.to_owned(), ids.join(",")));
+    let port = port.map(|port| (PORT.to_owned(), port.to_string()));
+    gpus.into_iter().chain(port).collect()
+}
+
+/// The graphics processors that a container has for itself alone.
+pub(super) fn gpus(found: &Labels) -> impl Iterator<Item = String> {
+    let ids = found.get(GPUS).map(String::as_str).unwrap_or_default();
+    ids.split(',').filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+/// The port of the host that a container has for itself alone.
+pub(super) fn port(found: &Labels) -> Option<u16> {
+    found.get(PORT)?.parse().ok()
+}
+
 /// What something of this kind that we make is labelled with.
 pub(super) fn of_kind(deployment: &str, kind: &str) -> Labels {
     labels([(DEPLOYMENT, deployment), (KIND, kind), (VERSION, env!("CARGO_PKG_VERSION"))])
@@ -93,6 +120,11 @@ pub(super) fn volume_fits(found: &Labels, deployment: &str, owner: VolumeOwner<'
 /// Whose these labels say it is.
 pub(super) fn user(found: &Labels) -> Option<&str> {
     found.get(USER).map(String::as_str)
+}
+
+/// Which of its user's servers these labels say it belongs to.
+pub(super) fn server(found: &Labels) -> Option<&str> {
+    found.get(SERVER).map(String::as_str)
 }
 
 /// Whether these are labels of this deployment.

@@ -1,12 +1,15 @@
 //! Whose server it is -> what its container and volumes are called. Pure.
 
-use std::fmt::Write;
-
-use hub_names::ServerKey;
-use sha2::{Digest, Sha256};
+use hub_names::{ServerKey, UserName};
+use serde::Deserialize;
 
 use super::older_name;
-use crate::{InvalidConfig, engine::ImageReference, template::Template};
+use crate::{
+    InvalidConfig,
+    engine::ImageReference,
+    escaping::{cut, escape, marked},
+    template::Template,
+};
 
 /// Fields of the templates for names and volumes (deployment contract, 2.2).
 pub(super) const FIELDS: &[&str] =
@@ -16,12 +19,6 @@ pub(super) const FIELDS: &[&str] =
 const DEFAULT_TEMPLATE: &str = "{prefix}-{username}";
 const NAMED_TEMPLATE: &str = "{prefix}-{username}--{servername}";
 
-/// A container's name is also a host name, whose labels end at 63 characters.
-const LONGEST_NAME: usize = 63;
-
-/// `---` and eight hexadecimal digits.
-const MARK_LENGTH: usize = 11;
-
 /// How containers are called, and what templates are filled with.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -29,6 +26,30 @@ pub(super) struct Names {
     named: Template,
     prefix: String,
     image: String,
+    escape: Escape,
+}
+
+/// How names of users and servers are written in names of containers and volumes
+/// (deployment contract, 2.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Escape {
+    /// Small letters and digits stay, all else is `-` and hexadecimal digits: good for
+    /// host names.
+    #[default]
+    Dns,
+    /// Letters, digits and hyphens stay, all else is `_` and hexadecimal digits: as
+    /// DockerSpawner did before version 12.
+    Legacy,
+}
+
+impl Escape {
+    fn apply(self, text: &str) -> String {
+        match self {
+            Self::Dns => escape(text),
+            Self::Legacy => older_name::escape_with_underscores(text),
+        }
+    }
 }
 
 impl Names {
@@ -42,6 +63,7 @@ impl Names {
         template: Option<&str>,
         prefix: &str,
         image: &ImageReference,
+        escape: Escape,
     ) -> Result<Self, InvalidConfig> {
         let read = |text| {
             Template::parse(text, FIELDS)
@@ -52,6 +74,7 @@ impl Names {
             named: read(template.unwrap_or(NAMED_TEMPLATE))?,
             prefix: prefix.to_owned(),
             image: image.to_string().replace(['/', ':'], "-"),
+            escape,
         };
         names.try_out()?;
         Ok(names)
@@ -69,14 +92,21 @@ impl Names {
         marked(&self.full(key), &exact)
     }
 
+    /// The name of a network of `user` alone. Marked, so that it is nobody else's even
+    /// where `network` ends like a user's name.
+    pub(super) fn own_network(&self, network: &str, user: &UserName) -> String {
+        let full = format!("{network}-{}", escape(user.as_str()));
+        marked(&full, &format!("{network}\0{user}"))
+    }
+
     /// Fills in a template.
     pub(super) fn render(&self, template: &Template, key: &ServerKey) -> String {
-        self.render_as(template, key, &escape(key.user().as_str()))
+        self.render_as(template, key, &self.escape.apply(key.user().as_str()))
     }
 
     /// What a template was filled to by older spawners, the newest first (SPN-31).
     pub(super) fn render_older(&self, template: &Template, key: &ServerKey) -> Vec<String> {
-        let spellings = match template.uses("username") {
+        let spellings = match template.uses("username") && self.escape == Escape::Dns {
             true => older_name::spellings(key.user().as_str()),
             false => Vec::new(),
         };
@@ -87,7 +117,7 @@ impl Names {
         template.render(|field| match field {
             "username" => username.to_owned(),
             "raw_username" => key.user().to_string(),
-            "servername" => escape(&key.server().as_str().to_lowercase()),
+            "servername" => self.escape.apply(&key.server().as_str().to_lowercase()),
             "raw_servername" => key.server().to_string(),
             "prefix" => self.prefix.clone(),
             _ => self.image.clone(),
@@ -130,40 +160,6 @@ pub(super) fn is_object_name(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// `text` with everything but small letters and digits written as `-` and the
-/// hexadecimal digits of its UTF-8 bytes, so that it fits into a host name.
-///
-/// Different texts stay different, if they have no control characters: those
-/// would give one digit (deployment contract, 2.3).
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_lowercase() || byte.is_ascii_digit() {
-            escaped.push(char::from(byte));
-        } else {
-            write!(escaped, "-{byte:x}").expect("writing to a String cannot fail");
-        }
-    }
-    escaped
-}
-
-/// The first eight hexadecimal digits of the SHA-256 of `text`.
-fn mark(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `name` as long as it may be: a long one is cut and marked with a hash of the
-/// whole, so that it stays different from others that begin alike (SPN-5).
-fn cut(name: String) -> String {
-    if name.len() <= LONGEST_NAME { name } else { marked(&name, &name) }
-}
-
-fn marked(name: &str, exact: &str) -> String {
-    let end = name.floor_char_boundary(LONGEST_NAME - MARK_LENGTH);
-    format!("{}---{}", &name[..end], mark(exact))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -175,7 +171,7 @@ mod tests {
     }
 
     fn names() -> Names {
-        Names::new(None, "jupyter", &"r.example/lab:4".parse().unwrap()).unwrap()
+        Names::new(None, "jupyter", &"r.example/lab:4".parse().unwrap(), Escape::Dns).unwrap()
     }
 
     #[test]
@@ -223,7 +219,7 @@ mod tests {
             ("-{username}-{servername}", Some("Docker refuses")),
         ];
         for (template, complaint) in rows {
-            let read = Names::new(Some(template), "jupyter", &image).err();
+            let read = Names::new(Some(template), "jupyter", &image, Escape::Dns).err();
             let said = read.map(|error| error.to_string());
             match complaint {
                 None => assert_eq!(said, None, "{template}"),
@@ -233,6 +229,38 @@ mod tests {
                 ),
             }
         }
+    }
+
+    #[test]
+    fn spn_6_legacy_names_are_escaped_as_dockerspawner_did() {
+        let rows = [
+            ("jtyberg", "jtyberg"),
+            ("user@email.com", "user_40email_2Ecom"),
+            ("has-hyphen", "has-hyphen"),
+            ("a_b", "a_5Fb"),
+            ("UPPER", "UPPER"),
+            ("üser", "_C3_BCser"),
+            ("x y", "x_20y"),
+            ("user--foo", "user--foo"),
+        ];
+        for (name, escaped) in rows {
+            assert_eq!(Escape::Legacy.apply(name), escaped, "{name}");
+        }
+        let image = "lab".parse().unwrap();
+        let legacy = Names::new(None, "jupyter", &image, Escape::Legacy).unwrap();
+        assert_eq!(legacy.container(&key("ada@x", "")), "jupyter-ada_40x");
+        let template = Template::parse("v-{username}", FIELDS).unwrap();
+        assert!(legacy.render_older(&template, &key("a-b", "")).is_empty());
+    }
+
+    #[test]
+    fn spn_36_networks_of_users_are_told_apart() {
+        let own = |network: &str, user: &str| names().own_network(network, &user.parse().unwrap());
+        assert_ne!(own("net", "ada-x"), own("net-ada", "x"));
+        assert!(own("net", "ada").starts_with("net-ada---"));
+        assert!(
+            is_object_name(&own("net", &"x".repeat(200))) && own("n", &"x".repeat(200)).len() <= 63
+        );
     }
 
     #[test]
@@ -258,6 +286,19 @@ mod tests {
             let same = user == other_user && server.to_lowercase() == other_server.to_lowercase();
             prop_assert_eq!(names().container(&one) == names().container(&other), same);
             prop_assert_eq!(names().unmistakable(&one) == names().unmistakable(&other), one == other);
+        }
+
+        #[test]
+        fn b6_escaping_is_injective(one in "\\PC{0,20}", other in "\\PC{0,20}") {
+            for escape in [Escape::Dns, Escape::Legacy] {
+                prop_assert_eq!(escape.apply(&one) == escape.apply(&other), one == other);
+            }
+        }
+
+        #[test]
+        fn b6_no_two_users_share_a_network(one in tricky(), other in tricky()) {
+            let own = |user: &str| names().own_network("net", &user.parse().unwrap());
+            prop_assert_eq!(own(&one) == own(&other), one == other);
         }
 
         #[test]

@@ -100,7 +100,7 @@ mod tests {
 
         config.volumes = Some(
             [("hub-{username}", "/home"), ("shared", "/shared"), ("/srv/{username}", "/host")]
-                .map(|(from, to)| (from.to_owned(), to.to_owned()))
+                .map(|(from, to)| (from.to_owned(), to.into()))
                 .into(),
         );
         assert_eq!(names(&config), ["hub-ada-40x-2eorg"]);

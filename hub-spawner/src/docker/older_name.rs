@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::object_name::escape;
+use crate::escaping::escape;
 
 /// The older spellings of a user's name that differ from today's, the newest
 /// first: escaped with `_` (0.11), as it is (0.10 and before).
@@ -23,7 +23,7 @@ pub(super) fn spellings(user: &str) -> Vec<String> {
 }
 
 /// As version 0.11 did: letters, digits and hyphens stay.
-fn escape_with_underscores(text: &str) -> String {
+pub(super) fn escape_with_underscores(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' {

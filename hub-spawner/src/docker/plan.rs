@@ -26,6 +26,8 @@ impl DockerSpawner {
         for (key, is_same) in [
             ("deployment", now.deployment == next.deployment),
             ("network", now.network == next.network),
+            ("networks", now.networks == next.networks),
+            ("isolation", now.isolation == next.isolation),
             ("host_ip", now.reach == next.reach),
             ("port", now.settings.port == next.settings.port),
         ] {
@@ -50,14 +52,15 @@ impl DockerSpawner {
     ) -> Result<Arc<Blueprint>, SpawnError> {
         let common = self.blueprint();
         let chosen = common.allowed_images.chosen(&request.options)?;
-        if request.preset == Preset::default() && chosen.is_none() {
+        let is_usual = common.overrides.is_empty() && request.preset == Preset::default();
+        if is_usual && chosen.is_none() {
             return Ok(common);
         }
         let chose = chosen.is_some();
         // The choice is for this start alone: the blueprint of all stays as it is.
         let image = chosen.or_else(|| request.preset.image.clone());
         let preset = Preset { image, ..request.preset.clone() };
-        common.with(&preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
+        common.with(&request.key, &preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
             what: match chose {
                 true => "this choice of an image".to_owned(),
                 false => format!("the {} of this user", error.key),

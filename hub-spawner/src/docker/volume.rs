@@ -1,17 +1,48 @@
-//! The volumes of a server: there before its container is.
+//! What is mounted into a server: there before its container is.
 
+use bollard::models::Mount;
+use futures_util::TryStreamExt;
 use hub_names::ServerKey;
+use serde::Deserialize;
 
 use super::{
     blueprint::Blueprint,
     error::spawn_error,
     labels::{self, VolumeOwner},
     object_name::is_object_name,
+    ownership,
 };
-use crate::{SpawnError, engine::Engine};
+use crate::{
+    SpawnError,
+    engine::{ContainerSpec, Engine, EngineError, Labels},
+    template::Template,
+};
+
+/// What happens to a user's volume that an older spawner named differently, where none
+/// is called as it should be (SPN-31).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeMigration {
+    /// It is used as it is.
+    #[default]
+    Adopt,
+    /// A new one gets a copy of its files; it stays as it is.
+    Copy,
+    /// Nothing: a new, empty one is made.
+    Off,
+}
+
+/// What is mounted into one server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mounts {
+    /// In Docker's notation `source:target:mode`.
+    pub(super) binds: Vec<String>,
+    /// Those that need more words.
+    pub(super) mounts: Vec<Mount>,
+}
 
 /// Makes sure that the named volumes of `key` exist, and returns how to mount
-/// everything, in Docker's notation `source:target:mode`.
+/// everything that a member of `groups` has.
 ///
 /// Volumes are made here and not on the fly by the daemon, so that they carry
 /// labels that tell whose they are (SPN-7). An unlabelled one that exists is
@@ -25,50 +56,204 @@ pub(super) async fn ensure(
     engine: &Engine,
     blueprint: &Blueprint,
     key: &ServerKey,
-) -> Result<Vec<String>, SpawnError> {
-    let mut binds = Vec::new();
-    for mounted in &blueprint.volumes {
-        let (source, target) = mounted.render(&blueprint.names, key).map_err(|reason| {
-            SpawnError::Rejected { what: "this user's volume".to_owned(), reason }
-        })?;
+    groups: &[String],
+) -> Result<Mounts, SpawnError> {
+    let rejected = |reason| SpawnError::Rejected { what: "this user's volume".to_owned(), reason };
+    let mut all = Mounts::default();
+    for mounted in blueprint.volumes.iter().filter(|mounted| mounted.is_for(groups)) {
+        let (source, target) = mounted.render(&blueprint.names, key).map_err(rejected)?;
+        let mode = &mounted.mode;
         if is_object_name(&source) {
-            let uses = |plain, raw| mounted.source.uses(plain) || mounted.source.uses(raw);
-            let owner = VolumeOwner {
-                user: uses("username", "raw_username").then(|| key.user().as_str()),
-                server: uses("servername", "raw_servername").then(|| key.server().as_str()),
-            };
             let older = mounted.older_volumes(&blueprint.names, key);
-            let name = match older_one(engine, blueprint, owner, &source, older).await? {
-                Some(name) => name,
-                None => made(engine, blueprint, owner, source).await?,
-            };
-            binds.push(format!("{name}:{target}:rw"));
+            let wanted = Wanted { name: source, target: &target, key, template: &mounted.source };
+            let name = wanted.settle(engine, blueprint, older).await?;
+            all.binds.push(format!("{name}:{target}:{mode}"));
         } else {
-            binds.push(format!("{source}:{target}:rw"));
+            if let Some(how) = blueprint.create_host_dirs {
+                let image = blueprint.image.to_string();
+                let labels = labels::of_kind(&blueprint.deployment, "helper");
+                ownership::create_host_dir(engine, &image, &source, how, &labels)
+                    .await
+                    .map_err(|error| spawn_error("make the directory on the host", error))?;
+            }
+            all.binds.push(format!("{source}:{target}:{mode}"));
         }
     }
-    Ok(binds)
+    for plan in &blueprint.mounts {
+        let mount = plan.render(&blueprint.names, key).map_err(rejected)?;
+        // A driver and labels of its own are for the daemon to use when it makes it.
+        if plan.is_volume() && mount.volume_options.is_none() {
+            let (source, target) = (mount.source.clone(), mount.target.clone());
+            let (source, target) = (source.unwrap_or_default(), target.unwrap_or_default());
+            let wanted = Wanted { name: source, target: &target, key, template: plan.source() };
+            wanted.made(engine, blueprint).await?;
+        }
+        all.mounts.push(mount);
+    }
+    Ok(all)
 }
 
-/// The volume called `name`, which is made if there is none.
-async fn made(
+/// A named volume that a server is to have.
+struct Wanted<'a> {
+    name: String,
+    target: &'a str,
+    key: &'a ServerKey,
+    template: &'a Template,
+}
+
+impl Wanted<'_> {
+    fn owner(&self) -> VolumeOwner<'_> {
+        let uses = |plain, raw| self.template.uses(plain) || self.template.uses(raw);
+        VolumeOwner {
+            user: uses("username", "raw_username").then(|| self.key.user().as_str()),
+            server: uses("servername", "raw_servername").then(|| self.key.server().as_str()),
+        }
+    }
+
+    /// The volume to mount: this one, or that of an older spawner.
+    async fn settle(
+        self,
+        engine: &Engine,
+        blueprint: &Blueprint,
+        older: Vec<String>,
+    ) -> Result<String, SpawnError> {
+        let older = match blueprint.volume_migration {
+            VolumeMigration::Off => Vec::new(),
+            VolumeMigration::Adopt => older,
+            VolumeMigration::Copy if older.is_empty() => older,
+            VolumeMigration::Copy => {
+                undo_half_a_copy(engine, blueprint, &self.name).await?;
+                older
+            }
+        };
+        let found = older_one(engine, blueprint, self.owner(), &self.name, older).await?;
+        match (found, blueprint.volume_migration) {
+            (Some(older), VolumeMigration::Copy) => {
+                copy(engine, blueprint, &older, &self).await?;
+            }
+            (Some(older), VolumeMigration::Adopt | VolumeMigration::Off) => return Ok(older),
+            (None, _) => self.made(engine, blueprint).await?,
+        }
+        Ok(self.name)
+    }
+
+    /// Makes the volume if there is none of its name.
+    async fn made(&self, engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
+        let failed = |error| spawn_error("make the volume", error);
+        let is_new = engine.volume(&self.name).await.map_err(failed)?.is_none();
+        let wanted = labels::of_volume(&blueprint.deployment, self.owner());
+        let driver = blueprint.volume_driver.as_deref();
+        let driver = driver.map(|driver| (driver, &blueprint.volume_driver_options));
+        let volume = engine.ensure_volume_by(&self.name, &wanted, driver).await.map_err(failed)?;
+        if !labels::volume_fits(&volume.labels, &blueprint.deployment, self.owner()) {
+            return Err(SpawnError::Rejected {
+                what: format!("the volume {}", self.name),
+                reason: "it belongs to another user, server or hub".to_owned(),
+            });
+        }
+        if is_new { self.init(engine, blueprint).await } else { Ok(()) }
+    }
+
+    /// Gives a new volume to those who are to write in it (SPN-9).
+    async fn init(&self, engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
+        let owner = blueprint.volume_owner;
+        if owner.uid == 0 && owner.gid == 0 {
+            return Ok(());
+        }
+        let image = blueprint.image.to_string();
+        let mut helper = labels::of_kind(&blueprint.deployment, "helper");
+        helper.insert("hub.volume".to_owned(), self.name.clone());
+        let init =
+            || ownership::init_volume(engine, &image, &self.name, self.target, owner, &helper);
+        let outcome = match init().await {
+            // Whether there is a helper now is unknown: first it has to go (API-5).
+            Err(error) if error.is_uncertain() => {
+                let failed = |error| spawn_error("remove a helper", error);
+                for lost in engine.containers(&helper).await.map_err(failed)? {
+                    engine.remove_container(&lost.id, true).await.map_err(failed)?;
+                }
+                init().await
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            // A filter before the daemon's socket may forbid it.
+            Err(EngineError::Refused { text, .. }) => {
+                tracing::warn!(
+                    volume = self.name,
+                    "the new volume belongs to root where the image has no directory of its own                      ({text}): let HEAD and PUT /containers/{{}}/archive through, or set                      volume_owner = \"\""
+                );
+                Ok(())
+            }
+            Err(error) => {
+                // The next start then makes it anew, and its owner.
+                let _ = engine.remove_volume(&self.name).await;
+                Err(match error {
+                    EngineError::NotFound { .. } => super::error::image_error(&image, error),
+                    error => spawn_error("give the volume to its user", error),
+                })
+            }
+        }
+    }
+}
+
+/// A container that is there as long as a copy is not complete, also when the hub is
+/// killed meanwhile.
+fn copy_marker(blueprint: &Blueprint, volume: &str) -> Labels {
+    let mut labels = labels::of_kind(&blueprint.deployment, "volume-copy");
+    labels.insert("hub.volume".to_owned(), volume.to_owned());
+    labels
+}
+
+/// Takes away a copy that was interrupted, so that it is made again.
+async fn undo_half_a_copy(
     engine: &Engine,
     blueprint: &Blueprint,
-    owner: VolumeOwner<'_>,
-    name: String,
-) -> Result<String, SpawnError> {
-    let wanted = labels::of_volume(&blueprint.deployment, owner);
-    let volume = engine
-        .ensure_volume(&name, &wanted)
-        .await
-        .map_err(|error| spawn_error("make the volume", error))?;
-    if !labels::volume_fits(&volume.labels, &blueprint.deployment, owner) {
-        return Err(SpawnError::Rejected {
-            what: format!("the volume {name}"),
-            reason: "it belongs to another user, server or hub".to_owned(),
-        });
+    volume: &str,
+) -> Result<(), SpawnError> {
+    let undone = async {
+        for marker in engine.containers(&copy_marker(blueprint, volume)).await? {
+            engine.remove_volume_helpers(volume).await?;
+            engine.remove_volume(volume).await?;
+            engine.remove_container(&marker.id, true).await?;
+        }
+        Ok(())
+    };
+    undone.await.map_err(|error| spawn_error("undo half a copy of a volume", error))
+}
+
+/// Fills the volume of `wanted` with the files of another.
+async fn copy(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    from: &str,
+    wanted: &Wanted<'_>,
+) -> Result<(), SpawnError> {
+    let failed = |error| spawn_error("copy the volume of an older spawner", error);
+    let image = blueprint.image.to_string();
+    let marker = ContainerSpec {
+        labels: copy_marker(blueprint, &wanted.name),
+        command: Some(vec!["never-started".to_owned()]),
+        ..ContainerSpec::new("", &image)
+    };
+    let marker = engine.create_container_from(&marker).await.map_err(failed)?;
+    wanted.made(engine, blueprint).await?;
+    let copied = async {
+        let content = engine.export_volume(from, &image).await?;
+        engine.import_volume(&wanted.name, &image, content.map_err(std::io::Error::other)).await
+    };
+    match copied.await {
+        Ok(()) => {
+            tracing::info!(from, to = wanted.name, "copied the volume of an older spawner");
+            engine.remove_container(&marker, true).await.map_err(failed)
+        }
+        Err(error) => {
+            let _ = engine.remove_volume_helpers(from).await;
+            let _ = undo_half_a_copy(engine, blueprint, &wanted.name).await;
+            Err(failed(error))
+        }
     }
-    Ok(name)
 }
 
 /// The user's volume of an older spawner, if there is one and none is called as
@@ -88,7 +273,7 @@ async fn older_one(
         if let Some(found) = engine.volume(&name).await.map_err(failed)?
             && labels::volume_fits(&found.labels, &blueprint.deployment, owner)
         {
-            tracing::info!(volume = name, wanted, "using the volume of an older spawner");
+            tracing::info!(volume = name, wanted, "found the volume of an older spawner");
             return Ok(Some(name));
         }
     }

@@ -8,13 +8,15 @@
 
 use std::io;
 
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, Labels};
 
 impl Engine {
     /// Unpacks a tar archive below the directory `path` of a container. What is
@@ -41,6 +43,43 @@ impl Engine {
             .upload_to_container(id, Some(options), body)
             .await
             .map_err(|cause| self.failed("unpack an archive", cause))
+    }
+
+    /// Whether there is a file or directory `path` in a container, its mounts included.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon cannot be asked. No container is no path.
+    pub async fn has_path(&self, id: &str, path: &str) -> Result<bool, EngineError> {
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        let call = || self.docker.get_container_archive_info(id, Some(options.clone()));
+        match self.read("look for a path in a container", call).await {
+            Ok(_) => Ok(true),
+            Err(EngineError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A container that is never started and lends the host directory `path`, which the
+    /// daemon makes if it has to, at `/{directory}`.
+    pub(crate) async fn host_helper(
+        &self,
+        image: &str,
+        path: &str,
+        directory: &str,
+        labels: &Labels,
+    ) -> Result<String, EngineError> {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec!["never-started".to_owned()]),
+            labels: Some(labels.clone().into_iter().collect()),
+            host_config: Some(HostConfig {
+                binds: Some(vec![format!("{path}:/{directory}:rw")]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        self.create_container("", body).await
     }
 
     /// The file or directory `path` of a container as a tar archive. Names in it

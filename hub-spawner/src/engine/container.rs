@@ -6,6 +6,7 @@ mod fingerprint;
 mod recipe;
 mod run;
 mod spec;
+mod update;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub use spec::{
     ContainerSpec, HealthCheck, Interactive, LogRotation, Mount, MountSource, NetworkEnd,
     PublishedPort, RestartPolicy,
 };
+pub use update::ContainerLimits;
 
 use super::{CALL_DEADLINE, Engine, EngineError, Labels, label_filters};
 

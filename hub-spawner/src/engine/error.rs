@@ -114,6 +114,32 @@ impl EngineError {
         }
     }
 
+    /// The same error once more, for each of several who waited for one call.
+    pub(crate) fn retold(&self) -> Self {
+        let text = |text: &String| text.clone();
+        match self {
+            Self::Misconfigured(error) => Self::Misconfigured(error.clone()),
+            Self::Unreachable { endpoint, advice, .. } => Self::Unreachable {
+                endpoint: endpoint.clone(),
+                advice,
+                source: self.to_string().into(),
+            },
+            Self::TooOld { endpoint, api, oldest } => {
+                Self::TooOld { endpoint: text(endpoint), api: text(api), oldest: text(oldest) }
+            }
+            Self::NotFound { action, text } => Self::NotFound { action, text: text.clone() },
+            Self::Conflict { action, text } => Self::Conflict { action, text: text.clone() },
+            Self::Refused { action, text } => Self::Refused { action, text: text.clone() },
+            Self::Ambiguous { what, name, ids } => {
+                Self::Ambiguous { what, name: name.clone(), ids: ids.clone() }
+            }
+            Self::TimedOut { action, after } => Self::TimedOut { action, after: *after },
+            Self::Broken { action, source } => {
+                Self::Broken { action, source: source.to_string().into() }
+            }
+        }
+    }
+
     /// Whether the call may not have reached the daemon at all.
     pub(crate) fn is_broken_connection(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. })

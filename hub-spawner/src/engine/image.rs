@@ -17,7 +17,7 @@ use tokio::io::AsyncReadExt;
 
 pub use details::ImageDetails;
 
-use super::{Engine, EngineError, ImageReference, PullEvent};
+use super::{Credentials, Engine, EngineError, ImageReference, PullEvent};
 
 /// How much of a file is read at once when it is streamed to the daemon.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -92,11 +92,22 @@ impl Engine {
     pub async fn pull(
         &self,
         image: &ImageReference,
+        on_progress: impl FnMut(PullEvent),
+    ) -> Result<(), EngineError> {
+        self.pull_as(image, None, on_progress).await
+    }
+
+    /// As [`Engine::pull`], with a login for the image's registry.
+    pub async fn pull_as(
+        &self,
+        image: &ImageReference,
+        credentials: Option<&Credentials>,
         mut on_progress: impl FnMut(PullEvent),
     ) -> Result<(), EngineError> {
+        let credentials = credentials.map(Credentials::to_wire);
         let options =
             CreateImageOptionsBuilder::new().from_image(image.name()).tag(image.version()).build();
-        let mut lines = std::pin::pin!(self.docker.create_image(Some(options), None, None));
+        let mut lines = std::pin::pin!(self.docker.create_image(Some(options), None, credentials));
         while let Some(line) = lines.next().await {
             let line = line.map_err(|cause| self.failed("pull an image", cause))?;
             on_progress(progress(line));

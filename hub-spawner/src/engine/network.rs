@@ -71,6 +71,12 @@ impl Engine {
         Ok(all.into_iter().map(network).filter(has).collect())
     }
 
+    /// The ranges of addresses of all networks of the daemon.
+    pub async fn subnets(&self) -> Result<Vec<String>, EngineError> {
+        let all = self.read("list networks", || self.docker.list_networks(None)).await?;
+        Ok(all.into_iter().flat_map(|found| network(found).subnets).collect())
+    }
+
     /// The one network called `name`, if there is one.
     ///
     /// # Errors

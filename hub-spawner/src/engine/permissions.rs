@@ -22,6 +22,8 @@ pub struct Endpoint {
 pub enum EndpointUser {
     /// The hub, to run servers.
     Hub,
+    /// The hub, for servers whose settings need it.
+    Options,
     /// Copies of volumes.
     Backup,
     /// The commands that build images and deploy a hub.
@@ -32,6 +34,7 @@ impl fmt::Display for EndpointUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hub => "hub",
+            Self::Options => "options",
             Self::Backup => "backup",
             Self::Deploy => "deploy",
         })
@@ -40,6 +43,10 @@ impl fmt::Display for EndpointUser {
 
 const fn hub(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
     Endpoint { method, path, user: EndpointUser::Hub, purpose }
+}
+
+const fn option(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Options, purpose }
 }
 
 const fn backup(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
@@ -71,21 +78,24 @@ pub const ENDPOINTS: &[Endpoint] = &[
     hub("POST", "/networks/create", "make the servers' network; not needed if it is there"),
     hub("GET", "/volumes/{}", "look for a user's volume of an older spawner"),
     hub("POST", "/volumes/create", "make a user's volume"),
-    backup("GET", "/volumes", "find a user's volumes by their labels"),
+    hub("HEAD", "/containers/{}/archive", "see whether the image has a new volume's place"),
+    hub("PUT", "/containers/{}/archive", "give a new volume to its user; also copy files into it"),
+    option("POST", "/containers/{}/update", "change the limits of a running server"),
+    option("POST", "/containers/{}/exec", "run post_start_cmd; also what an operator runs"),
+    option("POST", "/exec/{}/start", "run that command"),
+    option("GET", "/exec/{}/json", "read that command's exit code"),
+    option("POST", "/networks/{}/connect", "take a container into a user's or further network"),
+    option("POST", "/networks/{}/disconnect", "take the hub out of a user's network"),
+    option("DELETE", "/networks/{}", "remove the network of a user without servers"),
+    option("GET", "/volumes", "find a user's volumes: disk limits, deletion, copies"),
+    option("GET", "/system/df", "measure users' volumes"),
+    option("DELETE", "/volumes/{}", "remove a deleted user's volume"),
     backup("GET", "/containers/{}/archive", "copy files out of a volume"),
-    backup("PUT", "/containers/{}/archive", "copy files into a volume"),
-    backup("DELETE", "/volumes/{}", "remove a volume for good"),
     deploy("POST", "/build", "build an image"),
     deploy("POST", "/images/{}/tag", "name an image"),
     deploy("DELETE", "/images/{}", "remove an image"),
     deploy("POST", "/containers/{}/rename", "keep the old container until the new one works"),
     deploy("POST", "/containers/{}/wait", "wait for a job's end"),
-    deploy("POST", "/containers/{}/exec", "run a command in a container"),
-    deploy("POST", "/exec/{}/start", "run a command in a container"),
-    deploy("GET", "/exec/{}/json", "read that command's exit code"),
-    deploy("POST", "/networks/{}/connect", "take a container into a network"),
-    deploy("POST", "/networks/{}/disconnect", "take a container out of a network"),
-    deploy("DELETE", "/networks/{}", "remove a network"),
 ];
 
 impl Endpoint {
@@ -125,7 +135,7 @@ mod tests {
         assert_eq!(found("GET", "/containers/json"), ["/containers/json"]);
         assert_eq!(found("GET", "/images/r.example/a/b:1/json"), ["/images/{}/json"]);
         assert_eq!(found("POST", "/containers/abc/start"), ["/containers/{}/start"]);
-        assert!(found("POST", "/containers/abc/update").is_empty());
+        assert!(found("POST", "/containers/abc/attach").is_empty());
         assert!(found("GET", "/containers/a/b/json").is_empty());
         assert!(found("GET", "/containers//json").is_empty());
     }

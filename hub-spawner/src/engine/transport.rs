@@ -13,24 +13,27 @@ use std::{
 };
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, errors::Error};
-use futures_util::FutureExt;
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{
         Client,
-        connect::{Connected, Connection},
+        connect::{Connect, Connected, Connection},
     },
     rt::{TokioExecutor, TokioIo},
 };
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 
 use super::{
     CLIENT_TIMEOUT,
     host::{DockerHost, Way},
 };
+use crate::BoxError;
 
 pub(super) use failure::DialFailure;
 
@@ -48,50 +51,15 @@ const IDLE_CONNECTIONS: usize = 4;
 /// How long an idle connection is kept.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
+/// How a connection to the daemon is made.
+type Dial = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Wire>> + Send + Sync>;
+
 /// A client that reaches the daemon the given way. Nothing is sent yet.
 pub(super) fn client(host: &DockerHost) -> Result<Docker, Error> {
-    match &host.way {
-        Way::Unix(path) => {
-            Docker::connect_with_unix(path, CLIENT_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
-        }
-        Way::Tcp { host, port } => {
-            let (host, port) = (host.clone(), *port);
-            over(move || {
-                let host = host.clone();
-                async move { Ok(Wire::new(tcp(&host, port).await?)) }
-            })
-        }
-        Way::Tls { host, port, config } => {
-            let (host, port, config) = (host.clone(), *port, Arc::clone(config));
-            over(move || {
-                let (host, config) = (host.clone(), Arc::clone(&config));
-                async move {
-                    let stream = tcp(&host, port).await?;
-                    Ok(Wire::new(tls::Watched::handshake(&host, config, stream).await?))
-                }
-            })
-        }
-        Way::Ssh(target) => {
-            let dialer = Arc::new(ssh::Dialer::new(target.clone()));
-            over(move || {
-                let dialer = Arc::clone(&dialer);
-                async move { dialer.dial().await }
-            })
-        }
+    if let Way::Unix(path) = &host.way {
+        return Docker::connect_with_unix(path, CLIENT_TIMEOUT.as_secs(), API_DEFAULT_VERSION);
     }
-}
-
-/// A client over whatever `dial` connects to.
-fn over<F>(dial: impl Fn() -> F + Clone + Send + Sync + 'static) -> Result<Docker, Error>
-where
-    F: Future<Output = io::Result<Wire>> + Send + 'static,
-{
-    let connector = tower::service_fn(move |_| dial().map(|wire| wire.map(TokioIo::new)).boxed());
-    let client = Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .pool_idle_timeout(IDLE_TIME)
-        .pool_timer(hyper_util::rt::TokioTimer::new())
-        .build(connector);
+    let client = http(dialer(host));
     let transport = move |request: BollardRequest| {
         let client = client.clone();
         async move { client.request(request).await.map_err(Error::from) }
@@ -103,6 +71,70 @@ where
         CLIENT_TIMEOUT.as_secs(),
         API_DEFAULT_VERSION,
     )
+}
+
+/// What the daemon answers to `GET path`, for answers that the client library cuts.
+pub(super) async fn get(host: &DockerHost, path: &str) -> Result<Bytes, BoxError> {
+    let request = http::Request::get(format!("http://docker{path}"));
+    let request = request.body(bollard::body_full(Bytes::new()))?;
+    let answer = http(dialer(host)).request(request).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),
+    }
+}
+
+fn dialer(host: &DockerHost) -> Dial {
+    match &host.way {
+        Way::Unix(path) => {
+            let path = path.clone();
+            Arc::new(move || {
+                let path = path.clone();
+                async move { Ok(Wire::new(UnixStream::connect(path).await?)) }.boxed()
+            })
+        }
+        Way::Tcp { host, port } => {
+            let (host, port) = (host.clone(), *port);
+            Arc::new(move || {
+                let host = host.clone();
+                async move { Ok(Wire::new(tcp(&host, port).await?)) }.boxed()
+            })
+        }
+        Way::Tls { host, port, config } => {
+            let (host, port, config) = (host.clone(), *port, Arc::clone(config));
+            Arc::new(move || {
+                let (host, config) = (host.clone(), Arc::clone(&config));
+                async move {
+                    let stream = tcp(&host, port).await?;
+                    Ok(Wire::new(tls::Watched::handshake(&host, config, stream).await?))
+                }
+                .boxed()
+            })
+        }
+        Way::Ssh(target) => {
+            let dialer = Arc::new(ssh::Dialer::new(target.clone()));
+            Arc::new(move || {
+                let dialer = Arc::clone(&dialer);
+                async move { dialer.dial().await }.boxed()
+            })
+        }
+    }
+}
+
+/// Speaks HTTP over whatever `dial` connects to.
+fn http<B>(dial: Dial) -> Client<impl Connect + Clone + Send + Sync + 'static, B>
+where
+    B: BodyExt + Send + 'static,
+    B::Data: Send,
+{
+    let connector = tower::service_fn(move |_| dial().map(|wire| wire.map(TokioIo::new)).boxed());
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_TIME)
+        .pool_timer(hyper_util::rt::TokioTimer::new())
+        .build(connector)
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

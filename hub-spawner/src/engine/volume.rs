@@ -2,6 +2,8 @@
 
 mod transfer;
 
+use std::collections::BTreeMap;
+
 use bollard::{
     models::VolumeCreateRequest,
     query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
@@ -45,9 +47,22 @@ impl Engine {
         name: &str,
         labels: &Labels,
     ) -> Result<VolumeSummary, EngineError> {
+        self.ensure_volume_by(name, labels, None).await
+    }
+
+    /// As [`Engine::ensure_volume`], but a new volume is made by `driver`, with these
+    /// options of it.
+    pub async fn ensure_volume_by(
+        &self,
+        name: &str,
+        labels: &Labels,
+        driver: Option<(&str, &BTreeMap<String, String>)>,
+    ) -> Result<VolumeSummary, EngineError> {
         let request = VolumeCreateRequest {
             name: Some(name.to_owned()),
             labels: Some(labels.clone().into_iter().collect()),
+            driver: driver.map(|(driver, _)| driver.to_owned()),
+            driver_opts: driver.map(|(_, options)| options.clone().into_iter().collect()),
             ..VolumeCreateRequest::default()
         };
         // Creating a volume that exists answers with the existing one.

@@ -31,7 +31,7 @@ exec httpd -f -p 8888 -h /www
 /// Applets of busybox that the tests use.
 const APPLETS: &[&str] = &[
     "awk", "cat", "chmod", "chown", "dd", "find", "httpd", "id", "ln", "md5sum", "mkdir", "mkfifo",
-    "mknod", "ping", "readlink", "sh", "sleep", "sort", "stat", "touch", "wget",
+    "mknod", "ping", "readlink", "sh", "sleep", "sort", "stat", "timeout", "touch", "wget",
 ];
 
 /// How long a machine may be busy with other things.
@@ -58,7 +58,7 @@ impl Corner {
             deployment: self.name.clone(),
             network: self.name.clone(),
             prefix: self.name.clone(),
-            volumes: Some([(volume, "/home".to_owned())].into()),
+            volumes: Some([(volume, "/home".into())].into()),
             ..DockerConfig::new(self.image())
         }
     }
@@ -98,8 +98,9 @@ impl Corner {
             self.engine.remove_volume_helpers(&volume.name).await.expect("remove helpers");
             self.engine.remove_volume(&volume.name).await.expect("remove a volume");
         }
-        for network in self.engine.networks(&format!("{}-back", self.name)).await.expect("networks")
-        {
+        let labelled = self.engine.networks_labelled(&self.labels()).await.expect("networks");
+        let back = self.engine.networks(&format!("{}-back", self.name)).await.expect("networks");
+        for network in labelled.into_iter().chain(back) {
             self.engine.remove_network(&network.id).await.expect("remove a network");
         }
         for network in self.engine.networks(&self.name).await.expect("list networks") {

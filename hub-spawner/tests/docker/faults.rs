@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use hub_spawner::{
-    Liveness, Progress, ServerKey, Spawner, conformance,
-    docker::{DockerConfig, DockerSpawner, PullPolicy},
+    Limits, Liveness, Progress, ServerKey, SpawnError, Spawner, conformance,
+    docker::{DockerConfig, DockerSpawner, Isolation, OnUserDelete, PullPolicy},
     engine::{Build, ENDPOINTS, Endpoint, EndpointUser, Engine},
 };
 
@@ -157,9 +157,161 @@ async fn api_7_copies_and_deployments_ask_for_what_is_listed() {
         let gate = Gate::open().await;
         gate.beside(Box::pin(use_everything(&corner, gate.address()))).await;
         let asked = kinds(&gate);
-        for one in ENDPOINTS.iter().filter(|one| one.user != EndpointUser::Hub) {
+        for one in ENDPOINTS {
+            let by_tools = matches!(one.user, EndpointUser::Backup | EndpointUser::Deploy);
+            assert!(!by_tools || asked.contains(&one), "{one} is listed, but not asked for");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn api_7_options_ask_for_what_is_listed_with_them() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        gate.beside(Box::pin(async {
+            let hub = corner.engine.create_container_from(&shell(&corner, "hub", "true")).await;
+            hub.unwrap();
+            let spawner = gated
+                .spawner(|config| {
+                    config.isolation = Isolation::PerUser;
+                    config.hub_containers = vec![format!("{}-hub", corner.name)];
+                    config.post_start_cmd = "id".parse().unwrap();
+                    config.disk_hard_limit = "1T".parse().ok();
+                    config.on_user_delete = OnUserDelete::Delete;
+                })
+                .await;
+            let request = conformance::request(ada());
+            spawner.prepare(&request, &Progress::ignored()).await.unwrap();
+            spawner.start(&request, &Progress::ignored()).await.unwrap();
+            let limits = Limits { cpus: Some(0.5), ..Limits::default() };
+            spawner.set_limits(&ada(), &limits).await.unwrap();
+            spawner.forget_user(ada().user()).await.unwrap();
+        }))
+        .await;
+        let asked = kinds(&gate);
+        for one in ENDPOINTS.iter().filter(|one| one.user == EndpointUser::Options) {
             assert!(asked.contains(&one), "{one} is listed, but not asked for");
         }
+        for one in asked {
+            let by_hub = matches!(one.user, EndpointUser::Hub | EndpointUser::Options);
+            assert!(by_hub, "{one} is asked for by the hub");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_33_a_start_that_fails_at_any_step_leaves_nothing() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        let absent = format!("127.0.0.1:1/{}:none", corner.name);
+        gate.beside(Box::pin(async {
+            let spawner = gated
+                .spawner(|config| {
+                    config.isolation = Isolation::PerUser;
+                    config.post_start_cmd = "id".parse().unwrap();
+                    config.post_start_required = true;
+                })
+                .await;
+            let pulling = gated.spawner(|config| config.image = absent.clone()).await;
+            let further = gated
+                .spawner(|config| config.networks = vec![format!("{}-back", corner.name)])
+                .await;
+            let request = conformance::request(ada());
+            let progress = Progress::ignored();
+            for step in [
+                ("POST", "/volumes/create"),
+                ("POST", "/networks/create"),
+                ("POST", "/networks/{}/connect"),
+                ("POST", "/containers/create"),
+                ("POST", "/containers/{}/start"),
+                ("GET", "/containers/{}/json"),
+                ("GET", "/containers/json"),
+                ("GET", "/images/{}/json"),
+                ("POST", "/images/create"),
+                ("POST", "/containers/{}/exec"),
+                ("POST", "/exec/{}/start"),
+                ("GET", "/exec/{}/json"),
+            ] {
+                gate.refuse(Some(step));
+                let spawner = match step.1 {
+                    "/networks/{}/connect" => &further,
+                    "/images/create" => &pulling,
+                    _ => &spawner,
+                };
+                let outcome = match spawner.prepare(&request, &progress).await {
+                    Ok(()) => spawner.start(&request, &progress).await.map(drop),
+                    Err(error) => Err(error),
+                };
+                let error = outcome.expect_err(step.1);
+                let told =
+                    !matches!(error, SpawnError::Rejected { .. } | SpawnError::NameTaken { .. });
+                assert!(told && error.user_message().len() > 10, "{step:?}: {error:?}");
+                gate.refuse(None);
+
+                let labels = corner.labels();
+                assert_eq!(corner.engine.containers(&labels).await.unwrap(), [], "{step:?}");
+                let networks = corner.engine.networks_labelled(&labels).await.unwrap();
+                assert!(
+                    networks.iter().all(|one| !one.name.contains("---")),
+                    "{step:?}: {networks:?}"
+                );
+            }
+            spawner.start(&request, &progress).await.expect("and then it starts");
+        }))
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_29_what_happened_while_the_stream_was_broken_is_made_up_for() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::open().await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        gate.beside(Box::pin(async {
+            let spawner = gated.spawner(|_| {}).await;
+            let bob = ServerKey::default_of("bob".parse().unwrap());
+            for key in [ada(), bob.clone()] {
+                let request = conformance::request(key);
+                spawner.start(&request, &Progress::ignored()).await.unwrap();
+            }
+            let (notices, mut told) = tokio::sync::mpsc::channel(64);
+            let kill = async || corner.engine.kill(&corner.container(&ada()).await).await.unwrap();
+            let first = async {
+                // The stream may not be open yet: until it is, ada's server dies again.
+                loop {
+                    kill().await;
+                    let pause = std::time::Duration::from_millis(200);
+                    if let Ok(Some(key)) = tokio::time::timeout(pause, told.recv()).await
+                        && key == ada()
+                    {
+                        return;
+                    }
+                    let request = conformance::request(ada());
+                    spawner.start(&request, &Progress::ignored()).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = first => {}
+                end = spawner.watch(notices) => panic!("the watch ended: {end:?}"),
+            }
+            // Nobody listens now.
+            corner.engine.kill(&corner.container(&bob).await).await.unwrap();
+            let (notices, mut told) = tokio::sync::mpsc::channel(64);
+            let made_up = async { while told.recv().await.expect("the watch goes on") != bob {} };
+            tokio::select! {
+                () = made_up => {}
+                end = spawner.watch(notices) => panic!("the watch ended: {end:?}"),
+            }
+        }))
+        .await;
     })
     .await;
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use hub_spawner::engine::{Endpoint, EndpointUser};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
@@ -27,7 +28,13 @@ struct Notes {
     asked: BTreeSet<(String, String)>,
     /// The request whose answer is to be lost.
     loses: Option<(&'static str, &'static str)>,
+    /// The kind of request that is answered with a failure.
+    refuses: Option<Endpoint>,
 }
+
+/// What is said to a request that is refused.
+const REFUSAL: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n\
+                       Content-Length: 30\r\nConnection: close\r\n\r\n{\"message\":\"the gate is shut\"}";
 
 /// Whether the next bytes of a client are the beginning of a request.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ enum Says {
     More,
     /// As before, and its answer is to be lost.
     Lost,
+    /// It is answered here, with a failure.
+    Refused,
 }
 
 impl Gate {
@@ -55,6 +64,16 @@ impl Gate {
     /// asked, and then the connection breaks.
     pub(crate) fn lose(&self, method: &'static str, path: &'static str) {
         self.notes().loses = Some((method, path));
+    }
+
+    /// Fails all requests of this kind from now on; `{}` stands for a name.
+    pub(crate) fn refuse(&self, refused: Option<(&'static str, &'static str)>) {
+        self.notes().refuses = refused.map(|(method, path)| Endpoint {
+            method,
+            path,
+            user: EndpointUser::Hub,
+            purpose: "",
+        });
     }
 
     /// Whether an answer is still to be lost.
@@ -100,6 +119,12 @@ impl Gate {
                     }
                     count => {
                         self.note(&mut says, &asked[..count]);
+                        if matches!(says, Says::Refused) {
+                            client.write_all(REFUSAL.as_bytes()).await?;
+                            client.shutdown().await?;
+                            while client.read(&mut asked).await? > 0 {}
+                            return Ok(());
+                        }
                         daemon.write_all(&asked[..count]).await?;
                     }
                 },
@@ -123,7 +148,12 @@ impl Gate {
         let mut notes = self.notes();
         let loses =
             notes.loses.take_if(|(method, path)| *method == request.0 && *path == request.1);
-        *says = if loses.is_some() { Says::Lost } else { Says::More };
+        let refuses = notes.refuses.is_some_and(|kind| kind.allows(&request.0, &request.1));
+        *says = match (refuses, loses) {
+            (true, _) => Says::Refused,
+            (false, Some(_)) => Says::Lost,
+            (false, None) => Says::More,
+        };
         notes.asked.insert(request);
     }
 

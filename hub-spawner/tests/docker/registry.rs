@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -22,6 +23,8 @@ pub(crate) struct Registry {
     pub(crate) asked: RefCell<Vec<String>>,
     /// Whether layers are given out.
     pub(crate) open: watch::Sender<bool>,
+    /// The header of those who may have anything; `None`: everybody.
+    login: Option<String>,
     /// `127.0.0.1:port/lab`
     pub(crate) repository: String,
     pub(crate) digest: String,
@@ -59,9 +62,16 @@ impl Registry {
             pages,
             asked: RefCell::default(),
             open: watch::Sender::new(true),
+            login: None,
             repository: format!("{address}/lab"),
             digest: manifest_digest,
         }
+    }
+
+    /// The same, for those who log in with `user:password`.
+    pub(crate) async fn open_for(login: &str) -> Self {
+        let login = format!("authorization: basic {}", STANDARD.encode(login));
+        Self { login: Some(login), ..Self::open().await }
     }
 
     /// Answers for ever.
@@ -87,8 +97,28 @@ impl Registry {
             let head_only = words.next() == Some("HEAD");
             let path = words.next().unwrap_or_default().to_owned();
             let mut header = String::new();
+            let mut known = self.login.is_none();
             while stream.read_line(&mut header).await? > 2 {
+                let (name, value) = header.trim_end().split_once(": ").unwrap_or_default();
+                let value = value.strip_prefix("Basic ").unwrap_or_default();
+                let line = format!("{}: basic {value}", name.to_lowercase());
+                known |= self.login.as_ref().is_some_and(|login| *login == line);
                 header.clear();
+            }
+            if !known {
+                let body = br#"{"errors":[{"code":"UNAUTHORIZED","message":"unauthorized"}]}"#;
+                let head = format!(
+                    "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Basic realm=\"lab\"\r\n\
+                     Content-Type: application/json\r\nContent-Length: {}\r\n\
+                     Docker-Distribution-Api-Version: registry/2.0\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).await?;
+                if !head_only {
+                    stream.write_all(body).await?;
+                }
+                stream.flush().await?;
+                continue;
             }
             self.asked.borrow_mut().push(path.clone());
             if path.contains("/blobs/") {

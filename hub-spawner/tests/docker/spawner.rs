@@ -17,24 +17,27 @@ use crate::bench::{Corner, in_a_corner};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn key(user: &str, server: &str) -> ServerKey {
+pub(crate) fn key(user: &str, server: &str) -> ServerKey {
     let user = user.parse().expect("a valid name");
     ServerKey::new(user, server.parse().expect("a valid name"))
 }
 
-async fn connect(corner: &Corner, change: impl FnOnce(&mut DockerConfig)) -> DockerSpawner {
+pub(crate) async fn connect(
+    corner: &Corner,
+    change: impl FnOnce(&mut DockerConfig),
+) -> DockerSpawner {
     let mut config = corner.config();
     change(&mut config);
     DockerSpawner::connect(config).await.expect("connect")
 }
 
-async fn start(spawner: &DockerSpawner, key: &ServerKey) -> Result<Url, SpawnError> {
+pub(crate) async fn start(spawner: &DockerSpawner, key: &ServerKey) -> Result<Url, SpawnError> {
     let started = spawner.start(&request(key.clone()), &Progress::ignored()).await?;
     Ok(started.url)
 }
 
 /// What a server answers to `GET /`, asked again until it listens.
-async fn get(url: &Url) -> String {
+pub(crate) async fn get(url: &Url) -> String {
     let address = url.socket_addrs(|| None).expect("an address")[0];
     timeout(PATIENCE, async {
         loop {

@@ -24,8 +24,13 @@ fn made(change: impl FnOnce(&mut DockerConfig), token: &str) -> (ContainerCreate
     let mut config = DockerConfig::new("lab:4");
     change(&mut config);
     let blueprint = Blueprint::read(&config, None).unwrap();
+    create_body(&blueprint, &machine(), &request(token), parts(&Assigned::default())).unwrap()
+}
+
+fn parts(assigned: &Assigned) -> Parts<'_> {
     let binds = vec!["jupyterhub-user-ada:/home/jovyan/work:rw".to_owned()];
-    create_body(&blueprint, &machine(), &request(token), binds, None).unwrap()
+    let mounts = Mounts { binds, ..Mounts::default() };
+    Parts { mounts, command: None, account: None, assigned }
 }
 
 fn machine() -> EngineInfo {
@@ -133,13 +138,17 @@ fn usr_7_a_preset_changes_image_and_limits_of_one_server() {
         image: Some("lab:5".to_owned()),
         memory_limit: Some("2G".parse().unwrap()),
         cpu_limit: Some(1.5),
+        ..crate::Preset::default()
     };
-    let own = common.with(&preset).unwrap();
-    let (body, _) = create_body(&own, &machine(), &request("t"), Vec::new(), None).unwrap();
+    let own = common.with(&request("t").key, &preset).unwrap();
+    let assigned = Assigned::default();
+    let (body, _) = create_body(&own, &machine(), &request("t"), parts(&assigned)).unwrap();
     let host = body.host_config.unwrap();
     assert_eq!(body.image.as_deref(), Some("lab:5"));
     assert_eq!((host.memory, host.cpu_quota), (Some(2 << 30), Some(150_000)));
     assert!(body.env.unwrap().contains(&"MEM_LIMIT=2147483648".to_owned()));
     let bad = crate::Preset { image: Some("Not An Image".to_owned()), ..preset };
-    assert_eq!(common.with(&bad).unwrap_err().key, "image");
+    assert_eq!(common.with(&request("t").key, &bad).unwrap_err().key, "image");
 }
+
+mod options;

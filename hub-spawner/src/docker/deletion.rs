@@ -1,0 +1,156 @@
+//! What is left of a user or server that is deleted for good (SPN-30).
+
+use std::{io, path::Path};
+
+use futures_util::StreamExt;
+use hub_names::{ServerKey, UserName};
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+
+use super::{DockerSpawner, blueprint::Blueprint, error::spawn_error, isolation, labels};
+use crate::{
+    SavedState, SpawnError, Spawner, StopMode,
+    engine::{Engine, VolumeSummary},
+};
+
+/// What happens to volumes of a user who is deleted. Only those that carry this hub's
+/// labels and the user's name are meant; a volume of several is nobody's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUserDelete {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are packed into `archive_dir` and removed.
+    Archive,
+    /// They are removed.
+    Delete,
+}
+
+/// Removes what belongs to a server that is deleted: its containers, and volumes that
+/// are its alone.
+pub(super) async fn forget_server(
+    spawner: &DockerSpawner,
+    key: &ServerKey,
+) -> Result<(), SpawnError> {
+    spawner.stop(key, &SavedState::default(), StopMode::Now).await?;
+    let blueprint = spawner.blueprint();
+    remove_containers(spawner, key).await?;
+    let labels = labels::of_volumes_of(&blueprint.deployment, key.user());
+    let volumes = volumes(&spawner.engine, &labels).await?;
+    // A volume of all the user's servers stays.
+    let own = volumes
+        .into_iter()
+        .filter(|volume| labels::server(&volume.labels) == Some(key.server().as_str()));
+    dispose(&spawner.engine, &blueprint, own.collect()).await
+}
+
+/// The same for all of a user's servers, and all volumes of the user.
+pub(super) async fn forget_user(
+    spawner: &DockerSpawner,
+    user: &UserName,
+) -> Result<(), SpawnError> {
+    let blueprint = spawner.blueprint();
+    let labels = labels::of_servers_of(&blueprint.deployment, user);
+    let found = spawner.engine.containers(&labels).await;
+    for container in found.map_err(|error| spawn_error("look for servers", error))? {
+        spawner.remove(&container.id).await?;
+    }
+    isolation::release(&spawner.engine, &blueprint, user).await;
+    let labels = labels::of_volumes_of(&blueprint.deployment, user);
+    let volumes = volumes(&spawner.engine, &labels).await?;
+    dispose(&spawner.engine, &blueprint, volumes).await
+}
+
+async fn remove_containers(spawner: &DockerSpawner, key: &ServerKey) -> Result<(), SpawnError> {
+    for id in spawner.find(key).await? {
+        spawner.remove(&id).await?;
+    }
+    Ok(())
+}
+
+async fn volumes(
+    engine: &Engine,
+    labels: &crate::engine::Labels,
+) -> Result<Vec<VolumeSummary>, SpawnError> {
+    engine.volumes(labels).await.map_err(|error| spawn_error("look for volumes", error))
+}
+
+async fn dispose(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    volumes: Vec<VolumeSummary>,
+) -> Result<(), SpawnError> {
+    for volume in volumes {
+        match (blueprint.on_user_delete, &blueprint.archive_dir) {
+            (OnUserDelete::Keep, _) => continue,
+            (OnUserDelete::Archive, Some(dir)) => {
+                archive(engine, blueprint, &volume.name, dir).await?;
+            }
+            // Without a directory the configuration is refused.
+            (OnUserDelete::Archive, None) | (OnUserDelete::Delete, _) => {}
+        }
+        engine
+            .remove_volume(&volume.name)
+            .await
+            .map_err(|error| spawn_error("remove a volume", error))?;
+    }
+    Ok(())
+}
+
+/// Packs a volume into a file that appears under its name when it is complete. An
+/// older archive of the name is kept beside it.
+async fn archive(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    volume: &str,
+    dir: &Path,
+) -> Result<(), SpawnError> {
+    let failed = |error: io::Error| SpawnError::Backend {
+        action: "write the archive of a volume",
+        hint: Some("the archive could not be written; check archive_dir"),
+        source: error.into(),
+    };
+    tokio::fs::create_dir_all(dir).await.map_err(failed)?;
+    let mut count = 0_u32;
+    let target = loop {
+        let name = match count {
+            0 => format!("{volume}.tar"),
+            _ => format!("{volume}.{count}.tar"),
+        };
+        let path = dir.join(name);
+        if !tokio::fs::try_exists(&path).await.map_err(failed)? {
+            break path;
+        }
+        count += 1;
+    };
+    let part = target.with_extension("tar.part");
+    let packed = async {
+        let image = blueprint.image.to_string();
+        let mut content = engine
+            .export_volume(volume, &image)
+            .await
+            .map_err(|error| spawn_error("read a volume", error))?;
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)
+            .await
+            .map_err(failed)?;
+        while let Some(piece) = content.next().await {
+            let piece = piece.map_err(|error| spawn_error("read a volume", error))?;
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+        file.sync_all().await.map_err(failed)?;
+        tokio::fs::rename(&part, &target).await.map_err(failed)
+    };
+    let outcome = packed.await;
+    if outcome.is_err() {
+        let _ = tokio::fs::remove_file(&part).await;
+        let _ = engine.remove_volume_helpers(volume).await;
+    }
+    outcome
+}

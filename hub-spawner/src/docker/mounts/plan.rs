@@ -1,0 +1,291 @@
+//! Mounts, read once and known to make sense.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType,
+    MountVolumeOptions, MountVolumeOptionsDriverConfig,
+};
+use hub_names::ServerKey;
+
+use super::written::{MountConfig, MountKind, SharedMode, VolumeTarget};
+use crate::{
+    InvalidConfig,
+    docker::{
+        DockerConfig,
+        object_name::{FIELDS, Names, is_object_name},
+        security,
+    },
+    template::Template,
+};
+
+/// A volume or host path, and where it is mounted.
+#[derive(Clone, Debug)]
+pub(in crate::docker) struct Mounted {
+    pub(in crate::docker) source: Template,
+    pub(in crate::docker) target: Template,
+    /// In Docker's notation, such as `rw` or `ro,z,rslave`.
+    pub(in crate::docker) mode: String,
+    /// Whoever is in one of these has it; `None`: everybody.
+    groups: Option<Vec<String>>,
+}
+
+/// A mount of any kind.
+#[derive(Clone, Debug)]
+pub(in crate::docker) struct MountPlan {
+    source: Template,
+    target: Template,
+    subpath: Option<Template>,
+    config: MountConfig,
+}
+
+/// The settings `volumes`, `read_only_volumes` and `shared`. Of two with one source
+/// the later counts.
+pub(in crate::docker) fn read_volumes(
+    config: &DockerConfig,
+    names: &Names,
+) -> Result<Vec<Mounted>, InvalidConfig> {
+    let mut volumes = Vec::new();
+    match &config.volumes {
+        Some(table) => volumes.extend(table_of("volumes", table, "rw")?),
+        // The home of a system user takes the place of a volume.
+        None if config.notebook_dir.is_empty() || config.system_users.is_some() => {}
+        None => {
+            // In `notebook_dir` the name is not escaped, in `volumes` it is.
+            let target = config.notebook_dir.replace("{username}", "{raw_username}");
+            let table = [("jupyterhub-user-{username}".to_owned(), target.into())].into();
+            volumes.extend(table_of("volumes", &table, "rw")?);
+        }
+    }
+    let read_only = table_of("read_only_volumes", &config.read_only_volumes, "ro")?;
+    volumes.retain(|one| read_only.iter().all(|later| later.source != one.source));
+    volumes.extend(read_only);
+    for folder in &config.shared {
+        if folder.source.contains('{') {
+            return Err(InvalidConfig::new("shared", "a source is one for all; leave out fields"));
+        }
+        let read = |text: &str| Template::parse(text, FIELDS).map_err(invalid("shared"));
+        volumes.push(Mounted {
+            source: read(&folder.source)?,
+            target: read(&folder.target)?,
+            mode: match folder.mode {
+                SharedMode::Rw => "rw".to_owned(),
+                SharedMode::Ro => "ro".to_owned(),
+            },
+            groups: (!folder.groups.is_empty()).then(|| folder.groups.clone()),
+        });
+    }
+    for mounted in &volumes {
+        let (source, _) = mounted
+            .render(names, &sample())
+            .map_err(|reason| InvalidConfig::new("volumes", reason))?;
+        security::check_source("volumes", &source)?;
+    }
+    Ok(volumes)
+}
+
+/// One table of volumes, whose mode is `usual` unless they say otherwise.
+pub(in crate::docker) fn table_of(
+    key: &'static str,
+    table: &BTreeMap<String, VolumeTarget>,
+    usual: &str,
+) -> Result<Vec<Mounted>, InvalidConfig> {
+    let read = |text: &str| Template::parse(text, FIELDS).map_err(invalid(key));
+    let one = |(source, target): (&String, &VolumeTarget)| {
+        let mut mode = target.mode.clone().unwrap_or_else(|| usual.to_owned());
+        let words: Vec<&str> = mode.split(',').collect();
+        if let Some(word) = words.iter().find(|word| !MODES.contains(word)) {
+            let reason = format!("{word:?} is no mode; there are {}", MODES.join(", "));
+            return Err(InvalidConfig::new(key, reason));
+        }
+        if usual == "ro" {
+            if words.contains(&"rw") {
+                let reason =
+                    format!("{source} is to be read-only and has mode rw; move it to volumes");
+                return Err(InvalidConfig::new(key, reason));
+            }
+            if !words.contains(&"ro") {
+                mode = format!("ro,{mode}");
+            }
+        }
+        if let Some(propagation) = target.propagation {
+            mode = format!("{mode},{}", propagation.as_str());
+        }
+        Ok(Mounted { source: read(source)?, target: read(&target.bind)?, mode, groups: None })
+    };
+    table.iter().map(one).collect()
+}
+
+/// What Docker knows after the second colon.
+const MODES: &[&str] = &["rw", "ro", "z", "Z", "nocopy", "delegated", "cached", "consistent"];
+
+/// The setting `mounts`.
+pub(in crate::docker) fn read_mounts(
+    config: &DockerConfig,
+    names: &Names,
+) -> Result<Vec<MountPlan>, InvalidConfig> {
+    let read = |text: &str| Template::parse(text, FIELDS).map_err(invalid("mounts"));
+    let mut plans = Vec::new();
+    for mount in &config.mounts {
+        foreign_option(mount).map_or(Ok(()), |option| {
+            let reason =
+                format!("{option} is no option of a mount of this type at {}", mount.target);
+            Err(InvalidConfig::new("mounts", reason))
+        })?;
+        let plan = MountPlan {
+            source: read(&mount.source)?,
+            target: read(&mount.target)?,
+            subpath: mount.subpath.as_deref().map(read).transpose()?,
+            config: mount.clone(),
+        };
+        let rendered =
+            plan.render(names, &sample()).map_err(|reason| InvalidConfig::new("mounts", reason))?;
+        security::check_source("mounts", rendered.source.as_deref().unwrap_or_default())?;
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+/// An option that this kind of mount does not have.
+fn foreign_option(mount: &MountConfig) -> Option<&'static str> {
+    let is = |kind| mount.kind == kind;
+    let volume = is(MountKind::Volume);
+    [
+        ("propagation", mount.propagation.is_some() && !is(MountKind::Bind)),
+        ("no_copy", mount.no_copy && !volume),
+        ("labels", !mount.labels.is_empty() && !volume),
+        ("driver_config", mount.driver_config.is_some() && !volume),
+        ("subpath", mount.subpath.is_some() && !volume),
+        ("tmpfs_size", mount.tmpfs_size.is_some() && !is(MountKind::Tmpfs)),
+        ("tmpfs_mode", mount.tmpfs_mode.is_some() && !is(MountKind::Tmpfs)),
+        ("source", !mount.source.is_empty() && is(MountKind::Tmpfs)),
+    ]
+    .into_iter()
+    .find_map(|(option, wrong)| wrong.then_some(option))
+}
+
+impl Mounted {
+    /// Source and target for a server, or what is wrong with them.
+    pub(in crate::docker) fn render(
+        &self,
+        names: &Names,
+        key: &ServerKey,
+    ) -> Result<(String, String), String> {
+        let source = names.render(&self.source, key);
+        let target = names.render(&self.target, key);
+        check_target(&target)?;
+        if !is_object_name(&source) && is_bad_path(&source) {
+            return Err(format!(
+                "the source {source:?} is neither a volume's name nor an absolute path"
+            ));
+        }
+        Ok((source, target))
+    }
+
+    /// Whether a member of these groups has it.
+    pub(in crate::docker) fn is_for(&self, groups: &[String]) -> bool {
+        self.groups.as_ref().is_none_or(|own| own.iter().any(|group| groups.contains(group)))
+    }
+
+    /// What the volume was called by older spawners, the newest first.
+    pub(in crate::docker) fn older_volumes(&self, names: &Names, key: &ServerKey) -> Vec<String> {
+        let mut older = names.render_older(&self.source, key);
+        older.retain(|name| is_object_name(name));
+        older
+    }
+}
+
+impl MountPlan {
+    /// The template that names what is mounted.
+    pub(in crate::docker) fn source(&self) -> &Template {
+        &self.source
+    }
+
+    /// Whether it is a named volume.
+    pub(in crate::docker) fn is_volume(&self) -> bool {
+        self.config.kind == MountKind::Volume
+    }
+
+    /// The mount of a server, or what is wrong with it.
+    pub(in crate::docker) fn render(
+        &self,
+        names: &Names,
+        key: &ServerKey,
+    ) -> Result<Mount, String> {
+        let config = &self.config;
+        let (source, target) = (names.render(&self.source, key), names.render(&self.target, key));
+        check_target(&target)?;
+        let subpath = self.subpath.as_ref().map(|subpath| names.render(subpath, key));
+        if let Some(path) = &subpath
+            && (path.starts_with('/') || path.split('/').any(|part| part == ".."))
+        {
+            return Err(format!("the subpath {path:?} leads out of the volume"));
+        }
+        match config.kind {
+            MountKind::Volume if !is_object_name(&source) => {
+                return Err(format!("the source {source:?} is not the name of a volume"));
+            }
+            MountKind::Bind if is_bad_path(&source) => {
+                return Err(format!("the source {source:?} is not an absolute path without `..`"));
+            }
+            MountKind::Volume | MountKind::Bind | MountKind::Tmpfs => {}
+        }
+        let plain = |map: &BTreeMap<String, String>| -> Option<HashMap<String, String>> {
+            (!map.is_empty()).then(|| map.clone().into_iter().collect())
+        };
+        let driver = config.driver_config.as_ref().map(|driver| MountVolumeOptionsDriverConfig {
+            name: Some(driver.name.clone()),
+            options: plain(&driver.options),
+        });
+        let volume = MountVolumeOptions {
+            no_copy: config.no_copy.then_some(true),
+            labels: plain(&config.labels),
+            driver_config: driver,
+            subpath,
+        };
+        let tmpfs = MountTmpfsOptions {
+            size_bytes: config.tmpfs_size.and_then(|size| size.bytes().try_into().ok()),
+            mode: config.tmpfs_mode.map(i64::from),
+            ..MountTmpfsOptions::default()
+        };
+        Ok(Mount {
+            target: Some(target),
+            source: Some(source).filter(|source| !source.is_empty()),
+            typ: Some(match config.kind {
+                MountKind::Volume => MountType::VOLUME,
+                MountKind::Bind => MountType::BIND,
+                MountKind::Tmpfs => MountType::TMPFS,
+            }),
+            read_only: Some(config.read_only),
+            consistency: config.consistency.clone(),
+            bind_options: config.propagation.map(|propagation| MountBindOptions {
+                propagation: propagation.as_str().parse::<MountBindOptionsPropagationEnum>().ok(),
+                ..MountBindOptions::default()
+            }),
+            volume_options: (volume != MountVolumeOptions::default()).then_some(volume),
+            tmpfs_options: (tmpfs != MountTmpfsOptions::default()).then_some(tmpfs),
+            ..Mount::default()
+        })
+    }
+}
+
+fn check_target(target: &str) -> Result<(), String> {
+    match is_bad_path(target) {
+        true => Err(format!("the target {target:?} is not an absolute path without `:` or `..`")),
+        false => Ok(()),
+    }
+}
+
+/// A colon ends the source or target in Docker's notation, so a user's name with one
+/// in it could choose the rest.
+fn is_bad_path(path: &str) -> bool {
+    !path.starts_with('/') || path.contains(':') || path.split('/').any(|part| part == "..")
+}
+
+fn sample() -> ServerKey {
+    ServerKey::default_of("ada".parse().expect("a valid name"))
+}
+
+fn invalid<E: ToString>(key: &'static str) -> impl Fn(E) -> InvalidConfig {
+    move |error| InvalidConfig::new(key, error.to_string())
+}

@@ -1,0 +1,192 @@
+//! What differs for groups and users. Pure.
+
+use std::collections::BTreeMap;
+
+use hub_names::UserName;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{CommandLine, Gpus, VolumeTarget, blueprint::Blueprint, mounts};
+use crate::{InvalidConfig, MemoryAllowance, MemoryLimit, engine::ImageReference, environment};
+
+/// What differs for members of groups, and for users by name. What is left out stays.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupOverride {
+    /// It counts for members of any of these groups.
+    pub groups: Vec<String>,
+    /// It counts for these users.
+    pub users: Vec<UserName>,
+    /// The image.
+    pub image: Option<String>,
+    /// The command.
+    pub cmd: Option<CommandLine>,
+    /// The page a server opens with.
+    pub default_url: Option<String>,
+    /// Memory of one server.
+    pub mem_limit: Option<MemoryAllowance>,
+    /// Memory one server is promised.
+    pub mem_guarantee: Option<MemoryLimit>,
+    /// Processors of one server.
+    pub cpu_limit: Option<f64>,
+    /// Processors one server is promised.
+    pub cpu_guarantee: Option<f64>,
+    /// Processes and threads of one server.
+    pub pids_limit: Option<u32>,
+    /// Graphics processors of one server.
+    pub gpus: Option<Gpus>,
+    /// Size of a user's volumes from which a start warns.
+    pub disk_soft_limit: Option<MemoryLimit>,
+    /// Size of a user's volumes from which nothing of theirs starts.
+    pub disk_hard_limit: Option<MemoryLimit>,
+    /// Variables beside those of all.
+    pub environment: BTreeMap<String, SecretString>,
+    /// Volumes beside those of all.
+    pub volumes: BTreeMap<String, VolumeTarget>,
+}
+
+/// An override that makes sense.
+#[derive(Clone, Debug)]
+pub(super) struct Override {
+    config: GroupOverride,
+    image: Option<ImageReference>,
+    volumes: Vec<mounts::Mounted>,
+}
+
+impl Override {
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, and where it is.
+    pub(super) fn read(name: &str, config: &GroupOverride) -> Result<Self, InvalidConfig> {
+        let refuse = |key: &str, reason: String| {
+            InvalidConfig::new("group_overrides", format!("{name}.{key}: {reason}"))
+        };
+        if config.groups.is_empty() && config.users.is_empty() {
+            return Err(refuse("groups", "name the groups, or users, that it is for".to_owned()));
+        }
+        let image = config.image.as_deref().map(str::parse).transpose();
+        for (key, count) in
+            [("cpu_limit", config.cpu_limit), ("cpu_guarantee", config.cpu_guarantee)]
+        {
+            if count.is_some_and(|count| !(count.is_finite() && count >= 0.01)) {
+                return Err(refuse(key, "must be at least 0.01".to_owned()));
+            }
+        }
+        if config.pids_limit == Some(0) {
+            return Err(refuse("pids_limit", "must be at least 1".to_owned()));
+        }
+        if let Some(url) = &config.default_url {
+            environment::check_path("default_url", url)
+                .map_err(|error| refuse("default_url", error.reason))?;
+        }
+        Ok(Self {
+            image: image.map_err(|error: crate::engine::InvalidReference| {
+                refuse("image", error.to_string())
+            })?,
+            volumes: mounts::table_of("group_overrides", &config.volumes, "rw")?,
+            config: config.clone(),
+        })
+    }
+
+    /// The image that it gives.
+    pub(super) fn image(&self) -> Option<&ImageReference> {
+        self.image.as_ref()
+    }
+
+    /// Whether it counts for somebody.
+    pub(super) fn is_for(&self, user: &UserName, groups: &[String]) -> bool {
+        self.config.users.contains(user)
+            || self.config.groups.iter().any(|group| groups.contains(group))
+    }
+
+    /// Changes what it says differently.
+    pub(super) fn apply(&self, own: &mut Blueprint) {
+        let config = &self.config;
+        if let Some(image) = &self.image {
+            own.image = image.clone();
+            own.settings.image = config.image.clone();
+        }
+        if let Some(cmd) = &config.cmd {
+            own.command = Some(cmd.words().to_vec()).filter(|words| !words.is_empty());
+        }
+        if let Some(url) = &config.default_url {
+            own.settings.default_url = Some(url.clone()).filter(|url| !url.is_empty());
+        }
+        if let Some(limit) = config.mem_limit {
+            own.memory = limit;
+            own.settings.memory_limit = limit.chosen().map(MemoryLimit::bytes);
+        }
+        let settings = &mut own.settings;
+        settings.memory_guarantee =
+            config.mem_guarantee.map(MemoryLimit::bytes).or(settings.memory_guarantee);
+        settings.cpu_limit = config.cpu_limit.or(settings.cpu_limit);
+        settings.cpu_guarantee = config.cpu_guarantee.or(settings.cpu_guarantee);
+        settings.environment.extend(config.environment.clone());
+        own.pids_limit = config.pids_limit.unwrap_or(own.pids_limit);
+        own.gpus = config.gpus.clone().unwrap_or_else(|| own.gpus.clone());
+        own.disk.soft = config.disk_soft_limit.or(own.disk.soft);
+        own.disk.hard = config.disk_hard_limit.or(own.disk.hard);
+        own.volumes.extend(self.volumes.iter().cloned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Preset, ServerKey, docker::DockerConfig};
+
+    fn config(json: serde_json::Value) -> DockerConfig {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn group_overrides_are_taken_in_the_order_of_their_names_and_a_preset_goes_last() {
+        let config =
+            config(serde_json::json!({"image": "lab:4", "mem_limit": "1G", "group_overrides": {
+                "10-all": {"groups": ["class"], "mem_limit": "2G", "environment": {"A": "1"}},
+                "20-gpu": {"groups": ["gpu"], "image": "lab:gpu", "gpus": 1, "mem_limit": "8G"},
+                "30-bob": {"users": ["bob"], "cpu_limit": 0.5, "volumes": {"data": "/data"}},
+            }}));
+        let common = Blueprint::read(&config, None).unwrap();
+        let of = |user: &str, groups: &[&str], memory: Option<&str>| {
+            let preset = Preset {
+                groups: groups.iter().map(|&group| group.to_owned()).collect(),
+                memory_limit: memory.map(|text| text.parse().unwrap()),
+                ..Preset::default()
+            };
+            common.with(&ServerKey::default_of(user.parse().unwrap()), &preset).unwrap()
+        };
+        let limit = |own: &Blueprint| own.settings.memory_limit.unwrap() >> 30;
+        let ada = of("ada", &["class", "gpu"], None);
+        assert_eq!((limit(&ada), ada.image.to_string().as_str()), (8, "lab:gpu"));
+        assert_eq!(ada.gpus, Gpus::Count(1));
+        assert!(ada.settings.environment.contains_key("A"));
+        assert_eq!(limit(&of("ada", &["class", "gpu"], Some("3G"))), 3);
+        let bob = of("bob", &["class"], None);
+        assert_eq!((limit(&bob), bob.settings.cpu_limit), (2, Some(0.5)));
+        assert_eq!(bob.volumes.len(), common.volumes.len() + 1);
+        let eve = of("eve", &["other"], None);
+        assert_eq!((limit(&eve), eve.gpus), (1, Gpus::None));
+    }
+
+    #[test]
+    fn an_override_that_makes_no_sense_is_named() {
+        for (json, words) in [
+            (serde_json::json!({"mem_limit": "1G"}), "x.groups: name"),
+            (serde_json::json!({"groups": ["a"], "image": "A B"}), "x.image: "),
+            (serde_json::json!({"groups": ["a"], "cpu_limit": 0}), "x.cpu_limit: "),
+            (serde_json::json!({"groups": ["a"], "pids_limit": 0}), "x.pids_limit: "),
+            (serde_json::json!({"groups": ["a"], "default_url": "{"}), "x.default_url: "),
+            (
+                serde_json::json!({"groups": ["a"], "volumes": {"v": {"bind": "/x", "mode": "w"}}}),
+                "no mode",
+            ),
+        ] {
+            let read: GroupOverride = serde_json::from_value(json.clone()).unwrap();
+            let said = Override::read("x", &read).unwrap_err().to_string();
+            assert!(said.contains(words), "{json}: {said}");
+        }
+    }
+}
