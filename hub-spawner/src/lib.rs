@@ -7,11 +7,11 @@ pub mod docker;
 #[cfg(feature = "docker")]
 pub mod engine;
 
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "process"))]
 mod command;
 mod environment;
 mod error;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "process"))]
 mod escaping;
 mod exit;
 #[cfg(feature = "test-util")]
@@ -20,12 +20,14 @@ mod health;
 mod invalid_config;
 mod limits;
 #[cfg_attr(
-    not(feature = "docker"),
+    not(any(feature = "docker", feature = "process")),
     expect(dead_code, reason = "used by the spawners that run servers")
 )]
 mod log_text;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "process"))]
 mod port_range;
+#[cfg(feature = "process")]
+pub mod process;
 mod progress;
 mod spawner;
 mod state;
