@@ -31,6 +31,8 @@ mod ownership;
 mod plan;
 mod reuse;
 mod security;
+#[cfg(feature = "swarm")]
+pub mod swarm;
 mod system_users;
 mod upkeep;
 mod volume;

@@ -26,6 +26,8 @@ mod network;
 mod permissions;
 mod pull;
 mod reference;
+#[cfg(feature = "swarm")]
+mod service;
 mod transport;
 mod usage;
 mod volume;

@@ -85,6 +85,20 @@ impl Environment {
         variables.get("JUPYTERHUB_API_TOKEN")
     }
 
+    /// A line of shell that takes the token from the file that is its first argument,
+    /// and then is the command that follows.
+    #[cfg(feature = "swarm")]
+    pub(crate) const TOKEN_FROM_FILE: &str = r#"token=$(cat "$1") || exit 1
+export JUPYTERHUB_API_TOKEN="$token" JPY_API_TOKEN="$token"
+shift
+exec "$@""#;
+
+    /// Whether the line `NAME=value` sets the server's token.
+    #[cfg(feature = "swarm")]
+    pub(crate) fn is_token(name: &str) -> bool {
+        matches!(name, "JUPYTERHUB_API_TOKEN" | "JPY_API_TOKEN")
+    }
+
     /// The variables for the server that `request` describes.
     ///
     /// # Errors

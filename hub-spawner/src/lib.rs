@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "process", feature = "swarm"))]
+mod alive;
 #[cfg(feature = "test-util")]
 pub mod conformance;
 #[cfg(feature = "docker")]
@@ -33,6 +35,8 @@ mod spawner;
 mod state;
 mod template;
 
+#[cfg(feature = "swarm")]
+pub use docker::swarm;
 pub use environment::{Environment, ServerSettings, ServiceFacts};
 pub use error::SpawnError;
 pub use exit::Exit;

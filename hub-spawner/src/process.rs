@@ -16,7 +16,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
     process::Stdio,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -39,7 +38,7 @@ pub use config::ProcessConfig;
 
 use crate::{
     Environment, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError, Spawner,
-    StartRequest, Started, StopMode, environment, log_text,
+    StartRequest, Started, StopMode, alive::Alive, environment, log_text,
 };
 use run_dir::{RunDir, RunDirs, ServerFile};
 
@@ -76,7 +75,7 @@ pub struct ProcessSpawner {
     config: ProcessConfig,
     dirs: RunDirs,
     /// Servers that ran when they were last looked at.
-    alive: Arc<Mutex<BTreeSet<ServerKey>>>,
+    alive: Alive,
 }
 
 impl ProcessSpawner {
@@ -96,13 +95,9 @@ impl ProcessSpawner {
             what: "the setting dir".to_owned(),
             reason: format!("{} cannot be used: {error}", config.dir.display()),
         })?;
-        let spawner = Self { config, dirs, alive: Arc::default() };
-        *spawner.alive() = spawner.running().await?;
+        let spawner = Self { config, dirs, alive: Alive::default() };
+        spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
-    }
-
-    fn alive(&self) -> MutexGuard<'_, BTreeSet<ServerKey>> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn running(&self) -> Result<BTreeSet<ServerKey>, SpawnError> {
@@ -282,7 +277,7 @@ impl Spawner for ProcessSpawner {
         };
         match launched.await {
             Ok(state) => {
-                self.alive().insert(key.clone());
+                self.alive.insert(key);
                 progress.report(80, "The process runs; waiting for the server in it");
                 Ok(Started { url: url(self.config.ip, port)?, state })
             }
@@ -367,14 +362,7 @@ impl Spawner for ProcessSpawner {
     /// Nobody tells of the end of a process that is not our child: they are looked at.
     async fn watch(&self, notices: mpsc::Sender<ServerKey>) -> Result<(), SpawnError> {
         loop {
-            let running = self.running().await?;
-            let ended: Vec<ServerKey> = {
-                let mut alive = self.alive();
-                let ended = alive.difference(&running).cloned().collect();
-                *alive = running;
-                ended
-            };
-            for key in ended {
+            for key in self.alive.renew(self.running().await?) {
                 if notices.send(key).await.is_err() {
                     return Ok(());
                 }

@@ -46,8 +46,16 @@ impl Creations {
         body: ContainerCreateBody,
     ) -> Result<String, EngineError> {
         let (engine, name) = (engine.clone(), name.to_owned());
-        let call = async move { engine.create_container(&name, body).await.map_err(Arc::new) };
-        let call: Creation = call.boxed().shared();
+        self.run(key, async move { engine.create_container(&name, body).await }).await
+    }
+
+    /// Makes something for `key` by `call`, and returns its id.
+    pub(super) async fn run(
+        &self,
+        key: &ServerKey,
+        call: impl Future<Output = Result<String, EngineError>> + Send + 'static,
+    ) -> Result<String, EngineError> {
+        let call: Creation = call.map(|made| made.map_err(Arc::new)).boxed().shared();
         self.calls().insert(key.clone(), call.clone());
         let outcome = call.await;
         self.calls().remove(key);

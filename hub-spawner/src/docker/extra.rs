@@ -148,7 +148,7 @@ fn daemons_word(name: &str) -> String {
 }
 
 /// Templates filled in, in keys as well; what is none stays as it is.
-fn rendered(value: &Value, names: &Names, key: &ServerKey) -> Value {
+pub(super) fn rendered(value: &Value, names: &Names, key: &ServerKey) -> Value {
     let text = |text: &str| match Template::parse(text, FIELDS) {
         Ok(template) => names.render(&template, key),
         Err(_) => text.to_owned(),
@@ -166,7 +166,8 @@ fn rendered(value: &Value, names: &Names, key: &ServerKey) -> Value {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+/// `from` put into `into`: maps are merged, all else is replaced.
+pub(super) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (name, value) in from {

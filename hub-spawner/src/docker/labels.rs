@@ -57,6 +57,14 @@ pub(super) fn of_network(deployment: &str) -> Labels {
     of_kind(deployment, "network")
 }
 
+/// What the secret of one server is labelled with.
+#[cfg(feature = "swarm")]
+pub(super) fn of_secret(deployment: &str, key: &ServerKey) -> Labels {
+    let mut all = of_server(deployment, key);
+    all.insert(KIND.to_owned(), "secret".to_owned());
+    all
+}
+
 /// What the network of one user is labelled with.
 pub(super) fn of_network_of(deployment: &str, user: &UserName) -> Labels {
     let mut all = of_network(deployment);

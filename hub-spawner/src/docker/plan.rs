@@ -44,17 +44,30 @@ impl DockerSpawner {
         self.blueprint.store(Arc::new(plan.0));
     }
 
-    /// What the server of `request` is made of: what all have in common, what the
-    /// operator decided for this user, and what the user chose.
     pub(super) fn blueprint_for(
         &self,
         request: &StartRequest,
     ) -> Result<Arc<Blueprint>, SpawnError> {
-        let common = self.blueprint();
+        self.blueprint().for_request(request)
+    }
+
+    pub(super) fn check_rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
+        self.blueprint().check_rename(from, to)
+    }
+}
+
+impl Blueprint {
+    /// What the server of `request` is made of: what all have in common, what the
+    /// operator decided for this user, and what the user chose.
+    pub(super) fn for_request(
+        self: &Arc<Self>,
+        request: &StartRequest,
+    ) -> Result<Arc<Self>, SpawnError> {
+        let common = self;
         let chosen = common.allowed_images.chosen(&request.options)?;
         let is_usual = common.overrides.is_empty() && request.preset == Preset::default();
         if is_usual && chosen.is_none() {
-            return Ok(common);
+            return Ok(Arc::clone(common));
         }
         let chose = chosen.is_some();
         // The choice is for this start alone: the blueprint of all stays as it is.
@@ -72,7 +85,7 @@ impl DockerSpawner {
     /// Refuses a rename by which files would be lost from sight: those in a volume
     /// or directory that is named after the server.
     pub(super) fn check_rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
-        let blueprint = self.blueprint();
+        let blueprint = self;
         let place = |key| {
             blueprint
                 .volumes

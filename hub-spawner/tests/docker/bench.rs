@@ -1,6 +1,8 @@
 //! What each test makes at the daemon, under a label of its own, and how it is
 //! taken away again.
 
+mod image;
+
 use std::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicU32, Ordering},
@@ -8,7 +10,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use hub_spawner::{
     ServerKey, Spawner,
@@ -17,22 +18,7 @@ use hub_spawner::{
     engine::{Engine, Labels},
 };
 
-/// What the servers run. Their user's name tells them how to behave.
-const SERVE: &str = r#"#!/bin/sh
-case "$JUPYTERHUB_USER" in
-    exits-at-once) echo "last words"; exit 3 ;;
-    eats-memory) exec awk 'BEGIN { s = "x"; while (1) s = s s }' ;;
-    stubborn) trap '' TERM; while :; do sleep 1; done ;;
-esac
-echo "serving"
-exec httpd -f -p 8888 -h /www
-"#;
-
-/// Applets of busybox that the tests use.
-const APPLETS: &[&str] = &[
-    "awk", "cat", "chmod", "chown", "dd", "find", "httpd", "id", "ln", "md5sum", "mkdir", "mkfifo",
-    "mknod", "ping", "readlink", "sh", "sleep", "sort", "stat", "timeout", "touch", "wget",
-];
+pub(crate) use image::root;
 
 /// How long a machine may be busy with other things.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -157,32 +143,4 @@ async fn new_corner() -> Corner {
     let changes = ["ENV PATH=/bin", r#"CMD ["/bin/serve"]"#];
     corner.engine.import(root(), &corner.image(), &changes).await.expect("import the image");
     corner
-}
-
-/// A root file system of one static program and one script.
-pub(crate) fn root() -> Bytes {
-    let busybox = std::fs::read("/bin/busybox").expect("install busybox-static");
-    let mut root = tar::Builder::new(Vec::new());
-    let mut file = |path: &str, mode, content: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(mode);
-        root.append_data(&mut header, path, content).expect("writing to memory");
-    };
-    file("bin/busybox", 0o755, &busybox);
-    file("bin/serve", 0o755, SERVE.as_bytes());
-    file("www/index.html", 0o644, b"hello\n");
-    file("etc/passwd", 0o644, b"root:x:0:0::/:/bin/sh\n");
-    for applet in APPLETS {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
-        root.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("to memory");
-    }
-    let mut tmp = tar::Header::new_gnu();
-    tmp.set_entry_type(tar::EntryType::Directory);
-    tmp.set_size(0);
-    tmp.set_mode(0o777);
-    root.append_data(&mut tmp, "tmp/", &[][..]).expect("writing to memory");
-    root.into_inner().expect("writing to memory").into()
 }
