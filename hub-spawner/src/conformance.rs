@@ -33,7 +33,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
-    HubLinks, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
+    HubLinks, Limits, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest, Started,
+    StopMode,
 };
 
 /// How long anything may take before the check gives up.
@@ -83,6 +84,9 @@ pub async fn check(bench: &impl Bench) {
     a_killed_server_is_noticed(bench).await;
     a_log_is_followed_to_the_end_of_its_server(bench).await;
     an_abandoned_start_leaves_nothing_that_stop_does_not_find(spawner).await;
+    a_renamed_server_starts_under_its_new_name(spawner).await;
+    limits_change_or_are_refused_and_the_server_goes_on(spawner).await;
+    what_is_forgotten_is_gone_and_nothing_else(spawner).await;
     assert_eq!(patient(spawner.found()).await.expect("found"), [], "all is stopped at the end");
 }
 
@@ -312,6 +316,62 @@ async fn an_abandoned_start_leaves_nothing_that_stop_does_not_find(spawner: &dyn
         stop(spawner, &ada, &SavedState::default()).await;
         assert!(!is_running(spawner, &ada, &SavedState::default()).await, "after {steps} steps");
     }
+}
+
+async fn a_renamed_server_starts_under_its_new_name(spawner: &dyn Spawner) {
+    let (old, new) = (key("ada", "old"), key("ada", "new"));
+    for ended in [false, true] {
+        if ended {
+            // One that ran before, so that there may be something that goes along.
+            let started = start(spawner, &old).await;
+            stop(spawner, &old, &started.state).await;
+        }
+        let name = match patient(spawner.rename(&old, &new)).await {
+            Ok(()) => &new,
+            Err(SpawnError::Rejected { reason, .. }) => {
+                assert!(!reason.is_empty(), "a refusal says why");
+                &old
+            }
+            Err(error) => panic!("a rename succeeds or is refused: {error:?}"),
+        };
+        let state = SavedState::default();
+        for key in [&old, &new] {
+            assert_eq!(probe(spawner, key, &state).await, Liveness::Missing, "nothing runs");
+        }
+        let started = start(spawner, name).await;
+        let found = patient(spawner.found()).await.expect("found");
+        assert_eq!(found, std::slice::from_ref(name), "it is found under one name");
+        stop(spawner, name, &started.state).await;
+    }
+}
+
+async fn limits_change_or_are_refused_and_the_server_goes_on(spawner: &dyn Spawner) {
+    let ada = key("ada", "");
+    let limits = Limits { cpus: Some(0.5), ..Limits::default() };
+    let refused = patient(spawner.set_limits(&ada, &limits)).await;
+    assert!(matches!(refused, Err(SpawnError::Rejected { .. })), "there is no server: {refused:?}");
+    let started = start(spawner, &ada).await;
+    match patient(spawner.set_limits(&ada, &limits)).await {
+        Ok(()) | Err(SpawnError::Rejected { .. }) => {}
+        Err(error) => panic!("limits change or are refused: {error:?}"),
+    }
+    assert!(is_running(spawner, &ada, &started.state).await, "it goes on");
+    stop(spawner, &ada, &started.state).await;
+}
+
+async fn what_is_forgotten_is_gone_and_nothing_else(spawner: &dyn Spawner) {
+    let (ada, lab, bob) = (key("ada", ""), key("ada", "lab"), key("bob", ""));
+    for key in [&ada, &lab, &bob] {
+        start(spawner, key).await;
+    }
+    patient(spawner.forget_server(&lab)).await.expect("forget a server");
+    let found = patient(spawner.found()).await.expect("found");
+    assert_eq!(found, [ada.clone(), bob.clone()], "the user's other server stays");
+    patient(spawner.forget_user(ada.user())).await.expect("forget a user");
+    let found = patient(spawner.found()).await.expect("found");
+    assert_eq!(found, std::slice::from_ref(&bob), "another user's server stays");
+    patient(spawner.forget_user(ada.user())).await.expect("a second time succeeds");
+    patient(spawner.forget_server(&bob)).await.expect("forget a server");
 }
 
 /// Waits until a server is seen to have ended.

@@ -105,7 +105,7 @@ fn preset(entry: &UserlistEntry) -> Result<Preset, String> {
     if let Some(image) = &fields.image {
         DockerConfig::new(image.as_str()).validate().map_err(|error| at("image", &error.reason))?;
     }
-    Ok(Preset { image: fields.image.clone(), memory_limit, cpu_limit })
+    Ok(Preset { image: fields.image.clone(), memory_limit, cpu_limit, ..Preset::default() })
 }
 
 #[cfg(test)]

@@ -302,6 +302,29 @@ mod tests {
         }
 
         #[test]
+        fn b6_no_template_gives_two_servers_one_name(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just("{username}"), Just("{servername}"), Just("{prefix}"), Just("-"),
+                    Just("--"), Just("x"), Just("{{"), Just("{imagename}"),
+                ],
+                1..6,
+            ),
+            (user, server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
+            (other_user, other_server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
+        ) {
+            let (one, other) = (key(&user, &server), key(&other_user, &other_server));
+            let image = "lab".parse().unwrap();
+            let read = Names::new(Some(&parts.concat()), "jupyter", &image, Escape::Dns);
+            // Most are refused when the hub starts. Of the others, two servers with one
+            // name get names that are marked with whose they are.
+            if let Ok(names) = read && one != other && names.container(&one) == names.container(&other) {
+                prop_assert_ne!(names.unmistakable(&one), names.unmistakable(&other));
+                prop_assert_ne!(names.container(&one), names.unmistakable(&other));
+            }
+        }
+
+        #[test]
         fn spn_5_every_name_is_one_docker_takes(user in "\\PC{1,60}", server in "\\PC{0,60}") {
             let (Ok(user), Ok(server)) = (user.parse(), server.parse()) else { return Ok(()) };
             let name = names().container(&ServerKey::new(user, server));

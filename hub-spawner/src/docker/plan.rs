@@ -10,7 +10,7 @@ use crate::{InvalidConfig, Preset, SpawnError, StartRequest};
 
 /// A configuration that is known to make sense, for servers that start later.
 #[derive(Debug)]
-pub struct DockerPlan(Blueprint);
+pub struct DockerPlan(pub(super) Blueprint);
 
 impl DockerSpawner {
     /// Reads a new configuration for servers that start from now on. Nothing
@@ -21,21 +21,7 @@ impl DockerSpawner {
     /// The first setting that makes no sense, or that cannot change while servers
     /// run: where the daemon is, and by which network and label servers are found.
     pub fn plan(&self, config: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
-        let now = self.blueprint();
-        let next = Blueprint::read(config, now.daemon)?;
-        for (key, is_same) in [
-            ("deployment", now.deployment == next.deployment),
-            ("network", now.network == next.network),
-            ("networks", now.networks == next.networks),
-            ("isolation", now.isolation == next.isolation),
-            ("host_ip", now.reach == next.reach),
-            ("port", now.settings.port == next.settings.port),
-        ] {
-            if !is_same {
-                return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
-            }
-        }
-        Ok(DockerPlan(next))
+        next(&self.blueprint(), config).map(DockerPlan)
     }
 
     /// Makes servers as `plan` says from now on. Those that run keep their image
@@ -54,6 +40,24 @@ impl DockerSpawner {
     pub(super) fn check_rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
         self.blueprint().check_rename(from, to)
     }
+}
+
+/// What `config` makes of servers, if that may follow on what they are made of `now`.
+pub(super) fn next(now: &Blueprint, config: &DockerConfig) -> Result<Blueprint, InvalidConfig> {
+    let next = Blueprint::read(config, now.daemon)?;
+    for (key, is_same) in [
+        ("deployment", now.deployment == next.deployment),
+        ("network", now.network == next.network),
+        ("networks", now.networks == next.networks),
+        ("isolation", now.isolation == next.isolation),
+        ("host_ip", now.reach == next.reach),
+        ("port", now.settings.port == next.settings.port),
+    ] {
+        if !is_same {
+            return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
+        }
+    }
+    Ok(next)
 }
 
 impl Blueprint {

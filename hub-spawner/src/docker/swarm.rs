@@ -32,11 +32,11 @@ use url::Url;
 pub use config::{Publish, Restart, SwarmConfig};
 
 use super::{
-    DockerConfig,
+    DockerConfig, DockerPlan,
     blueprint::Blueprint,
     creation::Creations,
     error::{image_error, spawn_error},
-    labels, machine,
+    labels, machine, plan,
 };
 use crate::{
     Choice, Environment, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError,
@@ -111,6 +111,21 @@ impl SwarmSpawner {
         };
         spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
+    }
+
+    /// As [`DockerSpawner::plan`](crate::docker::DockerSpawner::plan).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, or cannot change while servers run.
+    pub fn plan(&self, docker: &DockerConfig) -> Result<DockerPlan, InvalidConfig> {
+        self.swarm.validate(docker)?;
+        plan::next(&self.blueprint(), docker).map(DockerPlan)
+    }
+
+    /// Makes servers as `plan` says from now on. Those that run stay as they are.
+    pub fn adopt(&self, plan: DockerPlan) {
+        self.blueprint.store(Arc::new(plan.0));
     }
 
     fn blueprint(&self) -> Arc<Blueprint> {
