@@ -35,6 +35,7 @@ fn mark(text: &str) -> String {
 
 /// `name` as long as it may be: a long one is cut and marked with a hash of the
 /// whole, so that it stays different from others that begin alike (SPN-5).
+#[cfg(feature = "docker")]
 pub(crate) fn cut(name: String) -> String {
     if name.len() <= LONGEST_NAME { name } else { marked(&name, &name) }
 }

@@ -21,10 +21,7 @@ pub mod fake;
 mod health;
 mod invalid_config;
 mod limits;
-#[cfg_attr(
-    not(any(feature = "docker", feature = "process")),
-    expect(dead_code, reason = "used by the spawners that run servers")
-)]
+#[cfg(any(feature = "docker", feature = "process"))]
 mod log_text;
 #[cfg(any(feature = "docker", feature = "process"))]
 mod port_range;
