@@ -188,7 +188,7 @@ impl Engine {
     {
         let mut tried = 1;
         loop {
-            match self.once(action, CALL_DEADLINE, call()).await {
+            match self.once(action, CALL_DEADLINE, Box::pin(call())).await {
                 Err(error) if error.is_broken_connection() && tried < READ_TRIES => {
                     tokio::time::sleep(pause(tried)).await;
                     tried += 1;
@@ -206,10 +206,11 @@ impl Engine {
         call: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<T, EngineError> {
         let _permit = self.shared.changes.acquire().await.expect("the semaphore is never closed");
-        self.once(action, CHANGE_DEADLINE, call).await
+        self.once(action, CHANGE_DEADLINE, Box::pin(call)).await
     }
 
-    /// Performs a call once, within the limit on calls in flight.
+    /// Performs a call once, within the limit on calls in flight. A future that is handed
+    /// on takes its room at every step, so callers put large ones on the heap.
     async fn once<T>(
         &self,
         action: &'static str,

@@ -110,7 +110,7 @@ async fn nbi_6_7_a_start_script_as_root_becomes_nb_uid_and_reads_notebook_args()
             "user = \"root\"\ndefault_url = \"/lab\"\n\
              environment = { NB_UID = \"1234\", NB_GID = \"100\", NOTEBOOK_ARGS = \"--ServerApp.max_body_size=4321\", \
              NB_USER = \"ada\", NB_GROUP = \"class\", NB_UMASK = \"007\", CHOWN_HOME = \"yes\", \
-             CHOWN_HOME_OPTS = \"-R\", CHOWN_EXTRA = \"/srv/a,/srv/b\", GRANT_SUDO = \"yes\", \
+             CHOWN_HOME_OPTS = \"-R\", CHOWN_EXTRA = \"/srv/a,/srv/b\", \
              RESTARTABLE = \"yes\", JUPYTER_ENV_VARS_TO_UNSET = \"SECRET_A,SECRET_B\" }",
         )
         .start()
@@ -134,7 +134,6 @@ async fn nbi_6_7_a_start_script_as_root_becomes_nb_uid_and_reads_notebook_args()
         "CHOWN_HOME=yes",
         "CHOWN_HOME_OPTS=-R",
         "CHOWN_EXTRA=/srv/a,/srv/b",
-        "GRANT_SUDO=yes",
         "RESTARTABLE=yes",
         "JUPYTER_ENV_VARS_TO_UNSET=SECRET_A,SECRET_B",
     ] {

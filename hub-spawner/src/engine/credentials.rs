@@ -30,7 +30,9 @@ pub struct RegistryLogin {
 
 /// Who we are to a registry. Has no text form.
 #[derive(Clone)]
-pub struct Credentials(DockerCredentials);
+pub struct Credentials {
+    shown: DockerCredentials,
+}
 
 /// As much of Docker's `config.json` as is about logins.
 #[derive(Default, Deserialize)]
@@ -86,30 +88,32 @@ impl Credentials {
     }
 
     pub(super) fn to_wire(&self) -> DockerCredentials {
-        self.0.clone()
+        self.shown.clone()
     }
 
     fn of(registry: &str, login: &RegistryLogin) -> Self {
-        Self(DockerCredentials {
+        let shown = DockerCredentials {
             username: Some(login.username.clone()),
             password: Some(login.password.expose_secret().to_owned()),
             serveraddress: Some(address(registry)),
             ..DockerCredentials::default()
-        })
+        };
+        Self { shown }
     }
 
     fn token(registry: &str, token: String) -> Self {
-        Self(DockerCredentials {
+        let shown = DockerCredentials {
             identitytoken: Some(token),
             serveraddress: Some(address(registry)),
             ..DockerCredentials::default()
-        })
+        };
+        Self { shown }
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Credentials").field(&self.0.serveraddress).finish()
+        f.debug_tuple("Credentials").field(&self.shown.serveraddress).finish()
     }
 }
 

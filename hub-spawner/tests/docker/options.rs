@@ -1,5 +1,6 @@
 //! Options whose effect only a real daemon shows.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hub_spawner::{
     Limits, Progress, SavedState, ServerKey, SpawnError, Spawner, StopMode,
     conformance::request,
@@ -239,7 +240,8 @@ async fn spn_38_who_has_filled_the_disk_starts_nothing() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_15_a_registry_that_wants_a_login_gets_it() {
     in_a_corner(|corner| async move {
-        let registry = Registry::open_for("ada:luck").await;
+        let mut registry = Registry::open().await;
+        registry.login = Some(format!("authorization: basic {}", STANDARD.encode("ada:luck")));
         let image = format!("{}:4", registry.repository);
         let host = registry.repository.split('/').next().unwrap().to_owned();
         let with = async |password: &str| {

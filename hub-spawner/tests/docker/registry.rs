@@ -3,7 +3,6 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -23,8 +22,9 @@ pub(crate) struct Registry {
     pub(crate) asked: RefCell<Vec<String>>,
     /// Whether layers are given out.
     pub(crate) open: watch::Sender<bool>,
-    /// The header of those who may have anything; `None`: everybody.
-    login: Option<String>,
+    /// The header of those who may have anything, with the first letters in lower case;
+    /// `None`: everybody.
+    pub(crate) login: Option<String>,
     /// `127.0.0.1:port/lab`
     pub(crate) repository: String,
     pub(crate) digest: String,
@@ -66,12 +66,6 @@ impl Registry {
             repository: format!("{address}/lab"),
             digest: manifest_digest,
         }
-    }
-
-    /// The same, for those who log in with `user:password`.
-    pub(crate) async fn open_for(login: &str) -> Self {
-        let login = format!("authorization: basic {}", STANDARD.encode(login));
-        Self { login: Some(login), ..Self::open().await }
     }
 
     /// Answers for ever.
