@@ -25,7 +25,7 @@ use std::{
 };
 
 use hub_names::{ServerKey, UserName};
-use hub_spawner::{Choice, Spawner};
+use hub_spawner::{Choice, SpawnError, Spawner};
 use hub_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::{
@@ -358,6 +358,12 @@ impl Servers {
     /// The images that users may choose from; empty if there is nothing to choose.
     pub(crate) fn choices(&self) -> Vec<Choice> {
         self.shared.spawner.choices()
+    }
+
+    /// Removes what belongs to a user who is deleted, as far as the operator wants that.
+    /// Nothing of theirs runs any more.
+    pub(crate) async fn forget_user(&self, user: &UserName) -> Result<(), SpawnError> {
+        self.shared.spawner.forget_user(user).await
     }
 
     /// Which spawner runs them.

@@ -232,6 +232,7 @@ pub async fn start(
     if let Some(certificate) = &certificate {
         certificates::keep_fresh(&assembled.tasks, certificate);
     }
+    fetch_images(&assembled.tasks, &docker);
     let hub = Arc::clone(&assembled.hub);
     let reloader = Reloader {
         hub,
@@ -512,6 +513,24 @@ pub(crate) fn authenticators(
         all.push(Arc::new(DummyAuthenticator::new(Some(password.clone()))));
     }
     Ok(all)
+}
+
+/// Fetches what servers run from beside all else, if the operator wants that.
+fn fetch_images(tasks: &Tasks, docker: &Arc<DockerSpawner>) {
+    let docker = Arc::clone(docker);
+    tasks.spawn(|stop| async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            failed = docker.prepull() => {
+                for (image, error) in failed {
+                    tracing::warn!(
+                        image, error = &error as &(dyn std::error::Error + 'static),
+                        "an image could not be fetched; it is tried again when a server needs it"
+                    );
+                }
+            }
+        }
+    });
 }
 
 fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hub_spawner::docker::DockerConfig;
+use hub_spawner::{OnUnhealthy, docker::DockerConfig};
 use serde::Deserialize;
 
 use super::{
@@ -245,6 +245,110 @@ pub(super) const SECTION: Section = Section {
         )
         .default("3")
         .next_start(),
+        Key::new("spawner.docker.registry_auth", Kind::Secrets, "Logins at registries, by their host: tables of `username` and `password`. They go before what `config.json` in `config_dir` says.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.prepull", Kind::Boolean, "Whether all images that servers may run from are fetched when the hub starts.")
+            .default("false"),
+        Key::new("spawner.docker.networks", Kind::List, "Further networks that servers are in; made if they do not exist.")
+            .default("[]"),
+        Key::new("spawner.docker.isolation", Kind::Choice(&["shared", "per-user"]), "Whether all servers share `network`, or each user has a network of their own, from which nothing reaches other users' servers.")
+            .default("\"shared\""),
+        Key::new("spawner.docker.hub_containers", Kind::List, "Containers of the hub and its proxy, which are taken into each user's network where `isolation` is `per-user`. None are needed where the hub is no container.")
+            .default("[]"),
+        Key::new("spawner.docker.isolation_subnets", Kind::Text, "From where users' networks get their addresses: 14 servers each. Default: the daemon chooses, and mostly has 31 networks to give.")
+            .example("\"10.200.0.0/16\""),
+        Key::new("spawner.docker.links", Kind::Table, "Legacy links to other containers: name to alias.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.read_only_volumes", Kind::Table, "As `volumes`, and servers cannot write there.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.mounts", Kind::Shape("list of tables"), "Mounts that need more words: `target`, `source`, `type` (`volume`, `bind` or `tmpfs`), `read_only`, `subpath`, `tmpfs_size` and more of Docker's.")
+            .default("[]")
+            .next_start(),
+        Key::new("spawner.docker.shared", Kind::Shape("list of tables"), "Folders for members of groups: `source`, `target`, `groups` (none: everybody) and `mode` (`rw` or `ro`).")
+            .default("[]")
+            .next_start(),
+        Key::new("spawner.docker.volume_driver", Kind::Text, "The driver of volumes that are made for users. Default: the daemon's.")
+            .example("\"local\"")
+            .next_start(),
+        Key::new("spawner.docker.volume_driver_options", Kind::Table, "Options of that driver.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.volume_owner", Kind::Text, "Whom a new volume belongs to where the image has no directory of its own at its place, `UID` or `UID:GID`; empty: root.")
+            .default("\"1000:100\"")
+            .next_start(),
+        Key::new("spawner.docker.create_host_dirs", Kind::Shape("table"), "How host paths of `volumes` that do not exist are made: `owner` and `mode`. Default: by the daemon, for root.")
+            .example("{ owner = \"1000:100\", mode = 0o700 }")
+            .next_start(),
+        Key::new("spawner.docker.volume_migration", Kind::Choice(&["adopt", "copy", "off"]), "What happens to a volume that an older spawner named differently: it is used, a new one gets a copy of its files, or a new, empty one is made.")
+            .default("\"adopt\"")
+            .next_start(),
+        Key::new("spawner.docker.on_user_delete", Kind::Choice(&["keep", "archive", "delete"]), "What happens to the volumes of a user who is deleted: they stay, they are packed into `archive_dir` and removed, or they are removed.")
+            .default("\"keep\"")
+            .next_start(),
+        Key::new("spawner.docker.archive_dir", Kind::Place, "Where archives of deleted users' volumes go.")
+            .example("\"archives\"")
+            .next_start(),
+        Key::new("spawner.docker.system_users", Kind::Shape("table"), "Homes on the daemon's host, and servers that run as their owners: `host_homedir`, `image_homedir`, `run_as_root`, `user_id`, `group_id`, `passwd_file`.")
+            .example("{ host_homedir = \"/home/{username}\", passwd_file = \"/etc/passwd\" }")
+            .next_start(),
+        Key::new("spawner.docker.escape", Kind::Choice(&["dns", "legacy"]), "How users' and servers' names are written in names: for host names, or as before DockerSpawner 12.")
+            .default("\"dns\""),
+        Key::new("spawner.docker.ip", Kind::Text, "The address servers listen on inside their container.")
+            .default("\"0.0.0.0\"")
+            .next_start(),
+        Key::new("spawner.docker.use_internal_hostname", Kind::Boolean, "Whether servers are reached by their container's name rather than its address: for a hub in the same network.")
+            .default("false"),
+        Key::new("spawner.docker.host_ports", Kind::Text, "The ports servers get where `network` is `host`: one each.")
+            .example("\"9000-9100\"")
+            .next_start(),
+        Key::new("spawner.docker.mem_guarantee", Kind::Memory, "Memory one server is promised.")
+            .example("\"512M\"")
+            .next_start(),
+        Key::new("spawner.docker.cpu_guarantee", Kind::Number("processors"), "Processors one server is promised.")
+            .example("0.5")
+            .next_start(),
+        Key::new("spawner.docker.gpus", Kind::Shape("`all`, a number, or a list of ids"), "Graphics processors of one server. Default: none.")
+            .example("1")
+            .next_start(),
+        Key::new("spawner.docker.gpu_pool", Kind::List, "Ids of graphics processors of which each server gets as many as `gpus` says, and no two the same.")
+            .default("[]")
+            .next_start(),
+        Key::new("spawner.docker.storage_size", Kind::Memory, "How much a server may write outside its volumes, where the daemon can limit that.")
+            .example("\"10G\"")
+            .next_start(),
+        Key::new("spawner.docker.disk_soft_limit", Kind::Memory, "Size of a user's volumes from which a start warns.")
+            .example("\"8G\"")
+            .next_start(),
+        Key::new("spawner.docker.disk_hard_limit", Kind::Memory, "Size of a user's volumes from which nothing of theirs starts.")
+            .example("\"10G\"")
+            .next_start(),
+        Key::new("spawner.docker.group_overrides", Kind::Shape("table of tables"), "What differs for groups or users, in the order of the names: each has `groups` or `users`, and keys of this section such as `image`, `mem_limit`, `cpu_limit`, `environment` and `volumes`.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.reuse_stopped", Kind::Choice(&["if-same", "always", "never"]), "Whether a container that `remove = false` kept may go on. The hub makes a new token for each start, with which a kept container is replaced.")
+            .default("\"if-same\"")
+            .next_start(),
+        Key::new("spawner.docker.post_start_cmd", Kind::Command, "A command that runs in each server's container after its start.")
+            .default("[]")
+            .next_start(),
+        Key::new("spawner.docker.post_start_required", Kind::Boolean, "Whether a server whose `post_start_cmd` fails is ended.")
+            .default("false")
+            .next_start(),
+        Key::new("spawner.docker.on_unhealthy", Kind::Choice(&["show"]), "What the hub does with a server whose own health check fails: it is shown.")
+            .default("\"show\"")
+            .next_start(),
+        Key::new("spawner.docker.extra_create_kwargs", Kind::Shape("table"), "Further fields of Docker's create call, in its words or docker-py's.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.extra_host_config", Kind::Shape("table"), "Further fields of its `HostConfig`.")
+            .default("{}")
+            .next_start(),
+        Key::new("spawner.docker.allow_unsafe_host_config", Kind::Boolean, "Whether `extra_host_config` may take from servers what keeps them inside.")
+            .default("false")
+            .next_start(),
     ],
 };
 
@@ -268,6 +372,12 @@ impl RawSpawner {
             ));
         }
         docker.settle(dir, home);
+        if docker.on_unhealthy != OnUnhealthy::Show {
+            return Err(ConfigError::value(
+                "spawner.docker.on_unhealthy",
+                "must be show: this hub only shows that a server is not well",
+            ));
+        }
         docker
             .validate()
             .map(|()| docker)

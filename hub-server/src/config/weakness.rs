@@ -105,11 +105,10 @@ fn of_docker(docker: &DockerConfig, weak: &mut impl FnMut(&'static str, &str)) {
             "spawner.docker.drop_capabilities leaves out NET_RAW, so that notebooks can forge packets in their network",
         );
     }
-    let sources = docker.volumes.iter().flatten().map(|(source, _)| source.as_str());
-    for source in sources.filter(|source| source.ends_with("docker.sock") || *source == "/") {
+    if docker.allow_unsafe_host_config {
         weak(
-            "host-mount",
-            &format!("spawner.docker.volumes hands {source} to every user, and with it the host"),
+            "unsafe-host-config",
+            "spawner.docker.allow_unsafe_host_config lets extra_host_config take from notebooks what keeps them inside",
         );
     }
 }
@@ -141,7 +140,7 @@ mod tests {
             ("allow_privilege_escalation = true", &["privilege-escalation"]),
             ("network = 'host'", &["host-network"]),
             ("drop_capabilities = []", &["raw-sockets"]),
-            ("volumes = { '/var/run/docker.sock' = '/docker.sock' }", &["host-mount"]),
+            ("allow_unsafe_host_config = true", &["unsafe-host-config"]),
             ("[[services]]\nname = 'a'\napi_token = 'twelve-chars'", &["short-token"]),
         ];
         for (text, expected) in rows {

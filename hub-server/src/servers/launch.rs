@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use hub_auth::ApiToken;
 use hub_names::ServerKey;
 use hub_spawner::{
-    HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
+    HubLinks, Liveness, Preset, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
 use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenOwner};
 use secrecy::SecretString;
@@ -256,6 +256,7 @@ async fn start(
     progress.report(0, "Server requested");
     let (api_token, options) =
         enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
+    let groups = groups(shared, key).await.map_err(|error| store_failure(&error))?;
     let live = shared.current.get();
     let request = StartRequest {
         key: key.clone(),
@@ -267,7 +268,7 @@ async fn start(
         ],
         admin_access: live.limits.admin_access,
         options,
-        preset: live.presets.get(key.user()).cloned().unwrap_or_default(),
+        preset: Preset { groups, ..live.presets.get(key.user()).cloned().unwrap_or_default() },
     };
     let spawner = &*shared.spawner;
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
@@ -292,6 +293,14 @@ async fn start(
         .await
         .map_err(|error| store_failure(&error))?;
     Ok(Up { url: started.url, state: started.state, remark })
+}
+
+/// The groups of the server's user, for which a spawner may have settings.
+async fn groups(shared: &Shared, key: &ServerKey) -> Result<Vec<String>, StoreError> {
+    match shared.store.users().by_name(key.user()).await? {
+        Some(user) => shared.store.groups().of_user(user.id).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Writes down, before anything runs, what the server needs to be known by: its

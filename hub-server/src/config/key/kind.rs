@@ -44,6 +44,8 @@ pub enum Kind {
     Secrets,
     /// Sections that repeat: `[[services]]`.
     Sections,
+    /// A value of this shape, in TOML.
+    Shape(&'static str),
 }
 
 impl Kind {
@@ -77,6 +79,7 @@ impl Kind {
             Self::Choices => "table of texts, list of texts, or `*`".to_owned(),
             Self::Secrets => "table of secret texts".to_owned(),
             Self::Sections => "sections".to_owned(),
+            Self::Shape(shape) => shape.to_owned(),
         }
     }
 
@@ -133,6 +136,8 @@ impl Kind {
             Self::Table | Self::Secrets => inline(text)
                 .filter(Value::is_table)
                 .ok_or_else(|| "is not a table in TOML; write { name = \"value\" }".to_owned()),
+            // What is no TOML is a text.
+            Self::Shape(_) => Ok(inline(text).unwrap_or_else(|| Value::String(text.to_owned()))),
             Self::Sections => inline(text).filter(Value::is_array).ok_or_else(|| {
                 "is not a list of tables in TOML; write [{ name = \"value\" }]".to_owned()
             }),

@@ -210,7 +210,7 @@ pub(super) async fn admin_access(
 }
 
 /// `DELETE /hub/api/users/{user}`: the account, its tokens and sessions. Volumes
-/// are kept.
+/// are kept unless the operator wants otherwise (SPN-30).
 pub(super) async fn delete(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
@@ -226,6 +226,17 @@ pub(super) async fn delete(
         return Err(ApiError::forbidden("Only an administrator may delete an administrator"));
     }
     stop_servers(&hub, &name).await?;
+    // Tried first: somebody whose files are still there can be deleted again.
+    hub.servers.forget_user(&name).await.map_err(|error| {
+        tracing::warn!(
+            user = %name, error = &error as &(dyn std::error::Error + 'static),
+            "what belongs to a deleted user could not be removed"
+        );
+        let message = format!(
+            "What belongs to {name} could not be removed: {error}. The account is still there"
+        );
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    })?;
     hub.store.users().delete(user.id).await?;
     // A start that slipped in between belongs to nobody now.
     for key in hub.servers.active_of(&name) {
