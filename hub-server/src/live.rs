@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Live {
     /// The ways to sign in, in the order the page offers them.
     pub(crate) authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Whether people go on at once to the only site they can sign in at.
+    pub(crate) auto_login: bool,
     /// Who is let in.
     pub(crate) policy: AccessPolicy,
     /// What it means that somebody is not on the user list.
@@ -59,6 +61,7 @@ impl Live {
     ) -> Self {
         Self {
             authenticators,
+            auto_login: config.auth.auto_login,
             policy: config.auth.policy.clone(),
             mode: config.auth.mode,
             removed_user_grace: config.auth.removed_user_grace,

@@ -24,7 +24,8 @@ async fn the_auth_state_has_the_fields_of_oauthenticator() {
     let github = Github::start().await;
     github.grants("read:org,user");
     let state = state(sign_in(&github).await.unwrap());
-    let keys: Vec<&str> = state.fields().keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = state.fields().keys().map(String::as_str).collect();
+    keys.sort_unstable();
     assert_eq!(
         keys,
         ["access_token", "github_user", "id_token", "refresh_token", "scope", "token_response"]

@@ -71,6 +71,12 @@ pub(super) const SECTION: Section = Section {
         )
         .example("true"),
         Key::new(
+            "auth.auto_login",
+            Kind::Boolean,
+            "Whether people are sent on at once where the only way to sign in is another site, without a page with one button.",
+        )
+        .default("false"),
+        Key::new(
             "auth.cookie_max_age_days",
             Kind::Integer("days"),
             "How long a sign-in lasts at most, 1 to 400.",
@@ -162,6 +168,8 @@ pub struct AuthConfig {
     pub policy: AccessPolicy,
     /// What it means that somebody is not on the user list.
     pub mode: UserlistMode,
+    /// Whether people go on at once to the only site they can sign in at.
+    pub auto_login: bool,
     /// How long the servers of somebody who lost access go on.
     pub removed_user_grace: Duration,
     /// How long a browser stays signed in.
@@ -213,6 +221,7 @@ pub(super) struct RawAuth {
     cookie_max_age_days: Option<u16>,
     session_idle_days: Option<u16>,
     token_expires_in_max_seconds: Option<u64>,
+    auto_login: bool,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -315,6 +324,7 @@ impl RawAuth {
         Ok(AuthConfig {
             policy: AccessPolicy::new(rules),
             mode,
+            auto_login: self.auto_login,
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),

@@ -251,15 +251,10 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             groups::set_properties,
         ),
     ]);
-    // The default server, and named ones.
-    for (server, progress, log) in [
-        ("/users/{user}/server", "/users/{user}/server/progress", "/users/{user}/server/log"),
-        (
-            "/users/{user}/servers/{server}",
-            "/users/{user}/servers/{server}/progress",
-            "/users/{user}/servers/{server}/log",
-        ),
-    ] {
+    // The default server, whose name may also be left empty, and named ones.
+    for server in
+        ["/users/{user}/server", "/users/{user}/servers/", "/users/{user}/servers/{server}"]
+    {
         all.extend([
             Endpoint::new(Get, server, AnyOf(&[S::ReadServers]), "Show a server", servers::show),
             Endpoint::new(
@@ -290,6 +285,13 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 "Stop a server; with `remove` also forget a named one",
                 servers::stop,
             ),
+        ]);
+    }
+    for (progress, log) in [
+        ("/users/{user}/server/progress", "/users/{user}/server/log"),
+        ("/users/{user}/servers/{server}/progress", "/users/{user}/servers/{server}/log"),
+    ] {
+        all.extend([
             Endpoint::new(
                 Get,
                 progress,

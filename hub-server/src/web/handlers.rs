@@ -44,6 +44,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("api/users/{user}", "apihandlers.users.UserAPIHandler"),
     ("api/users/{user}/activity", "apihandlers.users.ActivityAPIHandler"),
     ("api/users/{user}/server", "apihandlers.users.UserServerAPIHandler"),
+    ("api/users/{user}/servers/", "apihandlers.users.UserServerAPIHandler"),
     ("api/users/{user}/servers/{server}", "apihandlers.users.UserServerAPIHandler"),
     ("api/users/{user}/server/progress", "apihandlers.users.SpawnProgressAPIHandler"),
     ("api/users/{user}/servers/{server}/progress", "apihandlers.users.SpawnProgressAPIHandler"),

@@ -5,10 +5,13 @@ use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, Answer, TestHub};
+use crate::harness::{ADMIN, Answer, TestHub, notebook};
 
 /// A service that is an administrator.
 const CHIEF: &str = "chief-service-token";
+
+/// A service that looks after the servers of a group.
+const WATCHER: &str = "watcher-service-token";
 
 /// Services with some of the rights.
 const SERVICES: &str = r#"
@@ -220,4 +223,28 @@ async fn groups_come_in_pages_for_those_who_ask() {
         })
     );
     assert_eq!(get(&hub, CHIEF, "/groups?limit=2").await.json().as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn rights_over_a_groups_servers_reach_their_state() {
+    let watchers = r#"
+[[services]]
+name = "watcher"
+api_token = "watcher-service-token"
+scopes = ["read:servers!group=class", "admin:server_state!group=class", "read:users!group=class"]
+"#;
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::configured(watchers, spawner, Store::in_memory().await.unwrap()).await;
+    assert_eq!(hub.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+    let refused = get(&hub, WATCHER, "/users/ada/server").await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND, "{}", refused.text);
+    let made = post(&hub, "/groups/class", json!({ "users": ["ada"] })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    // The right is new since the token was used a moment ago.
+    for path in ["/users/ada/server", "/users/ada/servers/"] {
+        let server = get(&hub, WATCHER, path).await.json();
+        assert_eq!((&server["name"], server["state"].is_object()), (&json!(""), true), "{path}");
+    }
+    let ada = get(&hub, WATCHER, "/users/ada").await.json();
+    assert!(ada["servers"][""]["state"].is_object(), "{ada}");
 }

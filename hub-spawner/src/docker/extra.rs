@@ -224,8 +224,13 @@ mod tests {
             json!({"shm_size": 1024, "extra_hosts": ["a:1.2.3.4"], "nano_cpus": 5}),
         )
         .unwrap();
-        assert_eq!(extra.create.keys().collect::<Vec<_>>(), ["Env", "Hostname", "WorkingDir"]);
-        assert_eq!(extra.host.keys().collect::<Vec<_>>(), ["ExtraHosts", "NanoCpus", "ShmSize"]);
+        let names = |fields: &Map<String, Value>| {
+            let mut names: Vec<String> = fields.keys().cloned().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&extra.create), ["Env", "Hostname", "WorkingDir"]);
+        assert_eq!(names(&extra.host), ["ExtraHosts", "NanoCpus", "ShmSize"]);
         let rows = [
             (json!({"hostnam": "x"}), json!({}), "hostnam is no field"),
             (json!({"hostname": 7}), json!({}), "wrong type"),
@@ -258,7 +263,10 @@ mod tests {
             ..ContainerCreateBody::default()
         };
         let body = serde_json::to_value(extra.merge(body, &names, &key).unwrap()).unwrap();
-        assert_eq!(body["Env"], json!(["KEPT=1", "ODD={nope} {", "WHO=ada-40x-2eorg"]));
+        let mut env: Vec<&str> =
+            body["Env"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        env.sort_unstable();
+        assert_eq!(env, ["KEPT=1", "ODD={nope} {", "WHO=ada-40x-2eorg"]);
         assert_eq!(body["Labels"], json!({"hub.user": "ada", "of-ada@x.org": "jupyter"}));
         assert_eq!(
             body["HostConfig"],

@@ -133,8 +133,7 @@ struct Sight {
     roles: bool,
     groups: bool,
     activity: bool,
-    all_servers: bool,
-    some_servers: bool,
+    servers: bool,
     auth_state: bool,
 }
 
@@ -144,20 +143,18 @@ impl Sight {
         let target = hub.user_target(&caller.scopes, &user.name).await?;
         let may = |scope: ScopeName| caller.scopes.has(scope, &target);
         let read = may(ScopeName::ReadUsers);
-        let all_servers = may(ScopeName::ReadServers);
         let sight = Self {
             read,
             name: read || may(ScopeName::ReadUsersName),
             roles: read || may(ScopeName::ReadRolesUsers),
             groups: read || may(ScopeName::ReadUsersGroups),
             activity: read || may(ScopeName::ReadUsersActivity),
-            all_servers,
-            some_servers: all_servers || sees_a_server(caller, &user.name),
+            servers: may(ScopeName::ReadServers) || sees_a_server(caller, &user.name),
             auth_state: may(ScopeName::AdminAuthState),
             target,
         };
-        let Self { name, roles, groups, activity, some_servers, auth_state, .. } = sight;
-        let anything = name || roles || groups || activity || some_servers || auth_state;
+        let Self { name, roles, groups, activity, servers, auth_state, .. } = sight;
+        let anything = name || roles || groups || activity || servers || auth_state;
         Ok(anything.then_some(sight))
     }
 }
@@ -203,9 +200,8 @@ pub(super) async fn users(
             body.server = Some(ready.then(|| hub.paths.server(&key)));
             body.pending = Some(live.and_then(|view| view.phase.pending()));
         }
-        if sight.some_servers {
-            let servers = servers(hub, user, caller, &sight.target, with_stopped).await?;
-            body.servers = (sight.all_servers || !servers.is_empty()).then_some(servers);
+        if sight.servers {
+            body.servers = Some(servers(hub, user, caller, &sight.target, with_stopped).await?);
         }
         bodies.push(body);
     }
@@ -257,7 +253,7 @@ pub(super) fn server(
     key: &ServerKey,
     view: &View,
     record: Option<&ServerRecord>,
-    caller: &Caller,
+    may_see_state: bool,
 ) -> ServerModel {
     // While its name changes there is nothing else to say of it.
     let pending = match hub.servers.is_reserved(key) {
@@ -271,7 +267,6 @@ pub(super) fn server(
     let progress_url = hub.paths.progress(key);
     let started = view.started();
     let display_name = record.and_then(|record| record.display_name.as_deref());
-    let may_see_state = caller.scopes.has(ScopeName::AdminServerState, &Target::server(key));
     let state = || record.map_or_else(|| json!({}), |record| record.state.clone());
     let notice = view.phase.is_ready().then(|| hub.notices.of(key)).flatten();
     ServerModel {
@@ -343,6 +338,7 @@ async fn servers(
         return Ok(bodies);
     }
     let all = caller.scopes.has(ScopeName::ReadServers, target);
+    let all_states = caller.scopes.has(ScopeName::AdminServerState, target);
     for record in hub.store.servers().of_user(&user.name).await? {
         if !all && !caller.scopes.has(ScopeName::ReadServers, &Target::server(&record.key)) {
             continue;
@@ -355,8 +351,10 @@ async fn servers(
         if !view.phase.is_active() && !with_stopped {
             continue;
         }
+        let may_see_state = all_states
+            || caller.scopes.has(ScopeName::AdminServerState, &Target::server(&record.key));
         let name = record.key.server().clone();
-        bodies.insert(name, server(hub, &record.key, &view, Some(&record), caller));
+        bodies.insert(name, server(hub, &record.key, &view, Some(&record), may_see_state));
     }
     Ok(bodies)
 }

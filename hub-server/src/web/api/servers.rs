@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
+use hub_auth::ScopeName;
 use hub_names::ServerKey;
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -186,7 +187,9 @@ pub(super) async fn stop(
 async fn body(hub: &Hub, caller: &Caller, key: &ServerKey) -> Result<ServerModel, ApiError> {
     let record = hub.store.servers().get(key).await?;
     let view = hub.servers.view(key).await?;
-    Ok(model::server(hub, key, &view, record.as_ref(), caller))
+    let target = hub.server_target(&caller.scopes, key).await?;
+    let may_see_state = caller.scopes.has(ScopeName::AdminServerState, &target);
+    Ok(model::server(hub, key, &view, record.as_ref(), may_see_state))
 }
 
 fn failed(key: &ServerKey, last: Option<&Outcome>) -> ApiError {

@@ -226,11 +226,17 @@ pub(super) async fn delete(
         return Err(ApiError::forbidden("Only an administrator may delete an administrator"));
     }
     stop_servers(&hub, &name).await?;
-    // Tried first: somebody whose files are still there can be deleted again.
+    hub.store.users().delete(user.id).await?;
+    // A start that slipped in between belongs to nobody now.
+    for key in hub.servers.active_of(&name) {
+        hub.servers.stop(&key).await;
+    }
+    tracing::info!(user = %name, by = %caller.describe(), "user deleted");
+    // Last, when nothing of theirs can start any more.
     hub.servers.forget_user(&name).await.map_err(|error| {
         tracing::warn!(
             user = %name, error = &error as &(dyn std::error::Error + 'static),
-            "what belongs to a deleted user could not be removed"
+            "what belonged to a deleted user could not be removed"
         );
         let message = format!(
             "What belongs to {name} could not be removed: {error}. The account is still there"

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Bytes, extract::State, http::Uri, response::Response};
 use cookie::Cookie;
 use http::{HeaderValue, StatusCode, header};
-use hub_auth::{Answer, AuthError, Offer};
+use hub_auth::{Answer, AuthError, Authenticator, Offer};
 use minijinja::{Value, context};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -39,8 +39,22 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
     if let Some(session) = &visitor.session {
         return redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name, &uri)));
     }
+    let live = hub.live();
+    if live.auto_login
+        && let Some(only) = only_site(&live.authenticators)
+    {
+        return redirect(&hub.paths.oauth_login(only, next.as_deref()));
+    }
     let page = form(&hub, next.as_deref(), "", None);
     visitor.page_with_fresh_xsrf(StatusCode::OK, "login.html", page)
+}
+
+/// The provider, where the only way to sign in is another site.
+fn only_site(authenticators: &[Arc<dyn Authenticator>]) -> Option<&str> {
+    match authenticators {
+        [only] if matches!(only.offer(), Offer::Redirect { .. }) => Some(only.provider()),
+        _ => None,
+    }
 }
 
 /// `POST /hub/login`

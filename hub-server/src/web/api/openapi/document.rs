@@ -68,7 +68,8 @@ fn operation(endpoint: &Endpoint, types: &mut SchemaGenerator) -> Option<Operati
     use Verb::{Delete, Get, Patch, Post, Put};
     let t = types;
     let path = endpoint.path;
-    let server = path.ends_with("/server") || path.ends_with("/servers/{server}");
+    let server =
+        ["/server", "/servers/", "/servers/{server}"].iter().any(|end| path.ends_with(end));
     Some(match (endpoint.verb, path) {
         (Get, "") => answer::<Version>(t, 200),
         (Get, "/openapi.json") => Operation {
