@@ -27,6 +27,11 @@ impl Opaque {
         }
     }
 
+    /// Whether it is known what stands for `recorded`.
+    pub(crate) fn knows(&self, recorded: &str) -> bool {
+        self.texts.contains_key(recorded)
+    }
+
     /// Learns from two answers that stand for the same.
     pub(crate) fn learn_from_json(&mut self, recorded: &Value, ours: &Value) {
         match (recorded, ours) {

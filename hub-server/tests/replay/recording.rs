@@ -43,7 +43,7 @@ impl Exchange {
     /// Whether a single-user server or a service answered: nothing of the hub's.
     fn is_elsewhere(&self) -> bool {
         let below = |prefix: &str| self.target.starts_with(prefix);
-        let running = (30..=59).contains(&self.seq) || (329..=354).contains(&self.seq);
+        let running = (30..=59).contains(&self.seq) || (329..=364).contains(&self.seq);
         running && (below("/user/") || below("/services/"))
     }
 }

@@ -29,7 +29,8 @@ pub(super) async fn of_token(
     let token = ApiToken::from_text(&token).ok_or_else(unknown)?;
     let owner = bearer::of_token(&hub, &token).await?.ok_or_else(unknown)?;
     Ok(Json(match &owner.who {
-        Who::User(user) => json!(model::own(&hub, user, &owner).await?),
+        // As much of the owner as whoever asks may see, not as the token would.
+        Who::User(user) => json!(model::own(&hub, user, &asks).await?),
         Who::Service(name) => {
             let admin = hub.services.get(name).is_some_and(|service| service.config.admin);
             json!({ "kind": "service", "name": name, "admin": admin })
