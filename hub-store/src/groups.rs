@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     GroupId, StoreError, User, UserId,
-    engine::Engine,
+    engine::{Engine, Tx},
     row::{Fields, Row},
     several,
     statement::statements,
@@ -197,10 +197,7 @@ impl Groups<'_> {
         let mut tx = self.engine.begin(ACTION).await?;
         tx.write(&LEAVE_ALL, &[user.into()]).await?;
         for group in groups {
-            tx.write(&INSERT_IF_ABSENT, &[group.into()]).await?;
-            tx.write(&JOIN, &[group.into(), user.into()])
-                .await
-                .map_err(|failure| failure.missing("user"))?;
+            join(&mut tx, group, user).await?;
         }
         tx.commit(ACTION).await?;
         Ok(())
@@ -230,6 +227,15 @@ impl Groups<'_> {
     ) -> Result<BTreeMap<UserId, Vec<String>>, StoreError> {
         several::texts(self.engine, &OF_USERS, users, "user_groups", "name").await
     }
+}
+
+/// Adds the user to the group, which is added if there is none of that name.
+pub(crate) async fn join(tx: &mut Tx, group: &str, user: UserId) -> Result<(), StoreError> {
+    tx.write(&INSERT_IF_ABSENT, &[group.into()]).await?;
+    tx.write(&JOIN, &[group.into(), user.into()])
+        .await
+        .map_err(|failure| failure.missing("user"))?;
+    Ok(())
 }
 
 impl Group {

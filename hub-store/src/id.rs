@@ -42,6 +42,11 @@ id! {
 }
 
 id! {
+    /// Which secret link. Not secret: it does not open anything.
+    TicketId
+}
+
+id! {
     /// Which group, whatever it is called today.
     GroupId
 }

@@ -26,6 +26,7 @@ pub(crate) const SQLITE: &[Step] = &[
         "groups, services, shares",
         include_str!("../migrations/sqlite/0003_groups_services_shares.sql"),
     ),
+    (4, "local accounts", include_str!("../migrations/sqlite/0004_local_accounts.sql")),
 ];
 
 /// The history in PostgreSQL's words.
@@ -37,6 +38,7 @@ pub(crate) const POSTGRES: &[Step] = &[
         "groups, services, shares",
         include_str!("../migrations/postgres/0003_groups_services_shares.sql"),
     ),
+    (4, "local accounts", include_str!("../migrations/postgres/0004_local_accounts.sql")),
 ];
 
 /// Applies what `connection`'s database lacks, each step in a transaction.

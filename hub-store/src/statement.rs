@@ -31,8 +31,12 @@ mod tests {
 
     /// Every statement the store can send.
     const ALL_SQL: &[&[Statement]] = &[
+        crate::auth_states::ALL,
         crate::examination::ALL,
         crate::groups::ALL,
+        crate::local_accounts::ALL,
+        crate::local_accounts::OWNER,
+        crate::login_tries::ALL,
         crate::oauth::ALL,
         crate::roles::ALL,
         crate::server_logs::ALL,
@@ -42,6 +46,7 @@ mod tests {
         crate::share_codes::ALL,
         crate::shares::ALL,
         crate::store::ALL,
+        crate::tickets::ALL,
         crate::tokens::ALL,
         crate::users::ALL,
     ];

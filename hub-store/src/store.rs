@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Groups, Oauth, PutBack, Roles, ServerLogs, Servers, Services, Sessions, ShareCodes, Shares,
-    StoreConfig, StoreError, Tokens, Users,
+    AuthStates, Groups, LocalAccounts, LoginTries, Oauth, PutBack, Roles, ServerLogs, Servers,
+    Services, Sessions, ShareCodes, Shares, StoreConfig, StoreError, Tickets, Tokens, Users,
     config::Location,
     engine::{Database, Engine},
     postgres::Postgres,
@@ -128,6 +128,26 @@ impl Store {
     /// The accounts.
     pub fn users(&self) -> Users<'_> {
         Users { engine: &self.engine }
+    }
+
+    /// Accounts that people have with the hub itself.
+    pub fn local_accounts(&self) -> LocalAccounts<'_> {
+        LocalAccounts { engine: &self.engine }
+    }
+
+    /// Failed tries to sign in.
+    pub fn login_tries(&self) -> LoginTries<'_> {
+        LoginTries { engine: &self.engine }
+    }
+
+    /// Secret links: invitations, the first administrator's set-up, resets.
+    pub fn tickets(&self) -> Tickets<'_> {
+        Tickets { engine: &self.engine }
+    }
+
+    /// What is kept of people's sign-ins, sealed.
+    pub fn auth_states(&self) -> AuthStates<'_> {
+        AuthStates { engine: &self.engine }
     }
 
     /// Groups and who belongs to them.

@@ -34,7 +34,7 @@ pub use self::{
 /// All tables of all schemas so far, parents first.
 ///
 /// Named, not asked for: a PostgreSQL schema may hold tables of somebody else.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 18] = [
     "users",
     "identities",
     "servers",
@@ -49,6 +49,10 @@ const TABLES: [&str; 14] = [
     "services",
     "shares",
     "share_codes",
+    "local_accounts",
+    "login_tries",
+    "tickets",
+    "auth_states",
 ];
 
 /// How much an export holds.

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 
 use crate::{
     StoreError, UserId,
-    engine::Engine,
+    engine::{Engine, Tx},
+    local_accounts,
     row::{Fields, Row},
     statement::{Statement, statements},
     value::Value,
@@ -78,6 +79,9 @@ statements! {
     BY_IDENTITY: "look up a user by identity",
         concat!("SELECT ", columns!(), " FROM users u JOIN identities i ON i.user_id = u.id
          WHERE i.provider = $1 AND i.subject = $2");
+    ADMIN_PROVIDERS: "look for an administrator",
+        "SELECT DISTINCT i.provider FROM identities i JOIN users u ON u.id = i.user_id
+         WHERE u.admin ORDER BY i.provider";
     SUBJECT: "look up a user's identity",
         "SELECT subject FROM identities WHERE user_id = $1 AND provider = $2";
 }
@@ -245,7 +249,8 @@ impl Users<'_> {
         required(changed)
     }
 
-    /// Gives the user another name. Servers, tokens and sessions stay theirs.
+    /// Gives the user another name. Servers, tokens, sessions and the account with the
+    /// hub itself stay theirs.
     ///
     /// # Errors
     ///
@@ -254,20 +259,22 @@ impl Users<'_> {
     pub async fn rename(&self, id: UserId, name: &UserName) -> Result<(), StoreError> {
         let folded = fold(name.as_str());
         let values = [id.into(), name.into(), (&folded).into()];
-        let changed = self
-            .engine
-            .write(&RENAME, &values)
-            .await
-            .map_err(|failure| failure.conflict("user"))?;
-        required(changed)
+        let mut tx = self.engine.begin(RENAME.action).await?;
+        let changed =
+            tx.write(&RENAME, &values).await.map_err(|failure| failure.conflict("user"))?;
+        required(changed)?;
+        local_accounts::rename(&mut tx, id, name).await?;
+        tx.commit(RENAME.action).await?;
+        Ok(())
     }
 
     /// Deletes the user with everything that is theirs: sessions, tokens, codes,
-    /// identities, servers, and the OAuth clients of those servers with the tokens
-    /// that others hold for them. Returns whether there was such a user.
+    /// identities, servers, the account with the hub itself, and the OAuth clients of
+    /// those servers with the tokens that others hold for them. Returns whether there was such a user.
     pub async fn delete(&self, id: UserId) -> Result<bool, StoreError> {
         let mut tx = self.engine.begin(DELETE.action).await?;
         tx.write(&DELETE_CLIENT_TOKENS, &[id.into()]).await?;
+        local_accounts::delete_of(&mut tx, id).await?;
         let deleted = tx.write(&DELETE, &[id.into()]).await?;
         tx.commit(DELETE.action).await?;
         Ok(deleted > 0)
@@ -345,6 +352,12 @@ impl Users<'_> {
         self.one(&BY_IDENTITY, &[provider.into(), subject.into()]).await
     }
 
+    /// The providers that know an administrator.
+    pub async fn admin_providers(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.engine.read(&ADMIN_PROVIDERS, &[]).await?;
+        rows.iter().map(|row| row.of("identities").text("provider")).collect()
+    }
+
     /// By which id a provider knows the user.
     pub async fn subject_of(
         &self,
@@ -376,6 +389,20 @@ impl User {
             last_activity: fields.opt_time("last_activity")?,
         })
     }
+}
+
+/// The user of that name, added without any rights if there is none.
+pub(crate) async fn ensure(
+    tx: &mut Tx,
+    name: &UserName,
+    now: Timestamp,
+) -> Result<User, StoreError> {
+    let folded = fold(name.as_str());
+    let values = [name.into(), (&folded).into(), false.into(), now.into()];
+    tx.write(&INSERT_IF_ABSENT, &values).await?;
+    let rows = tx.read(&BY_NAME, &[name.into()]).await?;
+    let row = rows.first().ok_or(StoreError::Missing { what: "user" })?;
+    User::read(row.of("users"))
 }
 
 fn total(row: Option<Row>) -> Result<u64, StoreError> {

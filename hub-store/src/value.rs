@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use sqlx::{Database, Encode, Type, query::Query};
 
-use crate::{GroupId, ShareCodeId, TokenId, UserId, statement::Statement};
+use crate::{GroupId, ShareCodeId, TicketId, TokenId, UserId, statement::Statement};
 
 /// One parameter. Absent values keep their kind: PostgreSQL wants to know it.
 #[derive(Debug)]
@@ -63,6 +63,12 @@ impl From<GroupId> for Value<'_> {
 
 impl From<ShareCodeId> for Value<'_> {
     fn from(id: ShareCodeId) -> Self {
+        Self::Int(id.get())
+    }
+}
+
+impl From<TicketId> for Value<'_> {
+    fn from(id: TicketId) -> Self {
         Self::Int(id.get())
     }
 }

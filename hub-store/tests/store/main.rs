@@ -4,10 +4,13 @@
 
 #[macro_use]
 mod engines;
+mod auth_states;
 mod engine_settings;
 mod examination;
 mod file;
 mod groups;
+mod local_accounts;
+mod login_tries;
 mod oauth;
 mod postgres_lock;
 mod roles;
@@ -17,6 +20,7 @@ mod servers;
 mod services;
 mod sessions;
 mod shares;
+mod tickets;
 mod tokens;
 mod transfer;
 mod users;

@@ -4,11 +4,14 @@ use std::{fs, path::Path};
 
 use hub_names::ServerKey;
 use hub_store::{
-    ClientOf, Exported, Grantee, ImportMode, NewSession, NewShareCode, NewToken, OauthClient,
-    OauthCode, Origin, Store, StoreConfig, StoreError, TokenOwner,
+    ClientOf, Exported, Grantee, ImportMode, LocalStatus, NewLocalAccount, NewSession,
+    NewShareCode, NewTicket, NewToken, NewTries, OauthClient, OauthCode, Origin, Store,
+    StoreConfig, StoreError, TokenOwner,
 };
 use serde_json::{Value as Json, json};
-use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions,
+};
 
 use crate::{at, engines::open, key, name, scratch::Schema, user};
 
@@ -86,7 +89,9 @@ async fn fill(store: &Store) {
     };
     store.sessions().create(&session).await.unwrap();
     store.server_logs().keep(&server, at(5), "bye").await.unwrap();
+    store.auth_states().set(ada.id, "gAAAA", at(6)).await.unwrap();
     share(store, &server).await;
+    enrol(store).await;
 }
 
 /// Groups, roles, services, shares.
@@ -109,6 +114,31 @@ async fn share(store: &Store, server: &ServerKey) {
         expires_at: at(8_000),
     };
     store.share_codes().create(&code).await.unwrap();
+}
+
+/// Local accounts, failed tries, links.
+async fn enrol(store: &Store) {
+    let account = NewLocalAccount {
+        id: "0123".to_owned(),
+        name: name("cyd"),
+        hash: "$argon2id$x".to_owned(),
+        status: LocalStatus::Waiting,
+        admin: false,
+        groups: vec![],
+    };
+    store.local_accounts().create(&account, None, at(8)).await.unwrap();
+    let tries = NewTries { tries: json!([1, 2]), expires_at: at(300) };
+    store.login_tries().count("account:cyd", at(8), |_| (Some(tries), ())).await.unwrap();
+    let ticket = NewTicket {
+        hash: [4; 32],
+        kind: "reset".to_owned(),
+        purpose: json!({"kind": "reset"}),
+        account_id: Some("0123".to_owned()),
+        created: at(8),
+        expires_at: at(900),
+        uses_left: 1,
+    };
+    store.tickets().create(&ticket).await.unwrap();
 }
 
 /// The lines after the header, tables as well as rows.
@@ -162,7 +192,11 @@ async fn round_trip(from: &str, to: &str) {
             "role_members",
             "services",
             "shares",
-            "share_codes"
+            "share_codes",
+            "local_accounts",
+            "login_tries",
+            "tickets",
+            "auth_states"
         ]
     );
     // The store's own reading of it, and the next id: 3 was given out before.
@@ -409,7 +443,9 @@ async fn what_is_no_store_cannot_be_looked_at() {
     open(&format!("sqlite://{}", path.display())).await.close().await;
     let options = SqliteConnectOptions::new().filename(&path);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    connection.execute("UPDATE _sqlx_migrations SET version = version + 998").await.unwrap();
+    let last = "(SELECT max(version) FROM _sqlx_migrations)";
+    let later = format!("UPDATE _sqlx_migrations SET version = 1001 WHERE version = {last}");
+    connection.execute(AssertSqlSafe(later)).await.unwrap();
     connection.close().await.unwrap();
     let newer = file(directory.path(), "newer");
     let error = Store::open_read_only(&config(&newer)).await.unwrap_err();

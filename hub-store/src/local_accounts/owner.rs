@@ -1,0 +1,102 @@
+//! Which of the hub's users a local account belongs to, and what becomes of either
+//! with the other. All of it is part of a transaction.
+
+use hub_names::UserName;
+use jiff::Timestamp;
+
+use crate::{StoreError, UserId, engine::Tx, statement::statements, users};
+
+/// What `hub-auth` calls the hub as an identity provider.
+const PROVIDER: &str = "local";
+
+statements! {
+    SET_ADMIN: "make somebody an administrator",
+        "UPDATE users SET admin = $2 WHERE id = $1";
+    IDENTITIES: "look up a user's identities",
+        "SELECT provider, subject FROM identities WHERE user_id = $1";
+    BIND: "bind a user to an account",
+        "INSERT INTO identities (provider, subject, user_id, created) VALUES ($1, $2, $3, $4)";
+    END_SESSIONS: "end the sessions of an account",
+        "DELETE FROM sessions WHERE session_id <> $3 AND user_id =
+             (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)";
+    // A server's own token has a client, but no session.
+    REVOKE: "revoke the tokens of an account",
+        "DELETE FROM tokens WHERE user_id =
+             (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)
+         AND ((session_id IS NULL AND client_id IS NULL) OR session_id <> $3)";
+    REVOKE_CODES: "revoke the codes of an account",
+        "DELETE FROM oauth_codes WHERE session_id <> $3 AND user_id =
+             (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)";
+    RENAME: "rename a user's account",
+        "UPDATE local_accounts SET name = $3 WHERE id IN
+             (SELECT subject FROM identities WHERE provider = $1 AND user_id = $2)";
+    DELETE: "delete a user's account",
+        "DELETE FROM local_accounts WHERE name = (SELECT name FROM users WHERE id = $2)
+         OR id IN (SELECT subject FROM identities WHERE provider = $1 AND user_id = $2)";
+}
+
+/// Makes the user of that name the account's owner, and adds one if there is none.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] if the user is somebody else: another account's owner, or
+/// known to another provider.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    account_id: &str,
+    name: &UserName,
+    admin: bool,
+    now: Timestamp,
+) -> Result<UserId, StoreError> {
+    let user = users::ensure(tx, name, now).await?;
+    let mut is_bound = false;
+    for row in tx.read(&IDENTITIES, &[user.id.into()]).await? {
+        let fields = row.of("identities");
+        if fields.text("provider")? != PROVIDER || fields.text("subject")? != account_id {
+            return Err(StoreError::Conflict { what: "identity" });
+        }
+        is_bound = true;
+    }
+    if !is_bound {
+        let values = [PROVIDER.into(), account_id.into(), user.id.into(), now.into()];
+        tx.write(&BIND, &values).await.map_err(|failure| failure.conflict("identity"))?;
+    }
+    if admin && !user.admin {
+        tx.write(&SET_ADMIN, &[user.id.into(), true.into()]).await?;
+    }
+    Ok(user.id)
+}
+
+/// Ends the sessions of the account's owner but the one called `keep`, and revokes
+/// what was given out in them and all other tokens, but not those of their servers.
+pub(super) async fn sign_out(
+    tx: &mut Tx,
+    account_id: &str,
+    keep: Option<&str>,
+) -> Result<(), StoreError> {
+    for statement in [&END_SESSIONS, &REVOKE, &REVOKE_CODES] {
+        // No session has an empty name.
+        let values = [PROVIDER.into(), account_id.into(), keep.unwrap_or_default().into()];
+        tx.write(statement, &values).await?;
+    }
+    Ok(())
+}
+
+/// Gives the account of a user who was renamed the same name.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] if there is another account of that name.
+pub(crate) async fn rename(tx: &mut Tx, user: UserId, name: &UserName) -> Result<(), StoreError> {
+    tx.write(&RENAME, &[PROVIDER.into(), user.into(), name.into()])
+        .await
+        .map_err(|failure| failure.conflict("user"))?;
+    Ok(())
+}
+
+/// Deletes the account of a user who is about to be deleted; also one of their name
+/// that waits: whoever has that name next is somebody else.
+pub(crate) async fn delete_of(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+    tx.write(&DELETE, &[PROVIDER.into(), user.into()]).await?;
+    Ok(())
+}
