@@ -9,6 +9,7 @@ mod info;
 mod log;
 mod model;
 mod openapi;
+mod owner;
 mod paging;
 mod progress;
 mod proxy;

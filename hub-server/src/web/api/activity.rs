@@ -26,14 +26,20 @@ const REFUSED_AHEAD: SignedDuration = SignedDuration::from_mins(59);
 /// How far ahead a report counts: a far future would keep the culler away.
 const COUNTED_AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
+/// When a user, or their servers, were last used.
 #[derive(Deserialize)]
-struct Report {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Activity"))]
+pub(super) struct Report {
+    /// ISO 8601; without an offset it is UTC.
     last_activity: Option<String>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, ServerReport>"))]
     servers: BTreeMap<String, ServerReport>,
 }
 
+/// When a server was last used.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ServerActivity"))]
 struct ServerReport {
     last_activity: String,
 }

@@ -9,9 +9,8 @@ use axum::{
 };
 use http::StatusCode;
 use hub_auth::ApiToken;
-use serde_json::{Value, json};
 
-use super::model;
+use super::owner::OwnerModel;
 use crate::{
     access::{Caller, Who, bearer, session},
     hub::Hub,
@@ -23,18 +22,15 @@ pub(super) async fn of_token(
     State(hub): State<Arc<Hub>>,
     asks: Caller,
     Path(token): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<OwnerModel>, ApiError> {
     require_token(&asks)?;
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "No such token");
     let token = ApiToken::from_text(&token).ok_or_else(unknown)?;
     let owner = bearer::of_token(&hub, &token).await?.ok_or_else(unknown)?;
     Ok(Json(match &owner.who {
         // As much of the owner as whoever asks may see, not as the token would.
-        Who::User(user) => json!(model::own(&hub, user, &asks).await?),
-        Who::Service(name) => {
-            let admin = hub.services.get(name).is_some_and(|service| service.config.admin);
-            json!({ "kind": "service", "name": name, "admin": admin })
-        }
+        Who::User(user) => OwnerModel::user(&hub, user, &asks).await?,
+        Who::Service(name) => OwnerModel::service(&hub, name),
     }))
 }
 
@@ -43,7 +39,7 @@ pub(super) async fn of_cookie(
     State(hub): State<Arc<Hub>>,
     asks: Caller,
     Path((name, value)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<OwnerModel>, ApiError> {
     whose(&hub, &asks, &name, &value).await
 }
 
@@ -53,7 +49,7 @@ pub(super) async fn of_cookie_in_body(
     asks: Caller,
     Path(name): Path<String>,
     body: Bytes,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<OwnerModel>, ApiError> {
     whose(&hub, &asks, &name, &String::from_utf8_lossy(&body)).await
 }
 
@@ -65,7 +61,12 @@ pub(super) async fn removed() -> ApiError {
     )
 }
 
-async fn whose(hub: &Hub, asks: &Caller, name: &str, value: &str) -> Result<Json<Value>, ApiError> {
+async fn whose(
+    hub: &Hub,
+    asks: &Caller,
+    name: &str,
+    value: &str,
+) -> Result<Json<OwnerModel>, ApiError> {
     require_token(asks)?;
     let session = match name == session::login_cookie_name(hub) {
         true => session::of_cookie(hub, value.trim_matches('"')).await?,
@@ -73,7 +74,7 @@ async fn whose(hub: &Hub, asks: &Caller, name: &str, value: &str) -> Result<Json
     };
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "Not a valid login cookie");
     let user = session.ok_or_else(unknown)?.user;
-    Ok(Json(json!(model::own(hub, &user, asks).await?)))
+    Ok(Json(OwnerModel::user(hub, &user, asks).await?))
 }
 
 /// Only programs ask here; a browser has no business to.

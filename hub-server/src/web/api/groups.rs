@@ -25,6 +25,7 @@ use crate::{
 
 /// A group; what the caller may not see is left out.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Group"))]
 pub(super) struct GroupModel {
     /// `group`
     pub(super) kind: &'static str,
@@ -32,16 +33,19 @@ pub(super) struct GroupModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roles: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     pub(super) users: Option<Vec<UserName>>,
     /// Whatever administrators keep about it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub(super) properties: Option<Value>,
 }
 
 /// What makes several groups.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewGroups {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NewGroups {
     #[serde(default)]
     groups: Vec<String>,
     #[serde(default)]
@@ -54,7 +58,8 @@ struct NewGroups {
 /// What makes one.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewGroup {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NewGroup {
     /// The path says it.
     #[serde(default, rename = "name")]
     _name: Option<String>,
@@ -67,7 +72,8 @@ struct NewGroup {
 /// Who is to come or go.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Members {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Members {
     users: Option<Vec<String>>,
     #[serde(default, rename = "name")]
     _name: Option<String>,

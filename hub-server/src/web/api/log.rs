@@ -14,12 +14,13 @@ use http::StatusCode;
 use hub_auth::ScopeName;
 use hub_names::ServerKey;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
     event_stream::{self, KEEPALIVE, SIGN_OF_LIFE, event},
-    model,
+    model::Moment,
     servers::require_account,
 };
 use crate::{
@@ -65,7 +66,7 @@ pub(super) async fn show(
     }
     let followed = hub.servers.follow_log(&key, lines).await.map_err(told)?;
     Ok(match followed.ok_or_else(|| no_log(&key))? {
-        Followed::Ended(log) => event_stream::of_one(&whole(&log)),
+        Followed::Ended(log) => event_stream::of_one(&json!(whole(&log))),
         Followed::Going(following) => {
             event_stream::of_many(&hub, events(Arc::clone(&hub), key, following))
         }
@@ -85,12 +86,21 @@ fn no_log(key: &ServerKey) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, text)
 }
 
-fn whole(log: &Log) -> Value {
+/// The end of what a server wrote.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ServerLog"))]
+pub(super) struct ServerLogModel {
+    log: String,
+    /// When it ended, if it did.
+    ended: Option<Moment>,
+}
+
+fn whole(log: &Log) -> ServerLogModel {
     part(&log.text, log.ended)
 }
 
-fn part(text: &str, ended: Option<Timestamp>) -> Value {
-    json!({ "log": text, "ended": model::time(ended) })
+fn part(text: &str, ended: Option<Timestamp>) -> ServerLogModel {
+    ServerLogModel { log: text.to_owned(), ended: ended.map(Moment) }
 }
 
 /// The pieces of a log; the last event, and it alone, says when the server ended.
@@ -102,8 +112,8 @@ fn events(hub: Arc<Hub>, key: ServerKey, following: Following) -> impl Stream<It
             let mut following = following?;
             let next = match timeout(KEEPALIVE, following.next()).await {
                 Err(_) => SIGN_OF_LIFE,
-                Ok(Some(Ok(piece))) => event(&part(&piece, None)),
-                Ok(None) => return Some((event(&part("", Some(hub.clock.now()))), None)),
+                Ok(Some(Ok(piece))) => event(&json!(part(&piece, None))),
+                Ok(None) => return Some((event(&json!(part("", Some(hub.clock.now())))), None)),
                 Ok(Some(Err(error))) => {
                     tracing::warn!(
                         server = %key, error = &error as &(dyn std::error::Error + 'static),

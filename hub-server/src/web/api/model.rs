@@ -24,7 +24,7 @@ pub(super) struct Moment(#[cfg_attr(test, schemars(with = "String"))] pub(super)
 
 /// A user; what the caller may not see is left out.
 #[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "User"))]
 pub(super) struct UserModel {
     /// `user`
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,15 +52,17 @@ pub(super) struct UserModel {
     #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, ServerModel>>"))]
     pub(super) servers: Option<BTreeMap<ServerName, ServerModel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub(super) user_info: Option<Value>,
     /// What the sign-in provider handed over; never in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub(super) auth_state: Option<Value>,
 }
 
 /// A server.
 #[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Server"))]
 pub(super) struct ServerModel {
     #[cfg_attr(test, schemars(with = "String"))]
     pub(super) name: ServerName,
@@ -75,11 +77,13 @@ pub(super) struct ServerModel {
     pub(super) stopped: bool,
     pub(super) url: String,
     pub(super) full_url: Option<String>,
+    #[cfg_attr(test, schemars(with = "serde_json::Map<String, Value>"))]
     pub(super) user_options: Value,
     pub(super) progress_url: String,
     pub(super) full_progress_url: Option<String>,
     /// What its spawner remembers, for those who may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub(super) state: Option<Value>,
     /// Ours: what is odd about a server that is up.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -306,11 +310,6 @@ pub(super) fn with_stopped(uri: &Uri) -> bool {
     Fields::of_query(uri)
         .get("include_stopped_servers")
         .is_some_and(|value| !matches!(value, "0" | "false"))
-}
-
-/// A point in time in JSON that has no type of its own.
-pub(super) fn time(at: Option<Timestamp>) -> Value {
-    json!(at.map(Moment))
 }
 
 impl Serialize for Moment {

@@ -91,6 +91,7 @@ impl Paging {
 
 /// A part of a list, and where the next one is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Page<T> {
     items: T,
     #[serde(rename = "_pagination")]
@@ -99,6 +100,7 @@ pub(super) struct Page<T> {
 
 /// Which part of how much it is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Pagination {
     offset: u64,
     limit: u64,
@@ -108,6 +110,7 @@ pub(super) struct Pagination {
 
 /// Where the next part is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct NextPage {
     offset: u64,
     limit: u64,

@@ -21,6 +21,7 @@ use crate::{
 
 /// A route.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Route"))]
 pub(super) struct RouteModel {
     pub(super) routespec: String,
     pub(super) target: String,
@@ -30,8 +31,10 @@ pub(super) struct RouteModel {
 
 /// Where the proxy is to be looked for; what is left out stays.
 #[derive(Deserialize)]
-struct NewPlace {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ProxyChange"))]
+pub(super) struct NewPlace {
     api_url: Option<String>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     auth_token: Option<SecretString>,
 }
 

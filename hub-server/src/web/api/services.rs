@@ -11,8 +11,8 @@ use axum::{
 use http::StatusCode;
 use hub_auth::{Access, Owner, Role, Scope, ScopeName, ScopeSet, Target};
 use hub_store::StoreError;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     access::{Caller, Who},
@@ -26,7 +26,8 @@ use crate::{
 /// to be refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewService {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NewService {
     /// The path says it.
     #[serde(default, rename = "name")]
     _name: Option<String>,
@@ -58,11 +59,40 @@ struct NewService {
     oauth_redirect_uri: Option<String>,
 }
 
+/// A service; what the caller may not see is left out.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Service"))]
+pub(super) struct ServiceModel {
+    /// `service`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Option<String>>,
+    /// The path that the hub serves it at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<Option<Map<String, Value>>>,
+    /// Whether people see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display: Option<Option<bool>>,
+}
+
 /// `GET /hub/api/services`: not paged, by name.
 pub(super) async fn list(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<BTreeMap<String, ServiceModel>>, ApiError> {
     let visible = |name: &str| match caller.scopes.access(ScopeName::ListServices) {
         Access::None => false,
         Access::All => true,
@@ -71,14 +101,14 @@ pub(super) async fn list(
     if caller.scopes.access(ScopeName::ListServices) == Access::None {
         return Err(ApiError::missing_scope(ScopeName::ListServices.as_str()));
     }
-    let mut bodies = Map::new();
+    let mut bodies = BTreeMap::new();
     for service in hub.services.all() {
         let name = &service.config.name;
         if visible(name) {
             bodies.insert(name.clone(), body(&hub, &service, &caller).await?);
         }
     }
-    Ok(Json(Value::Object(bodies)))
+    Ok(Json(bodies))
 }
 
 /// `GET /hub/api/services/{service}`
@@ -86,7 +116,7 @@ pub(super) async fn show(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ServiceModel>, ApiError> {
     caller.allow(&Target::service(&name))?;
     let service = hub.services.get(&name).ok_or_else(ApiError::not_found)?;
     Ok(Json(body(&hub, &service, &caller).await?))
@@ -218,43 +248,61 @@ async fn require_coverage(
 }
 
 /// A service as `caller` may see it (hub-contract 5.2).
-async fn body(hub: &Hub, service: &Service, caller: &Caller) -> Result<Value, StoreError> {
+async fn body(hub: &Hub, service: &Service, caller: &Caller) -> Result<ServiceModel, StoreError> {
     let config = &service.config;
     let target = Target::service(&config.name);
     let may = |scope: ScopeName| caller.scopes.has(scope, &target);
-    let mut body = Map::new();
-    let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
+    let mut body = ServiceModel::default();
     if may(ScopeName::ReadServices)
         || may(ScopeName::ReadServicesName)
         || may(ScopeName::ReadRolesServices)
         || may(ScopeName::ListServices)
     {
-        set("kind", json!("service"));
-        set("name", json!(config.name));
-        set("admin", json!(config.admin));
+        body = ServiceModel::named(&config.name, config.admin);
     }
     if may(ScopeName::ReadRolesServices) {
-        set("roles", json!(hub.roles_of_service(&config.name).await?));
+        body.roles = Some(hub.roles_of_service(&config.name).await?);
     }
     if may(ScopeName::ReadServices) {
         let prefix = config.url.as_ref().map(|_| hub.paths.service_prefix(&config.name));
-        set("url", json!(service.url().unwrap_or_default()));
-        set("prefix", json!(prefix.unwrap_or_default()));
-        set("command", json!(config.command));
-        set("pid", json!(hub.services.pid(&config.name).unwrap_or_default()));
-        set("info", json!(config.info));
-        set("display", json!(config.display));
+        body.url = Some(Some(service.url().map(String::from).unwrap_or_default()));
+        body.prefix = Some(prefix.unwrap_or_default());
+        body.command = Some(config.command.clone());
+        body.pid = Some(hub.services.pid(&config.name).unwrap_or_default());
+        body.info = Some(Some(config.info.clone()));
+        body.display = Some(Some(config.display));
     }
-    Ok(Value::Object(body))
+    Ok(body)
 }
 
 /// What a service may always know about itself. As in JupyterHub what only the
 /// configuration knows is not told here.
-pub(super) async fn own(hub: &Hub, name: &str) -> Result<Value, StoreError> {
+pub(super) async fn own(hub: &Hub, name: &str) -> Result<ServiceModel, StoreError> {
+    Ok(ServiceModel {
+        roles: Some(hub.roles_of_service(name).await?),
+        url: Some(None),
+        prefix: Some(String::new()),
+        command: Some(Vec::new()),
+        pid: Some(0),
+        info: Some(None),
+        display: Some(None),
+        ..named(hub, name)
+    })
+}
+
+/// The least that is said of a service.
+pub(super) fn named(hub: &Hub, name: &str) -> ServiceModel {
     let admin = hub.services.get(name).is_some_and(|service| service.config.admin);
-    Ok(json!({
-        "kind": "service", "name": name, "admin": admin,
-        "roles": hub.roles_of_service(name).await?,
-        "url": null, "prefix": "", "command": [], "pid": 0, "info": null, "display": null,
-    }))
+    ServiceModel::named(name, admin)
+}
+
+impl ServiceModel {
+    fn named(name: &str, admin: bool) -> Self {
+        Self {
+            kind: Some("service"),
+            name: Some(name.to_owned()),
+            admin: Some(admin),
+            ..Self::default()
+        }
+    }
 }

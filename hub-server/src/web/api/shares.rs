@@ -2,11 +2,26 @@
 
 mod codes;
 mod request;
-mod view;
+pub(super) mod view;
 mod with;
 
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(super) use self::{codes::CodeRequest, request::ShareRequest as Request};
+use self::{
+    request::{Owner, ShareRequest, Shared, grantable},
+    view::{LeftModel, ShareModel},
+};
+use super::{
+    endpoint::{Endpoint, Needs, Verb},
+    paging::Paging,
+};
+use crate::{
+    access::Caller,
+    hub::Hub,
+    web::{error::ApiError, request::json},
+};
 use axum::{
     Json,
     body::Bytes,
@@ -18,18 +33,6 @@ use http::{HeaderMap, StatusCode};
 use hub_auth::{ScopeName, Target};
 use hub_names::ServerKey;
 use hub_store::Grantee;
-use serde_json::{Value, json};
-
-use self::request::{Owner, ShareRequest, Shared, grantable};
-use super::{
-    endpoint::{Endpoint, Needs, Verb},
-    paging::Paging,
-};
-use crate::{
-    access::Caller,
-    hub::Hub,
-    web::{error::ApiError, request::json},
-};
 
 type ApiResult = Result<Response, ApiError>;
 type HubState = State<Arc<Hub>>;
@@ -131,7 +134,7 @@ async fn of_owner(
     }
     let shares = hub.store.shares().of_owner(&owner).await?;
     Ok(view::page(&Paging::of(&uri, &headers)?, &uri, &headers, shares, |one| {
-        view::share(&hub, one)
+        ShareModel::of(&hub, one)
     }))
 }
 
@@ -147,7 +150,7 @@ async fn of_server(
     require_server(&hub, &key).await?;
     let shares = hub.store.shares().of_server(&key).await?;
     Ok(view::page(&Paging::of(&uri, &headers)?, &uri, &headers, shares, |one| {
-        view::share(&hub, one)
+        ShareModel::of(&hub, one)
     }))
 }
 
@@ -169,7 +172,7 @@ async fn grant(
     let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     let share = hub.store.shares().grant(&key, &with, &names, hub.clock.now()).await?;
     tracing::info!(server = %key, with = %describe(&with), by = %caller.describe(), "server shared");
-    Ok(Json(view::share(&hub, &share)).into_response())
+    Ok(Json(ShareModel::of(&hub, &share)).into_response())
 }
 
 /// `PATCH /hub/api/shares/{owner}/{server}`: take back what somebody may do.
@@ -191,7 +194,8 @@ async fn revoke(
         scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
     let left = hub.store.shares().revoke(&key, &with, names.as_deref()).await?;
     tracing::info!(server = %key, with = %describe(&with), by = %caller.describe(), "share revoked");
-    Ok(Json(left.map_or_else(|| json!({}), |share| view::share(&hub, &share))).into_response())
+    let left = left.map(|share| ShareModel::of(&hub, &share));
+    Ok(Json(LeftModel { left }).into_response())
 }
 
 /// `DELETE /hub/api/shares/{owner}/{server}`: share the server with nobody.
@@ -263,9 +267,4 @@ fn describe(with: &Grantee) -> String {
         Grantee::User(name) => name.to_string(),
         Grantee::Group(name) => format!("group {name}"),
     }
-}
-
-/// A list of JSON values.
-fn values<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
-    Value::Array(items.iter().map(one).collect())
 }

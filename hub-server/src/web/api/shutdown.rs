@@ -10,7 +10,8 @@ use axum::{
 };
 use http::StatusCode;
 use hub_auth::Target;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     access::Caller,
@@ -18,6 +19,13 @@ use crate::{
     hub::Hub,
     web::{error::ApiError, request},
 };
+
+/// What will happen.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Message"))]
+pub(super) struct MessageModel {
+    message: &'static str,
+}
 
 /// Ends the hub. The servers go on unless `servers` is true. A proxy in this process
 /// ends with it, and one elsewhere goes on, for the hub has not started it: `proxy`
@@ -33,8 +41,8 @@ pub(super) async fn shutdown(
     let servers = flag(&body, "servers")?.unwrap_or(false);
     tracing::warn!(servers, by = %caller.describe(), "the hub was asked to end");
     hub.end.ask(End { servers });
-    let told = Json(json!({ "message": "Shutting down Hub" }));
-    Ok((StatusCode::ACCEPTED, told).into_response())
+    let told = MessageModel { message: "Shutting down Hub" };
+    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
 fn flag(body: &Value, name: &str) -> Result<Option<bool>, ApiError> {

@@ -1,6 +1,7 @@
 //! A user's tokens: list, make, revoke.
 
 mod sign_in;
+mod view;
 mod wanted;
 
 use std::sync::Arc;
@@ -15,13 +16,14 @@ use http::{HeaderMap, StatusCode};
 use hub_auth::{Access, ApiToken, Owner, Scope, ScopeName, ScopeSet};
 use hub_names::UserName;
 use hub_store::{NewToken, TokenOwner, TokenRecord, User};
-use serde_json::{Value, json};
 
+pub(super) use self::view::{NewTokenModel, TokenModel, TokensModel};
+#[cfg(test)]
+pub(super) use self::wanted::Body;
 use self::wanted::Request;
 pub(in crate::web) use self::wanted::Wanted;
-use super::model::time;
 use crate::{
-    access::{Caller, MaybeCaller, Needed, Who, bearer},
+    access::{Caller, MaybeCaller, Needed, Who},
     hub::Hub,
     web::{error::ApiError, request::user_name},
 };
@@ -31,16 +33,16 @@ pub(super) async fn list(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Path(user): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TokensModel>, ApiError> {
     let user = owner(&hub, &caller, &user).await?;
     // Reading them takes away those that have expired.
     let mut tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
     tokens.sort_by_key(|token| token.last_activity.unwrap_or(token.created));
-    let mut bodies = Vec::new();
+    let mut api_tokens = Vec::new();
     for token in &tokens {
-        bodies.push(body(&hub, &user, token).await?);
+        api_tokens.push(TokenModel::of(&hub, &user, token).await?);
     }
-    Ok(Json(json!({ "api_tokens": bodies })))
+    Ok(Json(TokensModel { api_tokens }))
 }
 
 /// `POST /hub/api/users/{user}/tokens`. Whoever has no credential yet may show name
@@ -60,8 +62,8 @@ pub(super) async fn create(
     };
     let user = owner_of_new(&hub, &caller, needed, &user).await?;
     let (record, token) = make(&hub, &caller, &user, &wanted).await?;
-    let mut made = body(&hub, &user, &record).await?;
-    made["token"] = json!(token.expose());
+    let shown = TokenModel::of(&hub, &user, &record).await?;
+    let made = NewTokenModel { token: token.expose().to_owned(), shown };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
@@ -103,10 +105,10 @@ pub(super) async fn show(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Path((user, id)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TokenModel>, ApiError> {
     let user = owner(&hub, &caller, &user).await?;
     let token = find(&hub, &user, &id).await?;
-    Ok(Json(body(&hub, &user, &token).await?))
+    Ok(Json(TokenModel::of(&hub, &user, &token).await?))
 }
 
 /// `DELETE /hub/api/users/{user}/tokens/{id}`
@@ -219,27 +221,4 @@ async fn find(hub: &Hub, user: &User, id: &str) -> Result<TokenRecord, ApiError>
         id.strip_prefix('a').and_then(|text| text.parse().ok()).ok_or_else(missing)?;
     let tokens = hub.store.tokens().of_user(user.id, hub.clock.now()).await?;
     tokens.into_iter().find(|token| token.id.get() == number).ok_or_else(missing)
-}
-
-async fn body(hub: &Hub, user: &User, token: &TokenRecord) -> Result<Value, ApiError> {
-    let client = match &token.client_id {
-        Some(id) => hub.store.oauth().client(id).await?,
-        None => None,
-    };
-    let held = hub.scopes_of_user(user).await?;
-    let owner = Owner::User(user.name.clone());
-    let scopes = bearer::scopes(hub, token, &owner, &held).await?;
-    Ok(json!({
-        "user": user.name,
-        "id": format!("a{}", token.id.get()),
-        "kind": "api_token",
-        "roles": [],
-        "scopes": scopes.to_strings(),
-        "created": time(Some(token.created)),
-        "last_activity": time(token.last_activity),
-        "expires_at": time(token.expires_at),
-        "note": token.note,
-        "session_id": token.session_id,
-        "oauth_client": client.map_or_else(|| "JupyterHub".to_owned(), |client| client.description),
-    }))
 }

@@ -27,18 +27,22 @@ use crate::{
     },
 };
 
+/// What makes several users.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewUsers {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NewUsers {
     #[serde(default)]
     usernames: Vec<String>,
     #[serde(default)]
     admin: bool,
 }
 
+/// What makes one.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewUser {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct NewUser {
     /// The path says it.
     #[serde(default, rename = "name")]
     _name: Option<String>,
@@ -46,9 +50,11 @@ struct NewUser {
     admin: bool,
 }
 
+/// What to change about a user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserChange"))]
+pub(super) struct Change {
     name: Option<String>,
     admin: Option<bool>,
     groups: Option<Value>,

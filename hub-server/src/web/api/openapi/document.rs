@@ -7,8 +7,22 @@ use super::bodies::*;
 use crate::{
     COMPATIBLE_VERSION,
     web::api::{
-        Endpoint, Needs, Verb, endpoints,
+        Endpoint, Needs, Verb, activity, endpoints,
+        groups::{self, GroupModel},
+        info::{IdentityModel, InfoModel, VersionModel},
+        log::ServerLogModel,
         model::{ServerModel, UserModel},
+        owner::OwnerModel,
+        paging::Page,
+        proxy::{NewPlace, RouteModel},
+        services::{NewService, ServiceModel},
+        shares::{
+            self,
+            view::{LeftModel, NewShareCodeModel, ShareCodeModel, ShareModel},
+        },
+        shutdown::MessageModel,
+        tokens::{self, NewTokenModel, TokenModel, TokensModel},
+        users,
     },
 };
 
@@ -71,13 +85,13 @@ fn operation(endpoint: &Endpoint, types: &mut SchemaGenerator) -> Option<Operati
     let server =
         ["/server", "/servers/", "/servers/{server}"].iter().any(|end| path.ends_with(end));
     Some(match (endpoint.verb, path) {
-        (Get, "") => answer::<Version>(t, 200),
+        (Get, "") => answer::<VersionModel>(t, 200),
         (Get, "/openapi.json") => Operation {
             answers: vec![(200, Some(json!({ "type": "object" })))],
             ..Operation::default()
         },
-        (Get, "/info") => answer::<Info>(t, 200),
-        (Get, "/user") => answer::<RequestIdentity>(t, 200),
+        (Get, "/info") => answer::<InfoModel>(t, 200),
+        (Get, "/user") => answer::<IdentityModel>(t, 200),
         (Get, "/users") => answer::<ListOf<Vec<UserModel>>>(t, 200).query(&[
             "offset",
             "limit",
@@ -86,17 +100,17 @@ fn operation(endpoint: &Endpoint, types: &mut SchemaGenerator) -> Option<Operati
             "name_filter",
             "include_stopped_servers",
         ]),
-        (Post, "/users") => answer::<Vec<UserModel>>(t, 201).body::<NewUsers>(t).or(409),
+        (Post, "/users") => answer::<Vec<UserModel>>(t, 201).body::<users::NewUsers>(t).or(409),
         (Get, "/users/{user}") => answer::<UserModel>(t, 200).query(&["include_stopped_servers"]),
-        (Post, "/users/{user}") => answer::<UserModel>(t, 201).body::<NewUser>(t).or(409),
-        (Patch, "/users/{user}") => answer::<UserModel>(t, 200).body::<UserChange>(t),
-        (Post, "/users/{user}/activity") => empty(200).body::<Activity>(t),
+        (Post, "/users/{user}") => answer::<UserModel>(t, 201).body::<users::NewUser>(t).or(409),
+        (Patch, "/users/{user}") => answer::<UserModel>(t, 200).body::<users::Change>(t),
+        (Post, "/users/{user}/activity") => empty(200).body::<activity::Report>(t),
         (Post, "/users/{user}/admin-access") => empty(200),
-        (Get, "/users/{user}/tokens") => answer::<Tokens>(t, 200),
+        (Get, "/users/{user}/tokens") => answer::<TokensModel>(t, 200),
         (Post, "/users/{user}/tokens") => {
-            answer::<NewToken>(t, 201).body::<TokenRequest>(t).or(429)
+            answer::<NewTokenModel>(t, 201).body::<tokens::Body>(t).or(429)
         }
-        (Get, "/users/{user}/tokens/{id}") => answer::<Token>(t, 200),
+        (Get, "/users/{user}/tokens/{id}") => answer::<TokenModel>(t, 200),
         (Get, _) if server => answer::<ServerModel>(t, 200),
         (Put, _) if server => answer::<ServerModel>(t, 201).body::<ServerRequest>(t).or(409),
         (Post, _) if server => empty(201).or(202).or(429).or(500).body::<ServerRequest>(t),
@@ -104,55 +118,63 @@ fn operation(endpoint: &Endpoint, types: &mut SchemaGenerator) -> Option<Operati
         (Delete, _) if server => empty(204).or(202).body::<ServerStop>(t),
         (Get, _) if path.ends_with("/progress") => stream(),
         (Get, _) if path.ends_with("/log") => {
-            answer::<ServerLog>(t, 200).query(&["lines", "follow"])
+            answer::<ServerLogModel>(t, 200).query(&["lines", "follow"])
         }
-        (Get, "/groups") => answer::<ListOf<Vec<Group>>>(t, 200).query(PAGES),
-        (Post, "/groups") => answer::<Vec<Group>>(t, 201).body::<NewGroups>(t).or(409),
-        (Get, "/groups/{group}") => answer::<Group>(t, 200),
-        (Post, "/groups/{group}") => answer::<Group>(t, 201).body::<Members>(t).or(409),
-        (Post | Delete, "/groups/{group}/users") => answer::<Group>(t, 200).body::<Members>(t),
+        (Get, "/groups") => answer::<ListOf<Vec<GroupModel>>>(t, 200).query(PAGES),
+        (Post, "/groups") => answer::<Vec<GroupModel>>(t, 201).body::<groups::NewGroups>(t).or(409),
+        (Get, "/groups/{group}") => answer::<GroupModel>(t, 200),
+        (Post, "/groups/{group}") => {
+            answer::<GroupModel>(t, 201).body::<groups::NewGroup>(t).or(409)
+        }
+        (Post | Delete, "/groups/{group}/users") => {
+            answer::<GroupModel>(t, 200).body::<groups::Members>(t)
+        }
         (Put, "/groups/{group}/properties") => {
-            answer::<Group>(t, 200).body::<Map<String, Value>>(t)
+            answer::<GroupModel>(t, 200).body::<Map<String, Value>>(t)
         }
-        (Get, _) if path.ends_with("/shared") => answer::<PageOf<Vec<Share>>>(t, 200).query(PAGES),
-        (Get, _) if path.contains("/shared/") => answer::<Share>(t, 200),
+        (Get, _) if path.ends_with("/shared") => {
+            answer::<Page<Vec<ShareModel>>>(t, 200).query(PAGES)
+        }
+        (Get, _) if path.contains("/shared/") => answer::<ShareModel>(t, 200),
         (Get, _) if path.starts_with("/shares/") => {
-            answer::<PageOf<Vec<Share>>>(t, 200).query(PAGES)
+            answer::<Page<Vec<ShareModel>>>(t, 200).query(PAGES)
         }
-        (Post | Patch, _) if path.starts_with("/shares/") => {
-            answer::<Share>(t, 200).body::<ShareRequest>(t)
+        (Patch, _) if path.starts_with("/shares/") => {
+            answer::<LeftModel>(t, 200).body::<shares::Request>(t)
+        }
+        (Post, _) if path.starts_with("/shares/") => {
+            answer::<ShareModel>(t, 200).body::<shares::Request>(t)
         }
         (Get, _) if path.starts_with("/share-codes/") => {
-            answer::<PageOf<Vec<ShareCode>>>(t, 200).query(PAGES)
+            answer::<Page<Vec<ShareCodeModel>>>(t, 200).query(PAGES)
         }
         (Post, _) if path.starts_with("/share-codes/") => {
-            answer::<NewShareCode>(t, 200).body::<ShareCodeRequest>(t)
+            answer::<NewShareCodeModel>(t, 200).body::<shares::CodeRequest>(t)
         }
         (Delete, _) if path.starts_with("/share-codes/") => empty(204).query(&["code", "id"]),
-        (Get, "/services") => answer::<std::collections::BTreeMap<String, Service>>(t, 200),
-        (Get, "/services/{service}") => answer::<Service>(t, 200),
-        (Post, "/services/{service}") => answer::<Service>(t, 201).body::<NewService>(t).or(409),
+        (Get, "/services") => answer::<std::collections::BTreeMap<String, ServiceModel>>(t, 200),
+        (Get, "/services/{service}") => answer::<ServiceModel>(t, 200),
+        (Post, "/services/{service}") => {
+            answer::<ServiceModel>(t, 201).body::<NewService>(t).or(409)
+        }
         (Delete, "/services/{service}") => empty(200).or(405),
         (Get, "/proxy") => {
-            answer::<ListOf<std::collections::BTreeMap<String, Route>>>(t, 200).query(PAGES)
+            answer::<ListOf<std::collections::BTreeMap<String, RouteModel>>>(t, 200).query(PAGES)
         }
         (Post, "/proxy") => empty(200),
-        (Patch, "/proxy") => empty(200).body::<ProxyChange>(t),
-        (Post, "/shutdown") => answer::<Message>(t, 202).body::<Shutdown>(t),
+        (Patch, "/proxy") => empty(200).body::<NewPlace>(t),
+        (Post, "/shutdown") => answer::<MessageModel>(t, 202).body::<Shutdown>(t),
         (Post, "/reload") => Operation {
             answers: vec![(200, Some(json!({ "type": "object" })))],
             ..Operation::default()
         }
         .or(422),
-        (Get, _) if path.starts_with("/authorizations/") => answer::<RequestOwner>(t, 200),
+        (Get, _) if path.starts_with("/authorizations/") => answer::<OwnerModel>(t, 200),
         (Post, "/authorizations/token") => Operation::default().or(404),
         (Delete, _) => empty(204),
         _ => return None,
     })
 }
-
-/// A user or a service, as packages before 2.0 ask for one.
-type RequestOwner = Map<String, Value>;
 
 impl Operation {
     fn query(self, query: &'static [&'static str]) -> Self {

@@ -6,12 +6,12 @@ use hub_auth::{ApiToken, random_code};
 use hub_store::NewShareCode;
 use jiff::SignedDuration;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{
     ApiResult, HubState, remember_server,
     request::{self, Owner, Shared, grantable},
-    require_server, view,
+    require_server,
+    view::{self, NewShareCodeModel, ShareCodeModel},
 };
 use crate::{
     access::Caller,
@@ -23,10 +23,13 @@ const ONE_DAY: i64 = 24 * 60 * 60;
 /// The shortest and the longest life.
 const LIFE: std::ops::RangeInclusive<i64> = 60..=365 * ONE_DAY;
 
+/// For what, and for how long.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CodeRequest {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ShareCodeRequest"))]
+pub(in crate::web::api) struct CodeRequest {
     scopes: Option<Vec<String>>,
+    /// Seconds, from 60 to 31536000.
     expires_in: Option<i64>,
 }
 
@@ -44,7 +47,7 @@ pub(super) async fn of_owner(
     }
     let codes = hub.store.share_codes().of_owner(&owner, hub.clock.now()).await?;
     let paging = Paging::of(&uri, &headers)?;
-    Ok(view::page(&paging, &uri, &headers, codes, |one| view::code(&hub, one)))
+    Ok(view::page(&paging, &uri, &headers, codes, |one| ShareCodeModel::of(&hub, one)))
 }
 
 /// `GET /hub/api/share-codes/{owner}/{server}`
@@ -59,7 +62,7 @@ pub(super) async fn of_server(
     require_server(&hub, &key).await?;
     let codes = hub.store.share_codes().of_server(&key, hub.clock.now()).await?;
     let paging = Paging::of(&uri, &headers)?;
-    Ok(view::page(&paging, &uri, &headers, codes, |one| view::code(&hub, one)))
+    Ok(view::page(&paging, &uri, &headers, codes, |one| ShareCodeModel::of(&hub, one)))
 }
 
 /// `POST /hub/api/share-codes/{owner}/{server}`
@@ -96,12 +99,14 @@ pub(super) async fn create(
     let code = hub.store.share_codes().create(&code).await?;
     tracing::info!(server = %key, id = %view::id(&code), by = %caller.describe(), "share code made");
     let accept_url = hub.paths.accept_share(&text);
-    let mut body = view::code(&hub, &code);
-    body["code"] = json!(text);
-    body["full_accept_url"] =
-        json!(hub.public_url.as_ref().map(|public| hub.paths.absolute(Some(public), &accept_url)));
-    body["accept_url"] = json!(accept_url);
-    Ok(Json(body).into_response())
+    let public = hub.public_url.as_ref();
+    Ok(Json(NewShareCodeModel {
+        shown: ShareCodeModel::of(&hub, &code),
+        code: text,
+        full_accept_url: public.map(|public| hub.paths.absolute(Some(public), &accept_url)),
+        accept_url,
+    })
+    .into_response())
 }
 
 /// `DELETE /hub/api/share-codes/{owner}/{server}`: one, by `code` or `id`, or all.

@@ -68,8 +68,9 @@ fn name<T: std::str::FromStr>(names: &Names, key: &str) -> Result<T, ApiError> {
 
 /// With whom to share, or to share no longer.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct ShareRequest {
+pub(in crate::web::api) struct ShareRequest {
     /// What they may do; the right to use the server if none are named.
     pub(super) scopes: Option<Vec<String>>,
     user: Option<String>,

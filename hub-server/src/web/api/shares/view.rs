@@ -2,46 +2,135 @@
 
 use axum::{http::Uri, response::Response};
 use http::HeaderMap;
-use hub_names::ServerKey;
+use hub_names::{ServerKey, ServerName, UserName};
 use hub_store::{Grantee, Share, ShareCode};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::{
     hub::Hub,
-    web::api::{
-        model::time,
-        paging::Paging,
-        shares::{request::limited, values},
-    },
+    web::api::{model::Moment, paging::Paging, shares::request::limited},
 };
 
-/// A share.
-pub(super) fn share(hub: &Hub, share: &Share) -> Value {
-    let (user, group, kind) = match &share.with {
-        Grantee::User(name) => (json!({ "name": name }), Value::Null, "user"),
-        Grantee::Group(name) => (Value::Null, json!({ "name": name }), "group"),
-    };
-    json!({
-        "server": server(hub, &share.server),
-        "scopes": limited(&share.scopes, &share.server),
-        "user": user,
-        "group": group,
-        "kind": kind,
-        "created_at": time(Some(share.created)),
-    })
+/// What a user or a group may do with a server.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Share"))]
+pub(in crate::web::api) struct ShareModel {
+    server: SharedServerModel,
+    scopes: Vec<String>,
+    user: Option<NamedModel>,
+    group: Option<NamedModel>,
+    /// `user` or `group`
+    kind: &'static str,
+    created_at: Moment,
 }
 
-/// A code, without its text, which only whoever made it sees.
-pub(super) fn code(hub: &Hub, code: &ShareCode) -> Value {
-    json!({
-        "server": server(hub, &code.server),
-        "scopes": limited(&code.scopes, &code.server),
-        "id": id(code),
-        "created_at": time(Some(code.created)),
-        "expires_at": time(Some(code.expires_at)),
-        "exchange_count": code.exchange_count,
-        "last_exchanged_at": time(code.last_exchanged),
-    })
+/// What is left of a share from which something was taken; without fields when it is
+/// nothing.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "LeftOfShare"))]
+pub(in crate::web::api) struct LeftModel {
+    #[serde(flatten)]
+    pub(super) left: Option<ShareModel>,
+}
+
+/// A server as somebody sees it with whom it is shared: no state, no options.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "SharedServer"))]
+struct SharedServerModel {
+    user: OwnerName,
+    #[cfg_attr(test, schemars(with = "String"))]
+    name: ServerName,
+    url: String,
+    full_url: Option<String>,
+    ready: bool,
+}
+
+/// Whose a server is.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ServerOwner"))]
+struct OwnerName {
+    #[cfg_attr(test, schemars(with = "String"))]
+    name: UserName,
+}
+
+/// Somebody's or something's name.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Named"))]
+struct NamedModel {
+    name: String,
+}
+
+/// A code that whoever has it may exchange for a share. Its text is not in it: only
+/// whoever made it sees that.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ShareCode"))]
+pub(in crate::web::api) struct ShareCodeModel {
+    server: SharedServerModel,
+    scopes: Vec<String>,
+    id: String,
+    created_at: Moment,
+    expires_at: Option<Moment>,
+    exchange_count: u64,
+    last_exchanged_at: Option<Moment>,
+}
+
+/// A code that was just made, with its text.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "NewShareCode"))]
+pub(in crate::web::api) struct NewShareCodeModel {
+    #[serde(flatten)]
+    pub(super) shown: ShareCodeModel,
+    pub(super) code: String,
+    /// The path of the page that exchanges it.
+    pub(super) accept_url: String,
+    pub(super) full_accept_url: Option<String>,
+}
+
+impl ShareModel {
+    /// A share.
+    pub(super) fn of(hub: &Hub, share: &Share) -> Self {
+        let (user, group, kind) = match &share.with {
+            Grantee::User(name) => (Some(NamedModel { name: name.to_string() }), None, "user"),
+            Grantee::Group(name) => (None, Some(NamedModel { name: name.clone() }), "group"),
+        };
+        Self {
+            server: SharedServerModel::of(hub, &share.server),
+            scopes: limited(&share.scopes, &share.server),
+            user,
+            group,
+            kind,
+            created_at: Moment(share.created),
+        }
+    }
+}
+
+impl ShareCodeModel {
+    /// A code.
+    pub(super) fn of(hub: &Hub, code: &ShareCode) -> Self {
+        Self {
+            server: SharedServerModel::of(hub, &code.server),
+            scopes: limited(&code.scopes, &code.server),
+            id: id(code),
+            created_at: Moment(code.created),
+            expires_at: Some(Moment(code.expires_at)),
+            exchange_count: code.exchange_count,
+            last_exchanged_at: code.last_exchanged.map(Moment),
+        }
+    }
+}
+
+impl SharedServerModel {
+    fn of(hub: &Hub, key: &ServerKey) -> Self {
+        let url = hub.paths.server(key);
+        let public = hub.public_url.as_ref();
+        Self {
+            user: OwnerName { name: key.user().clone() },
+            name: key.server().clone(),
+            full_url: public.map(|public| hub.paths.absolute(Some(public), &url)),
+            url,
+            ready: hub.servers.live(key).is_some_and(|view| view.phase.is_ready()),
+        }
+    }
 }
 
 /// How the API calls a code.
@@ -50,28 +139,16 @@ pub(super) fn id(code: &ShareCode) -> String {
 }
 
 /// The part of `all` that was asked for; these lists always say what comes next.
-pub(super) fn page<T>(
+pub(super) fn page<T, M: Serialize>(
     paging: &Paging,
     uri: &Uri,
     headers: &HeaderMap,
     all: Vec<T>,
-    one: impl Fn(&T) -> Value,
+    one: impl Fn(&T) -> M,
 ) -> Response {
     let paging = paging.clone().enveloped();
     let (items, total) = paging.cut(all);
+    let items: Vec<M> = items.iter().map(one).collect();
     let shown = items.len() as u64;
-    paging.answer(uri, headers, values(&items, one), shown, total)
-}
-
-/// The server as somebody sees it with whom it is shared: no state, no options.
-fn server(hub: &Hub, key: &ServerKey) -> Value {
-    let url = hub.paths.server(key);
-    let ready = hub.servers.live(key).is_some_and(|view| view.phase.is_ready());
-    json!({
-        "user": { "name": key.user() },
-        "name": key.server(),
-        "full_url": hub.public_url.as_ref().map(|public| hub.paths.absolute(Some(public), &url)),
-        "url": url,
-        "ready": ready,
-    })
+    paging.answer(uri, headers, items, shown, total)
 }

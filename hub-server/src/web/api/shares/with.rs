@@ -14,7 +14,7 @@ use hub_store::{Grantee, Share};
 use super::{
     ApiResult, HubState, describe,
     request::{Account, Shared},
-    view,
+    view::{self, ShareModel},
 };
 use crate::{
     access::Caller,
@@ -105,12 +105,12 @@ pub(super) async fn leave_groups(
 
 fn list(hub: &Hub, uri: &Uri, headers: &HeaderMap, shares: Vec<Share>) -> ApiResult {
     let paging = Paging::of(uri, headers)?;
-    Ok(view::page(&paging, uri, headers, shares, |one| view::share(hub, one)))
+    Ok(view::page(&paging, uri, headers, shares, |one| ShareModel::of(hub, one)))
 }
 
 async fn show(hub: &Hub, key: &ServerKey, with: Grantee) -> ApiResult {
     match hub.store.shares().get(key, &with).await? {
-        Some(share) => Ok(Json(view::share(hub, &share)).into_response()),
+        Some(share) => Ok(Json(ShareModel::of(hub, &share)).into_response()),
         None => Err(no_share(key, &with)),
     }
 }

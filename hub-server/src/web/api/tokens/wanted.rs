@@ -32,13 +32,22 @@ pub(in crate::web) struct Wanted {
     pub(in crate::web) roles: Option<Vec<String>>,
 }
 
+/// A token to be made.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TokenRequest"))]
+pub(in crate::web::api) struct Body {
+    /// A name and a password, in place of a credential.
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     auth: Option<Value>,
     note: Option<String>,
+    /// Seconds; never, if it is not there.
+    #[cfg_attr(test, schemars(with = "Option<i64>"))]
     expires_in: Option<Value>,
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     scopes: Option<Value>,
+    /// For clients of JupyterHub 2; their scopes are given.
+    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
     roles: Option<Value>,
 }
 
