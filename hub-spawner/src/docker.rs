@@ -400,6 +400,12 @@ impl Spawner for DockerSpawner {
         Ok(())
     }
 
+    async fn rename_user(&self, from: &UserName, _to: &UserName) -> Result<(), SpawnError> {
+        deletion::refuse_to_leave_volumes(self, from).await?;
+        // Containers that were kept have the old name in their labels.
+        deletion::remove_containers_of(self, from).await
+    }
+
     async fn set_limits(&self, key: &ServerKey, limits: &Limits) -> Result<(), SpawnError> {
         let rejected = |reason: String| SpawnError::Rejected {
             what: "changing the limits of this server".to_owned(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use hub_names::ServerKey;
+use hub_names::{ServerKey, UserName};
 use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use url::Url;
@@ -73,6 +73,8 @@ struct State {
     host_address: Option<IpAddr>,
     choices: Vec<Choice>,
     renames: Vec<(ServerKey, ServerKey)>,
+    /// Users whose files have their names.
+    with_files: Vec<UserName>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +88,11 @@ struct Server {
 }
 
 impl FakeSpawner {
+    /// From now on the files of `user` are in a place with the name in its own.
+    pub fn keeps_files_of(&self, user: &UserName) {
+        self.state().with_files.push(user.clone());
+    }
+
     /// A spawner whose servers run but never answer.
     pub fn new() -> Self {
         Self::default()
@@ -404,6 +411,16 @@ impl Spawner for FakeSpawner {
         Ok(())
     }
 
+    async fn rename_user(&self, from: &UserName, _to: &UserName) -> Result<(), SpawnError> {
+        match self.reached()?.with_files.contains(from) {
+            false => Ok(()),
+            true => Err(SpawnError::Rejected {
+                what: "renaming this user".to_owned(),
+                reason: format!("files of {from} would stay behind"),
+            }),
+        }
+    }
+
     fn choices(&self) -> Vec<Choice> {
         self.state().choices.clone()
     }
@@ -447,6 +464,7 @@ impl Default for State {
             host_address: Some(Ipv4Addr::LOCALHOST.into()),
             choices: Vec::new(),
             renames: Vec::new(),
+            with_files: Vec::new(),
         }
     }
 }

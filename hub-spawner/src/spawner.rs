@@ -121,6 +121,19 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// A user has another name from now on. None of their servers runs. Whatever the
+    /// backend keeps of them goes along.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Rejected`] if something cannot go along, such as files in a place
+    /// that is named after the user: they would be out of sight, and open to whoever
+    /// gets the old name. Nothing has changed then.
+    async fn rename_user(&self, from: &UserName, to: &UserName) -> Result<(), SpawnError> {
+        let _ = (from, to);
+        Ok(())
+    }
+
     /// Changes the limits of a server that runs, until it is stopped.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hub_names::{ServerKey, ServerName};
-use hub_store::{Addition, StoreError};
+use hub_names::{ServerKey, ServerName, UserName};
+use hub_store::{Addition, StoreError, User};
 use serde_json::Value;
 
 use super::{Servers, ServersError, Shared};
@@ -95,6 +95,34 @@ impl Servers {
             store.describe(&key, change.display_name.as_deref(), change.options.as_ref()).await?;
         }
         Ok(key)
+    }
+
+    /// Gives a user another name; all their servers are stopped. Their files go along
+    /// where the spawner can do that; where it cannot, the name stays.
+    ///
+    /// # Errors
+    ///
+    /// When a server is up or pending, the name is taken, or the spawner refuses;
+    /// nothing is changed then.
+    pub(crate) async fn rename_user(
+        &self,
+        user: &User,
+        new: &UserName,
+    ) -> Result<(), ServersError> {
+        let store = &self.shared.store;
+        let records = store.servers().of_user(&user.name).await?;
+        let default = ServerKey::default_of(user.name.clone());
+        let named = records.into_iter().map(|record| record.key).filter(|key| *key != default);
+        let keys: Vec<ServerKey> = named.chain([default.clone()]).collect();
+        for key in &keys {
+            self.retired(key).await;
+        }
+        let _reservation = self.reserve(keys)?;
+        if let Err(error) = self.shared.spawner.rename_user(&user.name, new).await {
+            return Err(ServersError::Refused(error.user_message()));
+        }
+        store.users().rename(user.id, new).await?;
+        Ok(())
     }
 
     /// Forgets a stopped server; returns whether it was known. The files in its

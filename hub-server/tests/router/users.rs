@@ -5,7 +5,7 @@ use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, CONFIG, TestHub, notebook};
+use crate::harness::{ADMIN, CONFIG, TestHub, eventually, notebook};
 
 #[tokio::test]
 async fn the_hub_tells_its_version_to_anybody() {
@@ -416,4 +416,83 @@ async fn everybody_may_know_who_they_are() {
         assert_eq!(own[key], value, "{key}: {own}");
     }
     assert!(own.get("servers").is_none() && own.get("roles").is_none(), "{own}");
+}
+
+#[tokio::test]
+async fn a_user_who_is_deleted_during_a_start_leaves_no_server() {
+    let hub = TestHub::new().await;
+    hub.spawner.hold_starts();
+    let starting = hub.post("/users/ada/server", None);
+    let deletion = async {
+        eventually("the start is under way", || async {
+            hub.get("/users/ada").await.json()["pending"] == "spawn"
+        })
+        .await;
+        hub.api(ADMIN, Method::DELETE, "/users/ada", None).await
+    };
+    let (started, deleted) = tokio::join!(starting, deletion);
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
+    assert!(started.status.is_server_error(), "{}", started.text);
+    hub.spawner.let_starts_go();
+    assert!(hub.spawner.running().is_empty());
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
+    let again = hub.post("/users/ada/server", None).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.text);
+}
+
+#[tokio::test]
+async fn a_user_with_files_under_the_name_keeps_it() {
+    let hub = TestHub::new().await;
+    hub.spawner.keeps_files_of(&"ada".parse().unwrap());
+    let patch = |user: &'static str, name: &'static str| {
+        let body = Some(json!({ "name": name }));
+        let path = format!("/users/{user}");
+        let hub = &hub;
+        async move { hub.api(ADMIN, Method::PATCH, &path, body).await }
+    };
+    let refused = patch("ada", "countess").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+    assert!(refused.text.contains("files of ada would stay behind"), "{}", refused.text);
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::OK);
+    assert_eq!(patch("bob", "robert").await.status, StatusCode::OK);
+    assert_eq!(hub.get("/users/robert").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_gone_for_a_token_that_was_just_used() {
+    let more = r#"
+[[roles]]
+name = "staff"
+scopes = ["list:users"]
+groups = ["staff"]
+[[groups]]
+name = "staff"
+users = ["ada"]
+"#;
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::configured(more, spawner, Store::in_memory().await.unwrap()).await;
+    let chief = "chief-service-token";
+    let made = hub.api(chief, Method::POST, "/users/ada/tokens", Some(json!({}))).await.json();
+    let token = made["token"].as_str().unwrap();
+    let list = || hub.api(token, Method::GET, "/users", None);
+    assert_eq!(list().await.status, StatusCode::OK);
+    assert_eq!(list().await.status, StatusCode::OK);
+
+    let crew = hub.store.groups().by_name("staff").await.unwrap().unwrap();
+    hub.store.groups().replace(crew.id, &[]).await.unwrap();
+    assert_eq!(list().await.status, StatusCode::FORBIDDEN, "by a group");
+
+    let admin =
+        |admin: bool| hub.api(chief, Method::PATCH, "/users/ada", Some(json!({ "admin": admin })));
+    assert_eq!(admin(true).await.status, StatusCode::OK);
+    assert_eq!(list().await.status, StatusCode::OK);
+    assert_eq!(admin(false).await.status, StatusCode::OK);
+    assert_eq!(list().await.status, StatusCode::FORBIDDEN, "by a role");
+
+    let id = made["id"].as_str().unwrap();
+    let own = || hub.api(token, Method::GET, "/user", None);
+    assert_eq!(own().await.status, StatusCode::OK);
+    let path = format!("/users/ada/tokens/{id}");
+    hub.api(chief, Method::DELETE, &path, None).await;
+    assert_eq!(own().await.status, StatusCode::FORBIDDEN, "by the token");
 }

@@ -1,4 +1,5 @@
-//! What is left of a user or server that is deleted for good (SPN-30).
+//! What is left of a user or server that is deleted for good (SPN-30), or that goes on
+//! under another name.
 
 use std::{io, path::Path};
 
@@ -51,15 +52,46 @@ pub(super) async fn forget_user(
     user: &UserName,
 ) -> Result<(), SpawnError> {
     let blueprint = spawner.blueprint();
-    let labels = labels::of_servers_of(&blueprint.deployment, user);
-    let found = spawner.engine.containers(&labels).await;
-    for container in found.map_err(|error| spawn_error("look for servers", error))? {
-        spawner.remove(&container.id).await?;
-    }
+    remove_containers_of(spawner, user).await?;
     isolation::release(&spawner.engine, &blueprint, user).await;
     let labels = labels::of_volumes_of(&blueprint.deployment, user);
     let volumes = volumes(&spawner.engine, &labels).await?;
     dispose(&spawner.engine, &blueprint, volumes).await
+}
+
+/// Removes the containers of all servers of `user`.
+pub(super) async fn remove_containers_of(
+    spawner: &DockerSpawner,
+    user: &UserName,
+) -> Result<(), SpawnError> {
+    let labels = labels::of_servers_of(&spawner.blueprint().deployment, user);
+    let found = spawner.engine.containers(&labels).await;
+    for container in found.map_err(|error| spawn_error("look for servers", error))? {
+        spawner.remove(&container.id).await?;
+    }
+    Ok(())
+}
+
+/// Refuses to give `user` another name while there are volumes with this one in
+/// theirs: Docker cannot rename a volume.
+pub(super) async fn refuse_to_leave_volumes(
+    spawner: &DockerSpawner,
+    user: &UserName,
+) -> Result<(), SpawnError> {
+    let labels = labels::of_volumes_of(&spawner.blueprint().deployment, user);
+    let volumes = volumes(&spawner.engine, &labels).await?;
+    let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(SpawnError::Rejected {
+        what: "renaming this user".to_owned(),
+        reason: format!(
+            "the files are in {}, which would stay behind and be open to whoever is called {user} \
+             next; make the new user, copy the files there, and delete the old one",
+            names.join(", ")
+        ),
+    })
 }
 
 async fn remove_containers(spawner: &DockerSpawner, key: &ServerKey) -> Result<(), SpawnError> {

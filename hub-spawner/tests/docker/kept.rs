@@ -118,6 +118,24 @@ async fn volumes(corner: &Corner) -> Vec<String> {
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn a_user_with_files_keeps_the_name_and_one_without_goes_on_under_another() {
+    in_a_corner(|corner| async move {
+        let spawner = corner.spawner().await;
+        let [ada, ..] = lived(&corner, &spawner).await;
+        let countess: hub_names::UserName = "countess".parse().unwrap();
+        let refused = spawner.rename_user(ada.user(), &countess).await.unwrap_err();
+        let message = refused.user_message();
+        assert!(message.contains(&format!("{}-ada", corner.name)), "{message}");
+        assert!(!corner.container(&ada).await.is_empty(), "nothing was changed");
+
+        // With nothing of theirs at the engine there is nothing to leave behind.
+        spawner.rename_user(&"dora".parse().unwrap(), &countess).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn spn_30_what_is_left_of_a_user_is_the_operators_choice() {
     in_a_corner(|corner| async move {
         let archives = tempfile::tempdir().unwrap();

@@ -185,7 +185,7 @@ pub(super) async fn change(
                     "User {new} already exists, username must be unique"
                 )));
             }
-            hub.store.users().rename(user.id, &new).await?;
+            hub.servers.rename_user(&user, &new).await?;
             tracing::info!(user = %user.name, new = %new, by = %caller.describe(), "user renamed");
         }
     }
@@ -233,11 +233,12 @@ pub(super) async fn delete(
     }
     stop_servers(&hub, &name).await?;
     hub.store.users().delete(user.id).await?;
+    tracing::info!(user = %name, by = %caller.describe(), "user deleted");
     // A start that slipped in between belongs to nobody now.
     for key in hub.servers.active_of(&name) {
         hub.servers.stop(&key).await;
+        let _ = timeout(hub.slow_stop_timeout(), hub.servers.settled(&key)).await;
     }
-    tracing::info!(user = %name, by = %caller.describe(), "user deleted");
     // Last, when nothing of theirs can start any more.
     hub.servers.forget_user(&name).await.map_err(|error| {
         tracing::warn!(
@@ -245,16 +246,11 @@ pub(super) async fn delete(
             "what belonged to a deleted user could not be removed"
         );
         let message = format!(
-            "What belongs to {name} could not be removed: {error}. The account is still there"
+            "The account {name} is deleted, but what belonged to it could not be removed: {}",
+            error.user_message()
         );
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     })?;
-    hub.store.users().delete(user.id).await?;
-    // A start that slipped in between belongs to nobody now.
-    for key in hub.servers.active_of(&name) {
-        hub.servers.stop(&key).await;
-    }
-    tracing::info!(user = %name, by = %caller.describe(), "user deleted");
     Ok(StatusCode::NO_CONTENT)
 }
 
