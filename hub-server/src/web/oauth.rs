@@ -48,7 +48,8 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
 
 /// What servers call by themselves.
 pub(super) fn server_routes(hub: &Hub) -> Router<Arc<Hub>> {
-    Router::new().route(&hub.paths.in_hub("api/oauth2/token"), post(token))
+    let token = post(token).options(|| async { StatusCode::OK });
+    Router::new().route(&hub.paths.in_hub("api/oauth2/token"), token)
 }
 
 /// A request that may be granted, and to whom.

@@ -75,6 +75,18 @@ async fn session_id_changes_at_login() {
 }
 
 #[tokio::test]
+async fn a_browser_that_lost_its_session_id_gets_it_back_at_the_sign_in_page() {
+    let hub = TestHub::new().await;
+    let mut browser = hub.signed_in("ada").await;
+    let lost = browser.cookies.remove("jupyterhub-session-id").unwrap();
+    let answer = browser.get("/hub/login").await;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert_eq!(browser.cookies["jupyterhub-session-id"], lost);
+    let again = browser.get("/hub/login").await;
+    assert_eq!(again.set_cookie("jupyterhub-session-id"), None);
+}
+
+#[tokio::test]
 async fn rst_7_a_sign_in_lasts_14_days_and_7_unused() {
     const DAY: SignedDuration = SignedDuration::from_hours(24);
     let hub = TestHub::new().await;

@@ -171,6 +171,7 @@ async fn some_addresses_never_ask_for_the_token() {
         (Method::OPTIONS, "/hub/api/users", 200),
         (Method::OPTIONS, "/hub/api/groups/crew/users", 200),
         (Method::OPTIONS, "/hub/api/nothing", 200),
+        (Method::OPTIONS, "/hub/api/oauth2/token", 200),
         (Method::GET, "/hub/api/nothing", 404),
         (Method::POST, "/hub/api/nothing", 404),
         (Method::POST, "/hub/api/authorizations/token", 404),

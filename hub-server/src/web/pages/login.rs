@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{default_target, refused};
 use crate::{
-    access::{session, xsrf},
+    access::{browser::cookies, session, xsrf},
     hub::Hub,
     metrics::Work,
     sign_in::{self, SignInError},
@@ -36,8 +36,15 @@ const FORM_LIMIT: usize = 16 * 1024;
 pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Response {
     let query = Fields::of_query(&uri);
     let next = visitor.next(query.get("next"));
-    if let Some(session) = &visitor.session {
-        return redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name, &uri)));
+    if let Some(own) = &visitor.session {
+        let target = next.unwrap_or_else(|| default_target(&hub, &own.user.name, &uri));
+        let mut response = redirect(&target);
+        // A browser that lost it would have no place among the tokens of its session.
+        if cookies(visitor.headers(), session::SESSION_ID_COOKIE).is_empty() {
+            let id = own.session_id.clone();
+            set_cookies(&mut response, [session::session_id_cookie(&hub, id)]);
+        }
+        return response;
     }
     let live = hub.live();
     if live.auto_login
