@@ -13,7 +13,7 @@ scopes = ["read:groups"]
 "#;
 
 /// A browser in which `user` is signed in, at the page `path`.
-async fn at(hub: &TestHub, user: &str, path: &str) -> Chromium {
+pub(super) async fn at(hub: &TestHub, user: &str, path: &str) -> Chromium {
     let chromium = Chromium::start().await;
     let next = path.replace('/', "%2F");
     chromium.page.goto(format!("{}/hub/login?next={next}", hub.url)).await.unwrap();
@@ -24,7 +24,7 @@ async fn at(hub: &TestHub, user: &str, path: &str) -> Chromium {
 }
 
 /// Clicks the first button below `css` whose text starts with `label`, once it is there.
-async fn click(chromium: &Chromium, css: &str, label: &str) {
+pub(super) async fn click(chromium: &Chromium, css: &str, label: &str) {
     let selector = format!("{css} button, {css} a, {css} summary");
     eventually(&format!("{label:?} in {css}"), || async {
         let found = chromium.page.find_all(By::Css(selector.as_str())).await;
@@ -42,7 +42,7 @@ async fn click(chromium: &Chromium, css: &str, label: &str) {
 }
 
 /// Waits until the text of `css` has `wanted`; `None`: until there is no such element.
-async fn shows(chromium: &Chromium, css: &str, wanted: Option<&str>) {
+pub(super) async fn shows(chromium: &Chromium, css: &str, wanted: Option<&str>) {
     eventually(&format!("{css} shows {wanted:?}"), || async {
         let text = match chromium.page.find(By::Css(css)).await {
             Ok(element) => Some(element.text().await.map_err(|error| error.to_string())?),
@@ -55,6 +55,10 @@ async fn shows(chromium: &Chromium, css: &str, wanted: Option<&str>) {
         }
     })
     .await;
+}
+
+async fn click_box(chromium: &Chromium, css: &str) {
+    chromium.find(css).await.click().await.unwrap();
 }
 
 async fn type_into(chromium: &Chromium, css: &str, text: &str) {
@@ -95,6 +99,47 @@ async fn an_administrator_looks_after_people_on_the_admin_page() {
     shows(&chromium, "[data-user=hypatia]", None).await;
     let (status, _) = hub.api(Method::GET, "/users/hypatia", None).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and Chromium: cargo xtask test"]
+async fn an_administrator_edits_a_person_and_opens_their_server() {
+    let hub = TestHub::builder().password("grace").allowed("emmy").start().await;
+    let chromium = at(&hub, "grace", "/hub/admin").await;
+    let rename = async |from: &str, to: &str| {
+        click(&chromium, &format!("[data-user={from}]"), "Edit").await;
+        let name = chromium.find("dialog input[name=name]").await;
+        name.clear().await.unwrap();
+        name.send_keys(to).await.unwrap();
+        click(&chromium, "dialog", "Save").await;
+    };
+    rename("emmy", "grace").await;
+    shows(&chromium, "dialog [role=alert]", Some("grace already exists")).await;
+    click(&chromium, "dialog", "Cancel").await;
+    rename("emmy", "amalie").await;
+    shows(&chromium, "[data-user=amalie]", Some("amalie")).await;
+    click(&chromium, "[data-user=amalie]", "Edit").await;
+    click_box(&chromium, "dialog input[name=admin]").await;
+    click(&chromium, "dialog", "Save").await;
+    eventually("amalie is an administrator", || async {
+        match hub.api(Method::GET, "/users/amalie", None).await {
+            (200, user) if user["admin"] == true => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+
+    click(&chromium, "[data-user=amalie]", "Start").await;
+    shows(&chromium, "[data-user=amalie] .state", Some("Running")).await;
+    click(&chromium, "[data-user=amalie]", "Open").await;
+    chromium.arrives("the server of somebody else", |url| url.contains("/user/amalie/lab")).await;
+
+    // Now that there are files under the name, it stays.
+    chromium.page.goto(format!("{}/hub/admin", hub.url)).await.unwrap();
+    click(&chromium, "[data-user=amalie]", "Stop").await;
+    shows(&chromium, "[data-user=amalie] .state", Some("Stopped")).await;
+    rename("amalie", "emmy").await;
+    shows(&chromium, "dialog [role=alert]", Some("would stay behind")).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod orphans;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]
 mod pebble;
+mod question_page;
 mod reload;
 mod restart;
 mod schemathesis;

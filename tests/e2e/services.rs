@@ -24,7 +24,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A hub that runs the program `script` as the service `name`, which ada may use.
-async fn hub_with(name: &str, script_name: &str, more: &str) -> TestHub {
+pub(super) async fn hub_with(name: &str, script_name: &str, more: &str) -> TestHub {
     let toml = format!(
         "[[services]]\nname = \"{name}\"\nurl = \"http://127.0.0.1:{}\"\ncommand = [{:?}, {:?}]\n{more}\n\
          [[roles]]\nname = \"visitors\"\nscopes = [\"access:services!service={name}\"]\nusers = [\"ada\"]\n\
