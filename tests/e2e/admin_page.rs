@@ -132,6 +132,8 @@ async fn an_administrator_edits_a_person_and_opens_their_server() {
     click(&chromium, "[data-user=amalie]", "Start").await;
     shows(&chromium, "[data-user=amalie] .state", Some("Running")).await;
     click(&chromium, "[data-user=amalie]", "Open").await;
+    // It is not theirs: they are asked before it learns who they are.
+    click(&chromium, "main", "Authorize").await;
     chromium.arrives("the server of somebody else", |url| url.contains("/user/amalie/lab")).await;
 
     // Now that there are files under the name, it stays.

@@ -54,6 +54,8 @@ async fn a_person_accepts_an_invitation_to_somebody_elses_server() {
     shows(&chromium, "main", Some("ada invites you, bob")).await;
     chromium.screenshots("accept-share").await;
     click(&chromium, "main", "Accept").await;
+    // It is not theirs: they are asked before it learns who they are.
+    click(&chromium, "main", "Authorize").await;
     chromium.arrives("ada's server", |url| url.contains("/user/ada/lab")).await;
     eventually("the share is ada's to see", || async {
         let (_, shares) = hub.api_with(SHARER_TOKEN, Method::GET, "/shares/ada", None).await;
