@@ -371,6 +371,30 @@ mod tests {
         assert!(error.contains("no such account"), "{error}");
     }
 
+    #[tokio::test]
+    async fn a_program_runs_as_the_account_that_is_named_and_with_no_other_rights() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let as_nobody = |script: &str| Recipe { user: Some("nobody".to_owned()), ..recipe(script) };
+        if !rustix::process::geteuid().is_root() {
+            let error = crate::chain(&as_nobody("").launch().unwrap_err());
+            assert!(error.contains("does not run as root"), "{error}");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let file = dir.path().join("out");
+        let script = format!("echo \"$(id -un) $USER $(id -G)\" > {}; sleep 600", file.display());
+        let tasks = Tasks::default();
+        let program = Program::start(&tasks, as_nobody(&script), None);
+        let said = until(&file, |text| text.ends_with('\n')).await;
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let Account { gid, .. } = Account::to_become("nobody").unwrap();
+        assert_eq!(words, ["nobody", "nobody", gid.to_string().as_str()], "{said}");
+        drop(program.stop());
+        assert_eq!(tasks.stop(Duration::from_secs(60)).await, 0);
+    }
+
     #[test]
     fn only_what_a_program_sees_makes_it_another() {
         let same = recipe("a");
