@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::{BoxError, ProxyConfig, table::Route};
+use crate::{BoxError, ProxyConfig, headers::strip_from_trailers, table::Route};
 
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
@@ -61,6 +61,9 @@ pub(crate) struct ClientBody {
     inner: Incoming,
     route: Arc<Route>,
     taken: Taken,
+    idle_limit: Option<Duration>,
+    /// Runs while the client is waited for.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 /// How many pieces of a request its target has taken. Clones share the count.
@@ -110,8 +113,13 @@ impl UpstreamBody {
 }
 
 impl ClientBody {
-    pub(crate) fn new(inner: Incoming, route: Arc<Route>, taken: Taken) -> Self {
-        Self { inner, route, taken }
+    pub(crate) fn new(
+        inner: Incoming,
+        route: Arc<Route>,
+        taken: Taken,
+        config: &ProxyConfig,
+    ) -> Self {
+        Self { inner, route, taken, idle_limit: config.request_idle_timeout, idle: None }
     }
 }
 
@@ -199,7 +207,7 @@ impl Body for UpstreamBody {
         {
             route.touch();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame.map(|frame| frame.map(sound_trailers).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -213,18 +221,25 @@ impl Body for UpstreamBody {
 
 impl Body for ClientBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            let Some(limit) = self.idle_limit else { return Poll::Pending };
+            let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+            ready!(idle.as_mut().poll(cx));
+            let silent = io::Error::new(io::ErrorKind::TimedOut, "the client fell silent");
+            return Poll::Ready(Some(Err(silent.into())));
+        };
+        self.idle = None;
         if matches!(frame, Some(Ok(_))) {
             self.route.touch();
             self.taken.0.fetch_add(1, Ordering::Relaxed);
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(sound_trailers).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -234,4 +249,12 @@ impl Body for ClientBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// The frame, without what no trailers may say.
+fn sound_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        strip_from_trailers(trailers);
+    }
+    frame
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, uri::Scheme};
 
 use crate::{RoutePrefix, TrustForwarded};
 
@@ -19,6 +19,9 @@ pub struct ProxyConfig {
     /// How long a target may pause within its answer before it is broken off.
     /// None by default (T-06).
     pub response_idle_timeout: Option<Duration>,
+    /// How long a client may pause within a request's body that its target waits
+    /// for; 60 s (T-03).
+    pub request_idle_timeout: Option<Duration>,
     /// How long a target may take to answer a WebSocket handshake; 10 s.
     pub upgrade_timeout: Duration,
     /// How long a tunnel stays once one side has finished sending; 30 s (WS-06).
@@ -53,6 +56,11 @@ pub struct ProxyConfig {
     /// Whether targets see their own host in `Host`; false: they see the one
     /// the client asked for (H-01).
     pub change_origin: bool,
+    /// Whether a target's redirects to its own address get the host and port the
+    /// client asked for; false (H-10).
+    pub auto_rewrite: bool,
+    /// The scheme that such redirects get; none: they keep theirs.
+    pub protocol_rewrite: Option<Scheme>,
     /// Fields that each request to a target carries, in place of what the
     /// client may have said under these names; none.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
@@ -80,6 +88,12 @@ pub struct ListenConfig {
     /// How long a connection may be silent in both directions while a request
     /// or a WebSocket is in progress; no limit by default (T-03).
     pub busy_idle_timeout: Option<Duration>,
+    /// How long a client may take nothing of an answer that waits for it, before
+    /// its connection is cut; 300 s (T-08).
+    pub write_stall_timeout: Duration,
+    /// Whether HTTP/2 is offered under TLS; false. WebSockets come over it as
+    /// RFC 8441 says; targets are asked over HTTP/1.1 all the same.
+    pub http2: bool,
     /// Connections at once, tunnels included; more get a 503 and are closed.
     pub max_connections: usize,
     /// Size of a request's line and fields in bytes; 64 KiB, beyond it 431.
@@ -94,6 +108,7 @@ impl Default for ProxyConfig {
             connect_timeout: Duration::from_secs(5),
             response_header_timeout: None,
             response_idle_timeout: None,
+            request_idle_timeout: Some(Duration::from_secs(60)),
             upgrade_timeout: Duration::from_secs(10),
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),
@@ -106,6 +121,8 @@ impl Default for ProxyConfig {
             prepend_path: true,
             include_prefix: true,
             change_origin: false,
+            auto_rewrite: false,
+            protocol_rewrite: None,
             custom_headers: Vec::new(),
             host_routing: false,
         }
@@ -123,6 +140,8 @@ impl ListenConfig {
             tls_handshake_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
             busy_idle_timeout: None,
+            write_stall_timeout: Duration::from_secs(300),
+            http2: false,
             max_connections: 10_000,
             max_header_bytes: 64 * 1024,
             max_header_fields: 256,

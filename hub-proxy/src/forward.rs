@@ -5,7 +5,10 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client,
+        connect::{CaptureConnection, HttpConnector, capture_connection},
+    },
     rt::TokioTimer,
 };
 use tokio_util::task::TaskTracker;
@@ -72,7 +75,9 @@ impl Upstreams {
         request: Request<Incoming>,
     ) -> Result<Response<UpstreamBody>, ProxyError> {
         let taken = Taken::default();
-        let answer = self.client.request(upstream_request(config, route, request, taken.clone()));
+        let mut request = upstream_request(config, route, request, taken.clone());
+        let connection = capture_connection(&mut request);
+        let answer = self.client.request(request);
         let answer = match config.response_header_timeout {
             None => answer.await,
             Some(limit) => within(limit, &taken, answer).await?,
@@ -81,7 +86,15 @@ impl Upstreams {
             true => ProxyError::from_connect(error.into()),
             false => ProxyError::from_exchange(error.into()),
         })?;
-        client_response(config, route, response)
+        client_response(config, route, response).inspect_err(|_| spoil(&connection))
+    }
+}
+
+/// Keeps a connection from being used again: whose answers have two readings may
+/// go on with another answer than we think.
+fn spoil(connection: &CaptureConnection) {
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.poison();
     }
 }
 
@@ -129,7 +142,7 @@ fn upstream_request(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     head.extensions.clear();
-    Request::from_parts(head, ClientBody::new(body, Arc::clone(route), taken))
+    Request::from_parts(head, ClientBody::new(body, Arc::clone(route), taken, config))
 }
 
 fn client_response(

@@ -18,8 +18,14 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
     let headers = request.headers();
     // H-12: a proxy for notebooks opens no tunnels of the client's choice, and
     // TRACE would show cookies to scripts.
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        return Some(StatusCode::METHOD_NOT_ALLOWED);
+    match upgrade::extended_connect(request) {
+        Some(upgrade::WEBSOCKET) => {}
+        // H2-03.
+        Some(_) => return Some(StatusCode::NOT_IMPLEMENTED),
+        None if matches!(*request.method(), Method::CONNECT | Method::TRACE) => {
+            return Some(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        None => {}
     }
     // P-067: escapes are the only way to write these bytes.
     if !request.uri().path_and_query().is_none_or(|path| path.as_str().is_ascii()) {
@@ -53,14 +59,18 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
 }
 
 /// Whether there is exactly one well-formed `Host` (SM-19 to SM-21). HTTP/1.0
-/// and the absolute form can do without.
+/// can do without; HTTP/2 has an authority, which no `Host` may contradict
+/// (H2-04, SM-49).
 fn host_is_sound(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     // `http://user@host/` would move the real host behind the `@`.
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return false;
     }
     let mut hosts = headers.get_all(header::HOST).iter();
+    let authority = uri.authority().filter(|_| version == Version::HTTP_2);
     match (hosts.next(), hosts.next()) {
+        (None, _) if authority.is_some_and(|name| is_host(name.as_str().as_bytes())) => true,
+        (Some(host), None) if authority.is_some_and(|name| *host != *name.as_str()) => false,
         (Some(host), None) => is_host(host.as_bytes()),
         (None, _) => version < Version::HTTP_11,
         (Some(_), Some(_)) => false,

@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Peer;
 
+mod location;
 mod origin;
 
+pub use location::rewrite_location;
 pub use origin::{strip_origin_rules, strip_tossed_cookies};
 
 /// The first proxy's view of the client's address.
@@ -48,6 +50,22 @@ const PROTECTED: [HeaderName; 5] = [
 /// What a client that is not trusted may not say about itself. Tornado reads
 /// the last two like the others.
 const CLAIMS: [&str; 3] = ["forwarded", "x-real-ip", "x-scheme"];
+
+/// What a message must say before its body (RFC 9110, section 6.5.1).
+const NOT_IN_TRAILERS: [&str; 12] = [
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-range",
+    "host",
+    "authorization",
+    "www-authenticate",
+    "cookie",
+    "set-cookie",
+    "location",
+    "trailer",
+    "te",
+];
 
 /// Fields whose twins with `_` for `-` some servers take for the real ones
 /// (SM-38); `x-forwarded-*` is matched as a family.
@@ -88,6 +106,33 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Removes from trailers what must be known before a body or decides by whom it
+/// is read: framing, routing, authentication and cookies (SM-27, X-03).
+pub fn strip_from_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    remove_where(trailers, |name| {
+        NOT_IN_TRAILERS.contains(&name)
+            || name.starts_with("x-forwarded-")
+            || CLAIMS.contains(&name)
+    });
+    strip_aliases(trailers);
+}
+
+/// Makes one field of the cookies that HTTP/2 may send in several (H2-04, RFC
+/// 9113 section 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 

@@ -23,7 +23,10 @@ use tower::Service;
 use crate::{BoxError, ListenConfig, ListenError, Tunnels};
 
 mod connection;
+mod http2;
 mod stream;
+
+pub(crate) use http2::OpenStream;
 
 /// Connections the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 1024;

@@ -13,6 +13,7 @@ use clap::Parser;
 use crate::{AcmeError, TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
 
 mod args;
+mod counted;
 mod environment;
 mod healthcheck;
 mod https;
@@ -120,7 +121,7 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
     if let Some(path) = args.ours.upgrade_binary.as_deref().filter(|_| !environment.is_chosen) {
         warning = replacement::run_instead(path);
     }
-    log::install(settings::log_level(&args.log_level)?);
+    log::install(settings::log_level(&args.log_level)?, args.ours.log_format);
     let settings = Settings::new(args, environment)?;
     for warning in warning.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");

@@ -16,7 +16,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
@@ -28,8 +30,8 @@ use crate::{
     forward::Upstreams,
     head,
     headers::{
-        add_forwarded, strip_aliases, strip_claims, strip_hop_by_hop, strip_origin_rules,
-        strip_tossed_cookies,
+        add_forwarded, join_cookies, rewrite_location, strip_aliases, strip_claims,
+        strip_hop_by_hop, strip_origin_rules, strip_tossed_cookies,
     },
     path,
     table::Route,
@@ -154,6 +156,10 @@ where
         let response = ask(fallback, request.map(FallbackBody::client)).await;
         return response.map(ProxyBody::fallback);
     };
+    // Without the query, for what it may carry (G-05).
+    let kind = if websocket { "WS" } else { "WEB" };
+    tracing::debug!("PROXY {kind} {} to {}", request.uri().path(), route.target());
+    let host = shared.config.auto_rewrite.then(|| request.headers().get(header::HOST).cloned());
     // Before anything is changed: the page is about what the client asked.
     let page = PageRequest::of(&request);
     readdress(&shared.config, &route, &mut request);
@@ -169,7 +175,15 @@ where
         };
     }
     match shared.upstreams.exchange(&shared.config, &route, request).await {
-        Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
+        Ok(mut response) => {
+            let (status, scheme) = (response.status(), shared.config.protocol_rewrite.as_ref());
+            let host = host.flatten();
+            if host.is_some() || scheme.is_some() {
+                let (headers, target) = (response.headers_mut(), route.target());
+                rewrite_location(headers, status, target, host.as_ref(), scheme);
+            }
+            guarded(shared, &route, response).map(ProxyBody::upstream)
+        }
         Err(error) => {
             report(&route, &error);
             error_page(fallback, page, &error).await
@@ -185,6 +199,13 @@ fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
         let host = HeaderValue::from_str(authority.as_str())
             .expect("an authority holds only visible ASCII");
         request.headers_mut().insert(header::HOST, host);
+        // It has been said; what follows is about the path.
+        if let Some(path) = request.uri().path_and_query().cloned() {
+            *request.uri_mut() = path.into();
+        }
+    }
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
     }
     let peer = request.extensions().get::<Peer>().copied();
     let trust = &shared.config.trusted_proxies;

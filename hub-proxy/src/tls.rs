@@ -30,7 +30,10 @@ use self::{
     watch::Stamp,
 };
 
-/// The protocol of everybody but authorities that look for a proof.
+/// The protocol that browsers prefer.
+pub(crate) const HTTP_2: &[u8] = b"h2";
+
+/// The protocol of everybody else but authorities that look for a proof.
 const HTTP_1: &[u8] = b"http/1.1";
 
 /// A certificate chain with its key, as a listener uses it. Clones share one
@@ -46,6 +49,8 @@ struct Inner {
     files: Option<(Files, Stamp)>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
+    /// The same, with HTTP/2 before the other protocols.
+    config_http2: Arc<ServerConfig>,
 }
 
 /// A pair that was read and is not in use yet; see [`TlsKeys::read_again`].
@@ -179,8 +184,8 @@ impl TlsKeys {
         self.0.current.pair.load().warnings.clone()
     }
 
-    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.config)
+    pub(crate) fn server_config(&self, http2: bool) -> Arc<ServerConfig> {
+        Arc::clone(if http2 { &self.0.config_http2 } else { &self.0.config })
     }
 
     fn of_files(files: Files, expired: Expired) -> Result<Self, TlsError> {
@@ -211,7 +216,10 @@ impl TlsKeys {
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Ok(Self(Arc::new(Inner { files, current, config: Arc::new(config) })))
+        let mut http2 = config.clone();
+        http2.alpn_protocols.insert(0, HTTP_2.to_vec());
+        let (config, config_http2) = (Arc::new(config), Arc::new(http2));
+        Ok(Self(Arc::new(Inner { files, current, config, config_http2 })))
     }
 }
 

@@ -19,27 +19,45 @@ use crate::{
     body::UpstreamBody,
     error::chain,
     headers::{has_token, strip_hop_by_hop},
+    listener::OpenStream,
     table::Route,
     tunnel,
 };
+
+mod own_key;
+
+use own_key::OwnKey;
 
 /// How long a silent connection is trusted before the kernel asks whether the
 /// other side still exists (WS-10).
 pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// What both versions of HTTP call it.
+pub(crate) const WEBSOCKET: &str = "websocket";
+
 /// Most a target's answer to a handshake may have as a head (WS-15).
 const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
 /// Whether a request asks for a WebSocket: `GET`, HTTP/1.1, `Upgrade:
-/// websocket` in any case and `Connection` with `upgrade` (WS-01).
+/// websocket` in any case and `Connection` with `upgrade` (WS-01), or extended
+/// CONNECT with that protocol over HTTP/2 (H2-02).
 ///
 /// Everything else with an `Upgrade` is an ordinary request whose offer is
 /// dropped (HB-02, WS-13).
 pub fn is_websocket<B>(request: &Request<B>) -> bool {
+    if let Some(protocol) = extended_connect(request) {
+        return protocol == WEBSOCKET;
+    }
     *request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && offers_websocket(request.headers())
         && has_token(request.headers(), header::CONNECTION, "upgrade")
+}
+
+/// The protocol that an extended CONNECT asks for (RFC 8441 section 4).
+pub(crate) fn extended_connect<B>(request: &Request<B>) -> Option<&str> {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>()?;
+    (*request.method() == Method::CONNECT).then(|| protocol.as_str())
 }
 
 /// Writes `Connection` and `Upgrade` for the next hop.
@@ -65,7 +83,17 @@ pub(crate) async fn exchange(
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     // First of all: the handle is gone once the request has been taken apart.
     let client = hyper::upgrade::on(&mut request);
-    let upstream_request = upstream_request(config, route, request);
+    // Its connection is not idle as long as the tunnel is there.
+    let stream_of_client = request.extensions().get::<OpenStream>().cloned();
+    // A client of HTTP/2 brings no key: that is between the target and us.
+    let own_key = match extended_connect(&request) {
+        Some(_) => Some(OwnKey::new()?),
+        None => None,
+    };
+    let mut upstream_request = upstream_request(config, route, request);
+    if let Some(key) = &own_key {
+        upstream_request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key.field());
+    }
     let stream = connect(config, route).await?;
     let handshake = async {
         let (mut sender, connection) = http1::Builder::new()
@@ -94,16 +122,25 @@ pub(crate) async fn exchange(
     if !offers_websocket(response.headers()) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));
     }
+    if own_key.as_ref().is_some_and(|key| !key.is_accepted_by(response.headers())) {
+        return Err(ProxyError::BadAnswer("it accepts another WebSocket key"));
+    }
     let upstream = hyper::upgrade::on(&mut response);
     let (route, grace) = (Arc::clone(route), config.half_close_grace);
     tunnels.spawn(async move {
+        let _stream_of_client = stream_of_client;
         // Either side may vanish between the handshake and now; then dropping
         // the other's handle closes it (WS-09).
         let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };
         run_tunnel(client, upstream, grace, &route).await;
     });
     strip_hop_by_hop(response.headers_mut());
-    renew(response.headers_mut());
+    if own_key.is_some() {
+        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
+        *response.status_mut() = StatusCode::OK;
+    } else {
+        renew(response.headers_mut());
+    }
     Ok(response.map(|body| UpstreamBody::new(body, None, config)))
 }
 
@@ -141,6 +178,8 @@ fn upstream_request(
 ) -> Request<Empty<Bytes>> {
     let (mut head, _empty) = request.into_parts();
     // Origin form: this connection leads to one place only.
+    head.method = Method::GET;
+    head.version = Version::HTTP_11;
     head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
     strip_hop_by_hop(&mut head.headers);
     renew(&mut head.headers);

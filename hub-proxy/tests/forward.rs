@@ -22,7 +22,7 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn p_062_the_target_gets_the_path_as_the_client_wrote_it() {
+async fn p_062_p_065_p_070_the_target_gets_the_path_as_the_client_wrote_it() {
     let (target, mut heads) = answering(OK).await;
     let proxy = Running::to(target).await;
     let answer = proxy.ask(&get("/user/%61da//a%2Fb?q=%20&x=/../y")).await;
@@ -187,7 +187,7 @@ async fn b_03_head_keeps_the_length_and_has_no_body() {
 }
 
 #[tokio::test]
-async fn h_07_h_11_requests_keep_their_bodies() {
+async fn h_07_h_11_sm_29_sm_40_requests_keep_their_bodies() {
     for (request, expected) in [
         ("DELETE /user/ada/ HTTP/1.1\r\nHost: h\r\n\r\n", "content-length: 0"),
         ("GET /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi", "\r\n\r\nhi"),
@@ -227,7 +227,7 @@ async fn h_07_h_11_requests_keep_their_bodies() {
 }
 
 #[tokio::test]
-async fn e_08_a_refused_connection_is_a_503_page_with_the_original_path() {
+async fn e_08_k_06_p_045_a_refused_connection_is_a_503_page_with_the_original_path() {
     let proxy = Running::to(nowhere().await).await;
     let answer = proxy
         .ask(
@@ -281,7 +281,7 @@ async fn t_05_a_silent_target_is_given_up_when_a_limit_is_set() {
 }
 
 #[tokio::test]
-async fn e_06_an_answer_that_breaks_off_never_looks_complete() {
+async fn e_06_b_04_an_answer_that_breaks_off_never_looks_complete() {
     for (head, version) in [
         ("Content-Length: 100\r\n", "1.1"),
         ("Transfer-Encoding: chunked\r\n", "1.1"),

@@ -73,7 +73,7 @@ async fn successor(program: &mut Program, old: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn z_01_z_02_z_03_nobody_notices_an_upgrade() {
+async fn z_1_z_01_z_02_z_03_nobody_notices_an_upgrade() {
     let mut program = Program::start(&[]).await;
     let (public, backend) = (program.public, echo().await);
     program.route("/user/ada", backend).await;

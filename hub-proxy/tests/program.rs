@@ -23,9 +23,6 @@ const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upg
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
-/// After each answer the connection is closed, so that there is one for each.
-const ONCE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-
 fn url(addr: SocketAddr) -> String {
     format!("http://{addr}")
 }
@@ -106,7 +103,7 @@ async fn a11_claims_of_clients_that_are_not_trusted_are_dropped() {
 }
 
 #[tokio::test]
-async fn r_03_r_05_r_06_r_33_routes_are_kept_over_the_network() {
+async fn p_048_p_071_r_03_r_05_r_06_r_33_routes_are_kept_over_the_network() {
     let (target, _heads) = answering(ONCE).await;
     let program = Program::start(&[]).await;
     program.route("/user/ada", target).await;
@@ -198,7 +195,7 @@ async fn e_05_a_websocket_without_a_route_gets_a_bare_404() {
 }
 
 #[tokio::test]
-async fn p_017_h_01_p_037_p_038_flags_change_what_the_target_sees() {
+async fn p_017_h_01_h_06_p_037_to_p_039_flags_change_what_the_target_sees() {
     let (target, mut heads) = answering(ONCE).await;
     let args = ["--no-include-prefix", "--no-prepend-path", "--change-origin", "--no-x-forward"];
     let headers = ["--custom-header", "x-a:  one:two ", "--custom-header", "X-B: 2"];
@@ -247,7 +244,7 @@ async fn t_03_t_05_silence_ends_where_it_is_limited() {
 }
 
 #[tokio::test]
-async fn p_069_d_01_the_health_check_says_that_the_process_ends() {
+async fn p_052_p_069_d_01_d_02_the_health_check_says_that_the_process_ends() {
     let mut program = Program::start(&["--drain-delay", "3600"]).await;
     let well = program.get("/_chp_healthz").await;
     assert_eq!((well.status, well.body.as_str()), (200, r#"{"status":"OK"}"#));

@@ -58,7 +58,7 @@ fn first_of(year: i32) -> f64 {
 }
 
 #[tokio::test]
-async fn m_03_numbers_are_at_one_path_of_a_listener_of_their_own() {
+async fn m_01_to_m_09_numbers_are_at_one_path_of_a_listener_of_their_own() {
     let args = ["--metrics-ip", "127.0.0.1", "--metrics-port", "0"];
     let mut program = Program::start(&args).await;
     let at = announced(&mut program).await;
@@ -69,6 +69,10 @@ async fn m_03_numbers_are_at_one_path_of_a_listener_of_their_own() {
     let value = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
     assert_eq!(value("hub_proxy_routes"), Some(1.0), "{all:?}");
     assert_eq!(value("hub_proxy_websockets"), Some(0.0));
+    assert!(value("hub_proxy_connections").is_some());
+    assert_eq!(value("api_route_add"), Some(1.0));
+    assert_eq!(value("requests_api{status=\"201\"}"), Some(1.0), "{all:?}");
+    assert_eq!(value("requests_web"), Some(0.0));
     assert_eq!(value("hub_proxy_draining"), Some(0.0));
     assert!(all.iter().any(|(name, _)| name.starts_with("hub_proxy_build_info{version=")));
     assert_eq!(value("hub_tls_not_after_seconds"), None, "no TLS here");
@@ -83,6 +87,11 @@ async fn m_03_numbers_are_at_one_path_of_a_listener_of_their_own() {
         assert_eq!(ask(at, method, path, "", "").await.status, status, "{method} {path}");
     }
     assert_eq!(program.get("/metrics").await.status, 404, "not where browsers are");
+    assert_eq!(number(at, "requests_web").await, Some(1.0));
+    assert_eq!(number(at, "requests_ws").await, Some(0.0));
+    assert_eq!(number(at, "requests_proxy{status=\"404\"}").await, Some(1.0));
+    let all = numbers(at).await;
+    assert!(all.iter().all(|(name, _)| !name.contains("ada")), "no user has a number: {all:?}");
     let (code, said) = refused(&["--metrics-ip", "127.0.0.1"]).await;
     assert!(code == 1 && said.contains("--metrics-port"), "{code}: {said}");
 }

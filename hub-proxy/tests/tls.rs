@@ -158,7 +158,7 @@ async fn s_11_plain_http_on_a_tls_port_gets_a_readable_answer() {
 }
 
 #[tokio::test]
-async fn s_10_a_handshake_that_does_not_come_is_given_up() {
+async fn s_10_t_02_a_handshake_that_does_not_come_is_given_up() {
     let pair = fresh();
     let mut listen = listen();
     listen.tls = Some(TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap());
@@ -183,4 +183,48 @@ async fn s_14_the_redirect_listener_leads_to_the_tls_port() {
     stop.cancel();
     tasks.close();
     soon(tasks.wait()).await;
+}
+
+#[tokio::test]
+async fn s_07_a_client_that_comes_again_needs_no_full_handshake() {
+    let pair = fresh();
+    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
+    let proxy = serving(keys).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(pair.der.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let stream = soon(TcpStream::connect(proxy.addr)).await.unwrap();
+        let name = ServerName::try_from("hub.example").unwrap();
+        let mut client = Client::over(soon(connector.connect(name, stream)).await.unwrap());
+        client.send(get("/hub/")).await;
+        // Tickets come with the first data.
+        client.head().await;
+        client.gone().await;
+        kinds.push(client.stream.get_ref().1.handshake_kind().unwrap());
+    }
+    assert_eq!(kinds, [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed]);
+}
+
+#[tokio::test]
+async fn s_13_handshakes_that_do_not_end_hold_up_nobody() {
+    let pair = fresh();
+    let keys = TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap();
+    let proxy = serving(keys).await;
+    let mut unfinished = Vec::new();
+    for _ in 0..200 {
+        let mut client = proxy.connect().await;
+        // The beginning of a record that never ends.
+        client.send([22, 3, 1, 2, 0, 1]).await;
+        unfinished.push(client);
+    }
+    let mut client = connect(proxy.addr, &[&pair]).await.unwrap();
+    client.send(get("/hub/")).await;
+    assert!(client.head().await.starts_with("http/1.1 200 "));
 }

@@ -249,7 +249,7 @@ async fn ws_07_sm_41_a_refusal_is_passed_on_and_early_bytes_are_no_request() {
 }
 
 #[tokio::test]
-async fn e_05_ws_08_a_failed_handshake_is_a_bare_status() {
+async fn e_05_ws_08_ws_15_p_045_a_failed_handshake_is_a_bare_status() {
     let closing = target(|mut client| async move {
         client.head().await;
     })
@@ -323,7 +323,7 @@ async fn ws_09_a_client_that_vanishes_takes_the_target_connection_along() {
 }
 
 #[tokio::test]
-async fn hb_02_ws_13_other_upgrades_are_ordinary_requests() {
+async fn hb_02_sm_42_ws_13_other_upgrades_are_ordinary_requests() {
     for request in [
         HANDSHAKE.replace("WebSocket", "h2c"),
         HANDSHAKE.replace("Connection: keep-alive, Upgrade", "Connection: close"),
@@ -340,7 +340,7 @@ async fn hb_02_ws_13_other_upgrades_are_ordinary_requests() {
 }
 
 #[tokio::test]
-async fn u_02_the_time_limit_for_request_heads_does_not_touch_a_tunnel() {
+async fn u_02_t_07_the_time_limit_for_request_heads_does_not_touch_a_tunnel() {
     let mut listen = listen();
     listen.header_read_timeout = Duration::from_millis(100);
     let target = echo().await;
@@ -356,6 +356,75 @@ async fn u_02_the_time_limit_for_request_heads_does_not_touch_a_tunnel() {
 
     soon(socket.send(Message::text("after"))).await.unwrap();
     assert_eq!(next(&mut socket).await, Message::text("after"));
+}
+
+#[tokio::test]
+async fn ws_05_a_websocket_that_reads_nothing_holds_up_no_other() {
+    let (stalled, mut stall) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let stalled = stalled.clone();
+        async move {
+            let floods = client.head().await.contains("/user/ada/flood");
+            client.send(SWITCHED).await;
+            let piece = vec![b'x'; 64 * 1024];
+            if floods {
+                // No progress for so long means that nobody takes it any more.
+                while timeout(Duration::from_millis(300), client.stream.write_all(&piece))
+                    .await
+                    .is_ok()
+                {}
+                stalled.send(()).unwrap();
+            } else {
+                let question = client.take(8).await;
+                client.send(question).await;
+            }
+            client.gone().await;
+        }
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    let mut slow = proxy.connect().await;
+    slow.send(HANDSHAKE.replace("/user/ada/ws", "/user/ada/flood")).await;
+    slow.head().await;
+    soon(stall.recv()).await.unwrap();
+    let mut quick = proxy.connect().await;
+    quick.send(HANDSHAKE).await;
+    quick.head().await;
+    quick.send("question").await;
+    assert_eq!(quick.take(8).await, b"question");
+}
+
+#[tokio::test]
+async fn ws_10_the_kernel_looks_after_both_sides_of_a_silent_tunnel() {
+    let target = echo().await;
+    let proxy = Running::to(target).await;
+    let (mut socket, _) = open(&proxy, None).await;
+    next(&mut socket).await;
+    let client = socket.get_ref().local_addr().unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |addr: &str| u16::from_str_radix(addr.split(':').nth(1).unwrap(), 16).unwrap();
+    let mut watched = 0;
+    for line in table.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, remote) = (port(fields[1]), port(fields[2]));
+        let from_client = (local, remote) == (proxy.addr.port(), client.port());
+        if from_client || remote == target.port() {
+            // Timer 2 of the kernel is keep-alive.
+            assert!(fields[5].starts_with("02:"), "{line}");
+            watched += 1;
+        }
+    }
+    assert_eq!(watched, 2, "{table}");
+}
+
+#[tokio::test]
+async fn ws_11_a_websocket_outlives_its_route() {
+    let proxy = Running::to(echo().await).await;
+    let (mut socket, _) = open(&proxy, None).await;
+    next(&mut socket).await;
+    assert!(proxy.routes.remove(&"/user/ada/".parse().unwrap()).is_some());
+    soon(socket.send(Message::text("still here"))).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("still here"));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn r_01_p_004_the_table_is_an_object_of_paths() {
 }
 
 #[tokio::test]
-async fn r_02_p_006_one_route_is_found_with_and_without_slash() {
+async fn r_02_p_005_p_006_one_route_is_found_with_and_without_slash() {
     let api = Api::open();
     api.send("POST", "/api/routes/user/ada", TARGET).await;
     for path in ["/api/routes/user/ada", "/api/routes/user/ada/"] {
@@ -196,7 +196,7 @@ async fn r_15_a_body_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn r_30_the_whole_table_is_replaced_or_nothing() {
+async fn r_30_r_34_the_whole_table_is_replaced_or_nothing() {
     let api = Api::open();
     api.send("POST", "/api/routes/old", TARGET).await;
     let version = api.json("/api/v2/routes").await["version"].as_u64().unwrap();

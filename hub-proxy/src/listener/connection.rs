@@ -19,7 +19,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit, time:
 use tower::{Service, ServiceExt};
 
 use super::{
-    Context,
+    Context, http2,
     stream::{ClientStream, Limits, Phase, Transport},
 };
 use crate::{BoxError, Peer, error::chain, upgrade::tune};
@@ -62,11 +62,17 @@ pub(super) async fn serve<S, B>(
     let Some(transport) = handshake(&context, stream).await else { return };
     let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };
     let phase = Arc::new(Phase::default());
+    let is_http2 = transport.speaks_http2();
     let limits = Limits {
-        head: context.config.header_read_timeout,
+        // Heads are parts of a connection there, and hyper's to limit.
+        head: (!is_http2).then_some(context.config.header_read_timeout),
         busy_idle: context.config.busy_idle_timeout,
+        write_stall: context.config.write_stall_timeout,
     };
     let stream = ClientStream::new(transport, Arc::clone(&phase), limits, slot);
+    if is_http2 {
+        return http2::serve(context, stream, phase, peer, service).await;
+    }
 
     let (tunnels, shared_phase) = (context.tunnels.clone(), Arc::clone(&phase));
     let release = context.release.clone();
@@ -86,7 +92,7 @@ pub(super) async fn serve<S, B>(
             }
             // Lazily: a guard that is made and not kept ends the request at once.
             let end = (!tunnel).then(|| RequestEnd(phase));
-            Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _end: end }))
+            Ok::<_, Infallible>(response.map(|inner| AnswerBody::new(inner, end)))
         }
     });
     let connection = http1::Builder::new()
@@ -149,7 +155,7 @@ async fn handshake(context: &Context, stream: TcpStream) -> Option<Transport> {
             stream.shutdown().await?;
             return Ok(None);
         }
-        let acceptor = tokio_rustls::TlsAcceptor::from(keys.server_config());
+        let acceptor = tokio_rustls::TlsAcceptor::from(keys.server_config(context.config.http2));
         #[cfg_attr(not(feature = "acme"), expect(unused_mut, reason = "only proofs end here"))]
         let mut stream = acceptor.accept(stream).await?;
         // The handshake was all that the authority wanted (RFC 8737 section 3).
@@ -184,15 +190,21 @@ impl Drop for RequestEnd {
 }
 
 pin_project! {
-    /// An answer's body that knows when it is over.
-    struct AnswerBody<B> {
+    /// An answer's body that knows when it is over: then it drops `E`.
+    pub(super) struct AnswerBody<B, E> {
         #[pin]
         inner: B,
-        _end: Option<RequestEnd>,
+        _end: Option<E>,
     }
 }
 
-impl<B: Body> Body for AnswerBody<B> {
+impl<B, E> AnswerBody<B, E> {
+    pub(super) fn new(inner: B, end: Option<E>) -> Self {
+        Self { inner, _end: end }
+    }
+}
+
+impl<B: Body, E> Body for AnswerBody<B, E> {
     type Data = B::Data;
     type Error = B::Error;
 

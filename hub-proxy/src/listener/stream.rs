@@ -29,6 +29,8 @@ pub(crate) struct ClientStream {
     limits: Limits,
     head_deadline: Option<Pin<Box<Sleep>>>,
     silence: Option<Silence>,
+    /// Runs while the client takes nothing of what waits for it.
+    stall: Option<Pin<Box<Sleep>>>,
     /// Given back when the socket is closed, also after an upgrade.
     _slot: OwnedSemaphorePermit,
 }
@@ -37,9 +39,11 @@ pub(crate) struct ClientStream {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// From the first byte of a request's head to its last.
-    pub(crate) head: Duration,
+    pub(crate) head: Option<Duration>,
     /// Without a byte in either direction while a request is in progress.
     pub(crate) busy_idle: Option<Duration>,
+    /// Without taking a byte of what it is sent (T-08).
+    pub(crate) write_stall: Duration,
 }
 
 /// Runs while a request is in progress, if that is limited (T-03).
@@ -103,7 +107,15 @@ impl ClientStream {
         limits: Limits,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        Self { transport, phase, limits, head_deadline: None, silence: None, _slot: slot }
+        Self {
+            transport,
+            phase,
+            limits,
+            head_deadline: None,
+            silence: None,
+            stall: None,
+            _slot: slot,
+        }
     }
 
     /// Ready once the client took too long for what it is doing.
@@ -146,15 +158,43 @@ impl ClientStream {
             self.head_deadline = None;
             return Poll::Pending;
         }
-        let limit = self.limits.head;
+        let Some(limit) = self.limits.head else { return Poll::Pending };
         self.head_deadline
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
             .as_mut()
             .poll(cx)
     }
+
+    /// The outcome of a write; an error once the client took nothing for too
+    /// long.
+    fn poll_stall(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let limit = self.limits.write_stall;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stall.as_mut().poll(cx));
+        // What waits in the kernel will not be taken either.
+        self.phase.abort();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl Transport {
+    /// Whether client and we have agreed on HTTP/2 (H2-01).
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(crate::tls::HTTP_2),
+        }
+    }
+
     fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
@@ -205,11 +245,12 @@ impl AsyncWrite for ClientStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(feature = "tls")]
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.poll_stall(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -234,11 +275,12 @@ impl AsyncWrite for ClientStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(feature = "tls")]
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.poll_stall(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

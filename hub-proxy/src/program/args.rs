@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod acme;
 mod tls;
@@ -10,7 +10,7 @@ mod tls;
 pub(super) use self::{acme::AcmeArgs, tls::TlsArgs};
 
 /// Flags of configurable-http-proxy that ask for what we do not do.
-const UNBUILT: [&str; 21] = [
+const UNBUILT: [&str; 19] = [
     "--socket",
     "--api-socket",
     "--ssl-ca",
@@ -28,8 +28,6 @@ const UNBUILT: [&str; 21] = [
     "--client-ssl-ca",
     "--client-ssl-request-cert",
     "--client-ssl-reject-unauthorized",
-    "--auto-rewrite",
-    "--protocol-rewrite",
     "--insecure",
     "--metrics-socket",
 ];
@@ -163,6 +161,14 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) change_origin: bool,
 
+    /// Let redirects of targets to themselves lead to the host clients asked for.
+    #[arg(long)]
+    pub(super) auto_rewrite: bool,
+
+    /// Scheme for redirects of targets to themselves: http or https.
+    #[arg(long, value_name = "PROTO")]
+    pub(super) protocol_rewrite: Option<String>,
+
     /// Field for each request to a target; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
     pub(super) custom_header: Vec<String>,
@@ -201,6 +207,16 @@ pub(super) struct RunArgs {
     pub(super) acme: AcmeArgs,
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people, and for tools that wait for some of them.
+    #[default]
+    Text,
+    /// Objects for collectors (G-06).
+    Json,
+}
+
 /// What configurable-http-proxy does not have.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Beyond configurable-http-proxy")]
@@ -212,6 +228,15 @@ pub(super) struct OurArgs {
     /// Redirect with 308, which lets a form stay a form, instead of 301.
     #[arg(long, requires = "redirect_port")]
     pub(super) redirect_keeps_method: bool,
+
+    /// How to write the log: lines as configurable-http-proxy writes them, or one
+    /// JSON object a line.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
+
+    /// Offer HTTP/1.1 only.
+    #[arg(long)]
+    pub(super) no_http2: bool,
 
     /// The route whose target owns the origin: what --guard-origin and
     /// --reserved-cookie keep from all others, it may do.

@@ -8,6 +8,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::args::LogFormat;
 use crate::clock;
 
 /// `<ISO time> [ConfigProxy] <level>: <message>` (G-01). Other tools wait for
@@ -15,12 +16,14 @@ use crate::clock;
 struct Line;
 
 /// Installs the log of the process.
-pub(super) fn install(level: LevelFilter) {
-    let installed = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(std::io::stdout().is_terminal())
-        .event_format(Line)
-        .try_init();
+pub(super) fn install(level: LevelFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_max_level(level);
+    let installed = match format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::stdout().is_terminal()).event_format(Line).try_init()
+        }
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");
     }

@@ -15,6 +15,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower::Service;
 
+use super::counted;
 use crate::admin::{Registry, Vitals};
 
 const PATH: &str = "/metrics";
@@ -61,6 +62,7 @@ impl MetricsPage {
         process.describe();
         describe();
         gauge!(BUILD, "version" => version).set(1.0);
+        counted::describe();
         Ok(Self(Arc::new(Inner { handle, process, registry, vitals })))
     }
 

@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Exit, ProgramError,
+    counted::Counted,
     metrics::MetricsPage,
     open_files,
     pid_file::PidFile,
@@ -110,8 +111,10 @@ impl Running {
         let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
         announce(&settings, &sockets);
         let mut serving = Serving::default();
-        serving.public.serve(sockets.public, &HealthCheck::new(proxy, draining.clone()));
-        serving.api.serve(sockets.api, &api);
+        let counts = numbers.is_some();
+        let public = Counted::public(HealthCheck::new(proxy, draining.clone()), counts);
+        serving.public.serve(sockets.public, &public);
+        serving.api.serve(sockets.api, &Counted::api(api.clone(), counts));
         if let Some(numbers) = &numbers {
             serving.api.serve(sockets.metrics, numbers);
         }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, uri::Scheme};
 use tracing::level_filters::LevelFilter;
 
 use super::{
@@ -28,6 +28,7 @@ pub(super) struct Settings {
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
     pub(super) busy_idle_timeout: Option<Duration>,
+    pub(super) http2: bool,
     pub(super) default_target: Option<Target>,
     pub(super) pages: ErrorPages,
     pub(super) token: Option<AdminToken>,
@@ -134,6 +135,7 @@ impl Settings {
             )?,
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
+            http2: !args.ours.no_http2,
             default_target: parsed("--default-target", args.default_target.as_deref())?,
             pages: match (parsed("--error-target", args.error_target.as_deref())?, args.error_path)
             {
@@ -198,6 +200,15 @@ fn proxy_config(args: &RunArgs) -> Result<ProxyConfig, BadSetting> {
     config.include_prefix = !args.no_include_prefix;
     config.change_origin = args.change_origin;
     config.host_routing = args.host_routing;
+    config.auto_rewrite = args.auto_rewrite;
+    config.protocol_rewrite = match args.protocol_rewrite.as_deref() {
+        None => None,
+        Some("http") => Some(Scheme::HTTP),
+        Some("https") => Some(Scheme::HTTPS),
+        Some(other) => {
+            return Err(bad("--protocol-rewrite", format!("{other:?} is neither http nor https")));
+        }
+    };
     for field in &args.custom_header {
         config.custom_headers.push(custom_header(field)?);
     }

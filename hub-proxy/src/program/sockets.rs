@@ -60,6 +60,7 @@ impl Sockets {
         config.max_connections = max_connections;
         let plain = config.clone();
         config.tls = tls;
+        config.http2 = settings.http2;
 
         let mut offered = Offered(offered);
         let public = offered.listen(Role::Public, "--ip", &settings.public, &config).await?;

@@ -143,3 +143,97 @@ proptest! {
         prop_assert_eq!(table.snapshot().len(), left.len());
     }
 }
+
+fn prefixes(table: &RouteTable) -> Vec<String> {
+    table.snapshot().into_iter().map(|route| route.prefix.to_string()).collect()
+}
+
+#[test]
+fn p_021_p_081_p_084_p_089_an_empty_table_has_nothing() {
+    let table = RouteTable::default();
+    assert!(table.resolve("/").is_none() && table.resolve("/a/b").is_none());
+    assert!(table.snapshot().is_empty());
+    assert_eq!(table.last_used(&prefix("/a")), None);
+    assert_eq!(table.remove(&prefix("/a")), None);
+    assert_eq!(table.insert(prefix("/b@r/b%20r"), target("h")), None);
+    assert_eq!(table.remove(&prefix("/a")), None, "beside another");
+    assert_eq!(prefixes(&table), [prefix("/b@r/b%20r").to_string()], "as it was given");
+}
+
+#[test]
+fn p_001_to_p_003_p_022_the_root_takes_every_path() {
+    let table = table(&["/"]);
+    for path in ["", "/", "//", "/any", "/any/random/url", "/a%20b"] {
+        let found = table.resolve(path).unwrap();
+        assert_eq!(found.prefix().to_string(), "/", "{path:?}");
+        assert_eq!(found.target(), &target("t0"), "{path:?}");
+    }
+}
+
+#[test]
+fn p_023_p_026_p_083_routes_of_any_depth_are_kept_and_take_nothing_above() {
+    let table = table(&["/foo", "/bar/leaf", "/a/b/c/d"]);
+    let mut all = prefixes(&table);
+    all.sort();
+    assert_eq!(all, ["/a/b/c/d/", "/bar/leaf/", "/foo/"]);
+    for path in ["/", "/bar", "/a", "/a/b/c", "/a/b/c/x"] {
+        assert_eq!(led(&table, path), None, "{path}");
+    }
+    for (path, name) in [("/foo/x", "t0"), ("/bar/leaf", "t1"), ("/a/b/c/d/e/f", "t2")] {
+        assert_eq!(table.resolve(path).unwrap().target(), &target(name), "{path}");
+    }
+}
+
+#[test]
+fn p_027_a_deeper_route_changes_nothing_above_it() {
+    let table = table(&["/"]);
+    table.insert(prefix("/prefix/sub/tree"), target("deep"));
+    for path in ["/prefix", "/prefix/sub", "/prefix/sub/x"] {
+        assert_eq!(led(&table, path).as_deref(), Some("/"), "{path}");
+    }
+    table.insert(prefix("/prefix"), target("above"));
+    for path in ["/prefix", "/prefix/sub", "/prefix/sub/x"] {
+        assert_eq!(led(&table, path).as_deref(), Some("/prefix/"), "{path}");
+    }
+    assert_eq!(led(&table, "/prefix/sub/tree/x").as_deref(), Some("/prefix/sub/tree/"));
+}
+
+#[test]
+fn p_028_p_029_p_088_without_a_route_its_paths_fall_back_and_the_root_can_go() {
+    let table = table(&["/", "/prefix"]);
+    assert_eq!(table.remove(&prefix("/prefix/")), Some(target("t1")));
+    assert_eq!(led(&table, "/prefix/x").as_deref(), Some("/"));
+    assert_eq!(table.remove(&prefix("/")), Some(target("t0")));
+    assert_eq!(led(&table, "/prefix/x"), None);
+    assert!(table.snapshot().is_empty());
+}
+
+#[test]
+fn p_042_p_082_p_085_to_p_087_the_table_is_filled_read_and_replaced_by_its_user() {
+    let table = RouteTable::default();
+    assert_eq!(table.insert(prefix("/a"), target("one")), None);
+    assert_eq!(table.resolve("/a/x").unwrap().target(), &target("one"));
+    assert_eq!(table.insert(prefix("/a"), target("two")), Some(target("one")));
+    table.insert(prefix("/gone"), target("three"));
+    table.lookup("/a").unwrap().touch();
+    let used = table.last_used(&prefix("/a"));
+    assert!(used.is_some());
+
+    let shared = table.clone();
+    table.replace([(prefix("/a"), target("two")), (prefix("/b"), target("four"))]);
+    assert_eq!(shared.last_used(&prefix("/a")), used, "what stays keeps its time");
+    let mut all = prefixes(&shared);
+    all.sort();
+    assert_eq!(all, ["/a/", "/b/"]);
+    table.replace([(prefix("/a"), target("five"))]);
+    assert_eq!(shared.last_used(&prefix("/a")), None, "another server was not used yet");
+}
+
+#[test]
+fn p_036_p_043_escapes_and_what_they_stand_for_are_one_route() {
+    let table = table(&["/b@r/b r"]);
+    for path in ["/b%40r/b%20r/x", "/b@r/b%20r/x", "/b@r/b r"] {
+        assert!(led(&table, path).is_some(), "{path}");
+    }
+    assert_eq!(led(&table, "/b%2540r/b%20r"), None, "decoded once");
+}

@@ -111,6 +111,17 @@ impl Program {
         }
     }
 
+    /// What it has said until its end, which a signal brings about.
+    pub(crate) async fn last_words(&mut self) -> String {
+        self.signal(Signal::TERM);
+        let mut log = self.beginning.join("\n");
+        while let Some(line) = soon(self.lines.recv()).await {
+            log.push('\n');
+            log.push_str(&line);
+        }
+        log
+    }
+
     /// Sends a signal to the process that was started first.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.group, signal).unwrap();

@@ -162,6 +162,16 @@ impl<S: AsyncRead + AsyncWriteExt + Unpin> Client<S> {
         self.ahead.drain(..len).collect()
     }
 
+    /// As [`take`](Self::take); `None` if the other side closes before.
+    pub(crate) async fn try_take(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.ahead.len() < len {
+            if !matches!(self.more().await, Ok(1..)) {
+                return None;
+            }
+        }
+        Some(self.ahead.drain(..len).collect())
+    }
+
     /// The bytes up to and including `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         loop {
@@ -239,3 +249,6 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// As [`OK`], and the last answer on its connection.
+pub(crate) const ONCE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";

@@ -23,6 +23,7 @@ fn section_1_defaults_are_those_of_configurable_http_proxy() {
     assert_eq!(settings.api, Endpoint { host: Host::Named("localhost".to_owned()), port: 8001 });
     assert_eq!(settings.proxy.trusted_proxies, TrustForwarded::Everyone);
     assert!(settings.proxy.x_forward && settings.proxy.prepend_path);
+    assert_eq!(settings.keep_alive_timeout, Duration::from_secs(75), "K-08");
     assert!(settings.proxy.include_prefix && !settings.proxy.change_origin);
     assert!(settings.https.is_none() && settings.redirect.is_none() && settings.token.is_none());
 }

@@ -1,0 +1,186 @@
+//! HTTP/2 on a client's connection: many requests at once, and no end by
+//! `Connection: close`.
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Buf;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
+
+use super::{
+    Context,
+    connection::AnswerBody,
+    stream::{ClientStream, Phase},
+};
+use crate::{BoxError, Peer, error::chain, headers::strip_hop_by_hop};
+
+/// Requests at once on one connection (H2-05).
+const MAX_STREAMS: u32 = 128;
+
+/// What a client may send before somebody reads it: in one request, and in all
+/// of a connection (H2-06).
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// Most of an answer that waits in our memory for a client's window (B-01).
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How long a client may take to close a connection without requests on which it
+/// was told that there will be no more.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Runs the streams of one connection.
+#[derive(Clone, Default)]
+struct StreamTasks(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for StreamTasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+/// The requests that are being answered.
+#[derive(Debug)]
+struct Streams {
+    open: AtomicUsize,
+    changed: Notify,
+    phase: Arc<Phase>,
+}
+
+/// One of them, until all clones are dropped. In the extensions of a request, for
+/// what outlives the answer: a tunnel.
+#[derive(Clone)]
+pub(crate) struct OpenStream {
+    _counted: Arc<Counted>,
+}
+
+struct Counted(Arc<Streams>);
+
+impl Streams {
+    fn begin(self: &Arc<Self>) -> OpenStream {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.phase.request_began();
+        self.changed.notify_one();
+        OpenStream { _counted: Arc::new(Counted(Arc::clone(self))) }
+    }
+
+    /// Ready once there was no request for so long.
+    async fn idle_for(&self, limit: Duration) {
+        loop {
+            let changed = self.changed.notified();
+            if self.open.load(Ordering::Relaxed) > 0 {
+                changed.await;
+            } else if tokio::time::timeout(limit, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.phase.request_ended();
+        }
+        self.0.changed.notify_one();
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S, B>(
+    context: Context,
+    stream: ClientStream,
+    phase: Arc<Phase>,
+    peer: Peer,
+    service: S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Buf + Send,
+    B::Error: Into<BoxError>,
+{
+    let open = AtomicUsize::new(0);
+    let streams = Arc::new(Streams { open, changed: Notify::new(), phase: Arc::clone(&phase) });
+    let (tunnels, counted) = (context.tunnels.clone(), Arc::clone(&streams));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let open = counted.begin();
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(tunnels.clone());
+        request.extensions_mut().insert(open.clone());
+        let service = service.clone();
+        async move {
+            let mut response = service.oneshot(request).await?;
+            // These are malformed here (RFC 9113 section 8.2.2).
+            strip_hop_by_hop(response.headers_mut());
+            Ok::<_, Infallible>(response.map(|inner| AnswerBody::new(inner, Some(open))))
+        }
+    });
+    let tasks = StreamTasks::default();
+    let max_head = u32::try_from(context.config.max_header_bytes).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(tasks.clone())
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(max_head)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut stopping = false;
+    {
+        let mut connection = pin!(connection);
+        loop {
+            let enough = async {
+                tokio::select! {
+                    () = context.stop.cancelled() => {}
+                    () = context.release.cancelled() => {}
+                    () = streams.idle_for(context.config.keep_alive_timeout) => {}
+                }
+            };
+            tokio::select! {
+                // Whoever does not take leave is left.
+                () = streams.idle_for(FAREWELL), if stopping => break,
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = %chain(&error), "a client connection broke");
+                    }
+                    break;
+                }
+                // GOAWAY: what has begun is answered (H2-08).
+                () = enough, if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = context.cut.cancelled() => {
+                    if phase.is_busy() {
+                        phase.abort();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    // They end with the connection that they write to.
+    tasks.0.close();
+    tasks.0.wait().await;
+}

@@ -1,0 +1,134 @@
+//! Counts requests and answers under configurable-http-proxy's names (M-01).
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Method, Request, Response};
+use metrics::{counter, describe_counter};
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use crate::upgrade;
+
+const WEB: &str = "requests_web";
+const WEBSOCKETS: &str = "requests_ws";
+const PROXY: &str = "requests_proxy";
+const API: &str = "requests_api";
+const ROUTE_GET: &str = "api_route_get";
+const ROUTE_ADD: &str = "api_route_add";
+const ROUTE_DELETE: &str = "api_route_delete";
+
+/// A service whose requests are counted if there is somebody to count for.
+#[derive(Clone, Debug)]
+pub(super) struct Counted<S> {
+    inner: S,
+    side: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Public,
+    Api,
+    /// Nobody will ask for numbers.
+    Uncounted,
+}
+
+pin_project! {
+    /// The answer to be counted; `action` is what a successful request to the API
+    /// was about.
+    pub(super) struct CountedAnswer<F> {
+        #[pin]
+        inner: F,
+        side: Side,
+        action: Option<&'static str>,
+    }
+}
+
+impl<S> Counted<S> {
+    /// For what browsers ask.
+    pub(super) fn public(inner: S, counts: bool) -> Self {
+        Self { inner, side: if counts { Side::Public } else { Side::Uncounted } }
+    }
+
+    /// For the REST API.
+    pub(super) fn api(inner: S, counts: bool) -> Self {
+        Self { inner, side: if counts { Side::Api } else { Side::Uncounted } }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for Counted<S>
+where
+    S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
+{
+    type Response = Response<B>;
+    type Error = Infallible;
+    type Future = CountedAnswer<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let action = match self.side {
+            Side::Uncounted => None,
+            Side::Api => action(request.method()),
+            Side::Public => {
+                let websocket = upgrade::is_websocket(&request);
+                counter!(if websocket { WEBSOCKETS } else { WEB }).increment(1);
+                None
+            }
+        };
+        CountedAnswer { inner: self.inner.call(request), side: self.side, action }
+    }
+}
+
+impl<F, B> Future for CountedAnswer<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Ok(response) = ready!(this.inner.poll(cx));
+        let status = response.status();
+        let name = match this.side {
+            Side::Public => PROXY,
+            Side::Api => API,
+            Side::Uncounted => return Poll::Ready(Ok(response)),
+        };
+        counter!(name, "status" => status.as_u16().to_string()).increment(1);
+        if let Some(action) = this.action.filter(|_| status.is_success()) {
+            counter!(action).increment(1);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn action(method: &Method) -> Option<&'static str> {
+    match *method {
+        Method::GET => Some(ROUTE_GET),
+        Method::POST => Some(ROUTE_ADD),
+        Method::DELETE => Some(ROUTE_DELETE),
+        _ => None,
+    }
+}
+
+/// Says what the names mean, and makes those without a label begin with 0.
+pub(super) fn describe() {
+    for (name, meaning) in [
+        (WEB, "Requests of browsers that are no WebSockets."),
+        (WEBSOCKETS, "WebSocket handshakes of browsers."),
+        (ROUTE_GET, "Routes that were read over the REST API."),
+        (ROUTE_ADD, "Routes that were added over the REST API."),
+        (ROUTE_DELETE, "Routes that were deleted over the REST API."),
+    ] {
+        describe_counter!(name, meaning);
+        counter!(name).absolute(0);
+    }
+    describe_counter!(PROXY, "Answers to browsers, by status.");
+    describe_counter!(API, "Answers of the REST API, by status.");
+}

@@ -1,0 +1,176 @@
+//! What a process does at the limits of its host, and what it leaves behind.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{fs, net::SocketAddr, path::Path, process::Stdio};
+
+use process::{PROGRAM, Program, command};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use support::*;
+use tokio::process::Command;
+
+const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\n\r\n";
+
+/// The program under another limit of open files, soft and hard.
+fn limited(soft: u32, hard: u32) -> Command {
+    let shell = format!("ulimit -S -n {soft} && ulimit -H -n {hard} && exec \"$0\" \"$@\"");
+    let plain = command(Path::new(PROGRAM), &[]);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &shell, PROGRAM])
+        .args(plain.as_std().get_args())
+        .env("CONFIGPROXY_AUTH_TOKEN", "s3cret")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    limited
+}
+
+/// A number in a file about the process.
+fn of_process(program: &Program, file: &str, name: &str, column: usize) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/{file}", program.pid())).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line[name.len()..].split_whitespace().nth(column).unwrap().parse().unwrap()
+}
+
+fn open_files(program: &Program) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", program.pid())).unwrap().count()
+}
+
+/// Serves both kinds of requests, on connections of any length.
+async fn serving() -> SocketAddr {
+    target(|mut client| async move {
+        let mut byte = [0];
+        while client.stream.peek(&mut byte).await.is_ok_and(|n| n > 0) {
+            if client.head().await.contains("upgrade: websocket") {
+                client
+                    .send(
+                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                         Connection: Upgrade\r\n\r\n",
+                    )
+                    .await;
+                if client.try_take(4).await.is_some_and(|said| said == b"echo") {
+                    client.send("echo").await;
+                }
+                return;
+            }
+            client.send(OK).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn l_01_the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let program = Program::of(limited(200, 900)).await;
+    assert_eq!(of_process(&program, "limits", "Max open files", 0), 900);
+}
+
+#[tokio::test]
+async fn l_02_l_04_at_the_limit_of_clients_the_api_still_answers() {
+    // (100 - 64) / 2 clients.
+    let program = Program::of(limited(100, 100)).await;
+    let mut clients = Vec::new();
+    for _ in 0..18 {
+        let mut client = Client::to(program.public).await;
+        client.send("GET /_chp_healthz HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        assert!(client.head().await.starts_with("http/1.1 200 "));
+        clients.push(client);
+    }
+    assert_eq!(program.get("/_chp_healthz").await.status, 503);
+    assert_eq!(program.status().await["connections"], 18);
+    drop(clients);
+    soon(async { while program.get("/_chp_healthz").await.status != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn l_03_without_file_descriptors_accepting_pauses_and_goes_on() {
+    let mut program = Program::start(&[]).await;
+    let process = Pid::from_raw(program.pid());
+    let had = getrlimit(Resource::Nofile);
+    // Fewer than it has open already. The kernel takes the connection all the same.
+    prlimit(process, Resource::Nofile, Rlimit { current: Some(5), ..had }).unwrap();
+    let mut waiting = Client::to(program.public).await;
+    waiting.send(get("/_chp_healthz")).await;
+    program.line("cannot accept a connection").await;
+    assert!(program.is_running());
+    prlimit(process, Resource::Nofile, had).unwrap();
+    assert!(waiting.rest().await.starts_with("HTTP/1.1 200 "), "it only had to wait");
+}
+
+#[tokio::test]
+async fn l_10_ws_12_after_work_everything_is_given_back() {
+    is_given_back(2_000, 400).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: cargo xtask test"]
+async fn l_10_ws_12_after_very_much_work_everything_is_given_back() {
+    is_given_back(100_000, 10_000).await;
+}
+
+/// Does that many requests and WebSockets, which end in every way, and compares
+/// files and memory with those after a little work.
+async fn is_given_back(requests: usize, sockets: usize) {
+    let program = Program::start(&[]).await;
+    program.route("/user/ada", serving().await).await;
+    let round = async |requests: usize, sockets: usize| {
+        // Closed at its end: only then is nothing open.
+        let connections = requests.div_ceil(50);
+        for _ in 0..connections {
+            let mut client = Client::to(program.public).await;
+            for _ in 0..50 {
+                client.send("GET /user/ada/x HTTP/1.1\r\nHost: h\r\n\r\n").await;
+                assert!(client.head().await.starts_with("http/1.1 200 "));
+                client.take(2).await;
+            }
+        }
+        for socket in 0..sockets {
+            let mut client = Client::to(program.public).await;
+            client.send(HANDSHAKE).await;
+            match socket % 4 {
+                // Before the answer.
+                0 => {}
+                // After it, with unread data or by a reset.
+                1 => drop(client.head().await),
+                2 => {
+                    client.head().await;
+                    client.stream.set_zero_linger().unwrap();
+                }
+                // By the target.
+                _ => {
+                    client.head().await;
+                    client.send("echo").await;
+                    assert_eq!(client.rest().await, "echo");
+                }
+            }
+        }
+        soon(async {
+            loop {
+                let status = program.status().await;
+                if status["connections"] == 0 && status["websockets"] == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
+    };
+    // What the first work leaves, such as a pooled connection, is no leak.
+    round(200, 40).await;
+    let (files, memory) = (open_files(&program), of_process(&program, "status", "VmRSS:", 0));
+    round(requests, sockets).await;
+    soon(async {
+        while open_files(&program) > files + 4 {
+            program.status().await;
+        }
+    })
+    .await;
+    let after = of_process(&program, "status", "VmRSS:", 0);
+    assert!(after < memory + 16 * 1024, "{memory} kB became {after} kB");
+}

@@ -1,0 +1,180 @@
+//! Where the program sends requests, and what it writes down about them.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/http2.rs"]
+mod http2;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::path::Path;
+
+use http2::Tls;
+use process::{PROGRAM, Program, ask, command};
+use serde_json::Value;
+use support::*;
+
+const HANDSHAKE: &str = "GET /user/ada/ws?token=hush HTTP/1.1\r\nHost: h\r\n\
+    Connection: Upgrade\r\nUpgrade: websocket\r\nCookie: login=hush\r\n\r\n";
+
+async fn last_activity(program: &Program) -> String {
+    let routes = program.routes().await;
+    routes["/user/ada"]["last_activity"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn p_001_to_p_004_p_040_a_default_target_is_the_route_of_the_root() {
+    let (target, mut heads) = answering(ONCE).await;
+    let program = Program::start(&["--default-target", &format!("http://{target}")]).await;
+    let routes = program.routes().await;
+    assert_eq!(routes.as_object().unwrap().keys().collect::<Vec<_>>(), ["/"]);
+    assert_eq!(routes["/"]["target"], Value::from(format!("http://{target}/")));
+    for path in ["/", "/any/random/url"] {
+        assert_eq!(program.get(path).await.body, "ok");
+        assert!(soon(heads.recv()).await.unwrap().starts_with(&format!("get {path} ")));
+    }
+}
+
+#[tokio::test]
+async fn p_014_h2_01_s_09_the_program_serves_https_with_and_without_http_2() {
+    let (target, _heads) = answering(ONCE).await;
+    let (tls, dir) = (Tls::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    std::fs::write(&cert, &tls.cert_pem).unwrap();
+    std::fs::write(&key, &tls.key_pem).unwrap();
+    let url = format!("http://{target}");
+    let args = ["--ssl-cert", &cert, "--ssl-key", &key, "--default-target", &url];
+    let program = Program::start(&args).await;
+    let request = http::Request::builder().uri("https://hub.example/x");
+    let mut sender = tls.open(program.public).await;
+    let answer = soon(sender.send_request(request.body(Default::default()).unwrap())).await;
+    assert_eq!(answer.unwrap().status(), 200);
+
+    let program = Program::start(&[&args[..], &["--no-http2"]].concat()).await;
+    let mut client = Client::over(tls.connect(program.public).await);
+    client.send(get("/x")).await;
+    assert!(client.head().await.starts_with("http/1.1 200 "));
+    assert_eq!(client.take(2).await, b"ok");
+}
+
+#[tokio::test]
+async fn p_030_p_045_use_moves_the_time_of_last_activity_and_failure_does_not() {
+    let (target, _heads) = answering(ONCE).await;
+    let program = Program::start(&[]).await;
+    program.route("/user/ada", nowhere().await).await;
+    let added = last_activity(&program).await;
+    assert_eq!(program.get("/user/ada/").await.status, 503);
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    assert!(socket.rest().await.starts_with("HTTP/1.1 503 "));
+    assert_eq!(last_activity(&program).await, added);
+
+    program.route("/user/ada", target).await;
+    let added = last_activity(&program).await;
+    soon(async {
+        while last_activity(&program).await <= added {
+            assert_eq!(program.get("/user/ada/").await.body, "ok");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p_036_p_043_odd_names_are_forwarded_as_they_were_sent() {
+    let (target, mut heads) = answering(ONCE).await;
+    let program = Program::start(&[]).await;
+    program.route("/b%40r/b%20r", target).await;
+    for path in ["/b%40r/b%20r/x", "/b@r/b%20r/x"] {
+        assert_eq!(program.get(path).await.body, "ok");
+        let head = soon(heads.recv()).await.unwrap();
+        assert!(head.starts_with(&format!("get {path} http/1.1\r\n")), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn p_051_redirects_of_a_target_to_itself_can_lead_to_the_proxy() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        let own = client.stream.local_addr().unwrap();
+        client
+            .send(format!(
+                "HTTP/1.1 302 Found\r\nLocation: http://{own}/x?y\r\nConnection: close\r\n\
+                 Content-Length: 0\r\n\r\n"
+            ))
+            .await;
+    })
+    .await;
+    let url = format!("http://{target}");
+    let args = ["--default-target", &url, "--auto-rewrite", "--protocol-rewrite", "https"];
+    let program = Program::start(&args).await;
+    let head = program.get("/").await.head;
+    assert!(head.contains("\r\nlocation: https://h/x?y\r\n"), "{head}");
+    let program = Program::start(&args[..2]).await;
+    let head = program.get("/").await.head;
+    assert!(head.contains(&format!("\r\nlocation: {url}/x?y\r\n")), "P-050: {head}");
+}
+
+#[tokio::test]
+async fn g_01_to_g_05_the_log_tells_what_was_done_and_no_secret() {
+    let (target, _heads) = answering(ONCE).await;
+    let mut program = Program::start(&["--log-level", "debug"]).await;
+    program.route("/user/ada", target).await;
+    let fields = "Cookie: login=hush\r\nAuthorization: token hush\r\n";
+    ask(program.public, "GET", "/user/ada/lab?token=hush", fields, "").await;
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    socket.gone().await;
+    ask(program.api, "GET", "/api/routes?token=hush", "Authorization: token hush\r\n", "").await;
+    program.api("DELETE", "/api/routes/user/ada", "").await;
+    program.api("DELETE", "/api/routes/user/ada", "").await;
+    let log = program.last_words().await;
+    for line in [
+        "[ConfigProxy] info: Proxying http://127.0.0.1:",
+        "[ConfigProxy] info: Proxy API at http://127.0.0.1:",
+        &format!("[ConfigProxy] info: Adding route /user/ada -> http://{target}"),
+        "[ConfigProxy] info: Route added /user/ada",
+        "[ConfigProxy] info: Removing route /user/ada",
+        "[ConfigProxy] info: 201 POST /api/routes/user/ada",
+        "[ConfigProxy] warn: 403 GET /api/routes",
+        "[ConfigProxy] info: 204 DELETE /api/routes/user/ada",
+        "[ConfigProxy] warn: 404 DELETE /api/routes/user/ada",
+        "[ConfigProxy] debug: PROXY WEB /user/ada/lab to http://",
+        "[ConfigProxy] debug: PROXY WS /user/ada/ws to http://",
+    ] {
+        assert!(log.contains(line), "{line} in {log}");
+    }
+    assert!(!log.contains("hush") && !log.contains("s3cret"), "{log}");
+    assert!(!log.contains('\u{1b}'), "colours are for terminals: {log}");
+    let first = log.lines().next().unwrap();
+    let (time, _) = first.split_once(" [ConfigProxy] ").unwrap();
+    assert!(time.len() == 24 && time.ends_with('Z') && time.as_bytes()[10] == b'T', "{first}");
+
+    let mut quiet = Program::start(&["--log-level", "INFO"]).await;
+    quiet.route("/user/ada", target).await;
+    quiet.get("/user/ada/lab").await;
+    assert!(!quiet.last_words().await.contains("PROXY WEB"), "at debug level only");
+}
+
+#[tokio::test]
+async fn g_02_an_api_without_a_token_is_warned_of() {
+    let mut command = command(Path::new(PROGRAM), &[]);
+    command.env_remove("CONFIGPROXY_AUTH_TOKEN");
+    let mut program = Program::of(command).await;
+    let log = program.last_words().await;
+    assert!(log.contains("[ConfigProxy] warn: REST API is not authenticated."), "{log}");
+}
+
+#[tokio::test]
+async fn g_06_the_log_can_be_objects() {
+    let mut command = command(Path::new(PROGRAM), &["--log-format", "json"]);
+    command.args(["--default-target", "http://127.0.0.1:9"]);
+    let mut program = Program::of(command).await;
+    let log = program.last_words().await;
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let of = |text: &str| lines.iter().find(|line| line["message"] == text);
+    assert_eq!(of("Route added /").unwrap()["level"], "INFO", "{log}");
+    assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{log}");
+}

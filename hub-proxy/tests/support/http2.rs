@@ -1,0 +1,174 @@
+//! Clients of HTTP/2 over TLS: one that is right, and one that sends whatever
+//! frames a test says.
+
+#![allow(dead_code, reason = "each test binary uses another part")]
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hub_proxy::TlsKeys;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::task::TaskTracker;
+
+use crate::support::{Client, soon};
+
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+
+const PING: u8 = 6;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A certificate for `hub.example`, and its keys for a listener.
+pub(crate) struct Tls {
+    der: CertificateDer<'static>,
+    pub(crate) keys: TlsKeys,
+    pub(crate) cert_pem: String,
+    pub(crate) key_pem: String,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Self {
+        let params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        let (cert_pem, key_pem) = (cert.pem(), key.serialize_pem());
+        let keys = TlsKeys::from_pem(cert_pem.as_bytes(), key_pem.as_bytes()).unwrap();
+        Self { der: cert.der().clone(), keys, cert_pem, key_pem }
+    }
+
+    /// Connects and offers HTTP/2 before HTTP/1.1.
+    pub(crate) async fn connect(&self, addr: SocketAddr) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let stream = soon(TcpStream::connect(addr)).await.unwrap();
+        let name = ServerName::try_from("hub.example").unwrap();
+        soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
+    }
+
+    /// A client that keeps to the standard.
+    pub(crate) async fn open(&self, addr: SocketAddr) -> SendRequest<Full<Bytes>> {
+        let stream = TokioIo::new(self.connect(addr).await);
+        let (sender, connection) = soon(handshake(TokioExecutor::new(), stream)).await.unwrap();
+        TaskTracker::new().spawn(async move {
+            let _ = connection.await;
+        });
+        sender
+    }
+
+    /// A client that does not.
+    pub(crate) async fn raw(&self, addr: SocketAddr) -> Raw {
+        let mut client = Client::over(self.connect(addr).await);
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        let mut raw = Raw(client);
+        raw.send(SETTINGS, 0, 0, &[]).await;
+        raw
+    }
+}
+
+/// Frames as they are.
+pub(crate) struct Raw(Client<TlsStream<TcpStream>>);
+
+/// One frame.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.send(frame).await;
+    }
+
+    /// A request without a body, with these fields and no others.
+    pub(crate) async fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.send(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields)).await;
+    }
+
+    /// As [`request`](Self::request), if the other side still listens.
+    pub(crate) async fn request_quietly(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        let block = block(fields);
+        let mut frame = u32::try_from(block.len()).unwrap().to_be_bytes()[1..].to_vec();
+        frame.extend([HEADERS, END_STREAM | END_HEADERS]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(block);
+        let _ = soon(tokio::io::AsyncWriteExt::write_all(&mut self.0.stream, &frame)).await;
+    }
+
+    /// A request whose body comes later.
+    pub(crate) async fn upload(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.send(HEADERS, END_HEADERS, stream, &block(fields)).await;
+    }
+
+    pub(crate) async fn data(&mut self, stream: u32, data: &[u8]) {
+        self.send(0, END_STREAM, stream, data).await;
+    }
+
+    /// As [`send`](Self::send), if the other side still listens.
+    pub(crate) async fn try_reset(&mut self, stream: u32) -> bool {
+        let mut frame = vec![0, 0, 4, RST_STREAM, 0];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(8_u32.to_be_bytes());
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut self.0.stream, &frame);
+        soon(sent).await.is_ok()
+    }
+
+    /// The next frame; `None` once the connection is closed.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        let head = self.0.try_take(9).await?;
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let payload = self.0.try_take(usize::try_from(len).unwrap()).await?;
+        if head[3] == PING && head[4] & ACK == 0 {
+            self.send(PING, ACK, 0, &payload).await;
+        }
+        Some(Frame { kind: head[3], stream, payload })
+    }
+
+    /// The next frame of one of these kinds.
+    pub(crate) async fn next_of(&mut self, kinds: &[u8]) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if kinds.contains(&frame.kind) {
+                return Some(frame);
+            }
+        }
+    }
+}
+
+/// Fields in the one encoding that needs no table and no compression.
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).ok().filter(|len| *len < 127).unwrap());
+            block.extend(text.as_bytes());
+        }
+    }
+    block
+}
