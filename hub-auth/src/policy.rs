@@ -113,7 +113,7 @@ impl AccessPolicy {
         let AccessRules { allowed, admins, blocked, allow_all, allow_existing, .. } = &self.rules;
         !allow_all
             && !allow_existing
-            && !self.rules.providers.values().any(ProviderRules::let_in)
+            && !self.rules.providers.values().any(ProviderRules::lets_in)
             && allowed.union(admins).all(|name| blocked.contains(name))
     }
 

@@ -83,8 +83,9 @@ fn uncertified(config: &Config, domains: &[String]) -> Vec<String> {
 
 /// The hosts in the addresses that browsers are sent to.
 pub(crate) fn hosts(config: &Config) -> Vec<String> {
-    let callback = config.auth.github.as_ref().map(|github| &github.callback_url);
-    let urls = config.http.public_url.iter().chain(callback);
+    let github = config.auth.github.iter().map(|github| &github.callback_url);
+    let oidc = config.auth.oidc.iter().map(|oidc| &oidc.provider.callback_url);
+    let urls = config.http.public_url.iter().chain(github).chain(oidc);
     let hosts: BTreeSet<&str> = urls.filter_map(|url| url.host_str()).collect();
     hosts.into_iter().map(str::to_owned).collect()
 }

@@ -34,7 +34,9 @@ pub use self::{
     chain::chain,
     clock::{Clock, SystemClock},
     healthcheck::{Unhealthy, health_url, healthcheck},
-    startup::{Assembled, Ended, Leaves, Running, StartupError, assemble_with, start},
+    startup::{
+        Assembled, Ended, Leaves, Running, StartupError, assemble_with, sign_in_methods, start,
+    },
     web::{render::check_pages, reserved_cookies},
 };
 

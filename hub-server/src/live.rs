@@ -3,10 +3,13 @@
 //! Whoever handles a request takes the value once and works with it to the end,
 //! so nobody ever sees half of a change.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
-use hub_auth::{AccessPolicy, Authenticator, Roles};
+use hub_auth::{AccessPolicy, Authenticator, Methods, Roles};
 use hub_names::UserName;
 use hub_spawner::Preset;
 
@@ -21,7 +24,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Live {
     /// The ways to sign in, in the order the page offers them.
-    pub(crate) authenticators: Vec<Arc<dyn Authenticator>>,
+    pub(crate) methods: Methods,
+    /// The ids of those at which whoever signs out of the hub signs out as well.
+    pub(crate) sign_out_at: BTreeSet<String>,
     /// Whether people go on at once to the only site they can sign in at.
     pub(crate) auto_login: bool,
     /// Who is let in.
@@ -54,13 +59,11 @@ pub(crate) struct Live {
 
 impl Live {
     /// What `config` says, with the parts that were built from it.
-    pub(crate) fn new(
-        config: &Config,
-        authenticators: Vec<Arc<dyn Authenticator>>,
-        render: Render,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, methods: Methods, render: Render) -> Self {
+        let oidc = config.auth.oidc.iter().filter(|oidc| oidc.sign_out);
         Self {
-            authenticators,
+            methods,
+            sign_out_at: oidc.map(|oidc| oidc.provider.id.clone()).collect(),
             auto_login: config.auth.auto_login,
             policy: config.auth.policy.clone(),
             mode: config.auth.mode,
@@ -80,7 +83,7 @@ impl Live {
 
     /// A way to sign in, by its id.
     pub(crate) fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
-        self.authenticators.iter().find(|one| one.provider() == provider)
+        self.methods.by_id(provider)
     }
 
     /// Whether somebody with an account may go on using it. They may not when they

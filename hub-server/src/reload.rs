@@ -85,16 +85,17 @@ impl Reloader {
         let render = Render::load(config.templates.as_deref());
         let render = kept(render, "pages.templates", &mut errors);
         let live = self.hub.live();
-        let authenticators = startup::authenticators(config, Some((&self.running.config, &live)));
-        let authenticators = authenticators.map_err(|error| errors.push(crate::chain(&error))).ok();
+        let methods = startup::authenticators(config, Some((&self.running.config, &live)))
+            .and_then(startup::methods);
+        let methods = methods.map_err(|error| errors.push(crate::chain(&error))).ok();
         let plan = self.docker.as_ref().map(|docker| docker.plan(&config.spawner)).transpose();
         let plan = kept(plan, "spawner.docker", &mut errors);
         let tls = self.certificate.as_ref().and_then(Certificate::files);
         let keys = tls.map(TlsKeys::read_again).transpose();
         let keys = kept(keys, "http.tls", &mut errors);
         let filter = kept(logging::filter(&config.log), "log.level", &mut errors);
-        let (Some(render), Some(authenticators), Some(plan), Some(keys), Some(filter)) =
-            (render, authenticators, plan, keys, filter)
+        let (Some(render), Some(methods), Some(plan), Some(keys), Some(filter)) =
+            (render, methods, plan, keys, filter)
         else {
             return Err(errors);
         };
@@ -119,7 +120,7 @@ impl Reloader {
             certificate.try_soon();
         }
         self.log.set(filter);
-        self.hub.current.set(Live::new(config, authenticators, render));
+        self.hub.current.set(Live::new(config, methods, render));
         services.adopt(planned);
         let report = Report::new(&self.running, &wanted, &next, before.differing(now));
         self.running = next;

@@ -1,13 +1,18 @@
 //! From what a provider says about a person to an account of this hub.
 //!
 //! One pipeline for every way of signing in (deployment-contract 3.1):
-//! authenticate, normalise and check the name, apply the rules of admission, tie
+//! authenticate, ask the store what it remembers, apply the rules in their order, tie
 //! the account to the provider's unchangeable id, remember.
 
-use hub_auth::{Answer, AuthError, Authenticator, Identity};
+mod known;
+
+use hub_auth::{
+    AccessPolicy, Answer, AuthError, Authenticator, Claims, Identity, IdentityKey, Outcome,
+};
 use hub_store::{StoreError, User};
 use tokio::time::Instant;
 
+pub(crate) use self::known::known;
 use crate::{hub::Hub, live::Live};
 
 /// Why a sign-in did not succeed.
@@ -16,9 +21,6 @@ pub(crate) enum SignInError {
     /// The provider or the rules say no.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The name belongs to somebody else, there or here (security A6).
-    #[error("the account {account} belongs to somebody else than this {provider} account")]
-    OtherPerson { account: String, provider: String },
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -31,63 +33,71 @@ pub(crate) async fn finish(
     answer: Answer,
 ) -> Result<User, SignInError> {
     let began = Instant::now();
-    let finished = account(hub, authenticator, answer).await;
+    let finished = async {
+        let claims = authenticator.finish(answer).await?;
+        admit(hub, &hub.live(), &claims).await
+    };
+    let finished = finished.await;
     hub.metrics.login(finished.is_ok(), began.elapsed());
     finished
 }
 
-async fn account(
-    hub: &Hub,
-    authenticator: &dyn Authenticator,
-    answer: Answer,
-) -> Result<User, SignInError> {
-    let claims = authenticator.finish(answer).await?;
+/// Applies the rules to what a provider has confirmed, and does what follows for the
+/// account.
+async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
+    let known = known(&hub.store, &live.policy, &live.methods, claims).await?;
+    let outcome = live.policy.decide(claims, &known);
+    tell(claims, &outcome);
+    let identity = outcome.into_identity(claims)?;
     let users = hub.store.users();
-    let live = hub.live();
-    // Whoever is known by the provider's id keeps the account, under whatever name
-    // they go at the provider today.
-    let (identity, account) = match users.by_identity(&claims.provider, &claims.subject).await? {
-        Some(user) => (live.policy.admit_account(user.name.clone(), &claims, true)?, Some(user)),
-        None => {
-            let account = match live.policy.normalise(&claims.login) {
-                Ok(name) => users.by_name(&name).await?,
-                Err(_) => None,
-            };
-            (live.policy.admit(&claims, account.is_some())?, account)
-        }
-    };
-    let mut user = match account {
-        Some(user) => user,
-        None => users.ensure(&identity.name, hub.clock.now()).await?.0,
-    };
-    bind(hub, &live, &user, &identity).await?;
-    if identity.admin && !user.admin {
-        users.set_admin(user.id, true).await?;
-        user.admin = true;
+    let (mut user, _) = users.ensure(&identity.name, hub.clock.now()).await?;
+    bind(hub, &live.policy, &user, &identity).await?;
+    if identity.admin != user.admin && (identity.admin || identity.admin_withdrawn) {
+        users.set_admin(user.id, identity.admin).await?;
+        user.admin = identity.admin;
+        tracing::info!(user = %user.name, admin = user.admin, "the provider's word changed this");
+    }
+    if let Some(groups) = &identity.groups {
+        let groups: Vec<String> = groups.iter().cloned().collect();
+        hub.store.groups().replace_of_user(user.id, &groups).await?;
     }
     Ok(user)
 }
 
-/// Ties the account to the provider's id, or checks that it is. A login name that
-/// was given up and taken by somebody else opens nobody's account, and neither
-/// does the same name at another provider.
-async fn bind(hub: &Hub, live: &Live, user: &User, identity: &Identity) -> Result<(), SignInError> {
+/// Which rule decided, and on what: for members of an organization also which list
+/// they were seen in (GH-2).
+fn tell(claims: &Claims, outcome: &Outcome) {
+    let step = outcome.trace.iter().find(|step| step.rule == outcome.rule);
+    tracing::info!(
+        identity = %claims.stable_id(),
+        user = outcome.account.as_ref().map(|name| name.as_str()),
+        admitted = outcome.admits(),
+        rule = outcome.rule.key(),
+        because = step.map(|step| step.detail.as_str()),
+        "decided about a sign-in"
+    );
+}
+
+/// Ties the account to the provider's id. Where names are enough, an account that is
+/// tied to somebody already stays so.
+async fn bind(
+    hub: &Hub,
+    policy: &AccessPolicy,
+    user: &User,
+    identity: &Identity,
+) -> Result<(), SignInError> {
+    let Identity { provider, subject, .. } = identity;
     let users = hub.store.users();
-    let other_person = || SignInError::OtherPerson {
-        account: user.name.to_string(),
-        provider: identity.provider.clone(),
-    };
-    if let Some(subject) = users.subject_of(user.id, &identity.provider).await? {
-        return if subject == identity.subject { Ok(()) } else { Err(other_person()) };
+    match users.bind_identity(user.id, provider, subject, hub.clock.now()).await {
+        Err(StoreError::Conflict { .. }) => match policy.rules().identity_key {
+            IdentityKey::Login => Ok(()),
+            // Somebody else was faster by a moment.
+            IdentityKey::Id => Err(AuthError::OtherPerson {
+                account: user.name.to_string(),
+                provider: provider.clone(),
+            }
+            .into()),
+        },
+        bound => Ok(bound?),
     }
-    for other in live.authenticators.iter().filter(|one| one.provider() != identity.provider) {
-        // An account of the configuration has an owner before its first sign-in.
-        let is_theirs =
-            other.owns(&user.name) || users.subject_of(user.id, other.provider()).await?.is_some();
-        if is_theirs {
-            return Err(other_person());
-        }
-    }
-    let now = hub.clock.now();
-    Ok(users.bind_identity(user.id, &identity.provider, &identity.subject, now).await?)
 }

@@ -7,7 +7,8 @@ mod listeners;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{
-    Authenticator, DummyAuthenticator, GithubAuthenticator, PasswordAccounts, PasswordAuthenticator,
+    Authenticator, DummyAuthenticator, GithubAuthenticator, Methods, OidcAuthenticator,
+    PasswordAccounts, PasswordAuthenticator, system_clock,
 };
 use hub_proxy::{
     AcmeError, Certificate, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable,
@@ -297,7 +298,7 @@ async fn assemble(
         None => Routes::embedded(paths.clone(), table.clone(), metrics.clone()),
         Some(proxy) => Routes::external(paths.clone(), proxy, metrics.clone()),
     };
-    let current = Current::new(Live::new(config, authenticators, render));
+    let current = Current::new(Live::new(config, methods(authenticators)?, render));
     let (reload, requests) = reload::channel();
     let (events, told) = events::channel();
     let servers = Servers::new(Ground {
@@ -484,6 +485,15 @@ impl Running {
     }
 }
 
+/// The ways to sign in that `config` describes, in the order of the page.
+///
+/// # Errors
+///
+/// [`StartupError::Auth`].
+pub fn sign_in_methods(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
+    authenticators(config, None)
+}
+
 /// The ways to sign in. What has not changed since `before` is taken from there:
 /// it knows who typed wrong passwords.
 pub(crate) fn authenticators(
@@ -495,6 +505,11 @@ pub(crate) fn authenticators(
         let github = GithubAuthenticator::new(github.clone())
             .map_err(|error| StartupError::Auth(error.into()))?;
         all.push(Arc::new(github));
+    }
+    if let Some(oidc) = &config.auth.oidc {
+        let oidc = OidcAuthenticator::new(oidc.provider.clone(), system_clock())
+            .map_err(|error| StartupError::Auth(error.into()))?;
+        all.push(Arc::new(oidc));
     }
     if let Some(password) = &config.auth.password {
         let same = before
@@ -513,6 +528,14 @@ pub(crate) fn authenticators(
         all.push(Arc::new(DummyAuthenticator::new(Some(password.clone()))));
     }
     Ok(all)
+}
+
+/// The same as one value. A hub in which nobody can sign in yet starts all the same.
+pub(crate) fn methods(all: Vec<Arc<dyn Authenticator>>) -> Result<Methods, StartupError> {
+    match all.is_empty() {
+        true => Ok(Methods::default()),
+        false => Methods::new(all).map_err(|error| StartupError::Auth(error.into())),
+    }
 }
 
 /// Fetches what servers run from beside all else, if the operator wants that.
@@ -535,11 +558,13 @@ fn fetch_images(tasks: &Tasks, docker: &Arc<DockerSpawner>) {
 
 fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
     if authenticators.is_empty() {
-        tracing::warn!("no way to sign in is configured; set [auth.github] or [auth.password]");
+        tracing::warn!(
+            "no way to sign in is configured; set [auth.github], [auth.oidc] or [auth.password]"
+        );
     }
     if config.auth.policy.admits_nobody() {
         tracing::warn!(
-            "nobody is allowed to sign in; name people in auth.userlist, auth.allowed_users or auth.admin_users, or set auth.allow_all"
+            "nobody is allowed to sign in; name people in auth.userlist, auth.allowed_users or auth.admin_users, or groups in the section of a provider"
         );
     }
     if config.proxy.is_some() && config.http.trusted_proxies.is_empty() {

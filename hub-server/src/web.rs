@@ -76,6 +76,7 @@ pub fn reserved_cookies() -> Vec<String> {
         session::HOST_LOGIN_COOKIE.to_owned(),
         session::SESSION_ID_COOKIE.to_owned(),
         pages::FRESH_COOKIE.to_owned(),
+        pages::SIGNED_OUT_COOKIE.to_owned(),
         format!("{}*", pages::PENDING_COOKIE_PREFIX),
     ]
 }

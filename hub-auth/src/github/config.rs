@@ -153,7 +153,11 @@ impl GithubConfig {
     }
 
     /// Finds what could not work, so that it is found at start.
-    pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`], naming the key to change.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
         let present = |key: &str, value: &str| match value {
             "" => Err(InvalidConfig::setting(
                 key,

@@ -134,7 +134,11 @@ impl OidcConfig {
     }
 
     /// Finds what could not work, so that it is found at start.
-    pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig::Setting`], naming the key to change.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
         let refuse = |key: &str, reason: &str| Err(InvalidConfig::setting(key, reason));
         let secret = self.client_secret.as_ref().map(|secret| secret.expose_secret());
         if self.id.is_empty() || self.id.contains(':') {

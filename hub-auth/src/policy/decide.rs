@@ -236,11 +236,13 @@ fn is_told_admin(provider: &ProviderRules, claims: &Claims) -> Said {
 fn has_claim(claims: &Claims, path: &str, wanted: &BTreeSet<String>) -> Result<(), String> {
     let value = claim::at(&claims.attributes, path);
     let found = value.and_then(claim::texts).unwrap_or_default();
-    // A text is compared whole as well: a value may hold blanks.
-    let whole = value.and_then(claim::text);
+    // A text is compared whole as well: a value may hold blanks. "Yes" and "no" are
+    // written as they are in JSON.
+    let yes = |value: &serde_json::Value| value.as_bool().map(|yes| yes.to_string());
+    let whole = value.and_then(|value| claim::text(value).or_else(|| yes(value)));
     match found.iter().chain(&whole).any(|value| wanted.contains(value)) {
         true => Ok(()),
-        false if found.is_empty() => Err("absent".to_owned()),
+        false if found.is_empty() => Err(whole.unwrap_or_else(|| "absent".to_owned())),
         false => Err(listed(found)),
     }
 }

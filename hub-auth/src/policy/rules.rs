@@ -150,7 +150,7 @@ impl AccessRules {
 
 impl ProviderRules {
     /// Whether anybody could be let in by these.
-    pub(super) fn let_in(&self) -> bool {
+    pub fn lets_in(&self) -> bool {
         let Self { allow_all, allowed_groups, admin_groups, allowed_scopes, admin_claims, .. } =
             self;
         let mut lists = [allowed_groups, admin_groups, allowed_scopes].into_iter();

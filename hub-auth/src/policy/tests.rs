@@ -100,3 +100,18 @@ fn usr_5_a_policy_without_names_admits_nobody_and_says_so() {
     assert!(!nobody(AccessRules { allow_all: true, ..AccessRules::default() }));
     assert!(!nobody(AccessRules { allow_existing: true, ..AccessRules::default() }));
 }
+
+#[test]
+fn a_claim_that_says_yes_or_no_is_written_so() {
+    let said = |value: serde_json::Value| {
+        let mut claims = claims("ada");
+        claims.attributes.insert("site_admin".to_owned(), value);
+        let wanted = BTreeMap::from([("site_admin".to_owned(), ["true".to_owned()].into())]);
+        let rules = ProviderRules { admin_claims: wanted, ..ProviderRules::default() };
+        let providers = [("github".to_owned(), rules)].into();
+        let policy = AccessPolicy::new(AccessRules { providers, ..AccessRules::default() });
+        policy.decide(&claims, &Known::default()).admits()
+    };
+    assert!(said(true.into()) && said("true".into()));
+    assert!(!said(false.into()) && !said(1.into()) && !said(serde_json::Value::Null));
+}

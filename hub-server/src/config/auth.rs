@@ -1,26 +1,29 @@
 //! `[auth]`: how people sign in, and who is let in.
 
+mod callback;
+mod github;
+mod oidc;
+mod provider;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use hub_auth::{AccessPolicy, AccessRules, GithubConfig};
+use hub_auth::{AccessPolicy, AccessRules, GithubConfig, IdentityKey, ProviderRules};
 use hub_names::UserName;
 use hub_spawner::Preset;
 use secrecy::SecretString;
 use serde::Deserialize;
-use url::Url;
 
-use crate::web::paths::Paths;
-
+pub use self::oidc::OidcSignIn;
+use self::{github::RawGithub, oidc::RawOidc, provider::in_section};
+pub(super) use self::{github::SECTION as GITHUB_SECTION, oidc::SECTION as OIDC_SECTION};
 use super::{
     ConfigError, HttpConfig,
     dummy::RawDummy,
-    http::http_url,
     key::{Key, Kind, Section},
-    secret::read_secret,
     session::SessionConfig,
     userlist::{self, Listed},
 };
@@ -67,7 +70,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "auth.allow_existing_users",
             Kind::Boolean,
-            "Whether everybody is let in who has an account already. Default: yes, as soon as anybody is named.",
+            "Whether everybody is let in who has an account already. Default: yes, as soon as anybody is named; no where groups, scopes or claims of a provider let people in, so that whoever leaves a group is kept out.",
         )
         .example("true"),
         Key::new(
@@ -98,54 +101,30 @@ pub(super) const SECTION: Section = Section {
             .default("{}")
             .example("{ \"login\" = \"account\" }"),
         Key::new(
+            "auth.username_pattern",
+            Kind::Text,
+            "A regular expression that the whole account name has to match.",
+        )
+        .example("\"[a-z][a-z0-9-]*\""),
+        Key::new(
+            "auth.identity_key",
+            Kind::Choice(&["id", "login"]),
+            "What an account belongs to. `id`: the provider's unchangeable number for a person, so that who takes a login name that was given up does not get the account. `login`: whoever has the name has the account, as in JupyterHub.",
+        )
+        .default("\"id\""),
+        Key::new(
+            "auth.manage_groups",
+            Kind::Boolean,
+            "Whether the provider's groups replace those of the account at each sign-in. Groups cannot be changed over the REST API then.",
+        )
+        .default("false"),
+        Key::new(
             "auth.extra_user_scopes",
             Kind::List,
             "Scopes that everybody has besides those over their own account and servers.",
         )
         .default("[]")
         .example("[\"access:services!service=grader\"]"),
-    ],
-};
-
-pub(super) const GITHUB_SECTION: Section = Section {
-    name: "auth.github",
-    about: "Sign-in with GitHub, or GitHub Enterprise. GitHub shows id and secret under Settings, Developer settings, OAuth Apps.",
-    keys: &[
-        Key::new("auth.github.client_id", Kind::Text, "Client id of the OAuth application.")
-            .example("\"Iv1.0123456789abcdef\""),
-        Key::new(
-            "auth.github.client_secret",
-            Kind::Secret,
-            "Client secret of the OAuth application.",
-        ),
-        Key::new(
-            "auth.github.client_secret_file",
-            Kind::File,
-            "File that holds the client secret, instead of `client_secret`.",
-        )
-        .example("\"secrets/github\""),
-        Key::new(
-            "auth.github.callback_url",
-            Kind::Url,
-            "The URL registered with GitHub. Default: made from `http.public_url`.",
-        )
-        .example("\"https://hub.example.org/hub/oauth_callback\""),
-        Key::new("auth.github.url", Kind::Url, "Address of a GitHub Enterprise server.")
-            .example("\"https://github.example.org\""),
-        Key::new(
-            "auth.github.api_url",
-            Kind::Url,
-            "Address of its API, if it is not where GitHub has it.",
-        )
-        .example("\"https://github.example.org/api/v3\""),
-        Key::new("auth.github.scope", Kind::List, "What the hub asks GitHub to be allowed.")
-            .default("[]"),
-        Key::new(
-            "auth.github.timeout_seconds",
-            Kind::Integer("seconds"),
-            "How long a call to GitHub may take, 1 to 120.",
-        )
-        .example("20"),
     ],
 };
 
@@ -182,6 +161,8 @@ pub struct AuthConfig {
     pub warnings: Vec<String>,
     /// Sign-in with GitHub.
     pub github: Option<GithubConfig>,
+    /// Sign-in with an OpenID Connect provider.
+    pub oidc: Option<OidcSignIn>,
     /// Sign-in with a name and a password.
     pub password: Option<PasswordConfig>,
     /// One password for everybody, for trying out.
@@ -228,23 +209,29 @@ pub(super) struct RawAuth {
     admin_users: Vec<String>,
     blocked_users: Vec<String>,
     username_map: BTreeMap<String, String>,
+    username_pattern: Option<String>,
+    identity_key: RawIdentityKey,
+    manage_groups: bool,
     extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
+    oidc: Option<RawOidc>,
     password: Option<RawPassword>,
     dummy: Option<RawDummy>,
 }
 
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawGithub {
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    client_secret_file: Option<PathBuf>,
-    callback_url: Option<String>,
-    url: Option<String>,
-    api_url: Option<String>,
-    scope: Vec<String>,
-    timeout_seconds: Option<u64>,
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawIdentityKey {
+    #[default]
+    Id,
+    Login,
+}
+
+/// Other sites to sign in at, and what their word is good for.
+struct Sites {
+    github: Option<GithubConfig>,
+    oidc: Option<OidcSignIn>,
+    rules: BTreeMap<String, ProviderRules>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -260,7 +247,7 @@ impl RawAuth {
     }
 
     /// A list that decides alone needs one, and no other rule beside it.
-    fn mode(&self) -> Result<UserlistMode, ConfigError> {
+    fn mode(&self, sites: &Sites) -> Result<UserlistMode, ConfigError> {
         const KEY: &str = "auth.userlist_mode";
         let refuse = |message: &str| Err(ConfigError::value(KEY, message));
         match self.userlist_mode {
@@ -276,22 +263,49 @@ impl RawAuth {
                     "is authoritative, which contradicts auth.allow_existing_users; remove one",
                 );
             }
-            UserlistMode::Authoritative => {}
+            UserlistMode::Authoritative => {
+                if let Some(id) = sites.lets_in() {
+                    return refuse(&format!(
+                        "is authoritative, which contradicts the groups, scopes, claims or allow_all that let in people of {id}; remove one"
+                    ));
+                }
+            }
         }
         Ok(self.userlist_mode)
     }
 
+    /// The providers, each under a name of its own.
+    fn sites(&mut self, dir: &Path, http: &HttpConfig) -> Result<Sites, ConfigError> {
+        let github = self.github.take();
+        let shared = github.as_ref().and_then(|github| github.callback_url.clone());
+        let oidc =
+            self.oidc.take().map(|raw| raw.check(dir, http, shared.as_deref())).transpose()?;
+        let github = github.filter(|github| !(oidc.is_some() && github.is_callback_only()));
+        let github = github.map(|raw| raw.check(dir, http)).transpose()?;
+        let mut sites = Sites { github: None, oidc: None, rules: BTreeMap::new() };
+        if let Some((config, rules)) = github {
+            sites.add("auth.github.id", &config.id, rules)?;
+            sites.github = Some(config);
+        }
+        if let Some((config, rules)) = oidc {
+            sites.add("auth.oidc.id", &config.provider.id, rules)?;
+            sites.oidc = Some(config);
+        }
+        Ok(sites)
+    }
+
     pub(super) fn check(
-        self,
+        mut self,
         dir: &Path,
         http: &HttpConfig,
         lenient: bool,
     ) -> Result<AuthConfig, ConfigError> {
-        let Listed { entries, presets, groups, warnings } = match &self.userlist {
+        let sites = self.sites(dir, http)?;
+        let Listed { entries, presets, groups, mut warnings } = match &self.userlist {
             Some(path) => userlist::read(&dir.join(path), lenient)?,
             None => Listed::default(),
         };
-        let mode = self.mode()?;
+        let mode = self.mode(&sites)?;
         let allowed = names("auth.allowed_users", &self.allowed_users)?;
         let admins = names("auth.admin_users", &self.admin_users)?;
 
@@ -315,12 +329,24 @@ impl RawAuth {
             allow_all: self.allow_all,
             // People whom an administrator added at run time live in the database,
             // not in the file (USR-4, USR-8). Somebody has to be named first.
+            // Whoever left a group has an account still, and is to be kept out.
             allow_existing: mode == UserlistMode::Seed
-                && self.allow_existing_users.unwrap_or(!listed.is_empty()),
+                && self
+                    .allow_existing_users
+                    .unwrap_or(!listed.is_empty() && sites.lets_in().is_none()),
             username_map: self.username_map,
-            ..AccessRules::default()
+            providers: sites.rules,
+            username_pattern: self.username_pattern,
+            manage_groups: self.manage_groups,
+            identity_key: match self.identity_key {
+                RawIdentityKey::Id => IdentityKey::Id,
+                RawIdentityKey::Login => IdentityKey::Login,
+            },
         };
-        rules.check().map_err(|error| ConfigError::value("auth", error.to_string()))?;
+        rules.check().map_err(|error| in_section("auth", error))?;
+        warnings.extend(rules.warnings().into_iter().map(|warning| format!("auth: {warning}")));
+        let of_github = sites.github.iter().flat_map(GithubConfig::warnings);
+        warnings.extend(of_github.map(|warning| format!("auth.github: {warning}")));
         Ok(AuthConfig {
             policy: AccessPolicy::new(rules),
             mode,
@@ -336,97 +362,29 @@ impl RawAuth {
             presets,
             groups,
             warnings,
-            github: self.github.map(|raw| raw.check(dir, http)).transpose()?,
+            github: sites.github,
+            oidc: sites.oidc,
             password: self.password.map(RawPassword::check).transpose()?,
             dummy: self.dummy.map(|raw| raw.check(http)).transpose()?,
         })
     }
 }
 
-impl RawGithub {
-    fn check(self, dir: &Path, http: &HttpConfig) -> Result<GithubConfig, ConfigError> {
-        let required = |value: Option<String>, key: &str, variable: &str| {
-            value.filter(|text| !text.is_empty()).ok_or_else(|| {
-                ConfigError::value(
-                    format!("auth.github.{key}"),
-                    format!("is missing; set it here or as {variable}. GitHub shows it under Settings, Developer settings, OAuth Apps"),
-                )
-            })
-        };
-        let secret = match (self.client_secret, self.client_secret_file) {
-            (None, Some(file)) => {
-                Some(read_secret("auth.github.client_secret_file", &dir.join(file))?)
-            }
-            (Some(_), Some(_)) => {
-                return Err(ConfigError::value(
-                    "auth.github.client_secret",
-                    "is set twice, here and by client_secret_file; remove one",
-                ));
-            }
-            (secret, None) => secret,
-        };
-        let client_id = required(self.client_id, "client_id", "GITHUB_CLIENT_ID")?;
-        let client_secret = required(secret, "client_secret", "GITHUB_CLIENT_SECRET")?;
-        let mut config = GithubConfig::new(
-            client_id,
-            SecretString::from(client_secret),
-            callback_url(self.callback_url.as_deref(), http)?,
-        );
-        if let Some(text) = self.url {
-            config.url = http_url("auth.github.url", &text)?;
+impl Sites {
+    fn add(&mut self, key: &str, id: &str, rules: ProviderRules) -> Result<(), ConfigError> {
+        // Those of the hub's own ways of signing in, and of the sites before this one.
+        if ["password", "local", "dummy"].contains(&id) || self.rules.contains_key(id) {
+            let reason = format!("{id:?} is the name of another way of signing in; choose one");
+            return Err(ConfigError::value(key, reason));
         }
-        if let Some(text) = self.api_url {
-            config.api_url = Some(http_url("auth.github.api_url", &text)?);
-        }
-        config.scope = self.scope;
-        if let Some(seconds) = self.timeout_seconds {
-            config.timeout = Duration::from_secs(seconds.clamp(1, 120));
-        }
-        Ok(config)
+        self.rules.insert(id.to_owned(), rules);
+        Ok(())
     }
-}
 
-/// The URL registered with GitHub: as configured, else made from the public URL.
-/// Its path must be the one we serve, or every sign-in would end on a 404.
-fn callback_url(configured: Option<&str>, http: &HttpConfig) -> Result<Url, ConfigError> {
-    const KEY: &str = "auth.github.callback_url";
-    let path = Paths::new(&http.base_url).oauth_callback();
-    let Some(text) = configured.filter(|text| !text.is_empty()) else {
-        let public = http.public_url.as_ref().ok_or_else(|| {
-            ConfigError::value(
-                KEY,
-                format!("is missing; set it here, as OAUTH_CALLBACK_URL, or set http.public_url. It has the form https://HOST{path}"),
-            )
-        })?;
-        return public
-            .join(&path)
-            .map_err(|error| ConfigError::value("http.public_url", error.to_string()));
-    };
-    let url = http_url(KEY, text)?;
-    if url.path() != path || url.query().is_some() {
-        return Err(ConfigError::value(
-            KEY,
-            format!("{text:?} does not lead to this hub; its path must be {path}"),
-        ));
+    /// A site whose word alone lets people in.
+    fn lets_in(&self) -> Option<&str> {
+        self.rules.iter().find(|(_, rules)| rules.lets_in()).map(|(id, _)| id.as_str())
     }
-    if url.scheme() == "http" && http.tls.is_some() {
-        return Err(ConfigError::value(
-            KEY,
-            format!("{text:?} is http, but [http.tls] makes this hub https; write https"),
-        ));
-    }
-    if let Some(public) = &http.public_url
-        && public.origin() != url.origin()
-    {
-        return Err(ConfigError::value(
-            KEY,
-            format!(
-                "{text:?} is not on http.public_url {:?}; the browser would come back without its state cookie",
-                public.as_str()
-            ),
-        ));
-    }
-    Ok(url)
 }
 
 impl RawPassword {
@@ -467,44 +425,4 @@ fn names(key: &str, texts: &[String]) -> Result<BTreeSet<UserName>, ConfigError>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn http(base_url: &str, public_url: Option<&str>) -> HttpConfig {
-        HttpConfig {
-            listen: super::super::ListenAddr::Ip(([127, 0, 0, 1], 8000).into()),
-            redirect_listen: None,
-            public_url: public_url.map(|url| url.parse().unwrap()),
-            subdomains: None,
-            base_url: base_url.to_owned(),
-            tls: None,
-            trusted_proxies: Vec::new(),
-            shutdown_grace: Duration::from_secs(1),
-        }
-    }
-
-    #[test]
-    fn a_callback_url_must_lead_to_this_hub() {
-        let hub = http("/jupyter/", Some("https://hub.example.org"));
-        let made = callback_url(None, &hub).unwrap();
-        assert_eq!(made.as_str(), "https://hub.example.org/jupyter/hub/oauth_callback");
-        assert!(
-            callback_url(Some("https://hub.example.org/jupyter/hub/oauth_callback"), &hub).is_ok()
-        );
-
-        for (text, part) in [
-            (
-                "https://hub.example.org/hub/oauth_callback",
-                "its path must be /jupyter/hub/oauth_callback",
-            ),
-            ("https://other.example.org/jupyter/hub/oauth_callback", "state cookie"),
-            ("hub.example.org", "is not a URL"),
-        ] {
-            let error = callback_url(Some(text), &hub).unwrap_err().to_string();
-            assert!(
-                error.starts_with("auth.github.callback_url: ") && error.contains(part),
-                "{error}"
-            );
-        }
-    }
-}
+mod tests;

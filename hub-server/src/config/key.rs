@@ -62,6 +62,7 @@ pub const SECTIONS: &[Section] = &[
     store::SECTION,
     auth::SECTION,
     auth::GITHUB_SECTION,
+    auth::OIDC_SECTION,
     auth::PASSWORD_SECTION,
     dummy::SECTION,
     servers::SECTION,

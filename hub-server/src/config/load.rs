@@ -276,6 +276,7 @@ fn check(
             keep(error);
         }
     }
+    let puts_into_groups = raw.groups.iter().any(RawGroup::has_users);
     let roles = match (roles, &auth) {
         (Some(roles), Some(auth)) => {
             roles::check(roles, raw.roles, raw.groups, &auth.policy, &services)
@@ -284,6 +285,15 @@ fn check(
         }
         _ => None,
     };
+    if let Some(auth) = &auth
+        && auth.policy.rules().manage_groups
+        && (puts_into_groups || !auth.groups.is_empty())
+    {
+        errors.push(ConfigError::value(
+            "auth.manage_groups",
+            "leaves it to the provider who is in which group, and [[groups]] or the user list name people too; remove one",
+        ));
+    }
     ConfigError::none_of(errors)?;
     match (http, store, auth, hub_api, proxy, servers, spawner, roles, landing) {
         (

@@ -111,6 +111,13 @@ pub(super) struct RawGroup {
     properties: Option<toml::Table>,
 }
 
+impl RawGroup {
+    /// Whether it names people.
+    pub(super) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+}
+
 /// What the roles may do; who has them is checked later, when services and the rules
 /// of names are known.
 pub(super) fn define(

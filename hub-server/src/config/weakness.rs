@@ -57,6 +57,16 @@ impl Config {
                 "auth.allow_all lets in everybody whom the sign-in provider knows; name people instead",
             );
         }
+        for (provider, rules) in &self.auth.policy.rules().providers {
+            if rules.allow_all && rules.required_claims.is_empty() {
+                weak(
+                    "allow-all-of-provider",
+                    &format!(
+                        "allow_all lets in everybody whom {provider} knows; name groups, or what is required of everybody, unless that is your own people only"
+                    ),
+                );
+            }
+        }
         if self.auth.dummy.is_some() {
             weak(
                 "dummy",
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn weak_settings_golden() {
-        let rows: [(&str, &[&str]); 13] = [
+        let rows: [(&str, &[&str]); 15] = [
             ("", &[]),
             ("[http]\nlisten = '0.0.0.0:80'", &["plain-http"]),
             ("[http]\nlisten = '0.0.0.0:80'\npublic_url = 'https://hub.example.org'", &[]),
@@ -136,6 +146,14 @@ mod tests {
             ("[http]\ntrusted_proxies = ['0.0.0.0/0']", &["trusts-everybody"]),
             ("[auth]\nallow_all = true", &["allow-all"]),
             ("[auth.dummy]\npassword = 'x'", &["dummy"]),
+            (
+                "[http]\npublic_url = 'https://hub.test'\n[auth.oidc]\nclient_id = 'x'\nissuer = 'https://id.test'\nallow_all = true",
+                &["allow-all-of-provider"],
+            ),
+            (
+                "[http]\npublic_url = 'https://hub.test'\n[auth.oidc]\nclient_id = 'x'\npreset = 'google'\nhosted_domains = ['a.test']\nallow_all = true",
+                &[],
+            ),
             ("mem_limit = 'none'", &["no-memory-limit"]),
             ("allow_privilege_escalation = true", &["privilege-escalation"]),
             ("network = 'host'", &["host-network"]),

@@ -91,8 +91,12 @@ fn problems(error: &ConfigError) -> Vec<Finding> {
 fn doubts(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut warn = |seen: &str, advice: &str| found.push(Finding::warning(seen, advice));
-    if config.auth.github.is_none() && config.auth.password.is_none() {
-        warn("no way to sign in is configured", "set [auth.github] or [auth.password]");
+    let auth = &config.auth;
+    if auth.github.is_none() && auth.oidc.is_none() && auth.password.is_none() {
+        warn(
+            "no way to sign in is configured",
+            "set [auth.github], [auth.oidc] or [auth.password]",
+        );
     }
     if config.auth.policy.admits_nobody() {
         warn(

@@ -28,7 +28,8 @@ use http::{StatusCode, Uri};
 use hub_names::ServerKey;
 
 pub(super) use self::{
-    login::FRESH_COOKIE, oauth_callback::COOKIE_PREFIX as PENDING_COOKIE_PREFIX,
+    login::{FRESH_COOKIE, SIGNED_OUT_COOKIE},
+    oauth_callback::COOKIE_PREFIX as PENDING_COOKIE_PREFIX,
 };
 use super::{
     error::{PageError, redirect},

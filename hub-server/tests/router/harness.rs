@@ -13,9 +13,12 @@ use std::{
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use hub_auth::DummyAuthenticator;
+use hub_auth::{Authenticator, DummyAuthenticator};
 use hub_names::ServerKey;
-use hub_server::{Assembled, Clock, Leaves, SystemClock, assemble_with, config};
+use hub_server::{
+    Assembled, Clock, Leaves, SystemClock, assemble_with,
+    config::{self, Config},
+};
 use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
 use jiff::{SignedDuration, Timestamp};
@@ -111,18 +114,30 @@ impl TestHub {
 
     /// The same with another configuration.
     pub(crate) async fn reading(text: &str, spawner: FakeSpawner, store: Store) -> Self {
+        let dummy = DummyAuthenticator::new(Some(PASSWORD.to_owned().into()));
+        Self::put_together(configuration(text), spawner, store, vec![Arc::new(dummy)]).await
+    }
+
+    /// A hub that people sign in to as its configuration says.
+    pub(crate) async fn signing_in(text: &str, store: Store) -> Self {
+        let config = configuration(text);
+        let methods = hub_server::sign_in_methods(&config).unwrap();
+        let spawner = FakeSpawner::new().answers_with(notebook().await);
+        Self::put_together(config, spawner, store, methods).await
+    }
+
+    async fn put_together(
+        config: Config,
+        spawner: FakeSpawner,
+        store: Store,
+        authenticators: Vec<Arc<dyn Authenticator>>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let environment =
-            [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
-        let config =
-            config::parse(text, "hub.toml", Path::new("."), &environment, false).unwrap().config;
         let clock = TestClock::default();
         let leaves = Leaves {
             store: store.clone(),
             spawner: Arc::new(spawner.clone()),
-            authenticators: vec![Arc::new(DummyAuthenticator::new(Some(
-                PASSWORD.to_owned().into(),
-            )))],
+            authenticators,
             clock: Arc::new(clock.clone()),
         };
         let assembled = assemble_with(&config, leaves, "http://10.0.0.1:8081/hub/api".to_owned())
@@ -180,6 +195,12 @@ impl TestHub {
         assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
         browser
     }
+}
+
+fn configuration(text: &str) -> Config {
+    let environment =
+        [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
+    config::parse(text, "hub.toml", Path::new("."), &environment, false).unwrap().config
 }
 
 /// A clock that can be put forward. Clones are the same one.

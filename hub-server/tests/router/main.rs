@@ -6,6 +6,7 @@
 mod acceptance;
 mod harness;
 mod proxy_api;
+mod stand_ins;
 
 mod admin_page;
 mod authorizations;
@@ -28,6 +29,7 @@ mod servers;
 mod service_oauth;
 mod services;
 mod shares;
+mod sign_in;
 mod spawn_pages;
 mod subdomains;
 mod surface;

@@ -64,7 +64,7 @@ fn defaults_are_those_of_the_types() {
         let lines: Vec<String> =
             keys.map(|key| format!("{} = {}\n", key.short_name(), key.default.unwrap())).collect();
         // A section that exists switches something on.
-        if !["http.tls", "http.acme", "auth.github", "auth.password", "auth.dummy"]
+        if !["http.tls", "http.acme", "auth.github", "auth.oidc", "auth.password", "auth.dummy"]
             .contains(&section.name)
         {
             text += &format!("[{}]\n{}", section.name, lines.concat());

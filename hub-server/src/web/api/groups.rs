@@ -118,6 +118,7 @@ pub(super) async fn create_many(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     caller.allow(&Target::whole_hub())?;
+    refuse_managed(&hub)?;
     let none = || ApiError::bad_request("Must specify at least one group to create");
     let NewGroups { groups, users, roles } = request::json(&body)?.ok_or_else(none)?;
     if groups.is_empty() {
@@ -160,6 +161,7 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     caller.allow(&Target::group(&name))?;
+    refuse_managed(&hub)?;
     let NewGroup { users, roles, .. } = request::json(&body)?.unwrap_or_default();
     check_name(&name)?;
     refuse_roles(&roles)?;
@@ -178,6 +180,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     caller.allow(&Target::group(&name))?;
+    refuse_managed(&hub)?;
     let group = existing(&hub, &name).await?;
     hub.store.groups().delete(group.id).await?;
     tracing::info!(group = name, by = %caller.describe(), "group deleted");
@@ -192,6 +195,7 @@ pub(super) async fn join(
     body: Bytes,
 ) -> Result<Json<GroupModel>, ApiError> {
     caller.allow(&Target::group(&name))?;
+    refuse_managed(&hub)?;
     let group = existing(&hub, &name).await?;
     let users = who(&hub, &body, "Must specify users to add").await?;
     hub.store.groups().add(group.id, &users).await?;
@@ -207,6 +211,7 @@ pub(super) async fn leave(
     body: Bytes,
 ) -> Result<Json<GroupModel>, ApiError> {
     caller.allow(&Target::group(&name))?;
+    refuse_managed(&hub)?;
     let group = existing(&hub, &name).await?;
     let users = who(&hub, &body, "Must specify users to delete").await?;
     hub.store.groups().remove(group.id, &users).await?;
@@ -230,6 +235,15 @@ pub(super) async fn set_properties(
     tracing::info!(group = name, by = %caller.describe(), "properties set");
     let group = existing(&hub, &name).await?;
     answer(&hub, &group, &caller).await
+}
+
+/// Who is in which group is the provider's to say (`auth.manage_groups`), so that a
+/// change here would be undone at the next sign-in.
+fn refuse_managed(hub: &Hub) -> Result<(), ApiError> {
+    match hub.live().policy.rules().manage_groups {
+        true => Err(ApiError::bad_request("Group management via API is disabled")),
+        false => Ok(()),
+    }
 }
 
 /// Which groups the caller may list; `None` for all.

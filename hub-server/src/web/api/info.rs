@@ -65,7 +65,7 @@ pub(super) async fn info(
     caller.allow(&hub_auth::Target::whole_hub())?;
     let class = |class| ClassModel { class, version: env!("CARGO_PKG_VERSION") };
     let live = hub.live();
-    let providers: Vec<&str> = live.authenticators.iter().map(|one| one.provider()).collect();
+    let providers: Vec<&str> = live.methods.iter().map(|one| one.provider()).collect();
     Ok(Json(InfoModel {
         version: COMPATIBLE_VERSION,
         python: "",

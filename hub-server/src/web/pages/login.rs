@@ -5,15 +5,17 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Bytes, extract::State, http::Uri, response::Response};
 use cookie::Cookie;
 use http::{HeaderValue, StatusCode, header};
-use hub_auth::{Answer, AuthError, Authenticator, Offer};
+use hub_auth::{Answer, AuthError, Landing, MethodKind};
 use minijinja::{Value, context};
 use secrecy::SecretString;
 use tokio::time::Instant;
+use url::Url;
 
 use super::{default_target, refused};
 use crate::{
     access::{browser::cookies, session, xsrf},
     hub::Hub,
+    live::Live,
     metrics::Work,
     sign_in::{self, SignInError},
     web::{
@@ -29,6 +31,10 @@ use crate::{
 pub(in crate::web) const FRESH_COOKIE: &str = "hub-signed-in";
 /// How long that is, in seconds.
 const FRESH_SECONDS: i64 = 60;
+/// Cookie that says that somebody has just signed out here and at the provider.
+pub(in crate::web) const SIGNED_OUT_COOKIE: &str = "hub-signed-out";
+/// How long the way there and back may take, in seconds.
+const SIGNED_OUT_SECONDS: i64 = 600;
 /// Largest sign-in form, in bytes.
 const FORM_LIMIT: usize = 16 * 1024;
 
@@ -47,21 +53,16 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
         return response;
     }
     let live = hub.live();
-    if live.auto_login
-        && let Some(only) = only_site(&live.authenticators)
-    {
-        return redirect(&hub.paths.oauth_login(only, next.as_deref()));
+    let signed_out = !cookies(visitor.headers(), SIGNED_OUT_COOKIE).is_empty();
+    if let Landing::GoOn(only) = live.methods.landing(live.auto_login, signed_out) {
+        return redirect(&hub.paths.oauth_login(&only.id, next.as_deref()));
     }
     let page = form(&hub, next.as_deref(), "", None);
-    visitor.page_with_fresh_xsrf(StatusCode::OK, "login.html", page)
-}
-
-/// The provider, where the only way to sign in is another site.
-fn only_site(authenticators: &[Arc<dyn Authenticator>]) -> Option<&str> {
-    match authenticators {
-        [only] if matches!(only.offer(), Offer::Redirect { .. }) => Some(only.provider()),
-        _ => None,
+    let mut response = visitor.page_with_fresh_xsrf(StatusCode::OK, "login.html", page);
+    if signed_out {
+        set_cookies(&mut response, [gone(SIGNED_OUT_COOKIE, hub.paths.login(None))]);
     }
+    response
 }
 
 /// `POST /hub/login`
@@ -87,9 +88,7 @@ pub(super) async fn submit(
         return Ok(again(StatusCode::FORBIDDEN, "Login form invalid or expired. Try again."));
     }
     let live = hub.live();
-    let Some(authenticator) =
-        live.authenticators.iter().find(|one| matches!(one.offer(), Offer::Form))
-    else {
+    let Some(authenticator) = live.methods.form() else {
         return Err(PageError::new(StatusCode::NOT_FOUND, "This hub has no sign-in by password.")
             .action("Sign in", hub.paths.login(next.as_deref())));
     };
@@ -148,25 +147,32 @@ pub(super) async fn sign_out(
             }
         }
     }
-    let services: Vec<String> = hub
-        .live()
-        .authenticators
-        .iter()
-        .filter_map(|one| match one.offer() {
-            Offer::Redirect { service } => Some(service),
-            Offer::Form => None,
-        })
+    let live = hub.live();
+    let elsewhere = match &visitor.session {
+        Some(session) => sign_out_elsewhere(&hub, &live, &visitor, &session.user).await?,
+        None => None,
+    };
+    let services: Vec<String> = live
+        .methods
+        .offers()
+        .into_iter()
+        .filter(|one| one.kind == MethodKind::Redirect)
+        .map(|one| one.label)
         .collect();
     // Where only a service knows who somebody is, it may know it still: that is said.
     // Else it is the sign-in page at once, as in JupyterHub.
-    let by_form = hub.live().authenticators.iter().any(|one| matches!(one.offer(), Offer::Form));
-    let mut response = match by_form {
-        true => {
+    let mut response = match (elsewhere, live.methods.form()) {
+        (Some(there), _) => {
+            let mut response = redirect(there.as_str());
+            set_cookies(&mut response, [gone(xsrf::XSRF, hub.paths.hub()), signed_out(&hub)]);
+            response
+        }
+        (None, Some(_)) => {
             let mut response = redirect(&hub.paths.login(None));
             set_cookies(&mut response, [gone(xsrf::XSRF, hub.paths.hub())]);
             response
         }
-        false => visitor.signed_out().page_with_fresh_xsrf(
+        (None, None) => visitor.signed_out().page_with_fresh_xsrf(
             StatusCode::OK,
             "logout.html",
             context! { services => services },
@@ -178,6 +184,47 @@ pub(super) async fn sign_out(
     );
     hub.metrics.took(Work::Logout, began.elapsed());
     Ok(response)
+}
+
+/// Where to send the browser so that the person is signed out at the provider as well,
+/// if the operator wants that and the provider has such a page. A provider that does
+/// not answer keeps nobody signed in here.
+async fn sign_out_elsewhere(
+    hub: &Hub,
+    live: &Live,
+    visitor: &Visitor,
+    user: &hub_store::User,
+) -> Result<Option<Url>, PageError> {
+    let login = hub.paths.login(None);
+    let own = hub.public_url.clone().or_else(|| Url::parse(&visitor.own_origin()).ok());
+    let Some(then) = own.and_then(|origin| origin.join(&login).ok()) else { return Ok(None) };
+    for provider in &live.sign_out_at {
+        let Some(authenticator) = live.authenticator(provider) else { continue };
+        if hub.store.users().subject_of(user.id, provider).await?.is_none() {
+            continue;
+        }
+        match authenticator.sign_out_url(None, &then).await {
+            Ok(Some(url)) => return Ok(Some(url)),
+            Ok(None) => tracing::debug!(provider, "has no page to sign out"),
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(provider, error, "nobody can be signed out there now");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Keeps the sign-in page from going on to the provider by itself, which would undo the
+/// sign-out (OAU-7).
+fn signed_out(hub: &Hub) -> Cookie<'static> {
+    let mut cookie = Cookie::new(SIGNED_OUT_COOKIE, "1");
+    cookie.set_path(hub.paths.login(None));
+    cookie.set_http_only(true);
+    cookie.set_secure(hub.https);
+    cookie.set_same_site(cookie::SameSite::Lax);
+    cookie.set_max_age(cookie::time::Duration::seconds(SIGNED_OUT_SECONDS));
+    cookie
 }
 
 /// The answer to a successful sign-in: new session, new XSRF token, and on.
@@ -235,14 +282,15 @@ fn gone_everywhere(hub: &Hub, name: &'static str) -> Cookie<'static> {
 fn form(hub: &Hub, next: Option<&str>, username: &str, error: Option<&str>) -> Value {
     let offers: Vec<Value> = hub
         .live()
-        .authenticators
-        .iter()
-        .map(|one| match one.offer() {
-            Offer::Form => context! { kind => "form" },
-            Offer::Redirect { service } => context! {
+        .methods
+        .offers()
+        .into_iter()
+        .map(|one| match one.kind {
+            MethodKind::Form => context! { kind => "form" },
+            MethodKind::Redirect => context! {
                 kind => "redirect",
-                service => service,
-                url => hub.paths.oauth_login(one.provider(), next),
+                service => one.label,
+                url => hub.paths.oauth_login(&one.id, next),
             },
         })
         .collect();

@@ -55,7 +55,7 @@ pub(super) async fn begin(
     let live = hub.live();
     let authenticator = match query.get("provider") {
         Some(provider) => live.authenticator(provider).filter(redirects),
-        None => live.authenticators.iter().find(redirects),
+        None => live.methods.iter().find(redirects),
     }
     .ok_or_else(PageError::not_found)?;
 
@@ -97,7 +97,7 @@ pub(super) async fn finish(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let live = hub.live();
-    if !live.authenticators.iter().any(|one| matches!(one.offer(), Offer::Redirect { .. })) {
+    if !live.methods.iter().any(|one| matches!(one.offer(), Offer::Redirect { .. })) {
         return Err(PageError::not_found());
     }
     let query = Fields::of_query(&uri);

@@ -1,7 +1,7 @@
 //! Name and password in the body of a request, in place of a credential.
 
 use http::HeaderMap;
-use hub_auth::{Answer, AuthError, Offer};
+use hub_auth::{Answer, AuthError};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,8 +31,7 @@ pub(super) async fn by_body(
     let form = auth.and_then(|auth| Form::deserialize(auth).ok());
     let Form { username, password } = form.ok_or_else(ApiError::unauthenticated)?;
     let live = hub.live();
-    let asks_with_form = live.authenticators.iter().find(|one| one.offer() == Offer::Form);
-    let authenticator = asks_with_form.ok_or_else(ApiError::unauthenticated)?;
+    let authenticator = live.methods.form().ok_or_else(ApiError::unauthenticated)?;
     let remote = Browser::from_headers(headers).remote;
     if let Some(wait) = hub.attempts.wait(&remote, Instant::now()) {
         return Err(ApiError::too_many_tries(wait));

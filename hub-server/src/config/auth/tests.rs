@@ -1,0 +1,109 @@
+use std::path::Path;
+
+use hub_auth::IdentityKey;
+
+use crate::config::{Environment, Loaded, parse};
+
+fn load(lines: &str) -> Result<Loaded, String> {
+    let text = format!(
+        "{lines}\n[spawner.docker]\nimage = 'lab'\n[http]\npublic_url = 'https://hub.test'\n"
+    );
+    parse(&text, "hub.toml", Path::new("/srv"), &Environment::default(), false)
+        .map_err(|error| error.to_string())
+}
+
+const GITHUB: &str = "[auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n";
+const OIDC: &str = "[auth.oidc]\nclient_id = 'x'\nissuer = 'https://id.test'\n";
+
+#[test]
+fn gh_2_organizations_and_teams_become_rules_and_questions() {
+    let loaded = load(&format!(
+        "[auth]\nadmin_users = ['zoe']\nmanage_groups = true\nidentity_key = 'login'\n\
+         username_pattern = '[a-z]+'\n{GITHUB}\
+         allowed_organizations = ['Ada-Lab', 'school:Teachers']\nadmin_organizations = ['owls']\n\
+         populate_teams = true\nscope = ['read:org']\nallowed_scopes = ['read:org']\n\
+         required_claims = {{ type = 'User' }}\nadmin_claims = {{ site_admin = ['true'] }}\n\
+         extra_authorize_params = {{ allow_signup = 'false' }}\nid = 'ghe'\nservice = 'Lab Git'\n"
+    ))
+    .unwrap();
+    let auth = loaded.config.auth;
+    let github = auth.github.unwrap();
+    assert_eq!((github.id.as_str(), github.service.as_str()), ("ghe", "Lab Git"));
+    assert!(github.teams);
+    assert_eq!(github.allowed_organizations.len(), 2);
+    assert_eq!(github.extra_authorize_params, [("allow_signup".to_owned(), "false".to_owned())]);
+    let rules = auth.policy.rules();
+    assert!(rules.manage_groups && rules.identity_key == IdentityKey::Login);
+    assert_eq!(rules.username_pattern.as_deref(), Some("[a-z]+"));
+    let ghe = &rules.providers["ghe"];
+    assert_eq!(ghe.allowed_groups, ["ada-lab".to_owned(), "school:teachers".to_owned()].into());
+    assert_eq!(ghe.admin_groups, ["owls".to_owned()].into());
+    assert_eq!(ghe.allowed_scopes, ["read:org".to_owned()].into());
+    assert_eq!(ghe.required_claims["type"], ["User".to_owned()].into());
+    assert_eq!(ghe.admin_claims["site_admin"], ["true".to_owned()].into());
+    assert!(!rules.allow_existing, "who leaves the organization is kept out");
+}
+
+#[test]
+fn people_with_an_account_are_let_in_where_only_names_let_in() {
+    let existing = |lines: &str| load(lines).unwrap().config.auth.policy.rules().allow_existing;
+    let named = "[auth]\nallowed_users = ['ada']\n";
+    assert!(existing(named));
+    assert!(existing(&format!("{named}{GITHUB}")));
+    assert!(!existing(&format!("{named}{GITHUB}allowed_organizations = ['lab']\n")));
+    let forced = "[auth]\nallow_existing_users = true\n";
+    assert!(existing(&format!("{forced}{GITHUB}allowed_organizations = ['lab']\n")));
+}
+
+#[test]
+fn what_cannot_work_names_its_key() {
+    for (key, lines) in [
+        ("auth.username_pattern", "[auth]\nusername_pattern = '('".to_owned()),
+        ("auth.username_map", "[auth]\nusername_map = { a = '' }".to_owned()),
+        ("auth.github.allowed_organizations", format!("{GITHUB}allowed_organizations = ['a:b:c']")),
+        ("auth.github.admin_organizations", format!("{GITHUB}admin_organizations = ['a/b']")),
+        ("auth.github.allowed_scopes", format!("{GITHUB}allowed_scopes = ['user']")),
+        ("auth.github.scope", format!("{GITHUB}scope = ['a b']")),
+        ("auth.github.required_claims.type", format!("{GITHUB}required_claims = {{ type = [] }}")),
+        ("auth.github.admin_claims.x", format!("{GITHUB}admin_claims = {{ x = [''] }}")),
+        ("auth.github.id", format!("{GITHUB}id = ''")),
+        ("auth.github.id", format!("{GITHUB}id = 'dummy'")),
+        ("auth.github.client_secret", format!("{GITHUB}[auth.x]\n").replace("'y'", "' y'")),
+        ("auth.oidc.id", format!("{GITHUB}{OIDC}id = 'github'\n")),
+        (
+            "auth.manage_groups",
+            "[[groups]]\nname = 'class'\nusers = ['ada']\n[auth]\nmanage_groups = true".to_owned(),
+        ),
+    ] {
+        let lines = lines.replace("[auth.x]\n", "");
+        let error = load(&lines).unwrap_err();
+        assert!(error.contains(key), "{key}: {error}");
+    }
+    for lines in ["[auth]\nidentity_key = 'mail'", "[auth]\nmanage_groups = 'yes'"] {
+        assert!(load(lines).unwrap_err().contains("hub.toml:2"));
+    }
+}
+
+#[test]
+fn a_list_that_decides_alone_has_no_groups_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("people"), "ada\n").unwrap();
+    let text = format!(
+        "[auth]\nuserlist = 'people'\nuserlist_mode = 'authoritative'\n{GITHUB}\
+         allowed_organizations = ['lab']\n[spawner.docker]\nimage = 'lab'\n\
+         [http]\npublic_url = 'https://hub.test'\n"
+    );
+    let error = parse(&text, "hub.toml", dir.path(), &Environment::default(), false).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("auth.userlist_mode") && error.contains("github"), "{error}");
+}
+
+#[test]
+fn what_is_rarely_meant_is_a_warning() {
+    let loaded =
+        load(&format!("[auth]\nallowed_users = ['a']\n{GITHUB}allowed_organizations = ['lab']\n"))
+            .unwrap();
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("auth: allowed_users has the name \"a\""), "{warnings}");
+    assert!(warnings.contains("auth.github: without the scope read:org"), "{warnings}");
+}
