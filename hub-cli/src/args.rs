@@ -1,5 +1,6 @@
 //! The whole command line.
 
+mod auth;
 mod backup;
 mod gc;
 
@@ -10,6 +11,7 @@ use hub_store::UserName;
 use url::Url;
 
 pub(crate) use self::{
+    auth::{Auth, Explain},
     backup::{Backup, HowHub, Restore, Secrets},
     gc::Gc,
 };
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Show, check and begin a hub's configuration; speaks to no hub
     #[command(subcommand)]
     Config(Config),
+    /// Explain who is let in, and whom other rules would lock out; speaks to no hub
+    #[command(subcommand)]
+    Auth(Auth),
     /// Check all that a hub needs, and say what to do where something is missing
     Doctor(Doctor),
 }
@@ -135,7 +140,7 @@ pub(crate) enum Config {
 }
 
 /// Where the configuration is, as `hub-server` takes it.
-#[derive(Debug, Group)]
+#[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct ConfigFiles {
     /// Configuration file; hub.toml in the working directory if not given

@@ -1,5 +1,6 @@
 //! What the commands do, one file for each noun.
 
+pub(crate) mod auth;
 mod backup;
 pub(crate) mod config;
 mod consent;

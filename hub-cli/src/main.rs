@@ -42,6 +42,9 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         // Needs no hub, and no certificates to speak to one.
         Command::Config(command) => commands::config::run(command, &output)?,
+        Command::Auth(command) => {
+            return runtime()?.block_on(commands::auth::run(command, &output));
+        }
         Command::Doctor(what) => {
             let token = Token::find(args.connection.token_file.as_deref())?;
             return runtime()?.block_on(commands::doctor::run(what, token, output.now(), &output));

@@ -36,6 +36,13 @@ fn help_of_config() {
 }
 
 #[test]
+fn help_of_auth() {
+    insta::assert_snapshot!("auth", help(&["auth"]));
+    insta::assert_snapshot!("auth_explain", help(&["auth", "explain"]));
+    insta::assert_snapshot!("auth_check", help(&["auth", "check"]));
+}
+
+#[test]
 fn help_of_gc() {
     insta::assert_snapshot!("gc", help(&["gc"]));
 }

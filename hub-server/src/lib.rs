@@ -21,6 +21,7 @@ pub mod prepare;
 pub mod reload;
 mod roster;
 mod routes;
+pub mod rules;
 mod servers;
 mod services;
 mod sign_in;

@@ -2,6 +2,7 @@
 //! prints, how it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod auth;
 mod config;
 mod directory;
 mod errors;

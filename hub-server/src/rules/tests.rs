@@ -1,0 +1,111 @@
+use std::path::Path;
+
+use hub_store::{Store, StoreConfig};
+use jiff::Timestamp;
+
+use super::*;
+use crate::config::{Environment, parse};
+
+/// A configuration with these lines, over a database in `dir`.
+fn config(dir: &Path, lines: &str) -> Config {
+    let text = format!(
+        "[http]\npublic_url = 'https://hub.test'\n[store]\nurl = 'sqlite://hub.sqlite'\n\
+         [spawner.docker]\nimage = 'lab'\n[auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n{lines}"
+    );
+    parse(&text, "hub.toml", dir, &Environment::default(), false).unwrap().config
+}
+
+/// Ada and bob have signed in at GitHub, cyd was added by an administrator.
+async fn three_people(dir: &Path) {
+    let url = config(dir, "").store.url;
+    let store = Store::open(&StoreConfig { url }).await.unwrap();
+    for (name, id) in [("ada", Some("1")), ("bob", Some("2")), ("cyd", None)] {
+        let (user, _) =
+            store.users().ensure(&name.parse().unwrap(), Timestamp::UNIX_EPOCH).await.unwrap();
+        if let Some(id) = id {
+            store
+                .users()
+                .bind_identity(user.id, "github", id, Timestamp::UNIX_EPOCH)
+                .await
+                .unwrap();
+        }
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_stored_person_is_explained_at_their_provider() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let config = config(dir.path(), "[auth]\nallowed_users = ['ada']\nblocked_users = ['bob']\n");
+    let ada = explain(&config, "Ada", &Assumed::default()).await.unwrap();
+    assert_eq!(ada.len(), 1);
+    assert_eq!((ada[0].identity.as_str(), ada[0].rule.as_str()), ("github:1", "allowed_users"));
+    assert!(ada[0].admitted && ada[0].text.contains("github:1 is remembered as ada"));
+    let bob = explain(&config, "bob", &Assumed::default()).await.unwrap();
+    assert_eq!((bob[0].admitted, bob[0].rule.as_str()), (false, "blocked_users"));
+
+    // Somebody else with her name.
+    let taker = Assumed { id: Some("9".to_owned()), ..Assumed::default() };
+    let taker = explain(&config, "ada", &taker).await.unwrap();
+    assert_eq!((taker[0].admitted, taker[0].rule.as_str()), (false, "identity_key"));
+}
+
+#[tokio::test]
+async fn what_is_assumed_of_a_stranger_decides() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(
+        dir.path(),
+        "allowed_organizations = ['lab']\nadmin_organizations = ['lab:core']\n\
+         admin_claims = { type = 'Boss' }\n",
+    );
+    let decide = async |assumed: Assumed| {
+        let all = explain(&config, "eve", &assumed).await.unwrap();
+        (all[0].admitted, all[0].rule.clone(), all[0].admin)
+    };
+    let nothing = decide(Assumed::default()).await;
+    assert_eq!(nothing, (false, "nobody else".to_owned(), "unchanged"));
+    let groups =
+        |groups: &[&str]| Some(groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>());
+    let member = decide(Assumed { groups: groups(&["lab"]), ..Assumed::default() }).await;
+    assert_eq!(member, (true, "allowed_groups".to_owned(), "withdrawn"));
+    let chief = decide(Assumed { groups: groups(&["lab:core"]), ..Assumed::default() }).await;
+    assert_eq!(chief, (true, "admin_groups".to_owned(), "granted"));
+    let claims = vec![("type".to_owned(), "Boss".to_owned())];
+    let boss = decide(Assumed { claims, ..Assumed::default() }).await;
+    assert_eq!(boss, (true, "admin_claims".to_owned(), "granted"));
+
+    let elsewhere = Assumed { provider: Some("oidc".to_owned()), ..Assumed::default() };
+    let error = explain(&config, "eve", &elsewhere).await.unwrap_err().to_string();
+    assert!(error.contains("\"oidc\"") && error.contains("github"), "{error}");
+    assert!(!dir.path().join("hub.sqlite").exists(), "nothing is made");
+}
+
+#[tokio::test]
+async fn other_rules_are_compared_for_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let now = config(dir.path(), "[auth]\nallowed_users = ['ada']\nadmin_users = ['bob']\n");
+    let same = compare(&now, &now).await.unwrap();
+    assert_eq!(same, Effect { unchanged: 3, ..Effect::default() });
+
+    // Not even those with an account any more, and cyd by name.
+    let new = config(
+        dir.path(),
+        "[auth]\nallowed_users = ['bob', 'cyd']\nallow_existing_users = false\n",
+    );
+    let effect = compare(&now, &new).await.unwrap();
+    assert_eq!(effect.locked_out.len(), 1);
+    let ada = &effect.locked_out[0];
+    assert_eq!(
+        (ada.who.as_str(), ada.rule_before, ada.rule_after),
+        ("ada", "allowed_users", "nobody else")
+    );
+    assert_eq!(effect.admin_lost[0].who, "bob");
+    assert_eq!(effect.unchanged, 1);
+
+    let groups = config(dir.path(), "allowed_organizations = ['lab']\n");
+    let effect = compare(&now, &groups).await.unwrap();
+    assert_eq!(effect.unknown, ["ada", "bob", "cyd"], "nobody remembers who is in the lab");
+    assert!(effect.locked_out.is_empty());
+}
