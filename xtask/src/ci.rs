@@ -48,6 +48,8 @@ struct Stage {
     postgres: Postgres,
     /// JupyterHub's proxy.
     configurable_http_proxy: PathBuf,
+    /// A library that makes an OpenID provider.
+    oidc_provider: PathBuf,
     /// A Python with the packages of services.
     services_python: PathBuf,
     /// JupyterHub's description of its API.
@@ -112,6 +114,7 @@ async fn prepare() -> anyhow::Result<Stage> {
     let images = images::ensure_all(&engine).await?;
     let matrix = images::ensure_matrix(&engine).await?;
     let configurable_http_proxy = npm::configurable_http_proxy().await?;
+    let oidc_provider = npm::oidc_provider().await?;
     let services_python = pip::services_python().await?;
     let jupyterhub_api = pip::jupyterhub_api(&services_python).await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
@@ -121,6 +124,7 @@ async fn prepare() -> anyhow::Result<Stage> {
         matrix,
         postgres,
         configurable_http_proxy,
+        oidc_provider,
         services_python,
         jupyterhub_api,
     })
@@ -154,6 +158,7 @@ impl Runner<'_> {
             command
                 .env("HUB_TEST_POSTGRES_URL", stage.postgres.url())
                 .env("HUB_TEST_CHP", &stage.configurable_http_proxy)
+                .env("HUB_TEST_OIDC_PROVIDER", &stage.oidc_provider)
                 .env("HUB_TEST_SERVICES_PYTHON", &stage.services_python)
                 .env("HUB_TEST_JUPYTERHUB_API", &stage.jupyterhub_api)
                 .env("HUB_TEST_IMAGE", &stage.images.notebook)

@@ -1,5 +1,5 @@
-//! Programs of the npm registry that the tests run, in the checkout's state
-//! directory.
+//! Programs and libraries of the npm registry that the tests run, in the checkout's
+//! state directory.
 
 use std::{fs, path::PathBuf};
 
@@ -9,13 +9,22 @@ use tokio::process::Command;
 use crate::{process, step::Step, workspace};
 
 /// The release of JupyterHub's proxy that the hub is tested with.
-const CONFIGURABLE_HTTP_PROXY: Package =
-    Package { name: "configurable-http-proxy", version: "5.3.0" };
+const CONFIGURABLE_HTTP_PROXY: Package = Package {
+    name: "configurable-http-proxy",
+    version: "5.3.0",
+    entry: ".bin/configurable-http-proxy",
+};
 
-/// A package that brings a program of its own name.
+/// The OpenID provider that sign-in is tested with.
+const OIDC_PROVIDER: Package =
+    Package { name: "oidc-provider", version: "9.13.3", entry: "oidc-provider/lib/index.js" };
+
+/// A package, and the file of it that is run or loaded.
 struct Package {
     name: &'static str,
     version: &'static str,
+    /// Below `node_modules`.
+    entry: &'static str,
 }
 
 /// JupyterHub's proxy; installs it if it is not there in the wanted version.
@@ -27,10 +36,19 @@ pub(crate) async fn configurable_http_proxy() -> anyhow::Result<PathBuf> {
     CONFIGURABLE_HTTP_PROXY.ensure().await
 }
 
+/// A library that makes an OpenID provider; the same.
+///
+/// # Errors
+///
+/// When npm cannot install it.
+pub(crate) async fn oidc_provider() -> anyhow::Result<PathBuf> {
+    OIDC_PROVIDER.ensure().await
+}
+
 impl Package {
     async fn ensure(&self) -> anyhow::Result<PathBuf> {
         let dir = workspace::state_dir().join("npm");
-        let program = dir.join("node_modules/.bin").join(self.name);
+        let program = dir.join("node_modules").join(self.entry);
         let manifest = dir.join("node_modules").join(self.name).join("package.json");
         let installed = || fs::read_to_string(&manifest).is_ok_and(|text| self.is_in(&text));
         if !installed() {
