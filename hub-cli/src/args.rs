@@ -11,7 +11,7 @@ use hub_store::UserName;
 use url::Url;
 
 pub(crate) use self::{
-    auth::{Auth, Explain},
+    auth::{Auth, Crypt, Explain},
     backup::{Backup, HowHub, Restore, Secrets},
     gc::Gc,
 };
@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Explain who is let in, and whom other rules would lock out; speaks to no hub
     #[command(subcommand)]
     Auth(Auth),
+    /// Look after the keys that seal what is kept of sign-ins; speaks to no hub
+    #[command(subcommand)]
+    Crypt(Crypt),
     /// Check all that a hub needs, and say what to do where something is missing
     Doctor(Doctor),
 }

@@ -4,6 +4,7 @@ pub(crate) mod auth;
 mod backup;
 pub(crate) mod config;
 mod consent;
+pub(crate) mod crypt;
 pub(crate) mod doctor;
 mod gc;
 mod info;

@@ -45,6 +45,9 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Auth(command) => {
             return runtime()?.block_on(commands::auth::run(command, &output));
         }
+        Command::Crypt(command) => {
+            runtime()?.block_on(commands::crypt::run(command, &output))?;
+        }
         Command::Doctor(what) => {
             let token = Token::find(args.connection.token_file.as_deref())?;
             return runtime()?.block_on(commands::doctor::run(what, token, output.now(), &output));

@@ -43,6 +43,12 @@ fn help_of_auth() {
 }
 
 #[test]
+fn help_of_crypt() {
+    insta::assert_snapshot!("crypt", help(&["crypt"]));
+    insta::assert_snapshot!("crypt_rotate", help(&["crypt", "rotate"]));
+}
+
+#[test]
 fn help_of_gc() {
     insta::assert_snapshot!("gc", help(&["gc"]));
 }

@@ -18,6 +18,10 @@ use hub_store::{Session, TokenRecord, User};
 
 use self::{browser::Browser, xsrf::Identity};
 use crate::{
+    auth_state::{
+        refresh::{self, Moment},
+        refreshes::Confirmed,
+    },
     hub::Hub,
     web::{error::ApiError, request_log},
 };
@@ -129,7 +133,7 @@ impl Caller {
     /// A token in the `Authorization` header, else the browser's session, which
     /// needs an XSRF token (hub-contract 2.3). An unknown token falls back to
     /// the session, as in JupyterHub. `None` when there is neither.
-    async fn find(parts: &Parts, hub: &Hub) -> Result<Option<Self>, ApiError> {
+    async fn find(parts: &Parts, hub: &Arc<Hub>) -> Result<Option<Self>, ApiError> {
         let needed = needed(parts);
         if let Some(caller) = bearer::caller(hub, &parts.headers).await? {
             request_log::note_asker(parts, || caller.describe());
@@ -144,6 +148,15 @@ impl Caller {
             return Ok(None);
         }
         check_xsrf(hub, parts, Some(&session))?;
+        match refresh::confirm(hub, &session.user, Moment::Request).await? {
+            Confirmed::Yes => {}
+            Confirmed::NotNow => {
+                return Err(ApiError::unavailable(
+                    "The sign-in service could not be asked about this session.",
+                ));
+            }
+            Confirmed::SignInAgain => return Ok(None),
+        }
         let scopes = hub.scopes_of_user(&session.user).await?;
         Ok(Some(Self { who: Who::User(session.user), scopes, token: None, needed }))
     }

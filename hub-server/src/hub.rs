@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{
     access::{attempts::Attempts, recent::Recent},
+    auth_state::refreshes::Refreshes,
     clock::Clock,
     culling::Notices,
     ending::EndRequest,
@@ -20,6 +21,7 @@ use crate::{
     routes::Routes,
     servers::Servers,
     services::Services,
+    tasks::Tasks,
     web::paths::Paths,
 };
 
@@ -52,6 +54,10 @@ pub(crate) struct Hub {
     pub trusted_proxies: TrustForwarded,
     /// Who has failed to sign in too often.
     pub(crate) attempts: Attempts,
+    /// Whose sign-in was looked at a moment ago.
+    pub(crate) refreshes: Refreshes,
+    /// Work that goes on when the request that began it is given up.
+    pub(crate) tasks: Tasks,
     /// Whose tokens were used a moment ago.
     pub(crate) recent: Recent,
     /// Which servers are stopped soon.

@@ -2,10 +2,12 @@
 
 mod access;
 mod activity;
+mod auth_state;
 mod certificates;
 mod chain;
 mod clock;
 pub mod config;
+pub mod crypt;
 mod culling;
 pub mod doctor;
 mod ending;

@@ -15,7 +15,8 @@ use hub_spawner::Preset;
 
 use crate::{
     config::{
-        Config, CullingConfig, EventsConfig, Landing, ServersConfig, SessionConfig, UserlistMode,
+        AuthStateConfig, Config, CullingConfig, EventsConfig, Landing, ServersConfig,
+        SessionConfig, UserlistMode,
     },
     web::render::Render,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Live {
     pub(crate) sign_out_at: BTreeSet<String>,
     /// Whether people go on at once to the only site they can sign in at.
     pub(crate) auto_login: bool,
+    /// What is kept of people's sign-ins; `None` for nothing.
+    pub(crate) auth_state: Option<AuthStateConfig>,
     /// Who is let in.
     pub(crate) policy: AccessPolicy,
     /// What it means that somebody is not on the user list.
@@ -65,6 +68,7 @@ impl Live {
             methods,
             sign_out_at: oidc.map(|oidc| oidc.provider.id.clone()).collect(),
             auto_login: config.auth.auto_login,
+            auth_state: config.auth.state.clone(),
             policy: config.auth.policy.clone(),
             mode: config.auth.mode,
             removed_user_grace: config.auth.removed_user_grace,

@@ -13,7 +13,7 @@ use hub_store::{StoreError, User};
 use tokio::time::Instant;
 
 pub(crate) use self::known::known;
-use crate::{hub::Hub, live::Live};
+use crate::{auth_state, hub::Hub, live::Live};
 
 /// Why a sign-in did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub(crate) async fn finish(
 
 /// Applies the rules to what a provider has confirmed, and does what follows for the
 /// account.
-async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
+pub(crate) async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
     let known = known(&hub.store, &live.policy, &live.methods, claims).await?;
     let outcome = live.policy.decide(claims, &known);
     tell(claims, &outcome);
@@ -60,6 +60,10 @@ async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInEr
     if let Some(groups) = &identity.groups {
         let groups: Vec<String> = groups.iter().cloned().collect();
         hub.store.groups().replace_of_user(user.id, &groups).await?;
+    }
+    if let Some(config) = &live.auth_state {
+        let state = claims.auth_state.as_ref();
+        auth_state::keep(&hub.store, config, user.id, state, hub.clock.now()).await?;
     }
     Ok(user)
 }

@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
     access::{attempts::Attempts, recent::Recent},
-    activity, certificates,
+    activity,
+    auth_state::refreshes::Refreshes,
+    certificates,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Loaded, Sources},
     culling::{self, Notices},
@@ -345,6 +347,8 @@ async fn assemble(
         },
         attempts: Attempts::default(),
         recent: Recent::default(),
+        refreshes: Refreshes::default(),
+        tasks: tasks.clone(),
         certificate,
         end: EndRequest::default(),
         metrics,

@@ -107,6 +107,7 @@ pub fn request(key: ServerKey) -> StartRequest {
         api_token: SecretString::from("conformance"),
         access_scopes: vec![],
         admin_access: false,
+        environment: std::collections::BTreeMap::new(),
         options: serde_json::Value::Null,
         preset: crate::Preset::default(),
     }

@@ -173,6 +173,9 @@ exec "$@""#;
         variables.insert("JUPYTERHUB_API_TOKEN".to_owned(), token.clone());
         // The name that clients before 0.8 read.
         variables.insert("JPY_API_TOKEN".to_owned(), token.clone());
+        for (name, value) in &request.environment {
+            variables.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         variables.extend(settings.environment.clone());
         Ok(variables)
     }

@@ -1,6 +1,6 @@
 //! The conversation between a hub and whatever runs its servers.
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use async_trait::async_trait;
 use hub_names::{ServerKey, UserName};
@@ -199,6 +199,8 @@ pub struct StartRequest {
     pub access_scopes: Vec<String>,
     /// Whether administrators may enter without such a scope (clients before 2.0).
     pub admin_access: bool,
+    /// Further variables for the server alone; those of the hub and the operator win.
+    pub environment: BTreeMap<String, SecretString>,
     /// What the user chose, as JSON; an object or null.
     pub options: serde_json::Value,
     /// What the operator has decided for this server alone.

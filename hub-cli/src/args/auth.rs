@@ -21,6 +21,17 @@ pub(crate) enum Auth {
     },
 }
 
+/// What to do about the keys that seal what is kept of sign-ins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Crypt {
+    /// Seal everything with the first key, so that the others can be taken away; the hub
+    /// has to be stopped
+    Rotate {
+        #[command(flatten)]
+        files: ConfigFiles,
+    },
+}
+
 /// Who is meant, and what is assumed about them.
 #[derive(Debug, Group)]
 pub(crate) struct Explain {

@@ -1,4 +1,4 @@
-//! `hub auth`
+//! `hub auth` and `hub crypt`
 
 use std::{fs, path::Path};
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::program;
 
 const PRESENT: &str = "[store]\nurl = 'sqlite://hub.sqlite'\n[http]\npublic_url = 'https://hub.test'\n\
-    [auth]\nallowed_users = ['ada']\nadmin_users = ['zoe']\n\
-    [auth.github]\nclient_id = 'x'\nclient_secret = 'y'\nallowed_organizations = ['lab']\n";
+    [auth]\nallow_existing_users = false\nallowed_users = ['ada']\nadmin_users = ['zoe']\n\
+    [auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n";
 
 /// Runs `hub` with these words in a directory.
 fn hub(dir: &Path, args: &[&str]) -> program::Run {
@@ -34,7 +34,8 @@ fn people(dir: &Path, names: &[&str]) {
 #[test]
 fn explain_names_the_rule_that_decides() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("hub.toml"), PRESENT).unwrap();
+    let groups = format!("{PRESENT}allowed_organizations = ['lab']\n");
+    fs::write(dir.path().join("hub.toml"), groups).unwrap();
     insta::assert_snapshot!(
         hub(dir.path(), &["auth", "explain", "eve", "--groups", "lab"]).success()
     );
@@ -60,4 +61,18 @@ fn check_fails_if_anybody_would_be_locked_out() {
     insta::assert_snapshot!(run.stdout);
     let told = hub(dir.path(), &["auth", "check", "--rules", "nowhere.toml"]).failure(2);
     assert!(told.contains("nowhere.toml"), "{told}");
+}
+
+#[test]
+fn cry_1_rotate_needs_something_that_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("hub.toml"), PRESENT).unwrap();
+    let told = hub(dir.path(), &["crypt", "rotate"]).failure(1);
+    assert!(told.contains("auth.enable_auth_state is not set"), "{told}");
+    let key = "ab".repeat(32);
+    let kept = PRESENT
+        .replace("[auth]\n", &format!("[auth]\nenable_auth_state = true\ncrypt_key = '{key}'\n"));
+    fs::write(dir.path().join("hub.toml"), kept).unwrap();
+    let told = hub(dir.path(), &["crypt", "rotate"]).success();
+    assert!(told.starts_with("sealed anew: 0; in order already: 0\n"), "{told}");
 }

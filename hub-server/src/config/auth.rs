@@ -4,6 +4,7 @@ mod callback;
 mod github;
 mod oidc;
 mod provider;
+mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,9 +18,9 @@ use hub_spawner::Preset;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use self::oidc::OidcSignIn;
-use self::{github::RawGithub, oidc::RawOidc, provider::in_section};
+use self::{github::RawGithub, oidc::RawOidc, provider::in_section, state::RawAuthState};
 pub(super) use self::{github::SECTION as GITHUB_SECTION, oidc::SECTION as OIDC_SECTION};
+pub use self::{oidc::OidcSignIn, state::AuthStateConfig};
 use super::{
     ConfigError, HttpConfig,
     dummy::RawDummy,
@@ -119,6 +120,42 @@ pub(super) const SECTION: Section = Section {
         )
         .default("false"),
         Key::new(
+            "auth.enable_auth_state",
+            Kind::Boolean,
+            "Whether what a provider hands over at a sign-in is kept, sealed: its tokens, and what it tells of the person. Needs `crypt_key`.",
+        )
+        .default("false"),
+        Key::new(
+            "auth.crypt_key",
+            Kind::Secret,
+            "Keys that seal it, separated by `;`: the first seals, all open. `openssl rand -hex 32` makes one.",
+        ),
+        Key::new(
+            "auth.auth_refresh_age_seconds",
+            Kind::Integer("seconds"),
+            "How old the provider's word may become before it is asked again, when the person does something in a browser; 0 for never. Only with `enable_auth_state`.",
+        )
+        .default("300"),
+        Key::new(
+            "auth.auth_grace_seconds",
+            Kind::Integer("seconds"),
+            "How long the provider's last word holds when it cannot be asked.",
+        )
+        .default("3600"),
+        Key::new(
+            "auth.refresh_pre_spawn",
+            Kind::Boolean,
+            "Whether the provider is asked before a server starts, however new its word is, so that the server gets tokens that are good. Default: yes, with `enable_auth_state`.",
+        )
+        .example("false"),
+        Key::new(
+            "auth.spawn_env_from_auth_state",
+            Kind::Table,
+            "Variable of a server to what it gets of what is kept: a dotted path.",
+        )
+        .default("{}")
+        .example("{ GITHUB_TOKEN = \"access_token\", GITHUB_LOGIN = \"github_user.login\" }"),
+        Key::new(
             "auth.extra_user_scopes",
             Kind::List,
             "Scopes that everybody has besides those over their own account and servers.",
@@ -159,6 +196,8 @@ pub struct AuthConfig {
     pub groups: BTreeMap<String, Vec<UserName>>,
     /// What was left out of the user list, for the log.
     pub warnings: Vec<String>,
+    /// What is kept of people's sign-ins; `None` for nothing.
+    pub state: Option<AuthStateConfig>,
     /// Sign-in with GitHub.
     pub github: Option<GithubConfig>,
     /// Sign-in with an OpenID Connect provider.
@@ -212,6 +251,12 @@ pub(super) struct RawAuth {
     username_pattern: Option<String>,
     identity_key: RawIdentityKey,
     manage_groups: bool,
+    enable_auth_state: bool,
+    crypt_key: Option<SecretString>,
+    auth_refresh_age_seconds: Option<u64>,
+    auth_grace_seconds: Option<u64>,
+    refresh_pre_spawn: Option<bool>,
+    spawn_env_from_auth_state: BTreeMap<String, String>,
     extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
     oidc: Option<RawOidc>,
@@ -344,6 +389,14 @@ impl RawAuth {
             },
         };
         rules.check().map_err(|error| in_section("auth", error))?;
+        let state = RawAuthState {
+            enabled: self.enable_auth_state,
+            crypt_key: self.crypt_key,
+            refresh_age_seconds: self.auth_refresh_age_seconds,
+            grace_seconds: self.auth_grace_seconds,
+            refresh_pre_spawn: self.refresh_pre_spawn,
+            spawn_env: self.spawn_env_from_auth_state,
+        };
         warnings.extend(rules.warnings().into_iter().map(|warning| format!("auth: {warning}")));
         let of_github = sites.github.iter().flat_map(GithubConfig::warnings);
         warnings.extend(of_github.map(|warning| format!("auth.github: {warning}")));
@@ -362,6 +415,7 @@ impl RawAuth {
             presets,
             groups,
             warnings,
+            state: state.check()?,
             github: sites.github,
             oidc: sites.oidc,
             password: self.password.map(RawPassword::check).transpose()?,

@@ -138,12 +138,7 @@ pub const VARIABLES: &[Variable] = &[
         BOTH,
         "Docker's own tools keep their settings in `.docker` there.",
     ),
-    Variable::other(
-        "DOCKER_MACHINE_NAME",
-        Effect::Nothing,
-        &[],
-        "Accepted and ignored, as ever.",
-    ),
+    Variable::other("DOCKER_MACHINE_NAME", Effect::Nothing, &[], "Accepted and ignored, as ever."),
     Variable::other(
         "DATA_VOLUME_HOST",
         Effect::Nothing,
@@ -175,8 +170,18 @@ pub const VARIABLES: &[Variable] = &[
         HUB,
         "What the names of the hub's own numbers begin with.",
     ),
-    Variable::sets("OAUTH_CALLBACK_URL", "auth.github.callback_url", BOTH, "`https://HOST/hub/oauth_callback`."),
-    Variable::sets("GITHUB_CLIENT_ID", "auth.github.client_id", HUB, "Client id of the OAuth application."),
+    Variable::sets(
+        "OAUTH_CALLBACK_URL",
+        "auth.github.callback_url",
+        BOTH,
+        "`https://HOST/hub/oauth_callback`.",
+    ),
+    Variable::sets(
+        "GITHUB_CLIENT_ID",
+        "auth.github.client_id",
+        HUB,
+        "Client id of the OAuth application.",
+    ),
     Variable::sets(
         "GITHUB_CLIENT_SECRET",
         "auth.github.client_secret",
@@ -215,11 +220,11 @@ pub const VARIABLES: &[Variable] = &[
         "The cookie secret itself: 64 hexadecimal digits.",
     )
     .secret(),
-    Variable::other(
+    Variable::sets(
         "JUPYTERHUB_CRYPT_KEY",
-        Effect::Nothing,
+        "auth.crypt_key",
         HUB,
-        "Keys that encrypt what sign-in providers hand over; accepted, and not used by this version.",
+        "Keys that seal what is kept of sign-ins, separated by `;`.",
     )
     .secret(),
     Variable::other(
@@ -354,12 +359,7 @@ pub const VARIABLES: &[Variable] = &[
         DEPLOY,
         "Domains of the certificate that the proxy obtains by itself.",
     ),
-    Variable::other(
-        "ACME_EMAIL",
-        Effect::Nothing,
-        DEPLOY,
-        "Whom the authority may write to.",
-    ),
+    Variable::other("ACME_EMAIL", Effect::Nothing, DEPLOY, "Whom the authority may write to."),
     Variable::other(
         "ACME_AGREE_TOS",
         Effect::Nothing,
@@ -378,12 +378,7 @@ pub const VARIABLES: &[Variable] = &[
         DEPLOY,
         "Certificates to trust for the directory, PEM.",
     ),
-    Variable::other(
-        "ACME_CHALLENGE",
-        Effect::Nothing,
-        DEPLOY,
-        "`http-01` or `tls-alpn-01`.",
-    ),
+    Variable::other("ACME_CHALLENGE", Effect::Nothing, DEPLOY, "`http-01` or `tls-alpn-01`."),
     Variable::other("HUB_URL", Effect::Nothing, TOOL, "Address of the hub."),
     Variable::other("HUB_TOKEN", Effect::Nothing, TOOL, "API token.").secret(),
     Variable::other("HUB_CA_FILE", Effect::Nothing, TOOL, "Certificates to trust, PEM."),

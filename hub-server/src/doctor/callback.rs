@@ -7,10 +7,12 @@ use super::{Finding, addresses::is_local};
 use crate::config::Config;
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let Some(github) = &config.auth.github else {
-        return vec![Finding::skipped("no [auth.github]")];
+    let github = config.auth.github.as_ref().map(|github| &github.callback_url);
+    let oidc = config.auth.oidc.as_ref().map(|oidc| &oidc.provider.callback_url);
+    // All providers send people back to the same page.
+    let Some(url) = github.or(oidc) else {
+        return vec![Finding::skipped("neither [auth.github] nor [auth.oidc]")];
     };
-    let url = &github.callback_url;
     let mut findings = vec![Finding::ok(url.as_str())];
     if config.http.public_url.is_none() {
         findings.push(Finding::warning(
@@ -25,13 +27,13 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     if url.scheme() == "http" && !is_local {
         findings.push(Finding::warning(
             "the sign-in comes back without https; its code can be read on the way",
-            "serve https, and register the https address with GitHub",
+            "serve https, and register the https address with the provider",
         ));
     }
     if is_local && !config.http.listen.is_loopback() {
         findings.push(Finding::warning(
             "the callback leads to the visitor's own machine, but the hub listens to others",
-            "use a name that other machines know, here and at GitHub",
+            "use a name that other machines know, here and at the provider",
         ));
     }
     if url.scheme() == "https"

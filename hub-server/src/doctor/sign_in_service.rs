@@ -3,16 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, header};
+use hub_auth::oidc::ProviderAddress;
 use hyper_rustls::ConfigBuilderExt;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use rustls::{ClientConfig, crypto::aws_lc_rs};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
 use super::{
     Examination, Finding, Known,
     ask::{NoAnswer, Question, ask},
 };
-use crate::config::fingerprint;
+use crate::config::{Config, fingerprint};
 
 /// How long the service may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -22,27 +24,53 @@ const LIMIT: Duration = Duration::from_secs(5);
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Finding> {
-    let Some(github) = known.config.as_ref().and_then(|config| config.auth.github.as_ref()) else {
-        return vec![Finding::skipped("no [auth.github]")];
-    };
-    let question = Question {
-        method: Method::HEAD,
-        url: &github.url,
-        at: None,
-        tls: authorities(),
-        header: None,
-        limit: LIMIT,
-    };
-    let site = github.url.origin().ascii_serialization();
-    let mut findings = vec![tell_secret(&github.client_secret)];
-    match ask(&question).await {
-        Ok(answer) => {
-            findings.push(Finding::ok(format!("{site} answers")));
-            findings.extend(judge_clock(answer.headers(), examination.now));
+    let services = known.config.as_ref().map(services).unwrap_or_default();
+    if services.is_empty() {
+        return vec![Finding::skipped("neither [auth.github] nor [auth.oidc]")];
+    }
+    let mut findings = Vec::new();
+    for Service { url, secret } in services {
+        let question = Question {
+            method: Method::HEAD,
+            url: &url,
+            at: None,
+            tls: authorities(),
+            header: None,
+            limit: LIMIT,
+        };
+        let site = url.origin().ascii_serialization();
+        findings.extend(secret.map(tell_secret));
+        match ask(&question).await {
+            Ok(answer) => {
+                findings.push(Finding::ok(format!("{site} answers")));
+                findings.extend(judge_clock(answer.headers(), examination.now));
+            }
+            Err(why) => findings.push(judge_silence(&site, &why)),
         }
-        Err(why) => findings.push(judge_silence(&site, &why)),
     }
     findings
+}
+
+/// A site that people sign in at.
+struct Service<'a> {
+    url: Url,
+    secret: Option<&'a SecretString>,
+}
+
+fn services(config: &Config) -> Vec<Service<'_>> {
+    let github = config
+        .auth
+        .github
+        .iter()
+        .map(|github| Service { url: github.url.clone(), secret: Some(&github.client_secret) });
+    let oidc = config.auth.oidc.iter().filter_map(|oidc| {
+        let url = match &oidc.provider.address {
+            ProviderAddress::Issuer(issuer) => Url::parse(issuer).ok()?,
+            ProviderAddress::Endpoints(endpoints) => endpoints.authorize.clone(),
+        };
+        Some(Service { url, secret: oidc.provider.client_secret.as_ref() })
+    });
+    github.chain(oidc).collect()
 }
 
 /// By which two copies of the secret are compared (ENV-5). Only the service knows
@@ -70,7 +98,7 @@ fn judge_silence(site: &str, why: &NoAnswer) -> Finding {
         NoAnswer::Insecure(_) => {
             "install the authorities' certificates (package ca-certificates); check this machine's date"
         }
-        NoAnswer::NotHttp(_) => "check auth.github.url",
+        NoAnswer::NotHttp(_) => "check auth.github.url, or auth.oidc.issuer",
     };
     Finding::warning(format!("{site}: {why}"), advice)
 }

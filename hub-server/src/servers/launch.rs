@@ -1,6 +1,6 @@
 //! The jobs of a worker: what it takes to start, find, look at and end a server.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use hub_auth::ApiToken;
@@ -27,7 +27,11 @@ use super::{
     silence,
     view::View,
 };
-use crate::web::paths::{self, Paths, client_id};
+use crate::{
+    auth_state,
+    config::AuthStateConfig,
+    web::paths::{self, Paths, client_id},
+};
 
 /// First pause between two tries at a backend that does not answer.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
@@ -258,6 +262,10 @@ async fn start(
         enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
     let groups = groups(shared, key).await.map_err(|error| store_failure(&error))?;
     let live = shared.current.get();
+    let environment = match &live.auth_state {
+        Some(config) => environment(shared, key, config).await,
+        None => Ok(BTreeMap::new()),
+    };
     let request = StartRequest {
         key: key.clone(),
         api_token,
@@ -267,6 +275,7 @@ async fn start(
             format!("access:servers!user={}", key.user()),
         ],
         admin_access: live.limits.admin_access,
+        environment: environment.map_err(|error| store_failure(&error))?,
         options,
         preset: Preset { groups, ..live.presets.get(key.user()).cloned().unwrap_or_default() },
     };
@@ -300,6 +309,18 @@ async fn groups(shared: &Shared, key: &ServerKey) -> Result<Vec<String>, StoreEr
     match shared.store.users().by_name(key.user()).await? {
         Some(user) => shared.store.groups().of_user(user.id).await,
         None => Ok(Vec::new()),
+    }
+}
+
+/// What the server gets of its user's sign-in.
+async fn environment(
+    shared: &Shared,
+    key: &ServerKey,
+    config: &AuthStateConfig,
+) -> Result<BTreeMap<String, SecretString>, StoreError> {
+    match shared.store.users().by_name(key.user()).await? {
+        Some(user) => auth_state::environment(&shared.store, config, user.id).await,
+        None => Ok(BTreeMap::new()),
     }
 }
 

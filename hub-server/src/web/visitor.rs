@@ -20,6 +20,10 @@ use crate::{
         session,
         xsrf::{self, Identity},
     },
+    auth_state::{
+        refresh::{self, Moment},
+        refreshes::Confirmed,
+    },
     hub::Hub,
 };
 
@@ -28,6 +32,8 @@ use crate::{
 pub(crate) struct Visitor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) session: Option<Session>,
+    /// Whether their provider could not be asked for so long that they cannot go on.
+    unconfirmed: bool,
     /// What they may do; nothing if nobody is signed in.
     pub(crate) scopes: ScopeSet,
     pub(crate) browser: Browser,
@@ -44,7 +50,7 @@ impl FromRequestParts<Arc<Hub>> for Visitor {
             .extensions
             .get::<axum::extract::OriginalUri>()
             .map_or_else(|| parts.uri.clone(), |original| original.0.clone());
-        let visitor = Self::new(hub, &parts.method, uri, &parts.headers).await?;
+        let visitor = Self::new(hub, &parts.method, uri, &parts.headers).await?.confirmed().await?;
         if let Some(session) = &visitor.session {
             request_log::note_asker(parts, || session.user.name.to_string());
         }
@@ -67,6 +73,7 @@ impl Visitor {
         Ok(Self {
             hub: Arc::clone(hub),
             session,
+            unconfirmed: false,
             scopes,
             browser: Browser::from_headers(headers),
             headers: headers.clone(),
@@ -75,9 +82,20 @@ impl Visitor {
         })
     }
 
+    /// The same after a look at how old the provider's word about them is.
+    async fn confirmed(self) -> Result<Self, PageError> {
+        let Some(session) = &self.session else { return Ok(self) };
+        Ok(match refresh::confirm(&self.hub, &session.user, Moment::Request).await? {
+            Confirmed::Yes => self,
+            Confirmed::NotNow => Self { unconfirmed: true, ..self },
+            Confirmed::SignInAgain => self.signed_out(),
+        })
+    }
+
     /// The person who is signed in; anybody else is sent to sign in first.
     pub(crate) fn require_user(&self) -> Result<&User, PageError> {
         match &self.session {
+            Some(_) if self.unconfirmed => Err(unconfirmed()),
             Some(session) => Ok(&session.user),
             None if matches!(self.method, Method::GET | Method::HEAD) => {
                 Err(PageError::redirect(self.hub.paths.login(Some(&self.requested()))))
@@ -252,6 +270,18 @@ impl Visitor {
     fn identity(&self) -> Identity {
         Identity::of(self.session.as_ref(), &self.browser)
     }
+}
+
+/// The page of somebody whose provider does not answer for too long.
+pub(crate) fn unconfirmed() -> PageError {
+    let mut page = PageError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The hub could not ask your sign-in service whether you may still use it.",
+    )
+    .hint("Nothing is wrong with your account. Your running server is not affected.")
+    .hint("Try again in a minute.");
+    page.retry_after = Some(60);
+    page
 }
 
 /// Adds cookies to a response.

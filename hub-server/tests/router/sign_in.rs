@@ -1,6 +1,7 @@
 //! Sign-in at other sites, and what their word does to an account.
 
 mod github;
+mod kept;
 mod openid;
 
 use hub_server::{Clock as _, SystemClock};

@@ -23,6 +23,7 @@ fn request(server: &str) -> StartRequest {
             "access:servers!user=alice".to_owned(),
         ],
         admin_access: false,
+        environment: std::collections::BTreeMap::new(),
         options: serde_json::Value::Null,
         preset: crate::Preset::default(),
     }
@@ -109,4 +110,22 @@ fn the_operators_variables_have_the_last_word() {
 fn secrets_are_not_printed_with_the_request() {
     let printed = format!("{:?}", request(""));
     assert!(!printed.contains("0123"), "{printed}");
+}
+
+#[test]
+fn variables_of_one_server_give_way_to_those_of_the_hub_and_the_operator() {
+    let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, SecretString> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
+    };
+    let request = StartRequest {
+        environment: own(&[("GITHUB_TOKEN", "gho_x"), ("JUPYTERHUB_USER", "mal"), ("LANG", "C")]),
+        ..request("")
+    };
+    let settings =
+        ServerSettings { environment: own(&[("LANG", "de_DE")]), ..ServerSettings::default() };
+    let variables = Environment::variables(&request, &settings).unwrap();
+    let value = |name: &str| secrecy::ExposeSecret::expose_secret(&variables[name]);
+    assert_eq!(value("GITHUB_TOKEN"), "gho_x");
+    assert_ne!(value("JUPYTERHUB_USER"), "mal");
+    assert_eq!(value("LANG"), "de_DE");
 }

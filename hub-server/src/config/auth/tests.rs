@@ -13,6 +13,8 @@ fn load(lines: &str) -> Result<Loaded, String> {
 }
 
 const GITHUB: &str = "[auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n";
+const STATE: &str = "[auth]\nenable_auth_state = true\n\
+    crypt_key = '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'\n";
 const OIDC: &str = "[auth.oidc]\nclient_id = 'x'\nissuer = 'https://id.test'\n";
 
 #[test]
@@ -69,6 +71,16 @@ fn what_cannot_work_names_its_key() {
         ("auth.github.id", format!("{GITHUB}id = ''")),
         ("auth.github.id", format!("{GITHUB}id = 'dummy'")),
         ("auth.github.client_secret", format!("{GITHUB}[auth.x]\n").replace("'y'", "' y'")),
+        ("auth.crypt_key", "[auth]\nenable_auth_state = true".to_owned()),
+        ("auth.crypt_key", "[auth]\nenable_auth_state = true\ncrypt_key = 'short'".to_owned()),
+        (
+            "auth.spawn_env_from_auth_state",
+            "[auth]\nspawn_env_from_auth_state = { TOKEN = 'access_token' }".to_owned(),
+        ),
+        (
+            "auth.spawn_env_from_auth_state.PATH",
+            format!("{STATE}spawn_env_from_auth_state = {{ PATH = 'access_token' }}"),
+        ),
         ("auth.oidc.id", format!("{GITHUB}{OIDC}id = 'github'\n")),
         (
             "auth.manage_groups",
@@ -79,7 +91,14 @@ fn what_cannot_work_names_its_key() {
         let error = load(&lines).unwrap_err();
         assert!(error.contains(key), "{key}: {error}");
     }
-    for lines in ["[auth]\nidentity_key = 'mail'", "[auth]\nmanage_groups = 'yes'"] {
+    for lines in [
+        "[auth]\nenable_auth_state = 'x'",
+        "[auth]\nauth_refresh_age_seconds = -1",
+        "[auth]\nauth_grace_seconds = 'long'",
+        "[auth]\nrefresh_pre_spawn = 1",
+        "[auth]\nidentity_key = 'mail'",
+        "[auth]\nmanage_groups = 'yes'",
+    ] {
         assert!(load(lines).unwrap_err().contains("hub.toml:2"));
     }
 }
@@ -106,4 +125,20 @@ fn what_is_rarely_meant_is_a_warning() {
     let warnings = loaded.warnings.join("\n");
     assert!(warnings.contains("auth: allowed_users has the name \"a\""), "{warnings}");
     assert!(warnings.contains("auth.github: without the scope read:org"), "{warnings}");
+}
+
+#[test]
+fn cry_2_what_is_kept_needs_keys_and_is_asked_for_again_by_age() {
+    assert!(load("").unwrap().config.auth.state.is_none());
+    let state = load(STATE).unwrap().config.auth.state.unwrap();
+    assert_eq!(state.refresh.max_age.as_secs(), 300);
+    assert_eq!(state.refresh.grace.as_secs(), 3600);
+    assert!(state.refresh.before_spawn, "as for every OAuth provider that keeps its tokens");
+    let state = load(&format!(
+        "{STATE}auth_refresh_age_seconds = 60\nauth_grace_seconds = 0\nrefresh_pre_spawn = false\n\
+         spawn_env_from_auth_state = {{ TOKEN = 'access_token' }}\n"
+    ));
+    let state = state.unwrap().config.auth.state.unwrap();
+    assert_eq!((state.refresh.max_age.as_secs(), state.refresh.grace.as_secs()), (60, 0));
+    assert!(!state.refresh.before_spawn && !state.environment.is_empty());
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::{Caller, held},
+    auth_state,
     hub::Hub,
     servers::{Outcome, View},
     web::request::Fields,
@@ -235,6 +236,7 @@ fn sees_a_server(caller: &Caller, user: &UserName) -> bool {
 pub(super) async fn own(hub: &Hub, user: &User, caller: &Caller) -> Result<UserModel, StoreError> {
     let mut body = self::user(hub, user, caller, false).await?.unwrap_or_default();
     body.named(user);
+    body.open_auth_state(hub, user).await?;
     if body.groups.is_none() {
         body.groups = Some(hub.store.groups().of_user(user.id).await?);
     }
@@ -242,6 +244,22 @@ pub(super) async fn own(hub: &Hub, user: &User, caller: &Caller) -> Result<UserM
 }
 
 impl UserModel {
+    /// Puts in what is kept of the user's sign-in, for those who may see it. Only where
+    /// one user is asked about, as in JupyterHub.
+    pub(super) async fn open_auth_state(
+        &mut self,
+        hub: &Hub,
+        user: &User,
+    ) -> Result<(), StoreError> {
+        let live = hub.live();
+        if let (Some(shown), Some(config)) = (&mut self.auth_state, &live.auth_state)
+            && let Some(opened) = auth_state::of(&hub.store, config, user.id).await?
+        {
+            *shown = Value::Object(opened.state.into_fields());
+        }
+        Ok(())
+    }
+
     /// Says who it is.
     fn named(&mut self, user: &User) {
         self.kind = Some("user");

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     access::Caller,
+    auth_state::{refresh, refreshes::Confirmed},
     hub::Hub,
     servers::{Change, Outcome, Phase, ServersError},
     web::{
@@ -63,15 +64,25 @@ pub(super) async fn add(
 
 /// `POST /hub/api/users/{user}/server`
 pub(super) async fn start(
-    State(hub): HubState,
+    State(shared): HubState,
     caller: Caller,
     ApiKey(key): ApiKey,
     given: Bytes,
 ) -> ApiResult {
-    let (hub, key) = (&*hub, &key);
+    let (hub, key) = (&*shared, &key);
     caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let wish = server_body::wish(&given)?;
+    match refresh::before_spawn(&shared, key.user(), caller.user()).await? {
+        Confirmed::Yes => {}
+        Confirmed::NotNow => {
+            return Err(ApiError::unavailable("The sign-in service could not be asked."));
+        }
+        Confirmed::SignInAgain => {
+            let text = format!("auth has expired for {}, login again", key.user());
+            return Err(ApiError::forbidden(text));
+        }
+    }
     named::ensure(hub, key, wish.display_name.as_deref()).await?;
     match hub.servers.start(key, wish.options).await {
         Err(ServersError::Pending { pending: "spawn", .. }) => return Ok(accepted()),

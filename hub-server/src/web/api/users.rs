@@ -75,10 +75,9 @@ impl Change {
                 "The roles of a user are not changed here; they are given by [[roles]] in the hub's configuration, and admin by the key admin",
             ));
         }
-        // `null`, which takes it away, is what it is already.
         if self.auth_state.is_some() {
             return Err(ApiError::bad_request(
-                "This hub keeps no auth_state; leave it out, or set it to null",
+                "auth_state is what the sign-in provider hands over, and comes with a sign-in only; leave it out, or set it to null",
             ));
         }
         Ok(())
@@ -128,8 +127,9 @@ pub(super) async fn show(
     caller.allow_user(&hub, &name).await?;
     let user = existing(&hub, &name).await?;
     let with_stopped = model::with_stopped(&uri);
-    let body =
+    let mut body =
         model::user(&hub, &user, &caller, with_stopped).await?.ok_or_else(ApiError::not_found)?;
+    body.open_auth_state(&hub, &user).await?;
     Ok(Json(body))
 }
 

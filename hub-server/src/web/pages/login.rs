@@ -14,6 +14,7 @@ use url::Url;
 use super::{default_target, refused};
 use crate::{
     access::{browser::cookies, session, xsrf},
+    auth_state,
     hub::Hub,
     live::Live,
     metrics::Work,
@@ -203,7 +204,12 @@ async fn sign_out_elsewhere(
         if hub.store.users().subject_of(user.id, provider).await?.is_none() {
             continue;
         }
-        match authenticator.sign_out_url(None, &then).await {
+        let kept = match &live.auth_state {
+            Some(config) => auth_state::of(&hub.store, config, user.id).await?,
+            None => None,
+        };
+        let state = kept.as_ref().map(|opened| &opened.state);
+        match authenticator.sign_out_url(state, &then).await {
             Ok(Some(url)) => return Ok(Some(url)),
             Ok(None) => tracing::debug!(provider, "has no page to sign out"),
             Err(error) => {

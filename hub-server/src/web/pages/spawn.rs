@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     access::{browser::cookies, xsrf},
+    auth_state::{refresh, refreshes::Confirmed},
     hub::Hub,
     servers::{Failure, Outcome, Phase, ServersError},
     web::{
@@ -25,7 +26,7 @@ use crate::{
         form::Form,
         named,
         request::{Fields, PageKey},
-        visitor::Visitor,
+        visitor::{Visitor, unconfirmed},
     },
 };
 
@@ -112,12 +113,15 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
     }
     match (options, asked) {
         // What a link asks for in vain can be put right in the form.
-        (Some(options), Some(asked)) => match start(hub, key, Some(options), display_name).await {
-            Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
-            Err(refused) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
-        },
+        (Some(options), Some(asked)) => {
+            match start(hub, visitor, key, Some(options), display_name).await {
+                Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
+                Err(Refused::Page(page)) if page.redirect.is_some() => Err(page),
+                Err(refused) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
+            }
+        }
         (None, Some(asked)) => Ok(form_page(hub, visitor, key, uri, &asked, None)),
-        (options, None) => match start(hub, key, options, display_name).await {
+        (options, None) => match start(hub, visitor, key, options, display_name).await {
             Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
             Err(Refused::Failed(failure)) => {
                 Ok(failed(hub, visitor, key, &failure, next.as_deref()))
@@ -157,8 +161,9 @@ async fn submit(
         }
     }
     let next = visitor.next(query.get("next").or_else(|| form.fields.get("next")));
-    match (start(hub, key, options, display_name).await, asked) {
+    match (start(hub, visitor, key, options, display_name).await, asked) {
         (Ok(()), _) => Ok(redirect(&pending_url(hub, key, uri))),
+        (Err(Refused::Page(page)), _) if page.redirect.is_some() => Err(page),
         (Err(refused), Some(asked)) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
         (Err(Refused::Failed(failure)), None) => {
             Ok(failed(hub, visitor, key, &failure, next.as_deref()))
@@ -169,21 +174,35 @@ async fn submit(
 
 /// Starts a server without asking anything, and goes on to watch it.
 pub(super) async fn begin(hub: &Hub, visitor: &Visitor, key: &ServerKey) -> PageResult {
-    match start(hub, key, None, None).await {
+    match start(hub, visitor, key, None, None).await {
         Ok(()) => Ok(redirect(&hub.paths.spawn_pending(key, None))),
         Err(Refused::Failed(failure)) => Ok(failed(hub, visitor, key, &failure, None)),
         Err(Refused::Page(page)) => Err(page),
     }
 }
 
+/// Whether the provider still vouches for whoever starts a server of their own.
+async fn confirm(visitor: &Visitor, key: &ServerKey) -> Result<(), PageError> {
+    let by = visitor.session.as_ref().map(|session| &session.user);
+    match refresh::before_spawn(&visitor.hub, key.user(), by).await? {
+        Confirmed::Yes => Ok(()),
+        Confirmed::NotNow => Err(unconfirmed()),
+        Confirmed::SignInAgain => {
+            Err(PageError::redirect(visitor.hub.paths.login(Some(&visitor.requested()))))
+        }
+    }
+}
+
 /// Begins a start, and looks for a moment whether it fails at once.
 async fn start(
     hub: &Hub,
+    visitor: &Visitor,
     key: &ServerKey,
     options: Option<Value>,
     display_name: Option<&str>,
 ) -> Result<(), Refused> {
     let page = |page: PageError| Refused::Page(page);
+    confirm(visitor, key).await.map_err(page)?;
     named::ensure(hub, key, display_name).await.map_err(|error| page(error.into()))?;
     match hub.servers.start(key, options).await {
         Ok(()) => {}

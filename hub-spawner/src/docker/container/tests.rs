@@ -15,6 +15,7 @@ fn request(token: &str) -> StartRequest {
         },
         access_scopes: vec![],
         admin_access: false,
+        environment: std::collections::BTreeMap::new(),
         options: Value::Null,
         preset: crate::Preset::default(),
     }

@@ -10,6 +10,7 @@ fn request() -> StartRequest {
         links: HubLinks { service_prefix: "/user/ada/".to_owned(), ..HubLinks::default() },
         access_scopes: vec![],
         admin_access: false,
+        environment: std::collections::BTreeMap::new(),
         options: Value::Null,
         preset: Preset::default(),
     }

@@ -1,0 +1,207 @@
+//! Asking a provider again about somebody who signed in before (3.7).
+//!
+//! Only browsers' sessions depend on it, as in JupyterHub without
+//! `auth_refresh_strict`: scripts with tokens go on.
+
+use std::{sync::Arc, time::Duration};
+
+use hub_auth::{AfterFailure, AuthError, Authenticator, Freshness, Offer, Opened};
+use hub_names::UserName;
+use hub_store::{StoreError, User};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    keep, of,
+    refreshes::{Confirmed, Turn},
+    system_time,
+};
+use crate::{
+    config::AuthStateConfig,
+    hub::Hub,
+    live::Live,
+    sign_in::{self, SignInError},
+};
+
+/// How long what was found to be fresh is not looked at again.
+const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+/// When somebody's sign-in is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A request of their browser.
+    Request,
+    /// A start of their server.
+    Spawn,
+}
+
+/// Whether what is known of the user is new enough, if need be after asking their
+/// provider.
+pub(crate) async fn confirm(
+    hub: &Arc<Hub>,
+    user: &User,
+    moment: Moment,
+) -> Result<Confirmed, StoreError> {
+    let live = hub.live();
+    let Some(config) = &live.auth_state else { return Ok(Confirmed::Yes) };
+    let now = hub.clock.now();
+    if moment == Moment::Request && hub.refreshes.is_fresh(user.id, now) {
+        return Ok(Confirmed::Yes);
+    }
+    let Some(authenticator) = with_tokens(hub, &live, user).await? else {
+        hub.refreshes.fresh_until(user.id, now + FRESH_FOR);
+        return Ok(Confirmed::Yes);
+    };
+    let opened = of(&hub.store, config, user.id).await?;
+    let known = opened.as_ref().map(|opened| (&opened.state, age(opened, now)));
+    let freshness = match moment {
+        Moment::Request => config.refresh.freshness(known),
+        Moment::Spawn => config.refresh.freshness_before_spawn(known),
+    };
+    match (freshness, opened) {
+        (Freshness::Fresh, _) => {
+            hub.refreshes.fresh_until(user.id, now + FRESH_FOR);
+            Ok(Confirmed::Yes)
+        }
+        (Freshness::Due, Some(opened)) => Ok(ask(hub, user, authenticator, opened).await),
+        (Freshness::SignInAgain | Freshness::Due, _) => Ok(Confirmed::SignInAgain),
+    }
+}
+
+/// Whether a server of `owner` may start, as far as their provider's word goes
+/// (`refresh_pre_spawn`). Whoever starts servers of others is not kept from it.
+pub(crate) async fn before_spawn(
+    hub: &Arc<Hub>,
+    owner: &UserName,
+    by: Option<&User>,
+) -> Result<Confirmed, StoreError> {
+    if hub.live().auth_state.as_ref().is_none_or(|config| !config.refresh.before_spawn) {
+        return Ok(Confirmed::Yes);
+    }
+    let Some(user) = hub.store.users().by_name(owner).await? else { return Ok(Confirmed::Yes) };
+    let confirmed = confirm(hub, &user, Moment::Spawn).await?;
+    match by {
+        Some(by) if by.id == user.id => Ok(confirmed),
+        _ => {
+            if confirmed != Confirmed::Yes {
+                tracing::warn!(user = %owner, "the server starts without new tokens of its user");
+            }
+            Ok(Confirmed::Yes)
+        }
+    }
+}
+
+/// The provider that the account is bound to, if it is one that can be asked.
+async fn with_tokens(
+    hub: &Hub,
+    live: &Live,
+    user: &User,
+) -> Result<Option<Arc<dyn Authenticator>>, StoreError> {
+    for method in live.methods.iter() {
+        let redirects = matches!(method.offer(), Offer::Redirect { .. });
+        if redirects && hub.store.users().subject_of(user.id, method.provider()).await?.is_some() {
+            return Ok(Some(Arc::clone(method)));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks, or waits for whoever does already. The asking goes on if the request is given
+/// up: a new refresh token must not be lost.
+async fn ask(
+    hub: &Arc<Hub>,
+    user: &User,
+    authenticator: Arc<dyn Authenticator>,
+    opened: Opened,
+) -> Confirmed {
+    let mut answer = match hub.refreshes.turn(user.id) {
+        Turn::Wait(answer) => answer,
+        Turn::Ask(sender, answer) => {
+            let (hub, user) = (Arc::clone(hub), user.clone());
+            hub.tasks.clone().spawn(|_stop| async move {
+                let (confirmed, until) = refreshed(&hub, &user, &*authenticator, &opened).await;
+                hub.refreshes.answered(user.id, until);
+                sender.send_replace(Some(confirmed));
+            });
+            answer
+        }
+    };
+    // Without an answer whoever asked has come to grief.
+    let answer = answer.wait_for(Option::is_some).await;
+    answer.ok().and_then(|answer| *answer).unwrap_or(Confirmed::NotNow)
+}
+
+/// What the provider says now, and until when that holds.
+async fn refreshed(
+    hub: &Hub,
+    user: &User,
+    authenticator: &dyn Authenticator,
+    opened: &Opened,
+) -> (Confirmed, Option<Timestamp>) {
+    let live = hub.live();
+    let Some(config) = &live.auth_state else { return (Confirmed::Yes, None) };
+    let now = hub.clock.now();
+    let error = match again(hub, &live, config, user, authenticator, opened).await {
+        Ok(()) => {
+            tracing::debug!(user = %user.name, "the provider has confirmed this person");
+            return (Confirmed::Yes, Some(now + FRESH_FOR));
+        }
+        Err(SignInError::Store(error)) => {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::error!(user = %user.name, error, "the database failed while a provider was asked");
+            return (Confirmed::NotNow, None);
+        }
+        Err(SignInError::Auth(error)) => error,
+    };
+    let after = config.refresh.after_failure(&error, age(opened, now));
+    match after {
+        AfterFailure::KeepFor(wait) => {
+            let wait = SignedDuration::try_from(wait).unwrap_or(FRESH_FOR);
+            tracing::warn!(user = %user.name, seconds = wait.as_secs(), error = cause(&error), "the provider could not be asked; what was known holds for a while");
+            (Confirmed::Yes, Some(now.checked_add(wait).unwrap_or(Timestamp::MAX)))
+        }
+        AfterFailure::RefuseForNow => {
+            tracing::warn!(user = %user.name, error = cause(&error), "the provider could not be asked for too long");
+            (Confirmed::NotNow, None)
+        }
+        AfterFailure::SignInAgain => {
+            tracing::info!(user = %user.name, error = cause(&error), "has to sign in again");
+            // Not asked about again until then.
+            if let Err(error) = keep(&hub.store, config, user.id, None, now).await {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::error!(user = %user.name, error, "what was kept could not be forgotten");
+            }
+            (Confirmed::SignInAgain, None)
+        }
+    }
+}
+
+/// Asks, keeps the answer, and applies the rules to it. The answer counts as new only
+/// once the rules have decided: what could not be checked must not become young by
+/// being asked about.
+async fn again(
+    hub: &Hub,
+    live: &Live,
+    config: &AuthStateConfig,
+    user: &User,
+    authenticator: &dyn Authenticator,
+    opened: &Opened,
+) -> Result<(), SignInError> {
+    let claims = authenticator.refresh(&opened.state).await?;
+    let bound = hub.store.users().subject_of(user.id, &claims.provider).await?;
+    if bound.is_some_and(|bound| bound != claims.subject) {
+        let reason = "it speaks of another person now";
+        return Err(AuthError::SignInAgain { provider: claims.provider, reason }.into());
+    }
+    let before = Timestamp::try_from(opened.sealed_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    keep(&hub.store, config, user.id, claims.auth_state.as_ref(), before).await?;
+    sign_in::admit(hub, live, &claims).await.map(|_| ())
+}
+
+/// An error for the log.
+fn cause(error: &AuthError) -> &(dyn std::error::Error + 'static) {
+    error
+}
+
+fn age(opened: &Opened, now: Timestamp) -> Duration {
+    system_time(now).duration_since(opened.sealed_at).unwrap_or_default()
+}

@@ -1,0 +1,128 @@
+//! What is kept of a sign-in: sealed, asked for again, handed over.
+
+use http::{Method, StatusCode};
+use jiff::SignedDuration;
+use secrecy::ExposeSecret as _;
+
+use super::{by_github, github_section, hub, user};
+use crate::{
+    harness::{Browser, TestHub, eventually},
+    stand_ins::github::{Fault, Github, USER_PATH},
+};
+
+const LAB: &str = "/api/v3/orgs/ada-lab/members/Octo-Cat";
+const BROKEN: Fault = Fault::Answer(StatusCode::BAD_GATEWAY, "{}");
+
+/// A hub that keeps what GitHub hands over, with more lines in `[auth]`.
+async fn keeping(github: &Github, more: &str) -> TestHub {
+    github.has_member(LAB);
+    let key = "ab".repeat(32);
+    hub(
+        &format!("enable_auth_state = true\ncrypt_key = \"{key}\"\n{more}"),
+        &github_section(github, "scope = [\"read:org\"]\nallowed_organizations = [\"ada-lab\"]"),
+    )
+    .await
+}
+
+/// The question of a page's script who is signed in.
+fn whoami(browser: &Browser) -> String {
+    format!("/hub/api/user?_xsrf={}", browser.xsrf())
+}
+
+/// Waits until the server is there, or is gone.
+async fn settled(hub: &TestHub, there: bool) {
+    eventually("the server's state", || async {
+        let user =
+            hub.api("chief-service-token", Method::GET, "/users/octo-cat", None).await.json();
+        user["pending"].is_null() && user["server"].is_null() != there
+    })
+    .await;
+}
+
+/// How often GitHub was asked who somebody is.
+fn asked(github: &Github) -> usize {
+    github.seen().iter().filter(|path| *path == USER_PATH).count()
+}
+
+#[tokio::test]
+async fn cry_1_what_is_kept_is_sealed_and_shown_to_those_who_may_see_it() {
+    let github = Github::start().await;
+    let hub = keeping(&github, "").await;
+    let (mut browser, _) = by_github(&hub, &github).await;
+    let id = user(&hub, "octo-cat").await.unwrap().id;
+    let kept = hub.store.auth_states().get(id).await.unwrap().unwrap();
+    assert!(kept.sealed.starts_with("gAAAA"), "Fernet, as in JupyterHub");
+
+    let shown = hub.api("chief-service-token", Method::GET, "/users/octo-cat", None).await.json();
+    assert_eq!(shown["auth_state"]["github_user"]["login"], "Octo-Cat");
+    assert!(shown["auth_state"]["access_token"].as_str().unwrap().starts_with("gho_"));
+    // A list does not open it, and the person has no scope for their own.
+    let list = hub.api("chief-service-token", Method::GET, "/users", None).await.json();
+    assert!(list[0]["auth_state"].is_null());
+    let own = browser.get(&whoami(&browser)).await;
+    assert_eq!(own.json()["name"], "octo-cat");
+    assert!(!own.text.contains("gho_"), "{}", own.text);
+}
+
+#[tokio::test]
+async fn gh_4_the_provider_is_asked_again_by_age_and_an_outage_locks_nobody_out_at_once() {
+    let github = Github::start().await;
+    let hub = keeping(&github, "").await;
+    let (mut browser, _) = by_github(&hub, &github).await;
+    let first = asked(&github);
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK);
+    assert_eq!(asked(&github), first, "its word is new");
+
+    hub.clock.advance(SignedDuration::from_secs(301));
+    // Two requests at once ask once.
+    let mut other = browser.clone();
+    let (one, two) = tokio::join!(browser.get("/hub/home"), other.get("/hub/token"));
+    assert_eq!((one.status, two.status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(asked(&github), first + 1);
+
+    github.fails(LAB, BROKEN);
+    hub.clock.advance(SignedDuration::from_secs(301));
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK);
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK);
+    assert_eq!(asked(&github), first + 2, "not at every request");
+    hub.clock.advance(SignedDuration::from_secs(3600));
+    let late = browser.get("/hub/home").await;
+    assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(late.headers.contains_key("retry-after"));
+    let api = browser.get(&whoami(&browser)).await;
+    assert_eq!(api.status, StatusCode::SERVICE_UNAVAILABLE, "{}", api.text);
+
+    github.has_member(LAB);
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK, "the session is still there");
+
+    github.fails(LAB, Fault::Answer(StatusCode::NOT_FOUND, "{}"));
+    hub.clock.advance(SignedDuration::from_secs(301));
+    let out = browser.get("/hub/home").await;
+    assert_eq!(out.location(), "/hub/login?next=%2Fhub%2Fhome", "who left is out within minutes");
+    let before = asked(&github);
+    browser.get("/hub/home").await;
+    assert_eq!(asked(&github), before, "and is not asked about until the next sign-in");
+}
+
+#[tokio::test]
+async fn a_server_gets_what_the_configuration_names_and_starts_on_a_word_that_is_good() {
+    let github = Github::start().await;
+    let env = "spawn_env_from_auth_state = { GITHUB_TOKEN = \"access_token\", LOGIN = \"github_user.login\" }";
+    let hub = keeping(&github, env).await;
+    let (mut browser, _) = by_github(&hub, &github).await;
+    let before = asked(&github);
+    browser.get("/hub/spawn").await;
+    settled(&hub, true).await;
+    assert_eq!(asked(&github), before + 1, "however new its word is");
+    let request = hub.spawner.requests().pop().unwrap();
+    assert!(request.environment["GITHUB_TOKEN"].expose_secret().starts_with("gho_"));
+    assert_eq!(request.environment["LOGIN"].expose_secret(), "Octo-Cat");
+
+    // Revoked at GitHub: the next start leads to the sign-in.
+    let (mut browser, _) = by_github(&hub, &github).await;
+    github.tokens_are_revoked();
+    hub.api("chief-service-token", Method::DELETE, "/users/octo-cat/server", None).await;
+    settled(&hub, false).await;
+    let refused = browser.get("/hub/spawn").await;
+    assert!(refused.location().starts_with("/hub/login?next="), "{refused:?}");
+}
