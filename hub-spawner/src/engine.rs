@@ -16,6 +16,7 @@
 mod archive;
 mod container;
 mod credentials;
+mod dialect;
 mod error;
 mod events;
 mod host;

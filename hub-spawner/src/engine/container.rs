@@ -32,7 +32,7 @@ pub use spec::{
 };
 pub use update::ContainerLimits;
 
-use super::{CALL_DEADLINE, Engine, EngineError, Labels, label_filters};
+use super::{CALL_DEADLINE, Engine, EngineError, Labels, dialect, label_filters};
 
 /// How much longer than its grace period a stop may take.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -74,7 +74,8 @@ impl Engine {
         let found = self
             .read("list containers", || self.docker.list_containers(Some(options.clone())))
             .await?;
-        Ok(found.into_iter().map(summary).collect())
+        let has = |one: &ContainerSummary| dialect::carries(&one.labels, labels);
+        Ok(found.into_iter().map(summary).filter(has).collect())
     }
 
     /// Removes a container and its anonymous volumes. Succeeds if there is none
@@ -96,6 +97,7 @@ impl Engine {
     pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
         match self.signal(id, "SIGKILL").await {
             Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
+            Err(EngineError::Refused { text, .. }) if dialect::is_not_running(&text) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -195,7 +197,7 @@ impl Engine {
             return None;
         }
         let found = self.inspect(&spec.name).await.ok()??;
-        let ours = spec.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value));
+        let ours = dialect::carries(&found.labels, &spec.labels);
         (ours && found.state == ContainerState::Created).then_some(found.id)
     }
 

@@ -187,11 +187,10 @@ impl Engine {
         tag: &str,
         changes: &[&str],
     ) -> Result<(), EngineError> {
-        let (repo, tag) = split_tag(tag);
         let options: CreateImageOptions = CreateImageOptionsBuilder::new()
             .from_src("-")
-            .repo(repo)
-            .tag(tag)
+            // Both in one: Podman does not look at a tag beside it.
+            .repo(tag)
             .changes(changes.iter().map(|&line| line.to_owned()).collect())
             .build();
         self.docker

@@ -10,7 +10,7 @@ use bollard::{
     query_parameters::ListNetworksOptionsBuilder,
 };
 
-use super::{Engine, EngineError, Labels};
+use super::{Engine, EngineError, Labels, dialect};
 
 /// How often the list is looked at until one network of the name is left.
 const SETTLE_TRIES: u32 = 10;
@@ -65,9 +65,7 @@ impl Engine {
     /// All networks with these labels.
     pub async fn networks_labelled(&self, labels: &Labels) -> Result<Vec<Network>, EngineError> {
         let all = self.read("list networks", || self.docker.list_networks(None)).await?;
-        let has = |network: &Network| {
-            labels.iter().all(|(key, value)| network.labels.get(key) == Some(value))
-        };
+        let has = |network: &Network| dialect::carries(&network.labels, labels);
         Ok(all.into_iter().map(network).filter(has).collect())
     }
 

@@ -11,7 +11,7 @@ use bollard::{
 
 pub use transfer::VolumeArchive;
 
-use super::{Engine, EngineError, Labels, label_filters};
+use super::{Engine, EngineError, Labels, dialect, label_filters};
 
 /// A named volume of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::new().filters(&label_filters(labels)).build();
         let found =
             self.read("list volumes", || self.docker.list_volumes(Some(options.clone()))).await?;
-        Ok(found.volumes.unwrap_or_default().into_iter().map(summary).collect())
+        let has = |one: &VolumeSummary| dialect::carries(&one.labels, labels);
+        Ok(found.volumes.unwrap_or_default().into_iter().map(summary).filter(has).collect())
     }
 
     /// The volume called `name`, if there is one.
