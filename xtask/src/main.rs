@@ -4,10 +4,12 @@
 //! those that need Docker, a browser and PostgreSQL, check the rules that the
 //! compiler does not know.
 
+mod checklist;
 mod ci;
 mod demo;
 mod deploy;
 mod docker_engine;
+mod fuzz;
 mod images;
 mod npm;
 mod packages;
@@ -42,6 +44,11 @@ enum Command {
     Ci(ci::TestArgs),
     /// Check the rules of the workspace that the compiler does not know.
     Tidy,
+    /// Print the rules of the proxy that no test carries.
+    ProxyChecklist,
+    /// Give the proxy random input for a limited time; needs cargo-fuzz and a
+    /// nightly compiler.
+    Fuzz(fuzz::FuzzArgs),
     /// Build the images that demo and tests use.
     Images(images::ImagesArgs),
 }
@@ -71,6 +78,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => Box::pin(deploy::run(*args)).await,
         Command::Test(args) | Command::Ci(args) => ci::run(&args).await,
         Command::Tidy => tidy::run(),
+        Command::ProxyChecklist => checklist::run(),
+        Command::Fuzz(args) => fuzz::run(&args).await,
         Command::Images(args) => images::run(&args).await,
     }
 }

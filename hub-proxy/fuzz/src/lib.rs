@@ -1,0 +1,135 @@
+//! What the fuzz targets share: a proxy, a client that sends any bytes, and a
+//! target that reads strictly what the proxy makes of them.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use http::Response;
+use hub_proxy::{Proxy, ProxyConfig, RouteTable};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+
+pub mod strict;
+
+use strict::Read;
+
+/// Longer than any exchange takes on this host.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A request as the target read it, whole.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+/// Sends `input` on one connection of a proxy with a route for everything, and
+/// returns the requests that arrived whole at the target.
+///
+/// # Panics
+///
+/// If what arrives is no well-formed request, or goes on behind its end.
+pub fn forwarded(input: &[u8]) -> Vec<Arrived> {
+    runtime().block_on(async {
+        let (addr, arrived) = target().await;
+        let routes = RouteTable::default();
+        routes.insert("/".parse().unwrap(), format!("http://{addr}").parse().unwrap());
+        let fallback =
+            tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
+        let proxy = Proxy::new(routes, ProxyConfig::default(), fallback);
+        let (mut client, server) = duplex(256 * 1024);
+        let serving = async {
+            let service = TowerToHyperService::new(proxy);
+            // The end of the input is no reason to give up what it asked for.
+            let connection = http1::Builder::new()
+                .half_close(true)
+                .serve_connection(TokioIo::new(server), service)
+                .with_upgrades();
+            let _ = connection.await;
+        };
+        let asking = async {
+            let _ = client.write_all(input).await;
+            let _ = client.shutdown().await;
+            let mut answers = Vec::new();
+            let _ = client.read_to_end(&mut answers).await;
+        };
+        let both = async { tokio::join!(serving, asking) };
+        tokio::time::timeout(DEADLINE, both).await.expect("an exchange hangs");
+        arrived.all().await
+    })
+}
+
+/// One runtime for all inputs, without threads of its own.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap())
+}
+
+/// What the connections of one target have read.
+#[derive(Clone, Default)]
+struct Collected {
+    requests: Arc<Mutex<Vec<Arrived>>>,
+    /// One reference for each connection that is still read.
+    open: Arc<()>,
+}
+
+impl Collected {
+    /// All requests, once every connection has ended.
+    async fn all(self) -> Vec<Arrived> {
+        let ended = async {
+            // One is the listener's, one is ours.
+            while Arc::strong_count(&self.open) > 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, ended).await.expect("a connection to the target hangs");
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing outlives an input")]
+async fn target() -> (SocketAddr, Collected) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let collected = Collected::default();
+    let kept = collected.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(read(stream, kept.clone()));
+        }
+    });
+    (addr, collected)
+}
+
+/// Reads one request, answers it, and expects the end.
+async fn read(mut stream: TcpStream, collected: Collected) {
+    let mut bytes = Vec::new();
+    let (request, len) = loop {
+        match strict::request(&bytes) {
+            Read::Whole(request, len) => break (request, len),
+            Read::Malformed(why) => panic!("{why}: {:?}", String::from_utf8_lossy(&bytes)),
+            Read::Incomplete => {}
+        }
+        // A request that the client broke off never becomes whole.
+        if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+            return;
+        }
+    };
+    let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let _ = stream.write_all(answer).await;
+    while matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {}
+    let behind = String::from_utf8_lossy(&bytes[len..]);
+    assert!(behind.is_empty(), "behind {request:?} comes {behind:?}");
+    collected.requests.lock().unwrap().push(request);
+    drop(collected.open);
+}
