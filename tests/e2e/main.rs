@@ -13,6 +13,7 @@ mod external_proxy;
 mod failures;
 mod images;
 mod isolation;
+mod jupyterhub;
 mod login;
 mod matrix;
 mod named_servers;
