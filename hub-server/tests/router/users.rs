@@ -326,7 +326,7 @@ async fn a_change_of_a_user_is_checked_before_it_is_made() {
     for (body, part) in [
         (json!({ "groups": ["crew"] }), "POST /groups/GROUP/users"),
         (json!({ "roles": ["admin"] }), "[[roles]]"),
-        (json!({ "auth_state": { "token": "x" } }), "keeps no auth_state"),
+        (json!({ "auth_state": { "token": "x" } }), "comes with a sign-in only"),
         (json!({ "name": "bob" }), "User bob already exists, username must be unique"),
         (json!({ "name": "a/b" }), "Invalid username"),
         (json!({ "surprise": 1 }), "Invalid JSON keys"),
