@@ -82,7 +82,9 @@ impl Caller {
         if scopes.iter().any(|scope| self.scopes.has(scope.clone(), target)) {
             return Ok(());
         }
-        if scopes.iter().all(|scope| self.scopes.access(scope.clone()) == Access::None) {
+        // A right over some is none over the whole, and there is nothing to hide.
+        let whole = *target == Target::whole_hub();
+        if whole || scopes.iter().all(|scope| self.scopes.access(scope.clone()) == Access::None) {
             return Err(ApiError::missing_scope(
                 &scopes.iter().map(ScopeName::as_str).collect::<Vec<_>>().join(", "),
             ));

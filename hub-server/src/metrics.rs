@@ -214,7 +214,7 @@ impl Metrics {
         }
         metrics::with_local_recorder(&self.0.recorder, || self.0.process.collect());
         self.settle();
-        self.0.handle.render()
+        with_decimals(&self.0.handle.render())
     }
 
     /// Sorts what was observed into its buckets, so that it does not pile up when
@@ -326,6 +326,20 @@ fn count(of: u64) -> f64 {
     of as f64
 }
 
+/// Bounds of buckets as Prometheus' client for Python writes them, `10.0` in place of
+/// `10`: dashboards and older series have those.
+fn with_decimals(text: &str) -> String {
+    let mut pieces = text.split("le=\"");
+    let mut written = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = piece.split_at(digits);
+        let point = if digits > 0 && rest.starts_with('"') { ".0" } else { "" };
+        written.extend(["le=\"", number, point, rest]);
+    }
+    written
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,7 +350,7 @@ mod tests {
         for line in [
             "# TYPE jupyterhub_server_spawn_duration_seconds histogram",
             r#"jupyterhub_server_spawn_duration_seconds_count{status="failure",reason="too-many-users"} 0"#,
-            r#"jupyterhub_server_spawn_duration_seconds_bucket{status="success",reason="",le="600"} 0"#,
+            r#"jupyterhub_server_spawn_duration_seconds_bucket{status="success",reason="",le="600.0"} 0"#,
             r#"jupyterhub_server_stop_seconds_bucket{status="failure",le="0.005"} 0"#,
             r#"jupyterhub_login_duration_seconds_count{status="failure"} 0"#,
             "# TYPE jupyterhub_running_servers gauge",
@@ -363,8 +377,8 @@ mod tests {
                 r#"other_server_spawn_duration_seconds_bucket{{status="success",reason="",le="{le}"}} "#
             )
         };
-        assert!(text.contains(&format!("{}0\n", bucket("60"))), "{text}");
-        assert!(text.contains(&format!("{}1\n", bucket("120"))), "{text}");
+        assert!(text.contains(&format!("{}0\n", bucket("60.0"))), "{text}");
+        assert!(text.contains(&format!("{}1\n", bucket("120.0"))), "{text}");
     }
 
     #[test]

@@ -105,4 +105,6 @@ fn assets_routes(hub: &Hub) -> Router<Arc<Hub>> {
     Router::new()
         .route(&hub.paths.in_hub("static/{*path}"), get(serve))
         .route(&hub.paths.in_hub("logo"), get(logo))
+        // What browsers ask for by themselves.
+        .route(&hub.paths.in_hub("favicon.ico"), get(logo))
 }

@@ -259,9 +259,12 @@ impl Filters {
             services: self.services.intersection(&other.services).cloned().collect(),
         };
         let by_both = |user: &&UserName| self.reaches(user, groups) && other.reaches(user, groups);
-        let people = self.users.iter().chain(&other.users).chain(groups.users());
-        let met = people.filter(by_both).filter(|user| !groups.any(user, &both.groups));
-        both.users.extend(met.cloned());
+        // Somebody who is named stays so, also beside a group that both have: a
+        // server asks for the filter with its owner's name.
+        let named = self.users.iter().chain(&other.users);
+        let members = groups.users().filter(|user| !groups.any(user, &both.groups));
+        let met: Vec<UserName> = named.chain(members).filter(by_both).cloned().collect();
+        both.users.extend(met);
         for (small, large) in [(self, other), (other, self)] {
             let met = small.servers.iter().filter(|key| large.reaches(key.user(), groups));
             both.servers.extend(met.cloned());

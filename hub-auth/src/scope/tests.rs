@@ -212,6 +212,20 @@ fn lists_can_ask_for_the_filters() {
     assert_eq!(set.access(ScopeName::Tokens), Access::None);
 }
 
+/// The server of somebody in the group asks for the filter with their name.
+#[test]
+fn somebody_who_is_named_stays_so_beside_a_group_that_both_have() {
+    let mut groups = Groups::default();
+    groups.add(user("alice"), "g");
+    groups.add(user("carol"), "g");
+    let held = expanded(&["access:servers!group=g", "access:servers!user=alice"]);
+    let asked = expanded(&["access:servers!group=g"]);
+    let both = ["access:servers!group=g", "access:servers!user=alice"];
+    assert_eq!(asked.intersect(&held, &groups).to_strings(), both);
+    assert_eq!(held.intersect(&asked, &groups).to_strings(), both);
+    assert!(asked.intersect(&held, &groups).is_within(&asked, &groups));
+}
+
 #[test]
 fn intersection_keeps_the_smaller_side() {
     let mut groups = Groups::default();

@@ -245,8 +245,9 @@ async fn end(
     shared.store.oauth().delete_client(&client_id(key)).await?;
     let outcome = serde_json::to_value(then)?;
     match shared.store.servers().record_stopped(key, Some(&outcome)).await {
+        Ok(()) => Ok(seen(shared, key).await?),
         // The user was deleted meanwhile, and the row with it.
-        Ok(()) | Err(StoreError::Missing { .. }) => Ok(()),
+        Err(StoreError::Missing { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -302,6 +303,17 @@ async fn start(
         .await
         .map_err(|error| store_failure(&error))?;
     Ok(Up { url: started.url, state: started.state, remark })
+}
+
+/// A start and a stop are signs of life of the server and its user (hub-contract 7.4):
+/// cullers and lists go by them.
+async fn seen(shared: &Shared, key: &ServerKey) -> Result<(), StoreError> {
+    let now = shared.clock.now();
+    shared.store.servers().touch(key, now).await?;
+    match shared.store.users().by_name(key.user()).await? {
+        Some(user) => shared.store.users().touch(user.id, now).await,
+        None => Ok(()),
+    }
 }
 
 /// The groups of the server's user, for which a spawner may have settings.
@@ -371,6 +383,7 @@ async fn enrol(
         })
         .await?;
     shared.store.servers().record_starting(key, now, options.as_ref()).await?;
+    seen(shared, key).await?;
     let options = options.unwrap_or(record.options);
     Ok((SecretString::from(token.expose().to_owned()), options))
 }

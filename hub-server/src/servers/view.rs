@@ -16,6 +16,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// A server that does not run, and of which nothing is known.
+    pub(crate) fn stopped() -> Self {
+        Self { phase: Phase::Stopped { last: None }, events: Vec::new() }
+    }
+
     /// When the present run was asked for.
     pub(crate) fn started(&self) -> Option<Timestamp> {
         self.phase.since()

@@ -32,10 +32,7 @@ use super::{
     request::Fields,
     visitor::{Visitor, set_cookies},
 };
-use crate::{
-    access::{held::issuer, xsrf},
-    hub::Hub,
-};
+use crate::{access::held::issuer, hub::Hub};
 
 /// Life of a code. JupyterHub's 300 s; the safer minute is too short for a
 /// server that is busy starting.
@@ -97,7 +94,7 @@ async fn confirm(
 ) -> Result<Response, PageError> {
     visitor.require_user()?;
     let fields = Fields::parse(&body);
-    visitor.require_xsrf(fields.get(xsrf::XSRF))?;
+    visitor.require_xsrf(&fields)?;
     let mut consent = match check(&hub, &visitor, &uri).await? {
         Ok(consent) => consent,
         Err(answer) => return Ok(answer),

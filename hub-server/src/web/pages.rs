@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -33,24 +33,31 @@ pub(super) use self::{
 };
 use super::{
     error::{PageError, redirect},
+    request::Fields,
     visitor::Visitor,
 };
 use crate::{access::xsrf, hub::Hub};
 
+/// Largest form before a start, in bytes: it may bring files along.
+const UPLOAD_LIMIT: usize = 16 * 1024 * 1024;
+
 pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
     let at = |path: &str| hub.paths.in_hub(path);
+    let of_key = get(spawn::of_key).post(spawn::of_key_submit).layer(uploads());
+    // Who only asks for the head wants no sign-out.
+    let no_head = || async { StatusCode::METHOD_NOT_ALLOWED };
     Router::new()
         .route(&at(""), get(root))
         .route(&at("login"), get(login::show).post(login::submit))
-        .route(&at("logout"), get(login::sign_out))
+        .route(&at("logout"), get(login::sign_out).head(no_head))
         .route(&at("oauth_login"), get(oauth_callback::begin))
         .route(&at("oauth_callback"), get(oauth_callback::finish))
         .route(&at("home"), get(home::show))
         .route(&at("token"), get(token::show).post(token::submit))
         .route(&at("admin"), get(admin::show))
-        .route(&at("spawn"), get(spawn::own).post(spawn::own_submit))
-        .route(&at("spawn/{user}"), get(spawn::of_key).post(spawn::of_key_submit))
-        .route(&at("spawn/{user}/{server}"), get(spawn::of_key).post(spawn::of_key_submit))
+        .route(&at("spawn"), get(spawn::own).post(spawn::own_submit).layer(uploads()))
+        .route(&at("spawn/{user}"), of_key.clone())
+        .route(&at("spawn/{user}/{server}"), of_key)
         .route(&at("spawn-pending/{user}"), get(spawn_pending::show))
         .route(&at("spawn-pending/{user}/{server}"), get(spawn_pending::show))
         .route(&at("servers"), post(manage::add))
@@ -68,12 +75,20 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("security/csp-report"), post(csp_report))
 }
 
+/// The form before a start may bring files along.
+fn uploads() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(UPLOAD_LIMIT)
+}
+
 /// `/hub/`: on to one's own server, or to the sign-in.
 async fn root(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Response {
     let landing = hub.live().landing.default_url.clone();
     match (&landing, &visitor.session) {
         (Some(url), _) => redirect(&with_query_of(url, &uri)),
-        (None, Some(session)) => redirect(&default_target(&hub, &session.user.name, &uri)),
+        (None, Some(session)) => {
+            let next = visitor.next(Fields::of_query(&uri).get("next"));
+            redirect(&next.unwrap_or_else(|| default_target(&hub, &session.user.name, &uri)))
+        }
         (None, None) => redirect(&hub.paths.login(Some(&visitor.requested()))),
     }
 }

@@ -30,9 +30,9 @@ impl Fields {
         Self::parse(uri.query().unwrap_or_default().as_bytes())
     }
 
-    /// The first field called `name`.
+    /// The field called `name`; of several the last, as in JupyterHub.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// All fields called `name`.
@@ -58,7 +58,8 @@ impl Fields {
     }
 }
 
-/// A JSON body, whatever its content type says; `None` when it is empty.
+/// The object that is a JSON body, whatever its content type says; `None` when the
+/// body is empty or `null`.
 pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, ApiError> {
     if body.is_empty() {
         return Ok(None);
@@ -66,6 +67,12 @@ pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, ApiEr
     // Two steps, so that the two kinds of error have their own texts.
     let value: serde_json::Value = serde_json::from_slice(body)
         .map_err(|_| ApiError::bad_request("Invalid JSON in body of request"))?;
+    // The library would read a list as an object's values in their order.
+    match value {
+        serde_json::Value::Null => return Ok(None),
+        serde_json::Value::Object(_) => {}
+        _ => return Err(ApiError::bad_request("Invalid JSON in body: it must be an object")),
+    }
     serde_json::from_value(value)
         .map(Some)
         .map_err(|error| ApiError::bad_request(format!("Invalid JSON keys: {error}")))

@@ -13,7 +13,7 @@ use hub_names::ServerKey;
 use hub_store::{Session, User};
 use minijinja::{Value, context};
 
-use super::{error::PageError, next, request_log};
+use super::{error::PageError, next, request::Fields, request_log};
 use crate::{
     access::{
         browser::{Browser, cookies},
@@ -146,14 +146,19 @@ impl Visitor {
     }
 
     /// Refuses a form that did not come from one of our pages.
-    pub(crate) fn check_xsrf(&self, given: Option<&str>) -> Result<(), xsrf::Refused> {
+    ///
+    /// The token is a field of the form, or comes as a script sends it: in a header
+    /// or in the query (hub-contract 2.3).
+    pub(crate) fn check_xsrf(&self, form: &Fields) -> Result<(), xsrf::Refused> {
+        let sent = xsrf::from_query_or_header(&self.uri, &self.headers);
+        let given = form.get(xsrf::XSRF).or(sent.as_deref());
         xsrf::check(&self.hub, &self.headers, &self.identity(), given, &self.method)
     }
 
     /// As [`check_xsrf`](Self::check_xsrf), for pages that have nothing better
     /// to say than that.
-    pub(crate) fn require_xsrf(&self, given: Option<&str>) -> Result<(), PageError> {
-        self.check_xsrf(given).map_err(|refused| {
+    pub(crate) fn require_xsrf(&self, form: &Fields) -> Result<(), PageError> {
+        self.check_xsrf(form).map_err(|refused| {
             PageError::new(StatusCode::FORBIDDEN, refused.to_string())
                 .hint("The page was open for too long, or you signed in or out in another tab. Go back, reload the page and try again.")
                 .action("Home", self.hub.paths.home())

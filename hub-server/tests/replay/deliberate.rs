@@ -91,7 +91,7 @@ fn words(seq: u32) -> Option<Deliberate> {
             r#".message is "Invalid JSON keys: invalid type: string \"x\", expected a boolean" instead of "user.admin must be <class 'bool'>, not: <class 'str'>""#,
         ],
         171 => &[
-            r#".message is "Must specify properties: a JSON object" instead of "Must specify properties""#,
+            r#".message is "Invalid JSON in body: it must be an object" instead of "Must specify properties""#,
         ],
         // Theirs lists what the scope implies as well.
         176 => &[

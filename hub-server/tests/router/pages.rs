@@ -336,3 +336,20 @@ async fn a_link_for_everybody_opens_ones_own_server() {
         "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%2Ftree%2Fa%2520b.ipynb%3Fx%3D1"
     );
 }
+
+#[tokio::test]
+async fn where_to_go_counts_at_the_hubs_root_as_well() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    assert_eq!(ada.get("/hub/?next=%2Fhub%2Ftoken").await.location(), "/hub/token");
+    assert_eq!(ada.get("/hub/?next=https%3A%2F%2Fevil.test").await.location(), "/hub/spawn");
+}
+
+#[tokio::test]
+async fn nobody_is_signed_out_by_a_look_at_the_head() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    let head = ada.request(Method::HEAD, "/hub/logout", &[], "").await;
+    assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ada.get("/hub/home").await.status, StatusCode::OK);
+}

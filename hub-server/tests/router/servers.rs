@@ -41,6 +41,23 @@ async fn a_server_starts_answers_and_stops() {
     assert_eq!(hub.get("/users/ada").await.json()["servers"], json!({}));
 }
 
+/// What somebody is told of a start of ada's who looks while it is under way.
+async fn told_of_a_start(hub: &TestHub) -> String {
+    hub.spawner.hold_starts();
+    let reading = async {
+        eventually("the start is under way", || async {
+            hub.get("/users/ada").await.json()["pending"] == "spawn"
+        })
+        .await;
+        let go_on = async { hub.spawner.let_starts_go() };
+        tokio::join!(hub.get("/users/ada/server/progress"), go_on).0
+    };
+    let (started, told) = tokio::join!(hub.post("/users/ada/server", None), reading);
+    assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+    assert_eq!(told.headers["content-type"], "text/event-stream");
+    told.text
+}
+
 #[tokio::test]
 async fn progress_is_told_to_late_readers_too() {
     let hub = TestHub::new().await;
@@ -48,10 +65,7 @@ async fn progress_is_told_to_late_readers_too() {
     assert_eq!(never.status, StatusCode::BAD_REQUEST);
     assert_eq!(never.json()["message"], "ada is not starting...");
 
-    hub.post("/users/ada/server", None).await;
-    let stream = hub.get("/users/ada/server/progress").await;
-    assert_eq!(stream.headers["content-type"], "text/event-stream");
-    let told = events(&stream.text);
+    let told = events(&told_of_a_start(&hub).await);
     assert_eq!(told[0], json!({ "progress": 0, "message": "Server requested" }));
     let last = told.last().unwrap();
     assert_eq!(last["ready"], true);
@@ -64,9 +78,8 @@ async fn nbi_5_another_version_in_the_image_is_told_in_the_progress_and_on_the_p
     let at = notebook_of("4.1.6").await;
     let hub = TestHub::over(FakeSpawner::new().answers_with(at)).await;
     let mut ada = hub.signed_in("ada").await;
-    hub.post("/users/ada/server", None).await;
     const SAID: &str = "The image has jupyterhub 4.1.6, the hub speaks 6.1.1.";
-    let told = hub.get("/users/ada/server/progress").await.text;
+    let told = told_of_a_start(&hub).await;
     assert!(told.contains(SAID), "{told}");
     let server = hub.get("/users/ada").await.json()["servers"][""].clone();
     assert_eq!(server["warning"]["message"], SAID, "{server}");
@@ -283,4 +296,13 @@ async fn named_servers_are_refused_with_a_reason() {
     let answer = hub.post("/users/ada/servers/lab", None).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.json()["message"], "Named servers are not enabled.");
+}
+
+#[tokio::test]
+async fn a_server_that_is_ready_has_one_event_left_to_tell() {
+    let hub = TestHub::new().await;
+    assert_eq!(hub.post("/users/ada/server", None).await.status, StatusCode::CREATED);
+    let told = events(&hub.get("/users/ada/server/progress").await.text);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["ready"], &told[0]["progress"]), (&json!(true), &json!(100)));
 }

@@ -496,3 +496,91 @@ users = ["ada"]
     hub.api(chief, Method::DELETE, &path, None).await;
     assert_eq!(own().await.status, StatusCode::FORBIDDEN, "by the token");
 }
+
+#[tokio::test]
+async fn a_body_is_an_object_or_nothing() {
+    let hub = TestHub::new().await;
+    for (method, path, body) in [
+        (Method::POST, "/users", json!([["eve"], true])),
+        (Method::POST, "/users/eve", json!([null, true])),
+        (Method::POST, "/users/ada/tokens", json!([null, "n", 60, null, null])),
+        (Method::POST, "/users/ada/activity", json!(["2026-11-30T00:00:00Z"])),
+        (Method::POST, "/groups/crew", json!([])),
+        (Method::POST, "/services/extra", json!([])),
+        (Method::POST, "/services/extra", json!({})),
+    ] {
+        let answer = hub.api("chief-service-token", method, path, Some(body.clone())).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}: {}", answer.text);
+    }
+    assert_eq!(hub.get("/users/eve").await.status, StatusCode::NOT_FOUND);
+    // `null` is nothing, as in JupyterHub.
+    let made = hub.post("/users/eve", Some(Value::Null)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let nothing = json!({ "last_activity": "2026-11-30T00:00:00Z", "servers": null });
+    let told = hub.post("/users/eve/activity", Some(nothing)).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    assert_eq!(hub.post("/users/eve/server", None).await.status, StatusCode::CREATED);
+    let stop = Some(json!({ "remove": null }));
+    let stopped = hub.api(ADMIN, Method::DELETE, "/users/eve/server", stop).await;
+    assert_eq!(stopped.status, StatusCode::NO_CONTENT, "{}", stopped.text);
+}
+
+#[tokio::test]
+async fn a_start_and_a_stop_are_signs_of_life() {
+    let hub = TestHub::new().await;
+    hub.post("/users/eve", None).await;
+    let seen = async || {
+        let eve = hub.get("/users/eve?include_stopped_servers=1").await.json();
+        let of = |value: &Value| value["last_activity"].as_str().unwrap_or_default().to_owned();
+        (of(&eve), of(&eve["servers"][""]))
+    };
+    assert_eq!(seen().await, (String::new(), String::new()));
+    hub.post("/users/eve/server", None).await;
+    let (user, server) = seen().await;
+    assert!(!user.is_empty() && !server.is_empty(), "{user:?} {server:?}");
+    hub.clock.advance(jiff::SignedDuration::from_mins(5));
+    hub.api(ADMIN, Method::DELETE, "/users/eve/server", None).await;
+    let later = seen().await;
+    assert!(later.0 > user && later.1 > server, "{later:?}");
+}
+
+#[tokio::test]
+async fn everybody_has_a_default_server_also_before_its_first_start() {
+    let hub = TestHub::new().await;
+    hub.post("/users/eve", None).await;
+    let eve = hub.get("/users/eve?include_stopped_servers").await.json();
+    let server = &eve["servers"][""];
+    assert_eq!((&server["stopped"], &server["url"]), (&json!(true), &json!("/user/eve/")), "{eve}");
+    let without = hub.get("/users/eve").await.json();
+    assert_eq!(without["servers"], json!({}));
+}
+
+#[tokio::test]
+async fn of_a_query_that_is_there_twice_the_last_counts() {
+    let hub = TestHub::new().await;
+    hub.post("/users", Some(json!({ "usernames": ["eve", "mallory", "trent"] }))).await;
+    let two = hub.get("/users?limit=1&limit=2").await.json();
+    assert_eq!(two.as_array().unwrap().len(), 2);
+    assert_eq!(hub.get("/users?sort=").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_right_over_some_is_refused_for_the_whole_and_says_so() {
+    let more = r#"
+[[services]]
+name = "part"
+api_token = "part-service-token"
+scopes = ["admin:users!group=crew", "admin:groups!group=crew", "proxy!user=ada", "read:hub!user=ada"]
+"#;
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::configured(more, spawner, Store::in_memory().await.unwrap()).await;
+    for (method, path, body) in [
+        (Method::POST, "/users", Some(json!({ "usernames": ["eve"] }))),
+        (Method::POST, "/groups", Some(json!({ "groups": ["crew"] }))),
+        (Method::GET, "/proxy", None),
+        (Method::GET, "/info", None),
+    ] {
+        let answer = hub.api("part-service-token", method, path, body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
+    }
+}

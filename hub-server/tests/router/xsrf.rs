@@ -218,3 +218,22 @@ async fn bodies_that_are_no_json_are_said_so() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_form_may_bring_its_token_in_a_header_or_the_query() {
+    let hub = TestHub::new().await;
+    let mut ada = hub.signed_in("ada").await;
+    let token = ada.xsrf();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for name in ["x-xsrftoken", "x-csrftoken"] {
+        let headers = [form, (name, token.as_str())];
+        let answer = ada.request(Method::POST, "/hub/accept-share", &headers, "code=nope").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.text);
+    }
+    let in_query = format!("/hub/accept-share?_xsrf={token}");
+    assert_eq!(ada.post(&in_query, "code=nope").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ada.post("/hub/accept-share", "code=nope").await.status, StatusCode::FORBIDDEN);
+    let headers = [form, ("x-xsrftoken", token.as_str())];
+    let started = ada.request(Method::POST, "/hub/spawn", &headers, "").await;
+    assert_eq!(started.status, StatusCode::FOUND, "{}", started.text);
+}

@@ -32,9 +32,7 @@ const COUNTED_AHEAD: SignedDuration = SignedDuration::from_mins(1);
 pub(super) struct Report {
     /// ISO 8601; without an offset it is UTC.
     last_activity: Option<String>,
-    #[serde(default)]
-    #[cfg_attr(test, schemars(with = "BTreeMap<String, ServerReport>"))]
-    servers: BTreeMap<String, ServerReport>,
+    servers: Option<BTreeMap<String, ServerReport>>,
 }
 
 /// When a server was last used.
@@ -56,14 +54,15 @@ pub(super) async fn report(
     let user = hub.store.users().by_name(&name).await?.ok_or_else(ApiError::not_found)?;
     let report: Report = request::json(&body)?
         .ok_or_else(|| ApiError::bad_request("The body must have last_activity or servers"))?;
-    if report.last_activity.is_none() && report.servers.is_empty() {
+    let servers = report.servers.unwrap_or_default();
+    if report.last_activity.is_none() && servers.is_empty() {
         return Err(ApiError::bad_request("The body must have last_activity or servers"));
     }
     // All is read before anything is written.
     let now = hub.clock.now();
     let of_user = report.last_activity.as_deref().map(|text| moment(text, now)).transpose()?;
     let mut of_servers = Vec::new();
-    for (server, entry) in &report.servers {
+    for (server, entry) in &servers {
         let unknown =
             || ApiError::bad_request(format!("No such server '{server}' for user {name}"));
         let server_name: ServerName = server.parse().map_err(|_| unknown())?;

@@ -355,6 +355,13 @@ async fn servers(
         return Ok(bodies);
     }
     let all = caller.scopes.has(ScopeName::ReadServers, target);
+    // Everybody has a default server, also before its first start.
+    let default = ServerKey::default_of(user.name.clone());
+    if with_stopped && (all || caller.scopes.has(ScopeName::ReadServers, &Target::server(&default)))
+    {
+        let never = View::stopped();
+        bodies.insert(ServerName::default(), server(hub, &default, &never, None, false));
+    }
     let all_states = caller.scopes.has(ScopeName::AdminServerState, target);
     for record in hub.store.servers().of_user(&user.name).await? {
         if !all && !caller.scopes.has(ScopeName::ReadServers, &Target::server(&record.key)) {

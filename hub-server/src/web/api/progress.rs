@@ -32,6 +32,12 @@ pub(super) async fn stream_of(
     caller.allow_server(&hub, &key).await?;
     require_known(&hub, &key).await?;
     match hub.servers.follow(&key) {
+        // Nothing of how it came about: there is one event left to tell.
+        Some(view) if view.borrow().phase.is_ready() => {
+            let view = view.borrow().clone();
+            let last = last_event(&hub, &key, &view).unwrap_or_default();
+            Ok(event_stream::of_one(&last))
+        }
         Some(view) => Ok(event_stream::of_many(&hub, events(Arc::clone(&hub), key, view))),
         None => {
             let view = hub.servers.view(&key).await?;

@@ -160,12 +160,12 @@ pub(super) async fn stop(
     let (hub, key) = (&*hub, &key);
     #[derive(Default, Deserialize)]
     struct Stop {
-        #[serde(default)]
-        remove: bool,
+        remove: Option<bool>,
     }
     caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let Stop { remove } = request::json(&given)?.unwrap_or_default();
+    let remove = remove.unwrap_or_default();
     if key.server().is_default() {
         if remove {
             return Err(ApiError::bad_request("Cannot delete the default server"));

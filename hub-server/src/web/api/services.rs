@@ -134,8 +134,11 @@ pub(super) async fn create(
     if hub.services.get(&name).is_some() {
         return Err(ApiError::conflict(format!("Service {name} already exists")));
     }
-    let new: NewService =
-        request::json(&request)?.ok_or_else(|| ApiError::bad_request("Invalid service data"))?;
+    let nothing = || ApiError::bad_request("Invalid service data");
+    if request::json::<Map<String, Value>>(&request)?.is_none_or(|fields| fields.is_empty()) {
+        return Err(nothing());
+    }
+    let new: NewService = request::json(&request)?.ok_or_else(nothing)?;
     if !new.command.is_empty() {
         return Err(ApiError::bad_request(format!(
             "Can not create managed service {name} at runtime; write it into the configuration"

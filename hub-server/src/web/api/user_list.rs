@@ -99,8 +99,8 @@ fn state(text: Option<&str>) -> Result<Option<ServersDo>, ApiError> {
 
 /// The order that `sort` asks for.
 fn order(sort: Option<&str>) -> Result<UserOrder, ApiError> {
-    match sort.unwrap_or_default() {
-        "" | "id" => Ok(UserOrder::Added),
+    match sort.unwrap_or("id") {
+        "id" => Ok(UserOrder::Added),
         "-id" => Ok(UserOrder::AddedLast),
         "name" => Ok(UserOrder::Name),
         "-name" => Ok(UserOrder::NameLast),

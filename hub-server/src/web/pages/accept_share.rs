@@ -10,7 +10,6 @@ use hub_store::{Grantee, ShareCode, StoreError};
 use minijinja::context;
 
 use crate::{
-    access::xsrf,
     hub::Hub,
     web::{
         error::{PageError, redirect},
@@ -71,7 +70,7 @@ pub(super) async fn accept(
     let user = visitor.require_user()?;
     let (fields, query) = (Fields::parse(&body), Fields::of_query(&uri));
     let field = |name| fields.get(name).or_else(|| query.get(name));
-    visitor.require_xsrf(field(xsrf::XSRF))?;
+    visitor.require_xsrf(&fields)?;
     let invalid = || {
         PageError::new(StatusCode::BAD_REQUEST, "Invalid share code")
             .hint("It may have expired, or its owner took it back. Ask for a new one.")

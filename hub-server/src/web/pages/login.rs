@@ -84,8 +84,7 @@ pub(super) async fn submit(
         let page = form(&hub, next.as_deref(), &username, Some(error));
         visitor.page_with_fresh_xsrf(status, "login.html", page)
     };
-    let given = fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF));
-    if visitor.check_xsrf(given).is_err() {
+    if visitor.check_xsrf(&fields).is_err() {
         return Ok(again(StatusCode::FORBIDDEN, "Login form invalid or expired. Try again."));
     }
     let live = hub.live();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::{body::Bytes, extract::State, http::Uri, response::Response};
+use axum::{body::Bytes, extract::State, response::Response};
 use http::StatusCode;
 use hub_auth::ScopeName;
 use hub_names::{ServerKey, ServerName};
@@ -14,7 +14,6 @@ use super::{
     spawn_options::OptionsForm,
 };
 use crate::{
-    access::xsrf,
     hub::Hub,
     servers::ServersError,
     web::{
@@ -28,14 +27,9 @@ use crate::{
 type PageResult = Result<Response, PageError>;
 
 /// `POST /hub/servers`: adds a named server of one's own, and starts it
-pub(super) async fn add(
-    State(hub): State<Arc<Hub>>,
-    visitor: Visitor,
-    uri: Uri,
-    body: Bytes,
-) -> PageResult {
+pub(super) async fn add(State(hub): State<Arc<Hub>>, visitor: Visitor, body: Bytes) -> PageResult {
     let user = visitor.require_user()?.name.clone();
-    let fields = checked(&visitor, &uri, &body)?;
+    let fields = checked(&visitor, &body)?;
     let bad = |reason: String| {
         PageError::new(StatusCode::BAD_REQUEST, reason).action("Back", hub.paths.home())
     };
@@ -67,13 +61,12 @@ pub(super) async fn stop(
     State(hub): State<Arc<Hub>>,
     visitor: Visitor,
     key: Result<PageKey, PageError>,
-    uri: Uri,
     body: Bytes,
 ) -> PageResult {
     visitor.require_user()?;
     let PageKey(key) = key?;
     visitor.require_server(ScopeName::DeleteServers, &key).await?;
-    checked(&visitor, &uri, &body)?;
+    checked(&visitor, &body)?;
     hub.servers.stop(&key).await;
     // Most stops are over before the page is back; else it shows "stopping".
     let _ = timeout(AT_ONCE, hub.servers.settled(&key)).await;
@@ -85,13 +78,12 @@ pub(super) async fn remove(
     State(hub): State<Arc<Hub>>,
     visitor: Visitor,
     key: Result<PageKey, PageError>,
-    uri: Uri,
     body: Bytes,
 ) -> PageResult {
     visitor.require_user()?;
     let PageKey(key) = key?;
     visitor.require_server(ScopeName::DeleteServers, &key).await?;
-    checked(&visitor, &uri, &body)?;
+    checked(&visitor, &body)?;
     if key.server().is_default() {
         return Err(PageError::not_found());
     }
@@ -106,9 +98,8 @@ pub(super) async fn remove(
 }
 
 /// The fields of a form that came from one of our pages.
-fn checked(visitor: &Visitor, uri: &Uri, body: &Bytes) -> Result<Fields, PageError> {
+fn checked(visitor: &Visitor, body: &Bytes) -> Result<Fields, PageError> {
     let fields = Fields::parse(body);
-    let query = Fields::of_query(uri);
-    visitor.require_xsrf(fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
+    visitor.require_xsrf(&fields)?;
     Ok(fields)
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::spawn_pending::not_running as not_running_page;
 use crate::{
-    access::{MaybeCaller, Who, xsrf},
+    access::{MaybeCaller, Who},
     hub::Hub,
     servers::{Outcome, Phase},
     web::{
@@ -47,8 +47,7 @@ pub(super) async fn not_running(
     };
     // Like any page: whoever has no token of the API needs one of our forms.
     if by_token.is_none() && !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        let given = xsrf::from_query_or_header(&uri, visitor.headers());
-        visitor.require_xsrf(given.as_deref())?;
+        visitor.require_xsrf(&Fields::default())?;
     }
     let below = below(hub, &uri);
     let wants_json = method != Method::GET

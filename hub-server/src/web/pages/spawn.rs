@@ -17,7 +17,7 @@ use super::{
     spawn_pending::{failed, not_running, require_account},
 };
 use crate::{
-    access::{browser::cookies, xsrf},
+    access::browser::cookies,
     auth_state::{refresh, refreshes::Confirmed},
     hub::Hub,
     servers::{Failure, Outcome, Phase, ServersError},
@@ -141,7 +141,7 @@ async fn submit(
     visitor.require_server(ScopeName::StartServers, key).await?;
     require_account(hub, key).await?;
     let query = Fields::of_query(uri);
-    visitor.require_xsrf(form.fields.get(xsrf::XSRF).or_else(|| query.get(xsrf::XSRF)))?;
+    visitor.require_xsrf(&form.fields)?;
     let display_name = query.get("display_name").filter(|text| !text.is_empty());
     named::check_named(hub, key, display_name).await?;
     let asked = OptionsForm::of(hub);

@@ -30,7 +30,7 @@ pub(super) async fn show(
     visitor.require_user()?;
     let PageKey(key) = key?;
     let (hub, visitor, key) = (&*hub, &visitor, &key);
-    visitor.require_server(ScopeName::ReadServers, key).await?;
+    visitor.require_server(ScopeName::Servers, key).await?;
     require_account(hub, key).await?;
     if !key.server().is_default() && hub.store.servers().get(key).await?.is_none() {
         return Err(PageError::not_found());

@@ -14,7 +14,7 @@ use hub_store::{StoreError, TokenRecord, User};
 use minijinja::{Value, context, value::Serde};
 
 use crate::{
-    access::{Caller, xsrf},
+    access::Caller,
     hub::Hub,
     web::{
         api::tokens::{self, Wanted},
@@ -41,7 +41,7 @@ pub(super) async fn submit(
 ) -> Result<Response, PageError> {
     let user = visitor.require_user()?;
     let fields = Fields::parse(&body);
-    visitor.require_xsrf(fields.get(xsrf::XSRF))?;
+    visitor.require_xsrf(&fields)?;
     let caller = Caller::at_page(user.clone(), visitor.scopes.clone());
     match change(&hub, &caller, user, &fields).await {
         Ok(None) => Ok(redirect(&hub.paths.token())),
