@@ -18,6 +18,7 @@ pub mod key;
 mod lines;
 mod listen;
 mod load;
+mod local;
 mod log;
 mod metrics;
 mod origin;
@@ -57,6 +58,7 @@ pub use self::{
     http::{ApiListen, HttpConfig, HubApiConfig, TlsFiles, TlsSource},
     listen::ListenAddr,
     load::{Loaded, parse},
+    local::LocalConfig,
     log::{LogConfig, LogFormat},
     metrics::MetricsConfig,
     origin::Origin,

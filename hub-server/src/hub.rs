@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    access::{attempts::Attempts, recent::Recent},
+    access::recent::Recent,
+    accounts::Accounts,
     auth_state::refreshes::Refreshes,
     clock::Clock,
     culling::Notices,
@@ -52,8 +53,8 @@ pub(crate) struct Hub {
     pub https: bool,
     /// Whose `X-Forwarded-*` fields are believed.
     pub trusted_proxies: TrustForwarded,
-    /// Who has failed to sign in too often.
-    pub(crate) attempts: Attempts,
+    /// Accounts that people have with the hub itself.
+    pub(crate) accounts: Accounts,
     /// Whose sign-in was looked at a moment ago.
     pub(crate) refreshes: Refreshes,
     /// Work that goes on when the request that began it is given up.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+pub mod accounts;
 mod activity;
 mod auth_state;
 mod certificates;

@@ -15,7 +15,7 @@ use hub_spawner::Preset;
 
 use crate::{
     config::{
-        AuthStateConfig, Config, CullingConfig, EventsConfig, Landing, ServersConfig,
+        AuthStateConfig, Config, CullingConfig, EventsConfig, Landing, LocalConfig, ServersConfig,
         SessionConfig, UserlistMode,
     },
     web::render::Render,
@@ -28,6 +28,8 @@ pub(crate) struct Live {
     pub(crate) methods: Methods,
     /// The ids of those at which whoever signs out of the hub signs out as well.
     pub(crate) sign_out_at: BTreeSet<String>,
+    /// Accounts with the hub itself, if there are any.
+    pub(crate) local: Option<LocalConfig>,
     /// Whether people go on at once to the only site they can sign in at.
     pub(crate) auto_login: bool,
     /// What is kept of people's sign-ins; `None` for nothing.
@@ -67,6 +69,7 @@ impl Live {
         Self {
             methods,
             sign_out_at: oidc.map(|oidc| oidc.provider.id.clone()).collect(),
+            local: config.auth.local,
             auto_login: config.auth.auto_login,
             auth_state: config.auth.state.clone(),
             policy: config.auth.policy.clone(),

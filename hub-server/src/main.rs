@@ -8,7 +8,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use hub_server::{
-    Ended, StartupError, chain,
+    Clock, Ended, StartupError, SystemClock,
+    accounts::import,
+    chain,
     config::{Environment, Sources},
     forget::forget,
     prepare::{Owner, prepare},
@@ -81,6 +83,14 @@ enum Command {
         #[arg(required = true, value_name = "PATH")]
         names: Vec<PathBuf>,
     },
+    /// Take over accounts of a NativeAuthenticator or FirstUseAuthenticator into the
+    /// database; the hub has to be stopped. A line of FILE for each: NAME,HASH or
+    /// NAME,HASH,1 (0: not approved).
+    ImportAccounts {
+        /// The list; `-` is standard input.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Put the copy of a SQLite database that a later release kept for this one in
     /// the place of that release's; the hub has to be stopped. For deployments.
     PutBackDatabase {
@@ -122,6 +132,7 @@ fn main() -> ExitCode {
         Some(Command::Forget { data, names }) => {
             forget(data, names).map_err(|error| Failure { error: error.into(), exit_code: 1 })
         }
+        Some(Command::ImportAccounts { file }) => import_accounts(&args, file),
         Some(Command::PutBackDatabase { url }) => {
             put_back(url).map_err(|error| Failure { error, exit_code: 1 })
         }
@@ -223,6 +234,40 @@ fn put_back(url: &str) -> Result<(), Box<dyn std::error::Error>> {
              this release is in its place",
             aside.display()
         ));
+    }
+    Ok(())
+}
+
+fn import_accounts(args: &Args, file: &Path) -> Result<(), Failure> {
+    let failed = |error: Box<dyn std::error::Error>| Failure { error, exit_code: 1 };
+    let config = sources(args).load().map_err(StartupError::from)?.config;
+    let text = match file.as_os_str().to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| failed(format!("{}: {error}", file.display()).into()))?;
+    let accounts = import::parse(&text).map_err(|error| failed(error.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartupError::Runtime)?;
+    let imported = runtime
+        .block_on(async {
+            let store = Store::open(&config.store).await?;
+            let imported = import::import(&store, accounts, SystemClock.now()).await;
+            store.close().await;
+            imported
+        })
+        .map_err(|error| failed(error.into()))?;
+    for name in &imported.known {
+        print(&format!("{name}: has an account already, which stays as it is"));
+    }
+    for name in &imported.others {
+        print(&format!("{name}: left out, the hub's user of that name signs in another way"));
+    }
+    print(&format!("{} accounts added, {} wait for approval", imported.added, imported.waiting));
+    if config.auth.local.is_none() {
+        print("the configuration has no [auth.local], so nobody can sign in with them yet");
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ pub use self::report::{Outcome, Report};
 pub use self::watch::ReloadHandle;
 pub(crate) use self::watch::{Requests, channel};
 use crate::{
+    accounts::{self, set_up},
     config::{ConfigError, Loaded, Sources, TlsSource, key::Applies},
     hub::Hub,
     live::Live,
@@ -85,7 +86,9 @@ impl Reloader {
         let render = Render::load(config.templates.as_deref());
         let render = kept(render, "pages.templates", &mut errors);
         let live = self.hub.live();
+        let Hub { accounts, clock, .. } = &*self.hub;
         let methods = startup::authenticators(config, Some((&self.running.config, &live)))
+            .and_then(|all| accounts::with_local(all, config, accounts, clock, Some(&live)))
             .and_then(startup::methods);
         let methods = methods.map_err(|error| errors.push(crate::chain(&error))).ok();
         let plan = self.docker.as_ref().map(|docker| docker.plan(&config.spawner)).transpose();
@@ -122,6 +125,16 @@ impl Reloader {
         self.log.set(filter);
         self.hub.current.set(Live::new(config, methods, render));
         services.adopt(planned);
+        let is_new = config.auth.local.is_some() && self.running.config.auth.local.is_none();
+        if is_new {
+            match set_up::offer(&self.hub).await {
+                Ok(link) => set_up::tell(link.as_deref()),
+                Err(error) => tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "no link for the first administrator could be made; the next start tries again"
+                ),
+            }
+        }
         let report = Report::new(&self.running, &wanted, &next, before.differing(now));
         self.running = next;
         Ok(report)

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
-    access::{attempts::Attempts, recent::Recent},
+    access::recent::Recent,
+    accounts::{self, Accounts, set_up},
     activity,
     auth_state::refreshes::Refreshes,
     certificates,
@@ -184,6 +185,7 @@ pub struct Assembled {
     hub: Arc<Hub>,
     table: RouteTable,
     tasks: Tasks,
+    set_up_link: Option<String>,
 }
 
 /// Builds the hub that `loaded` describes and binds its listeners. `sources` are
@@ -251,6 +253,7 @@ pub async fn start(
         public = %public.local_addr(), api = %api_url, servers = assembled.hub.servers.active().len(),
         "the hub listens"
     );
+    set_up::tell(assembled.set_up_link());
     let proxy = assembled.proxy_config();
     let grace = config.http.shutdown_grace;
     // Behind a port mapping it is not the one that we listen on.
@@ -300,6 +303,8 @@ async fn assemble(
         None => Routes::embedded(paths.clone(), table.clone(), metrics.clone()),
         Some(proxy) => Routes::external(paths.clone(), proxy, metrics.clone()),
     };
+    let accounts = Accounts::new(store.clone());
+    let authenticators = accounts::with_local(authenticators, config, &accounts, &clock, None)?;
     let current = Current::new(Live::new(config, methods(authenticators)?, render));
     let (reload, requests) = reload::channel();
     let (events, told) = events::channel();
@@ -345,7 +350,7 @@ async fn assemble(
             [] => TrustForwarded::Nobody,
             networks => TrustForwarded::Networks(networks.to_vec()),
         },
-        attempts: Attempts::default(),
+        accounts,
         recent: Recent::default(),
         refreshes: Refreshes::default(),
         tasks: tasks.clone(),
@@ -371,7 +376,8 @@ async fn assemble(
     sweeping::keep_sweeping(&tasks, &hub);
     roster::keep_watching(&tasks, &hub);
     metrics::keep_counting(&tasks, &hub);
-    Ok((Assembled { hub, table, tasks }, requests))
+    let set_up_link = set_up::offer(&hub).await?;
+    Ok((Assembled { hub, table, tasks, set_up_link }, requests))
 }
 
 impl Assembled {
@@ -400,6 +406,12 @@ impl Assembled {
     /// The routes to running servers; empty when they are in a proxy elsewhere.
     pub fn routes(&self) -> &RouteTable {
         &self.table
+    }
+
+    /// The secret link to the first administrator's account with the hub itself, if
+    /// nobody can administer the hub yet.
+    pub fn set_up_link(&self) -> Option<&str> {
+        self.set_up_link.as_deref()
     }
 
     /// Waits until somebody asks over the REST API that the hub end, and has stopped
@@ -561,9 +573,9 @@ fn fetch_images(tasks: &Tasks, docker: &Arc<DockerSpawner>) {
 }
 
 fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
-    if authenticators.is_empty() {
+    if authenticators.is_empty() && config.auth.local.is_none() {
         tracing::warn!(
-            "no way to sign in is configured; set [auth.github], [auth.oidc] or [auth.password]"
+            "no way to sign in is configured; set [auth.github], [auth.oidc], [auth.password] or [auth.local]"
         );
     }
     if config.auth.policy.admits_nobody() {

@@ -23,7 +23,9 @@ pub(crate) fn keep_sweeping(tasks: &Tasks, hub: &Arc<Hub>) {
             }
             match sweep(&hub).await {
                 Ok(0) => {}
-                Ok(rows) => tracing::debug!(rows, "expired sessions, tokens and codes removed"),
+                Ok(rows) => {
+                    tracing::debug!(rows, "expired sessions, tokens, codes and links removed")
+                }
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &(dyn std::error::Error + 'static),
@@ -41,5 +43,7 @@ async fn sweep(hub: &Hub) -> Result<u64, StoreError> {
     let tokens = hub.store.tokens().sweep(now).await?;
     let codes = hub.store.oauth().sweep_codes(now).await?;
     let share_codes = hub.store.share_codes().sweep(now).await?;
-    Ok(sessions + tokens + codes + share_codes)
+    let tickets = hub.store.tickets().sweep(now).await?;
+    let tries = hub.store.login_tries().sweep(now).await?;
+    Ok(sessions + tokens + codes + share_codes + tickets + tries)
 }

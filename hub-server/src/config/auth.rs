@@ -25,6 +25,7 @@ use super::{
     ConfigError, HttpConfig,
     dummy::RawDummy,
     key::{Key, Kind, Section},
+    local::{self, LocalConfig, RawLocal},
     session::SessionConfig,
     userlist::{self, Listed},
 };
@@ -204,6 +205,8 @@ pub struct AuthConfig {
     pub oidc: Option<OidcSignIn>,
     /// Sign-in with a name and a password.
     pub password: Option<PasswordConfig>,
+    /// Accounts with the hub itself.
+    pub local: Option<LocalConfig>,
     /// One password for everybody, for trying out.
     pub dummy: Option<SecretString>,
 }
@@ -261,6 +264,7 @@ pub(super) struct RawAuth {
     github: Option<RawGithub>,
     oidc: Option<RawOidc>,
     password: Option<RawPassword>,
+    local: Option<RawLocal>,
     dummy: Option<RawDummy>,
 }
 
@@ -351,6 +355,12 @@ impl RawAuth {
             None => Listed::default(),
         };
         let mode = self.mode(&sites)?;
+        if self.local.is_some() && self.password.is_some() {
+            return Err(ConfigError::value(
+                "auth.local",
+                "and [auth.password] both ask for a name and a password, and nobody could tell which; keep one",
+            ));
+        }
         let allowed = names("auth.allowed_users", &self.allowed_users)?;
         let admins = names("auth.admin_users", &self.admin_users)?;
 
@@ -363,6 +373,10 @@ impl RawAuth {
             listed.insert(admin.clone(), true);
         }
 
+        let mut providers = sites.rules.clone();
+        if self.local.is_some() {
+            providers.extend([local::admission(mode == UserlistMode::Authoritative)]);
+        }
         let rules = AccessRules {
             allowed: listed.keys().cloned().collect(),
             admins: listed
@@ -380,7 +394,7 @@ impl RawAuth {
                     .allow_existing_users
                     .unwrap_or(!listed.is_empty() && sites.lets_in().is_none()),
             username_map: self.username_map,
-            providers: sites.rules,
+            providers,
             username_pattern: self.username_pattern,
             manage_groups: self.manage_groups,
             identity_key: match self.identity_key {
@@ -419,6 +433,7 @@ impl RawAuth {
             github: sites.github,
             oidc: sites.oidc,
             password: self.password.map(RawPassword::check).transpose()?,
+            local: self.local.map(RawLocal::check).transpose()?,
             dummy: self.dummy.map(|raw| raw.check(http)).transpose()?,
         })
     }

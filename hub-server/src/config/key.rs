@@ -9,8 +9,8 @@ mod kind;
 
 pub use self::kind::Kind;
 use super::{
-    acme, auth, culling, dummy, events, http, log, metrics, pages, proxy, roles, servers, services,
-    spawner, store,
+    acme, auth, culling, dummy, events, http, local, log, metrics, pages, proxy, roles, servers,
+    services, spawner, store,
 };
 
 /// A key of the configuration.
@@ -64,6 +64,7 @@ pub const SECTIONS: &[Section] = &[
     auth::GITHUB_SECTION,
     auth::OIDC_SECTION,
     auth::PASSWORD_SECTION,
+    local::SECTION,
     dummy::SECTION,
     servers::SECTION,
     culling::SECTION,

@@ -92,10 +92,11 @@ fn doubts(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut warn = |seen: &str, advice: &str| found.push(Finding::warning(seen, advice));
     let auth = &config.auth;
-    if auth.github.is_none() && auth.oidc.is_none() && auth.password.is_none() {
+    let has_form = auth.password.is_some() || auth.local.is_some();
+    if auth.github.is_none() && auth.oidc.is_none() && !has_form {
         warn(
             "no way to sign in is configured",
-            "set [auth.github], [auth.oidc] or [auth.password]",
+            "set [auth.github], [auth.oidc], [auth.password] or [auth.local]",
         );
     }
     if config.auth.policy.admits_nobody() {

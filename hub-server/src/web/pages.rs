@@ -1,6 +1,7 @@
 //! The pages: sign in and out, home, start, wait, stopped, tokens, administration.
 
 mod accept_share;
+mod accounts;
 mod admin;
 mod home;
 mod log;
@@ -72,6 +73,7 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("user-redirect/"), get(server::user_redirect))
         .route(&at("user-redirect/{*path}"), get(server::user_redirect))
         .route(&at("accept-share"), get(accept_share::show).post(accept_share::accept))
+        .merge(accounts::routes(hub))
         .route(&at("security/csp-report"), post(csp_report))
 }
 

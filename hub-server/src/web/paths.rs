@@ -99,6 +99,27 @@ impl Paths {
         }
     }
 
+    /// The page on which people make an account with the hub itself; with the secret
+    /// of an invitation.
+    pub(crate) fn sign_up(&self, secret: Option<&str>) -> String {
+        with_secret(self.in_hub("signup"), secret)
+    }
+
+    /// The page on which somebody with a link chooses a new password.
+    pub(crate) fn reset_password(&self, secret: Option<&str>) -> String {
+        with_secret(self.in_hub("reset-password"), secret)
+    }
+
+    /// The page on which people change their password.
+    pub(crate) fn change_password(&self) -> String {
+        self.in_hub("change-password")
+    }
+
+    /// The page on which administrators look after accounts with the hub itself.
+    pub(crate) fn authorize(&self) -> String {
+        self.in_hub("authorize")
+    }
+
     /// The home page.
     pub(crate) fn home(&self) -> String {
         self.in_hub("home")
@@ -311,6 +332,14 @@ pub(crate) fn quote(text: &str) -> String {
 pub(crate) fn with_next(url: String, next: Option<&str>) -> String {
     match next {
         Some(next) => format!("{url}?next={}", quote(next)),
+        None => url,
+    }
+}
+
+/// `url` with the secret of a link, under a name whose values stay out of logs.
+fn with_secret(url: String, secret: Option<&str>) -> String {
+    match secret {
+        Some(secret) => format!("{url}?token={}", quote(secret)),
         None => url,
     }
 }

@@ -138,6 +138,13 @@ impl Visitor {
         }
     }
 
+    /// Whether they look after accounts with the hub itself: administrators of a hub
+    /// that has such.
+    pub(crate) fn may_approve(&self) -> bool {
+        let is_admin = self.session.as_ref().is_some_and(|session| session.user.admin);
+        is_admin && self.hub.live().local.is_some()
+    }
+
     /// The same browser after its session has ended.
     pub(crate) fn signed_out(mut self) -> Self {
         self.session = None;
@@ -251,6 +258,8 @@ impl Visitor {
             logout_url => paths.in_hub("logout"),
             home_url => paths.home(),
             token_url => paths.token(),
+            accounts_url => self.may_approve().then(|| paths.authorize()),
+            password_url => live.local.and(self.session.as_ref()).map(|_| paths.change_password()),
             admin_url => may_administer.then(|| paths.admin()),
             parsed_scopes => self.scopes.to_strings(),
             announcement => live.announcement.as_deref(),

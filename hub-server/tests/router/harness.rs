@@ -140,9 +140,9 @@ impl TestHub {
             authenticators,
             clock: Arc::new(clock.clone()),
         };
-        let assembled = assemble_with(&config, leaves, "http://10.0.0.1:8081/hub/api".to_owned())
-            .await
-            .unwrap();
+        let api_url = "http://10.0.0.1:8081/hub/api".to_owned();
+        // On the heap: every test's future holds it.
+        let assembled = Box::pin(assemble_with(&config, leaves, api_url)).await.unwrap();
         Self {
             router: assembled.router(),
             private: assembled.private_router(),

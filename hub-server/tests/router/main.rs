@@ -8,6 +8,7 @@ mod harness;
 mod proxy_api;
 mod stand_ins;
 
+mod accounts;
 mod admin_page;
 mod authorizations;
 mod culling;

@@ -64,9 +64,16 @@ fn defaults_are_those_of_the_types() {
         let lines: Vec<String> =
             keys.map(|key| format!("{} = {}\n", key.short_name(), key.default.unwrap())).collect();
         // A section that exists switches something on.
-        if !["http.tls", "http.acme", "auth.github", "auth.oidc", "auth.password", "auth.dummy"]
-            .contains(&section.name)
-        {
+        let on = [
+            "http.tls",
+            "http.acme",
+            "auth.github",
+            "auth.oidc",
+            "auth.password",
+            "auth.local",
+            "auth.dummy",
+        ];
+        if !on.contains(&section.name) {
             text += &format!("[{}]\n{}", section.name, lines.concat());
         }
         if section.name == "spawner.docker" {

@@ -11,9 +11,9 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{default_target, refused};
+use super::{accounts, default_target, refused};
 use crate::{
-    access::{browser::cookies, session, xsrf},
+    access::{attempts, browser::cookies, session, xsrf},
     auth_state,
     hub::Hub,
     live::Live,
@@ -102,7 +102,7 @@ pub(super) async fn submit(
         response
     };
     let remote = &visitor.browser.remote;
-    if let Some(wait) = hub.attempts.wait(remote, Instant::now()) {
+    if let Some(wait) = attempts::wait(&hub, remote).await? {
         return Ok(too_many(wait));
     }
     let password = SecretString::from(fields.get("password").unwrap_or_default().to_owned());
@@ -113,12 +113,12 @@ pub(super) async fn submit(
             signed_in(&hub, &visitor, &user, &target).await
         }
         Err(SignInError::Auth(AuthError::BadCredentials)) => {
-            hub.attempts.failed(remote, Instant::now());
+            attempts::failed(&hub, remote).await?;
             tracing::warn!(user = %printable(&username), remote, "sign-in failed");
             Ok(again(StatusCode::FORBIDDEN, "Invalid username or password"))
         }
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
-            hub.attempts.failed(remote, Instant::now());
+            attempts::failed(&hub, remote).await?;
             Ok(too_many(retry_after))
         }
         Err(error) => Err(refused::page(&hub, error)),
@@ -302,6 +302,7 @@ fn form(hub: &Hub, next: Option<&str>, username: &str, error: Option<&str>) -> V
     context! {
         offers => offers,
         form_action => hub.paths.login(next),
+        sign_up_url => accounts::sign_up_url(hub),
         username => username,
         login_error => error,
         next => next,

@@ -33,6 +33,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 ],
                 "form_action": "/hub/login?next=%2Fhub%2Fhome", "username": "ada",
                 "login_error": "Invalid username or password", "next": "/hub/home",
+                "sign_up_url": "/hub/signup",
                 "notice": "You are signed out",
             }),
         ),
@@ -97,6 +98,44 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
             json!({
                 "server": {"name": "", "user": "ada", "own": true}, "log": "line one\nline two\n",
                 "ended": "2026-11-22T12:00:00Z", "log_url": "/hub/log/ada",
+            }),
+        ),
+        (
+            "message.html",
+            json!({"heading": "Wait", "text": "Soon.", "label": "Sign in", "url": "/hub/login"}),
+        ),
+        (
+            "signup.html",
+            json!({
+                "form_action": "/hub/signup", "token": "0123", "first_admin": false,
+                "invited": true, "approval": false, "minimum_length": 10, "username": "ada",
+                "only_name": "ada", "sign_up_error": "This name is not available.",
+            }),
+        ),
+        (
+            "change-password.html",
+            json!({
+                "heading": "Change your password", "form_action": "/hub/change-password",
+                "asks_current": true, "token": "0123", "account": "ada", "minimum_length": 10,
+                "password_error": "The current password is wrong.", "cancel_url": "/hub/home",
+            }),
+        ),
+        (
+            "authorize.html",
+            json!({
+                "form_action": "/hub/authorize", "account_error": "Not there any more.",
+                "new_link": {"what": "an invitation", "url": "http://hub.test/hub/signup?token=1"},
+                "waiting": [{"id": "1f", "name": "bob", "state": "waiting",
+                             "created": "2026-03-01T10:20:30Z"}],
+                "accounts": [
+                    {"id": "1f", "name": "bob", "state": "waiting", "created": "2026-03-01T10:20:30Z"},
+                    {"id": "2f", "name": "ada", "state": "active", "created": "2026-03-01T10:20:30Z"},
+                    {"id": "3f", "name": "cyd", "state": "closed", "created": "2026-03-01T10:20:30Z"},
+                ],
+                "may_invite": true, "usual_days": 7, "total": 3,
+                "invitations": [{"id": 7, "name": "dan", "groups": ["staff"], "uses_left": 1,
+                                 "expires_at": "2026-03-08T10:20:30Z"}],
+                "previous_url": "/hub/authorize?offset=0", "next_url": "/hub/authorize?offset=100",
             }),
         ),
         ("stop_pending.html", json!({"server": server})),
@@ -164,6 +203,7 @@ fn with_frame(page: &serde_json::Value, user: serde_json::Value) -> serde_json::
         "base_url": "/", "hub_prefix": "/hub/", "user": user, "xsrf": "token-1",
         "version": "6.0.0", "login_url": "/hub/login", "logout_url": "/hub/logout",
         "home_url": "/hub/home", "token_url": "/hub/token", "admin_url": "/hub/admin",
+        "accounts_url": "/hub/authorize", "password_url": "/hub/change-password",
     });
     let own = page.as_object().unwrap().clone();
     context.as_object_mut().unwrap().extend(own);

@@ -5,10 +5,9 @@ use hub_auth::{Answer, AuthError};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
-    access::{Caller, browser::Browser},
+    access::{Caller, attempts, browser::Browser},
     hub::Hub,
     sign_in::{self, SignInError},
     web::{error::ApiError, layers::printable},
@@ -33,7 +32,7 @@ pub(super) async fn by_body(
     let live = hub.live();
     let authenticator = live.methods.form().ok_or_else(ApiError::unauthenticated)?;
     let remote = Browser::from_headers(headers).remote;
-    if let Some(wait) = hub.attempts.wait(&remote, Instant::now()) {
+    if let Some(wait) = attempts::wait(hub, &remote).await? {
         return Err(ApiError::too_many_tries(wait));
     }
     let username = username.trim().to_owned();
@@ -41,13 +40,13 @@ pub(super) async fn by_body(
     match sign_in::finish(hub, authenticator.as_ref(), answer).await {
         Ok(user) => Caller::signed_in(hub, user).await,
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
-            hub.attempts.failed(&remote, Instant::now());
+            attempts::failed(hub, &remote).await?;
             Err(ApiError::too_many_tries(retry_after))
         }
         Err(SignInError::Store(error)) => Err(error.into()),
         Err(error) => {
             if matches!(error, SignInError::Auth(AuthError::BadCredentials)) {
-                hub.attempts.failed(&remote, Instant::now());
+                attempts::failed(hub, &remote).await?;
             }
             let user = printable(&username);
             tracing::warn!(user, remote, error = %error, "sign-in for a token failed");
