@@ -109,7 +109,7 @@ fn every_field_that_jupyterhub_describes_is_there_and_of_the_same_type() {
             name => name,
         };
         let own = &ours["components"]["schemas"][name];
-        compare(&format!("{schema}"), fields, own, &ours, &mut wrong);
+        compare(&schema.to_string(), fields, own, &ours, &mut wrong);
     }
     for (path, methods) in official["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
