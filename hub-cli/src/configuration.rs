@@ -30,7 +30,9 @@ impl Subject<'_> {
     pub(crate) async fn volumes(&self) -> anyhow::Result<Volumes> {
         match self {
             Self::Deployed(hub) => hub.volumes().await,
-            Self::Here(located) => Volumes::connect(located.configured()?.spawner).await,
+            Self::Here(located) => {
+                Volumes::connect(located.configured()?.spawner.into_docker()?).await
+            }
         }
     }
 
@@ -43,8 +45,8 @@ impl Subject<'_> {
             }
             Self::Here(located) => {
                 let config = located.configured()?;
-                let engine = engine(&config.spawner).await?;
-                Containers::new(engine, config.spawner, Source::Here(config.store))
+                let docker = config.spawner.into_docker()?;
+                Containers::new(engine(&docker).await?, docker, Source::Here(config.store))
             }
         })
     }

@@ -44,7 +44,6 @@ mod weakness;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use hub_spawner::docker::DockerConfig;
 use hub_store::StoreConfig;
 
 pub(crate) use self::proxy::{is_proxy_token, proxy_api_url};
@@ -71,6 +70,7 @@ pub use self::{
     session::SessionConfig,
     settings::{Setting, Settings},
     sources::{Environment, Sources},
+    spawner::SpawnerConfig,
     subdomains::{Labels, Subdomains},
     weakness::Weakness,
 };
@@ -93,7 +93,7 @@ pub struct Config {
     /// Time limits of single-user servers.
     pub servers: ServersConfig,
     /// How single-user servers are run.
-    pub spawner: DockerConfig,
+    pub spawner: SpawnerConfig,
     /// Roles, who has them, and groups.
     pub roles: RolesConfig,
     /// Programs that work with the hub, with a token of their own.

@@ -20,6 +20,7 @@ mod network;
 mod orphans;
 mod pinned;
 mod ports;
+mod program;
 mod proxy;
 mod report;
 mod running;
@@ -32,7 +33,10 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 use hub_names::ServerKey;
-use hub_spawner::engine::{Engine, EngineInfo, HostSettings, ImageDetails, Network};
+use hub_spawner::{
+    docker::DockerConfig,
+    engine::{Engine, EngineInfo, HostSettings, ImageDetails, Network},
+};
 use jiff::Timestamp;
 
 /// What is asked of the Docker daemon; the rest can be refused (API-7).
@@ -65,8 +69,8 @@ struct Known {
     config: Option<Config>,
     /// The sections of it that are as they were written.
     sound: Vec<&'static str>,
-    /// Where Docker is to be looked for.
-    docker: HostSettings,
+    /// Where Docker is to be looked for, if it is needed.
+    docker: Option<HostSettings>,
     engine: Option<Engine>,
     daemon: Option<EngineInfo>,
     /// Whether the daemon is on another machine.
@@ -80,6 +84,16 @@ struct Known {
 }
 
 impl Known {
+    /// Whether servers are known to be no containers.
+    fn is_without_docker(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.spawner.docker().is_none())
+    }
+
+    /// What servers are made of, if they are containers.
+    fn spawner(&self) -> Option<&DockerConfig> {
+        self.config.as_ref()?.spawner.docker()
+    }
+
     /// This host's address in the servers' network. The gateway of a network on
     /// another machine is that machine's.
     fn gateway(&self) -> Option<IpAddr> {
@@ -94,6 +108,9 @@ pub async fn examine(examination: &Examination) -> Report {
     let mut report = Report::default();
     for step in Step::ALL {
         let findings = match report.obstacle_of(step, &known.sound) {
+            _ if step.is_about_docker() && known.is_without_docker() => {
+                vec![Finding::skipped("spawner.kind is process, which needs no Docker")]
+            }
             Some(obstacle) => vec![Finding::skipped(format!("{obstacle} has to be right first"))],
             // Boxed: the largest step would make the others' future as large.
             None => Box::pin(take(step, examination, &mut known)).await,
@@ -116,6 +133,7 @@ async fn take(step: Step, examination: &Examination, known: &mut Known) -> Vec<F
         Step::DataVolume => network::check_data_volume(examination, known).await,
         Step::Image => image::check(examination, known).await,
         Step::ImageContent => image::check_content(known).await,
+        Step::Program => with_config(known, program::check),
         Step::Hub => running::check(examination, known).await,
         Step::Ports => ports::check(known).await,
         Step::FromContainer => inside::check(known).await,

@@ -12,7 +12,6 @@ mod watch;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use hub_proxy::{Certificate, TlsKeys};
-use hub_spawner::docker::DockerSpawner;
 
 use self::files::Contents;
 pub use self::report::{Outcome, Report};
@@ -23,7 +22,8 @@ use crate::{
     config::{ConfigError, Loaded, Sources, TlsSource, key::Applies},
     hub::Hub,
     live::Live,
-    logging, roster, startup,
+    logging, roster,
+    startup::{self, Backend},
     tasks::Tasks,
     web::render::Render,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Reloader {
     pub(crate) sources: Sources,
     /// What the hub runs on now.
     pub(crate) running: Loaded,
-    pub(crate) docker: Option<Arc<DockerSpawner>>,
+    pub(crate) backend: Backend,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) log: logging::Handle,
 }
@@ -91,14 +91,14 @@ impl Reloader {
             .and_then(|all| accounts::with_local(all, config, accounts, clock, Some(&live)))
             .and_then(startup::methods);
         let methods = methods.map_err(|error| errors.push(crate::chain(&error))).ok();
-        let plan = self.docker.as_ref().map(|docker| docker.plan(&config.spawner)).transpose();
-        let plan = kept(plan, "spawner.docker", &mut errors);
+        let adoption = self.backend.plan(&config.spawner);
+        let adoption = adoption.map_err(|error| errors.push(crate::chain(&error))).ok();
         let tls = self.certificate.as_ref().and_then(Certificate::files);
         let keys = tls.map(TlsKeys::read_again).transpose();
         let keys = kept(keys, "http.tls", &mut errors);
         let filter = kept(logging::filter(&config.log), "log.level", &mut errors);
-        let (Some(render), Some(methods), Some(plan), Some(keys), Some(filter)) =
-            (render, methods, plan, keys, filter)
+        let (Some(render), Some(methods), Some(adopt), Some(keys), Some(filter)) =
+            (render, methods, adoption, keys, filter)
         else {
             return Err(errors);
         };
@@ -113,9 +113,7 @@ impl Reloader {
             .map_err(|error| vec![format!("store: {}", crate::chain(&error))])?;
 
         // Replace: nothing can fail any more.
-        if let (Some(docker), Some(plan)) = (&self.docker, plan) {
-            docker.adopt(plan);
-        }
+        adopt();
         if let (Some(tls), Some(keys)) = (tls, keys) {
             tls.adopt(keys);
         }

@@ -1,7 +1,8 @@
 //! The composition root: configuration to running hub.
 //!
-//! The only file that names concrete authenticators and spawners.
+//! The only place that names concrete authenticators and, in [`backend`], spawners.
 
+mod backend;
 mod listeners;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -14,11 +15,12 @@ use hub_proxy::{
     AcmeError, Certificate, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable,
     TlsError, TrustForwarded,
 };
-use hub_spawner::{SpawnError, Spawner, docker::DockerSpawner};
+use hub_spawner::{SpawnError, Spawner};
 use hub_store::{Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::backend::Backend;
 use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
     access::recent::Recent,
@@ -65,7 +67,7 @@ pub enum StartupError {
     /// The database.
     #[error("store.url: the database cannot be used")]
     Store(#[from] StoreError),
-    /// Docker.
+    /// What runs the servers: Docker, mostly.
     #[error("the spawner cannot be used")]
     Spawner(#[from] SpawnError),
     /// An address.
@@ -222,8 +224,8 @@ pub async fn start(
         None => None,
     };
     let store = Store::open(&config.store).await?;
-    let docker = Arc::new(DockerSpawner::connect(config.spawner.clone()).await?);
-    let spawner: Arc<dyn Spawner> = docker.clone();
+    let backend = Backend::open(&config.spawner).await?;
+    let spawner = backend.spawner();
     let private =
         bind("hub_api.listen", &api_address(&config.hub_api, &*spawner).await?, None).await?;
     let paths = Paths::of(&config.http);
@@ -237,16 +239,10 @@ pub async fn start(
     if let Some(certificate) = &certificate {
         certificates::keep_fresh(&assembled.tasks, certificate);
     }
-    fetch_images(&assembled.tasks, &docker);
+    backend.fetch_images(&assembled.tasks);
     let hub = Arc::clone(&assembled.hub);
-    let reloader = Reloader {
-        hub,
-        sources,
-        running: loaded,
-        docker: Some(docker),
-        certificate: certificate.clone(),
-        log,
-    };
+    let reloader =
+        Reloader { hub, sources, running: loaded, backend, certificate: certificate.clone(), log };
     reloader.keep_reloading(&assembled.tasks, requests);
     assembled.hub.metrics.took(Work::HubStartup, began.elapsed());
     tracing::info!(
@@ -552,24 +548,6 @@ pub(crate) fn methods(all: Vec<Arc<dyn Authenticator>>) -> Result<Methods, Start
         true => Ok(Methods::default()),
         false => Methods::new(all).map_err(|error| StartupError::Auth(error.into())),
     }
-}
-
-/// Fetches what servers run from beside all else, if the operator wants that.
-fn fetch_images(tasks: &Tasks, docker: &Arc<DockerSpawner>) {
-    let docker = Arc::clone(docker);
-    tasks.spawn(|stop| async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            failed = docker.prepull() => {
-                for (image, error) in failed {
-                    tracing::warn!(
-                        image, error = &error as &(dyn std::error::Error + 'static),
-                        "an image could not be fetched; it is tried again when a server needs it"
-                    );
-                }
-            }
-        }
-    });
 }
 
 fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {

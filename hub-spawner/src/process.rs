@@ -16,9 +16,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hub_names::ServerKey;
 use secrecy::ExposeSecret;
@@ -69,10 +71,15 @@ exit "$code"
 /// too. Its value is the server's run directory.
 const MARK: &str = "HUB_SERVER_RUN_DIR";
 
+/// A configuration that is known to make sense, for servers that start later.
+#[derive(Debug)]
+pub struct ProcessPlan(ProcessConfig);
+
 /// Runs each server as a process of its own.
 #[derive(Debug)]
 pub struct ProcessSpawner {
-    config: ProcessConfig,
+    /// What servers are made of from now on; see [`adopt`](Self::adopt).
+    config: ArcSwap<ProcessConfig>,
     dirs: RunDirs,
     /// Servers that ran when they were last looked at.
     alive: Alive,
@@ -95,9 +102,35 @@ impl ProcessSpawner {
             what: "the setting dir".to_owned(),
             reason: format!("{} cannot be used: {error}", config.dir.display()),
         })?;
-        let spawner = Self { config, dirs, alive: Alive::default() };
+        let spawner = Self { config: ArcSwap::from_pointee(config), dirs, alive: Alive::default() };
         spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
+    }
+
+    /// Reads a new configuration for servers that start from now on. Nothing changes
+    /// until the plan is [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, or that cannot change while servers run.
+    pub fn plan(&self, config: &ProcessConfig) -> Result<ProcessPlan, InvalidConfig> {
+        config.validate()?;
+        let now = self.config.load();
+        for (key, is_same) in [("dir", now.dir == config.dir), ("ip", now.ip == config.ip)] {
+            if !is_same {
+                return Err(InvalidConfig::new(key, "cannot change while the hub runs"));
+            }
+        }
+        Ok(ProcessPlan(config.clone()))
+    }
+
+    /// Makes servers as `plan` says from now on. Those that run stay as they are.
+    pub fn adopt(&self, plan: ProcessPlan) {
+        self.config.store(Arc::new(plan.0));
+    }
+
+    fn config(&self) -> Arc<ProcessConfig> {
+        self.config.load_full()
     }
 
     async fn running(&self) -> Result<BTreeSet<ServerKey>, SpawnError> {
@@ -116,14 +149,15 @@ impl ProcessSpawner {
             reason: "no port is free",
             source: error.into(),
         };
-        let Some(range) = self.config.ports else {
-            let listener = TcpListener::bind((self.config.ip, 0)).await.map_err(no_port)?;
+        let config = self.config();
+        let Some(range) = config.ports else {
+            let listener = TcpListener::bind((config.ip, 0)).await.map_err(no_port)?;
             return Ok(listener.local_addr().map_err(no_port)?.port());
         };
         let mut taken = BTreeSet::new();
         loop {
             let port = range.assign(&taken)?;
-            match TcpListener::bind((self.config.ip, port)).await {
+            match TcpListener::bind((config.ip, port)).await {
                 Ok(_) => return Ok(port),
                 Err(_) => taken.insert(port),
             };
@@ -136,7 +170,8 @@ impl ProcessSpawner {
         dir: &RunDir,
         port: u16,
     ) -> Result<Command, SpawnError> {
-        let settings = self.config.settings(port);
+        let config = self.config();
+        let settings = config.settings(port);
         let variables =
             Environment::variables(request, &settings).map_err(|error| SpawnError::Rejected {
                 what: format!("the setting {}", error.key),
@@ -153,11 +188,11 @@ impl ProcessSpawner {
         command
             .args(["-c", SCRIPT])
             .arg(dir.path())
-            .args(self.config.cmd.words())
-            .args(self.config.args.words())
+            .args(config.cmd.words())
+            .args(config.args.words())
             // Nothing of the hub's own environment (C11).
             .env_clear()
-            .env("PATH", &self.config.path)
+            .env("PATH", &config.path)
             .env("HOME", &home)
             .env("USER", request.key.user().as_str())
             .env("LANG", "C.UTF-8")
@@ -174,7 +209,7 @@ impl ProcessSpawner {
 
     /// Where a user's files are.
     fn home(&self, request: &StartRequest) -> Result<std::path::PathBuf, SpawnError> {
-        let text = self.config.notebook_dir();
+        let text = self.config().notebook_dir();
         let template = environment::check_path("notebook_dir", &text).map_err(|error| {
             SpawnError::Rejected {
                 what: "the setting notebook_dir".to_owned(),
@@ -224,7 +259,7 @@ impl ProcessSpawner {
             && let Some(process) = dir.process().await
         {
             signals::ask_group(process.id);
-            let deadline = Instant::now() + Duration::from_secs(self.config.stop_timeout_seconds);
+            let deadline = Instant::now() + Duration::from_secs(self.config().stop_timeout_seconds);
             while Instant::now() < deadline && dir.process().await.is_some() {
                 sleep(LOOK_PAUSE).await;
             }
@@ -279,7 +314,7 @@ impl Spawner for ProcessSpawner {
             Ok(state) => {
                 self.alive.insert(key);
                 progress.report(80, "The process runs; waiting for the server in it");
-                Ok(Started { url: url(self.config.ip, port)?, state })
+                Ok(Started { url: url(self.config().ip, port)?, state })
             }
             Err(error) => {
                 // The first error is the one to tell.
@@ -293,7 +328,9 @@ impl Spawner for ProcessSpawner {
         let dir = self.dirs.of(key);
         let Some(file) = dir.file().await else { return Ok(Liveness::Missing) };
         match dir.process().await {
-            Some(_) => Ok(Liveness::Running { url: url(self.config.ip, file.port)?, health: None }),
+            Some(_) => {
+                Ok(Liveness::Running { url: url(self.config().ip, file.port)?, health: None })
+            }
             None => Ok(Liveness::Exited(self.exit(&dir).await)),
         }
     }
@@ -375,7 +412,7 @@ impl Spawner for ProcessSpawner {
     }
 
     async fn host_address(&self) -> Result<Option<IpAddr>, SpawnError> {
-        Ok(Some(self.config.ip))
+        Ok(Some(self.config().ip))
     }
 
     async fn found(&self) -> Result<Vec<ServerKey>, SpawnError> {

@@ -21,6 +21,7 @@ mod orphans;
 mod page;
 #[path = "../../hub-proxy/tests/support/pebble.rs"]
 mod pebble;
+mod processes;
 mod question_page;
 mod reload;
 mod restart;

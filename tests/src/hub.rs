@@ -61,6 +61,7 @@ pub struct Builder {
     image: Option<String>,
     proxy: Option<Behind>,
     docker: String,
+    processes: Option<String>,
     more: String,
 }
 
@@ -145,6 +146,14 @@ impl Builder {
         self
     }
 
+    /// Runs servers as processes, whose programs are in these places, and knows of no
+    /// Docker.
+    #[must_use]
+    pub fn processes(mut self, path: &str) -> Self {
+        self.processes = Some(path.to_owned());
+        self
+    }
+
     /// Adds lines to the end of the configuration.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -219,20 +228,33 @@ impl Builder {
                 text += &format!("{name:?} = {:?}\n", password_hash());
             }
         }
-        let image = self.image.clone().unwrap_or_else(notebook_image);
+        text += &match &self.processes {
+            Some(path) => format!(
+                "[spawner]\nkind = \"process\"\n[spawner.docker]\nhost = \"unix:///none/such\"\n\
+                 [spawner.process]\npath = \"{path}\"\nargs = \"--allow-root\"\n"
+            ),
+            None => self.containers_toml(deployment),
+        };
         text += &format!(
-            "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"{}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
-             volumes = {{ \"{deployment}-{{username}}\" = \"/home/jovyan/work\" }}\n\
-             {}\n[[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
+            "[[services]]\nname = \"admin\"\napi_token = \"{ADMIN_TOKEN}\"\n\
              scopes = [\"admin:users\", \"admin:servers\", \"access:servers\", \"list:users\", \"tokens\", \"read:hub\"]\n",
-            docker::network(deployment),
-            self.docker,
         );
         if let Some(proxy) = &self.proxy {
             text += &format!("[proxy]\napi_url = \"{}\"\n", proxy.api_url);
         }
         text.push_str(&self.more);
         text
+    }
+
+    fn containers_toml(&self, deployment: &str) -> String {
+        let image = self.image.clone().unwrap_or_else(notebook_image);
+        format!(
+            "[spawner.docker]\nimage = \"{image}\"\ndeployment = \"{deployment}\"\nnetwork = \"{}\"\nprefix = \"{deployment}\"\nmem_limit = \"1G\"\n\
+             volumes = {{ \"{deployment}-{{username}}\" = \"/home/jovyan/work\" }}\n\
+             {}\n",
+            docker::network(deployment),
+            self.docker,
+        )
     }
 }
 
@@ -383,6 +405,21 @@ impl Drop for TestHub {
             eprintln!("---- log of the hub ----\n{}", self.log());
         }
         docker::sweep(&self.deployment);
+        end_processes(&self.dir.path().join("servers"));
+    }
+}
+
+/// Ends all processes of servers that are kept below `dir`: their variables name it.
+fn end_processes(dir: &Path) {
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    let own = format!("HUB_SERVER_RUN_DIR={}/", dir.display());
+    for process in processes.flatten() {
+        let variables = fs::read(process.path().join("environ")).unwrap_or_default();
+        let is_own = variables.split(|byte| *byte == 0).any(|one| one.starts_with(own.as_bytes()));
+        if let Some(id) = process.file_name().to_str().filter(|_| is_own) {
+            // It may have ended by itself.
+            Command::new("kill").args(["-9", id]).stderr(Stdio::null()).status().ok();
+        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Deployed {
             .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
             .collect();
         let sources = Sources::new(environment).config_file(Some(file));
-        Ok(sources.load_sections(&["spawner"])?.config.spawner)
+        Ok(sources.load_sections(&["spawner"])?.config.spawner.into_docker()?)
     }
 
     /// The configuration file as the hub's container sees it, if it has one.
@@ -270,7 +270,7 @@ fn engine_host(environment_only: bool) -> anyhow::Result<DockerHost> {
         .flags(["spawner.docker.image=unknown".to_owned()])
         .only_named_files()
         .env_file(file);
-    let config = sources.load_sections(&["spawner"])?.config.spawner;
+    let config = sources.load_sections(&["spawner"])?.config.spawner.into_docker()?;
     DockerHost::resolve(&config.host_settings()).context("spawner.docker")
 }
 

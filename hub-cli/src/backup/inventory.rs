@@ -108,7 +108,7 @@ pub(crate) fn collect(
     if let Some(TlsSource::Acme(acme)) = &config.http.tls {
         included.push(acme.dir.clone());
     }
-    included.extend(config.spawner.cert_path.clone());
+    included.extend(config.spawner.docker().and_then(|docker| docker.cert_path.clone()));
     // What variables name, for example a secret that is in a file of its own.
     let own = [&loaded.config_file, &loaded.env_file];
     let cookie = match &config.cookie_secret {

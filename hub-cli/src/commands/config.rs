@@ -104,9 +104,13 @@ fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
     if let Some(proxy) = &config.proxy {
         output.line(&format!("Its routes are in the proxy at {}.", proxy.api_url))?;
     }
+    let servers = match config.spawner.docker() {
+        Some(docker) => format!("from {}", docker.image),
+        None => "as processes".to_owned(),
+    };
     Ok(output.line(&format!(
-        "The configuration is in order: listens on {}, runs servers from {}.",
-        config.http.listen, config.spawner.image
+        "The configuration is in order: listens on {}, runs servers {servers}.",
+        config.http.listen
     ))?)
 }
 

@@ -255,11 +255,12 @@ fn check(
         Some(http) => raw.proxy.check(dir, http).map_err(&mut keep).ok(),
         None => None,
     };
+    let data_dir = raw.store.data_dir(dir);
     let store = raw.store.check(dir).map_err(&mut keep).ok();
     let servers = raw.servers.check(dir).map_err(&mut keep).ok();
     // Without a value there is an error, and then there is no configuration.
     let culling = raw.culling.check().map_err(&mut keep).unwrap_or_default();
-    let spawner = raw.spawner.check(dir, home).map_err(&mut keep).ok();
+    let spawner = raw.spawner.check(dir, &data_dir, home).map_err(&mut keep).ok();
     let landing = raw.pages.landing().map_err(&mut keep).ok();
     let mut services: Vec<ServiceConfig> = Vec::new();
     for service in operator.into_iter().chain(raw.services) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hub_proxy::Network;
 use hub_spawner::{MemoryAllowance, docker::DockerConfig};
 
-use super::Config;
+use super::{Config, SpawnerConfig};
 
 /// A setting that an operator should mean to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,15 @@ impl Config {
                 );
             }
         }
-        of_docker(&self.spawner, &mut weak);
+        match &self.spawner {
+            SpawnerConfig::Docker(docker) | SpawnerConfig::Swarm { docker, .. } => {
+                of_docker(docker, &mut weak);
+            }
+            SpawnerConfig::Process(_) => weak(
+                "no-walls",
+                "spawner.kind is process, so that every notebook can read the hub's own files and other people's; use it on a machine of one person only",
+            ),
+        }
         found
     }
 }
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn weak_settings_golden() {
-        let rows: [(&str, &[&str]); 15] = [
+        let rows: [(&str, &[&str]); 16] = [
             ("", &[]),
             ("[http]\nlisten = '0.0.0.0:80'", &["plain-http"]),
             ("[http]\nlisten = '0.0.0.0:80'\npublic_url = 'https://hub.example.org'", &[]),
@@ -159,6 +167,7 @@ mod tests {
             ("network = 'host'", &["host-network"]),
             ("drop_capabilities = []", &["raw-sockets"]),
             ("allow_unsafe_host_config = true", &["unsafe-host-config"]),
+            ("[spawner]\nkind = 'process'", &["no-walls"]),
             ("[[services]]\nname = 'a'\napi_token = 'twelve-chars'", &["short-token"]),
         ];
         for (text, expected) in rows {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::{Host, Url};
 
 use crate::{
-    config::{ApiListen, Config, ListenAddr},
+    config::{ApiListen, Config, ListenAddr, SpawnerConfig},
     web::paths::Paths,
 };
 
@@ -33,9 +33,12 @@ impl Api {
 /// `None` if it is needed and not known.
 pub(super) fn api(config: &Config, gateway: Option<IpAddr>) -> Option<Api> {
     // In the host's own network, the host is `localhost`.
-    let host = match config.spawner.network.as_str() {
-        "host" => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
-        _ => gateway,
+    let host = match &config.spawner {
+        SpawnerConfig::Process(process) => Some(process.ip),
+        SpawnerConfig::Docker(docker) if docker.network == "host" => {
+            Some(IpAddr::from(Ipv4Addr::LOCALHOST))
+        }
+        SpawnerConfig::Docker(_) | SpawnerConfig::Swarm { .. } => gateway,
     };
     let listen = match &config.hub_api.listen {
         ApiListen::At(address) => address.clone(),

@@ -48,7 +48,7 @@ fn salvage(sources: &Sources, sound: &mut Vec<&'static str>) -> Option<Config> {
 }
 
 /// Where Docker is to be looked for, as far as a broken configuration tells.
-fn host_settings(sources: &Sources, sound: &[&str]) -> HostSettings {
+fn host_settings(sources: &Sources, sound: &[&str]) -> Option<HostSettings> {
     // What is missing is most often the image, which has no default.
     let named = match sound.contains(&"spawner") {
         true => sources.clone(),
@@ -56,7 +56,7 @@ fn host_settings(sources: &Sources, sound: &[&str]) -> HostSettings {
     };
     match named.load_sections(&["spawner"]) {
         Ok(loaded) => loaded.config.spawner.host_settings(),
-        Err(_) => HostSettings::at(sources.variable("DOCKER_HOST").as_deref()),
+        Err(_) => Some(HostSettings::at(sources.variable("DOCKER_HOST").as_deref())),
     }
 }
 
@@ -105,7 +105,8 @@ fn doubts(config: &Config) -> Vec<Finding> {
             "name people in auth.userlist, auth.allowed_users or auth.admin_users",
         );
     }
-    if !config.spawner.tls_verify && config.spawner.host.as_deref().is_some_and(is_open_to_others) {
+    let docker = config.spawner.docker().filter(|docker| !docker.tls_verify);
+    if docker.and_then(|docker| docker.host.as_deref()).is_some_and(is_open_to_others) {
         warn(
             "the Docker daemon is reached without TLS; whoever reaches its port is root there",
             "use ssh:// or TLS (DOCKER_TLS_VERIFY), or close the port to others",
@@ -199,8 +200,9 @@ mod tests {
             assert!(sources.load().is_err(), "{text}");
             let mut sound = Vec::new();
             let config = salvage(&sources, &mut sound);
-            assert_eq!(host_settings(&sources, &sound).host.as_deref(), Some("unix:///run/x"));
-            (sound, config.map(|config| config.spawner.image))
+            let docker = host_settings(&sources, &sound).unwrap();
+            assert_eq!(docker.host.as_deref(), Some("unix:///run/x"));
+            (sound, config.map(|config| config.spawner.docker().unwrap().image.clone()))
         };
         let lab = "[spawner.docker]\nimage = \"lab\"\n";
         assert_eq!(

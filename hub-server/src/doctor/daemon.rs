@@ -10,7 +10,8 @@ use super::{Finding, Known, space, told};
 const WANTED_BYTES: u64 = 5 << 30;
 
 pub(super) async fn check(known: &mut Known) -> Vec<Finding> {
-    let host = match DockerHost::resolve(&known.docker) {
+    let Some(settings) = &known.docker else { return Vec::new() };
+    let host = match DockerHost::resolve(settings) {
         Ok(host) => host,
         Err(error) => return vec![Finding::problem(told(&error), "")],
     };

@@ -44,8 +44,7 @@ struct Content {
 }
 
 pub(super) async fn check(_examination: &Examination, known: &mut Known) -> Vec<Finding> {
-    let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
-    let docker = &config.spawner;
+    let (Some(docker), Some(engine)) = (known.spawner(), &known.engine) else { return Vec::new() };
     match engine.image(&docker.image).await {
         Ok(Some(image)) => {
             let findings = judge(docker, &image, known.daemon.as_ref());
@@ -116,20 +115,20 @@ fn judge_absence(config: &DockerConfig) -> Finding {
 }
 
 pub(super) async fn check_content(known: &Known) -> Vec<Finding> {
-    let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
+    let (Some(docker), Some(engine)) = (known.spawner(), &known.engine) else { return Vec::new() };
     let Some(image) = &known.image else {
         return vec![Finding::skipped("the image is not there yet")];
     };
     let look = Look {
-        deployment: &config.spawner.deployment,
-        image: &config.spawner.image,
+        deployment: &docker.deployment,
+        image: &docker.image,
         network: "none",
         program: PROGRAM,
         arguments: Vec::new(),
     };
     match container::run(engine, &look).await {
         Ok(output) => match container::answer(&output) {
-            Some(content) => judge_content(&content, &start_command(&config.spawner, image)),
+            Some(content) => judge_content(&content, &start_command(docker, image)),
             None => vec![unknown(&container::last_words(&output))],
         },
         Err(error) => vec![judge_no_run(&error)],

@@ -71,7 +71,7 @@ enum Reached {
 
 pub(super) async fn check(known: &Known) -> Vec<Finding> {
     let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
-    let docker = &config.spawner;
+    let Some(docker) = config.spawner.docker() else { return Vec::new() };
     if known.network.is_none() && docker.network != "host" {
         return vec![Finding::skipped("the servers' network is not there yet")];
     }

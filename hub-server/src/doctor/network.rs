@@ -5,8 +5,8 @@ use hub_spawner::engine::{EngineError, Network};
 use super::{Examination, Finding, Known, daemon::judge_failure};
 
 pub(super) async fn check(known: &mut Known) -> Vec<Finding> {
-    let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
-    let name = &config.spawner.network;
+    let (Some(docker), Some(engine)) = (known.spawner(), &known.engine) else { return Vec::new() };
+    let name = &docker.network;
     let found = engine.network(name).await;
     let finding = judge(name, &found, known.is_remote);
     known.network = found.ok().flatten();

@@ -9,9 +9,9 @@ use super::{Finding, Known, daemon::judge_failure};
 const NAMED: usize = 5;
 
 pub(super) async fn check(known: &Known) -> Vec<Finding> {
-    let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
+    let (Some(docker), Some(engine)) = (known.spawner(), &known.engine) else { return Vec::new() };
     let Some(servers) = &known.servers else { return Vec::new() };
-    vec![match inventory::servers(engine, &config.spawner.deployment).await {
+    vec![match inventory::servers(engine, &docker.deployment).await {
         Ok(found) => judge(found, servers),
         Err(error) => judge_failure(&error),
     }]

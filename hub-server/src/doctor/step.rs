@@ -28,6 +28,8 @@ pub enum Step {
     Image,
     /// The image has a single-user server that we can talk to.
     ImageContent,
+    /// The program of servers that are processes is there.
+    Program,
     /// The hub answers, if it runs.
     Hub,
     /// Ports are free, or the hub's.
@@ -42,7 +44,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order: none builds on a later one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Configuration,
         Self::Callback,
         Self::SignInService,
@@ -54,6 +56,7 @@ impl Step {
         Self::DataVolume,
         Self::Image,
         Self::ImageContent,
+        Self::Program,
         Self::Hub,
         Self::Ports,
         Self::FromContainer,
@@ -75,6 +78,7 @@ impl Step {
             Self::DataVolume => "data-volume",
             Self::Image => "image",
             Self::ImageContent => "image-content",
+            Self::Program => "program",
             Self::Hub => "hub",
             Self::Ports => "ports",
             Self::FromContainer => "from-container",
@@ -93,6 +97,7 @@ impl Step {
             | Self::CookieSecret
             | Self::Store
             | Self::Docker
+            | Self::Program
             | Self::Hub
             | Self::Ports
             | Self::Proxy => &[],
@@ -103,6 +108,29 @@ impl Step {
         }
     }
 
+    /// Whether it says nothing where servers are no containers.
+    pub(super) fn is_about_docker(self) -> bool {
+        match self {
+            Self::Docker
+            | Self::Network
+            | Self::DataVolume
+            | Self::Image
+            | Self::ImageContent
+            | Self::FromContainer
+            | Self::Orphans => true,
+            Self::Configuration
+            | Self::Callback
+            | Self::SignInService
+            | Self::Certificate
+            | Self::CookieSecret
+            | Self::Store
+            | Self::Program
+            | Self::Hub
+            | Self::Ports
+            | Self::Proxy => false,
+        }
+    }
+
     /// The sections of the configuration that it looks into.
     pub(super) fn sections(self) -> &'static [&'static str] {
         match self {
@@ -110,7 +138,7 @@ impl Step {
             Self::Callback | Self::SignInService => &["http", "auth"],
             Self::Certificate | Self::Hub => &["http"],
             Self::CookieSecret | Self::Store => &["store"],
-            Self::Network | Self::Image | Self::ImageContent => &["spawner"],
+            Self::Network | Self::Image | Self::ImageContent | Self::Program => &["spawner"],
             Self::Ports => &["http", "hub_api"],
             Self::Proxy => &["http", "proxy"],
             Self::FromContainer => &["http", "hub_api", "spawner"],

@@ -32,14 +32,14 @@ fn env_1_the_environment_wins_over_the_file() {
     let config =
         parsed(MINIMAL, &[("DOCKER_NOTEBOOK_IMAGE", "other"), ("HUB_LISTEN", "127.0.0.1:1")])
             .unwrap();
-    assert_eq!(config.spawner.image, "other");
+    assert_eq!(config.spawner.docker().unwrap().image, "other");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:1");
 }
 
 #[test]
 fn env_3_an_empty_variable_is_unset() {
     let empty = ("DOCKER_NOTEBOOK_IMAGE", "");
-    assert_eq!(parsed(MINIMAL, &[empty]).unwrap().spawner.image, "lab");
+    assert_eq!(parsed(MINIMAL, &[empty]).unwrap().spawner.docker().unwrap().image, "lab");
     let environment = Environment::from_iter([(empty.0, empty.1.to_owned())]);
     let loaded = parse(MINIMAL, "hub.toml", Path::new("/srv"), &environment, false).unwrap();
     assert_eq!(loaded.empty_variables, ["DOCKER_NOTEBOOK_IMAGE"], "to be told");
@@ -105,7 +105,7 @@ fn image(env: Option<&str>, environment: &[(&str, &str)], flags: &[&str]) -> (St
     })
     .unwrap();
     let origin = loaded.settings.get("spawner.docker.image").unwrap().origin.to_string();
-    (loaded.config.spawner.image, origin)
+    (loaded.config.spawner.docker().unwrap().image.clone(), origin)
 }
 
 #[test]
@@ -227,11 +227,11 @@ fn every_variable_of_the_deployment_has_its_effect() {
 #[test]
 fn dm_1_certificates_of_the_daemon_are_by_default_in_the_home_directory() {
     let env = [("HOME", "/home/hub"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_HOST", "tcp://h")];
-    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings();
+    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings().unwrap();
     assert!(settings.tls_verify);
     assert_eq!(settings.config_dir.as_deref(), Some(Path::new("/home/hub/.docker")));
     let env = [("DOCKER_CERT_PATH", "certs"), ("HUB__SPAWNER__DOCKER__TLS_VERIFY", "false")];
-    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings();
+    let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings().unwrap();
     assert!(!settings.tls_verify);
     assert_eq!(settings.cert_path.as_deref(), Some(Path::new("/srv/hub/certs")));
 }
