@@ -279,3 +279,129 @@ async fn ports_come_from_the_range_until_it_is_used_up() {
     assert_eq!(started.url.port(), Some(taken));
     spawner.stop(&key("ada"), &started.state, StopMode::Now).await.unwrap();
 }
+
+/// Nothing of a start that failed is left: no directory, no process.
+async fn assert_nothing_left(place: &Place, spawner: &ProcessSpawner, key: &ServerKey) {
+    assert_eq!(spawner.found().await.expect("look"), [], "{key}");
+    let state = SavedState::default();
+    assert_eq!(spawner.probe(key, &state).await.expect("probe"), Liveness::Missing, "{key}");
+    let runs = place.0.path().join("hub/servers").display().to_string();
+    for process in std::fs::read_dir("/proc").expect("processes").flatten() {
+        let variables = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let variables = String::from_utf8_lossy(&variables).into_owned();
+        assert!(!variables.contains(&runs), "{:?} is left", process.path());
+    }
+}
+
+/// Something that is no directory stands where one is needed.
+fn obstruct(path: &Path) {
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("make it");
+    std::fs::write(path, "in the way").expect("write it");
+}
+
+#[tokio::test]
+async fn spn_33_a_start_that_fails_at_any_step_leaves_nothing() {
+    let place = Place::new();
+    let ada = key("ada");
+    let request = request(ada.clone());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    let cases: [(&str, ProcessConfig); 4] = [
+        (
+            "a port",
+            ProcessConfig { ports: format!("{taken}-{taken}").parse().ok(), ..place.config() },
+        ),
+        (
+            "the user's directory",
+            ProcessConfig { notebook_dir: Some(blocked(&place)), ..place.config() },
+        ),
+        (
+            "a directory that leads elsewhere",
+            ProcessConfig { notebook_dir: Some("/srv/../{username}".to_owned()), ..place.config() },
+        ),
+        (
+            "a way to the user's directory",
+            ProcessConfig {
+                notebook_dir: Some(format!("{}/{{username}}", blocked(&place))),
+                ..place.config()
+            },
+        ),
+    ];
+    for (step, config) in cases {
+        let spawner = ProcessSpawner::open(config).await.unwrap();
+        let error = spawner.start(&request, &Progress::ignored()).await.expect_err(step);
+        assert!(error.user_message().len() > 10, "{step}: {error:?}");
+        assert_nothing_left(&place, &spawner, &ada).await;
+    }
+    let spawner = place.spawner().await;
+    let started = start(&spawner, &ada).await;
+    get(&started.url).await;
+    spawner.stop(&ada, &started.state, StopMode::Now).await.unwrap();
+    assert_nothing_left(&place, &spawner, &ada).await;
+}
+
+fn blocked(place: &Place) -> String {
+    let path = place.0.path().join("no-directory");
+    obstruct(&path);
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_told_with_its_last_words_and_leaves_nothing() {
+    let place = Place::new();
+    let spawner = place.spawner().await;
+    let key = key("exits-at-once");
+    let exit = match spawner.start(&request(key.clone()), &Progress::ignored()).await {
+        Err(SpawnError::Exited(exit)) => exit,
+        Err(error) => panic!("{error:?}"),
+        Ok(started) => {
+            let id = started.state.text("object_id").unwrap().to_owned();
+            eventually("it ends", || !is_running(&id)).await;
+            match spawner.probe(&key, &started.state).await.unwrap() {
+                Liveness::Exited(exit) => exit,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(exit.code, 3);
+    assert!(exit.log_tail.contains("last words"), "{exit:?}");
+    spawner.stop(&key, &SavedState::default(), StopMode::Now).await.unwrap();
+    assert_nothing_left(&place, &spawner, &key).await;
+}
+
+#[tokio::test]
+async fn a_place_where_nothing_can_be_kept_is_told_when_the_spawner_is_opened() {
+    let place = Place::new();
+    let dir = place.0.path().join("obstructed");
+    obstruct(&dir);
+    let config = ProcessConfig { dir: dir.clone(), ..place.config() };
+    let error = ProcessSpawner::open(config).await.unwrap_err();
+    assert!(matches!(error, SpawnError::Rejected { .. }), "{error:?}");
+    assert!(error.user_message().contains(&*dir.to_string_lossy()), "{error:?}");
+
+    // One that is taken away later fails the start, and nothing more.
+    let spawner = place.spawner().await;
+    std::fs::remove_dir_all(place.0.path().join("hub/servers")).unwrap();
+    obstruct(&place.0.path().join("hub/servers"));
+    let started = spawner.start(&request(key("ada")), &Progress::ignored()).await;
+    assert!(matches!(started, Err(SpawnError::Backend { .. })), "{started:?}");
+}
+
+#[tokio::test]
+async fn cfg_1_another_configuration_is_for_servers_that_start_later() {
+    let place = Place::new();
+    let spawner = place.spawner().await;
+    let (ada, bob) = (key("ada"), key("bob"));
+    let before = start(&spawner, &ada).await;
+    let environment = [("HUB_TEST_NEW".to_owned(), "1".to_owned().into())].into();
+    let plan = spawner.plan(&ProcessConfig { environment, ..place.config() }).unwrap();
+    spawner.adopt(plan);
+    let after = start(&spawner, &bob).await;
+    assert!(!get(&before.url).await.contains("HUB_TEST_NEW"));
+    assert!(get(&after.url).await.contains("HUB_TEST_NEW"));
+    for (key, started) in [(&ada, &before), (&bob, &after)] {
+        spawner.stop(key, &started.state, StopMode::Now).await.unwrap();
+    }
+    let elsewhere = ProcessConfig { dir: "/elsewhere".into(), ..place.config() };
+    assert_eq!(spawner.plan(&elsewhere).unwrap_err().key, "dir");
+}
