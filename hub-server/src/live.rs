@@ -93,6 +93,11 @@ impl Live {
         self.methods.by_id(provider)
     }
 
+    /// What the operator decided for the servers of `user`, who is in `groups`.
+    pub(crate) fn preset(&self, user: &UserName, groups: Vec<String>) -> Preset {
+        Preset { groups, ..self.presets.get(user).cloned().unwrap_or_default() }
+    }
+
     /// Whether somebody with an account may go on using it. They may not when they
     /// are blocked, nor when the user list decides alone and does not name them
     /// (USR-6).

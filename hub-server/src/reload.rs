@@ -106,6 +106,8 @@ impl Reloader {
         let _change = services.begin_change().await;
         let planned = services.plan(config, &self.hub.store).await;
         let planned = planned.map_err(|error| vec![format!("store: {}", crate::chain(&error))])?;
+        // As they are now: groups change below, all else after that.
+        let limits = self.hub.servers.limits().await;
         // May be repeated, so that a failure here is made up for by the next try.
         let Hub { paths, store, clock, .. } = &*self.hub;
         roster::remember(config, &planned, paths, store, &**clock)
@@ -133,6 +135,7 @@ impl Reloader {
                 ),
             }
         }
+        self.hub.servers.renew_limits(&limits).await;
         let report = Report::new(&self.running, &wanted, &next, before.differing(now));
         self.running = next;
         Ok(report)

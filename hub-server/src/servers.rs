@@ -9,11 +9,13 @@ mod adoption;
 mod compatibility;
 mod events;
 mod launch;
+mod limits;
 mod log;
 mod outcome;
 mod phase;
 pub(crate) mod readiness;
 mod renaming;
+mod resume;
 mod silence;
 mod view;
 mod worker;
@@ -137,6 +139,9 @@ pub(crate) enum ServersError {
     /// What was asked for cannot be done here.
     #[error("{0}")]
     Refused(String),
+    /// What belongs to a deleted server is still there.
+    #[error("what belongs to the server could not be removed")]
+    Left(#[from] SpawnError),
     /// The hub is being stopped.
     #[error("the hub is shutting down")]
     ShuttingDown,

@@ -68,8 +68,8 @@ pub use system_users::SystemUsers;
 pub use volume::VolumeMigration;
 
 use crate::{
-    Choice, Found, InvalidConfig, Limits, Liveness, MemoryLimit, OnUnhealthy, Progress, SavedState,
-    SpawnError, Spawner, StartRequest, Started, StopMode,
+    Choice, Found, InvalidConfig, Limits, Liveness, MemoryLimit, OnUnhealthy, Preset, Progress,
+    SavedState, SpawnError, Spawner, StartRequest, Started, StopMode,
     engine::{
         ContainerDetails, ContainerLimits, ContainerState, DockerHost, Engine, EngineError,
         EngineInfo,
@@ -430,6 +430,15 @@ impl Spawner for DockerSpawner {
             }
             outcome => outcome.map_err(|error| spawn_error("change the limits", error)),
         }
+    }
+
+    async fn limits(&self, key: &ServerKey, preset: &Preset) -> Result<Option<Limits>, SpawnError> {
+        let own = self.blueprint().with(key, preset).map_err(|error| SpawnError::Rejected {
+            what: format!("the {} of this user", error.key),
+            reason: error.reason,
+        })?;
+        let memory = own.memory.on_machine(self.machine().await?.memory);
+        Ok(Some(Limits { memory, cpus: own.settings.cpu_limit }))
     }
 
     async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {

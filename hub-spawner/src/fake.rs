@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::{
-    Choice, Exit, Found, Health, Liveness, Progress, SavedState, SpawnError, Spawner, StartRequest,
-    Started, StopMode,
+    Choice, Exit, Found, Health, Liveness, OnUnhealthy, Progress, SavedState, SpawnError, Spawner,
+    StartRequest, Started, StopMode,
 };
 
 /// Nothing listens at the discard port of any machine in our decade.
@@ -75,6 +75,10 @@ struct State {
     renames: Vec<(ServerKey, ServerKey)>,
     /// Users whose files have their names.
     with_files: Vec<UserName>,
+    forgotten: Vec<ServerKey>,
+    probes: usize,
+    on_unhealthy: OnUnhealthy,
+    keeps_stopped: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -226,6 +230,30 @@ impl FakeSpawner {
         self
     }
 
+    /// From now on this is what a hub does with unhealthy servers.
+    #[must_use]
+    pub fn on_unhealthy(self, what: OnUnhealthy) -> Self {
+        self.state().on_unhealthy = what;
+        self
+    }
+
+    /// From now on stopped servers are kept, and go on at their next start.
+    #[must_use]
+    pub fn keeps_stopped(self) -> Self {
+        self.state().keeps_stopped = true;
+        self
+    }
+
+    /// The servers that were deleted for good, oldest first.
+    pub fn forgotten(&self) -> Vec<ServerKey> {
+        self.state().forgotten.clone()
+    }
+
+    /// How often servers were looked at so far.
+    pub fn probes(&self) -> usize {
+        self.state().probes
+    }
+
     /// All renames so far, oldest first.
     pub fn renames(&self) -> Vec<(ServerKey, ServerKey)> {
         self.state().renames.clone()
@@ -314,7 +342,9 @@ impl Spawner for FakeSpawner {
     }
 
     async fn probe(&self, key: &ServerKey, _state: &SavedState) -> Result<Liveness, SpawnError> {
-        Ok(match self.reached()?.servers.get(key) {
+        let mut state = self.reached()?;
+        state.probes += 1;
+        Ok(match state.servers.get(key) {
             None => Liveness::Missing,
             Some(Server { ended: Some(exit), .. }) => Liveness::Exited(exit.clone()),
             Some(Server { url, health, .. }) => {
@@ -331,7 +361,15 @@ impl Spawner for FakeSpawner {
     ) -> Result<(), SpawnError> {
         let mut state = self.reached()?;
         state.stops.push((key.clone(), mode));
-        if state.servers.remove(key).is_some() {
+        let is_kept = state.keeps_stopped;
+        let was_there = match state.servers.get_mut(key) {
+            Some(server) if is_kept => {
+                server.ended.get_or_insert_with(Exit::default);
+                true
+            }
+            _ => state.servers.remove(key).is_some(),
+        };
+        if was_there {
             state.tell(key);
         }
         Ok(())
@@ -421,6 +459,23 @@ impl Spawner for FakeSpawner {
         }
     }
 
+    async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        let mut state = self.reached()?;
+        state.forgotten.push(key.clone());
+        if state.servers.remove(key).is_some() {
+            state.tell(key);
+        }
+        Ok(())
+    }
+
+    fn will_resume(&self) -> bool {
+        self.state().keeps_stopped
+    }
+
+    fn on_unhealthy(&self) -> OnUnhealthy {
+        self.state().on_unhealthy
+    }
+
     fn choices(&self) -> Vec<Choice> {
         self.state().choices.clone()
     }
@@ -465,6 +520,10 @@ impl Default for State {
             choices: Vec::new(),
             renames: Vec::new(),
             with_files: Vec::new(),
+            forgotten: Vec::new(),
+            probes: 0,
+            on_unhealthy: OnUnhealthy::default(),
+            keeps_stopped: false,
         }
     }
 }

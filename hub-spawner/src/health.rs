@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-/// The verdict of a health check that came with the image. It is told, and
-/// nothing follows from it: a server with a busy kernel may fail its check, and
-/// somebody's work is in it (NBI-8).
+/// The verdict of a health check that came with the image. It is told, and unless the
+/// operator wants more ([`OnUnhealthy`]) nothing follows from it: a server with a busy
+/// kernel may fail its check, and somebody's work is in it (NBI-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It has not succeeded yet, nor failed often enough.

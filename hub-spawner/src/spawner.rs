@@ -148,6 +148,18 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         })
     }
 
+    /// The limits that the server of `key` would have if it were started now, where the
+    /// backend can change those of one that runs; else `None`. With this a hub finds out
+    /// whose limits a new configuration changes.
+    ///
+    /// # Errors
+    ///
+    /// That `preset` makes no sense, or that the backend could not be asked.
+    async fn limits(&self, key: &ServerKey, preset: &Preset) -> Result<Option<Limits>, SpawnError> {
+        let _ = (key, preset);
+        Ok(None)
+    }
+
     /// A server is deleted for good: ends it, and removes what belongs to it alone, as
     /// far as the operator wants that (SPN-30). Succeeds if there is nothing.
     async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {

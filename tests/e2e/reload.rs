@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use hub_tests::{Browser, TestHub, certificate, eventually, hub::program, wire};
+use hub_tests::{Browser, TestHub, certificate, docker::engine, eventually, hub::program, wire};
 use reqwest::Method;
 
 use crate::failures::image_that_exits;
@@ -184,4 +184,22 @@ async fn only_an_administrator_reloads() {
     assert_eq!(status, 403);
     let (status, report) = hub.api_with(CHIEF, Method::POST, "/reload", None).await;
     assert_eq!((status, &report["outcome"]), (200, &"unchanged".into()), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn new_limits_are_for_running_servers_too() {
+    let hub = builder().password("ada").start().await;
+    hub.start_server("ada").await;
+    let container = hub.container("ada").await;
+    edit(&hub, "mem_limit = \"1G\"", "mem_limit = \"1536M\"");
+    let told = reload(&hub);
+    assert!(told.status.success(), "{told:?}");
+    // The hub may have seen the change by itself before, and be at it.
+    eventually("the running server has the new limit", || async {
+        let details = engine().await.inspect(&container).await.unwrap().unwrap();
+        if details.memory_limit == Some(1536 << 20) { Ok(()) } else { Err(details.memory_limit) }
+    })
+    .await;
+    assert_eq!(hub.container("ada").await, container);
 }

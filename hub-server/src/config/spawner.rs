@@ -43,10 +43,10 @@ pub enum SpawnerConfig {
         /// What servers are made of.
         docker: Box<DockerConfig>,
         /// What a swarm adds.
-        swarm: SwarmConfig,
+        swarm: Box<SwarmConfig>,
     },
     /// Processes of this machine.
-    Process(ProcessConfig),
+    Process(Box<ProcessConfig>),
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -82,10 +82,12 @@ impl RawSpawner {
             }
             SpawnerKind::Swarm => {
                 let docker = Box::new(docker::check(self.docker, dir, home)?);
-                let swarm = swarm::check(self.swarm, &docker)?;
+                let swarm = Box::new(swarm::check(self.swarm, &docker)?);
                 SpawnerConfig::Swarm { docker, swarm }
             }
-            SpawnerKind::Process => SpawnerConfig::Process(process::check(self.process, data)?),
+            SpawnerKind::Process => {
+                SpawnerConfig::Process(Box::new(process::check(self.process, data)?))
+            }
         })
     }
 }

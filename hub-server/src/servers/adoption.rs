@@ -101,6 +101,23 @@ async fn known(shared: &Shared, found: &Found) -> Result<Option<TokenRecord>, St
     }
 }
 
+/// The token of a server, if the store knows it as this very server's.
+pub(super) async fn token_of(
+    shared: &Shared,
+    key: &ServerKey,
+    found: &Found,
+    user: UserId,
+) -> Result<Option<ApiToken>, StoreError> {
+    let record = known(shared, found).await?;
+    let is_its_own = record.is_some_and(|record| is_own(&record, key, user));
+    Ok(present(found).filter(|_| is_its_own))
+}
+
+fn is_own(token: &TokenRecord, key: &ServerKey, user: UserId) -> bool {
+    token.owner == TokenOwner::User(user)
+        && token.client_id.as_deref() == Some(client_id(key).as_str())
+}
+
 /// Since when the server has been this hub's. Pure.
 fn judge(
     key: &ServerKey,
@@ -116,10 +133,8 @@ fn judge(
         return Err(Stranger::NoToken);
     }
     let token = token.ok_or(Stranger::UnknownToken)?;
-    let is_its_own = token.owner == TokenOwner::User(user)
-        && token.client_id.as_deref() == Some(client_id(key).as_str());
     // A server's token is made at its start.
-    if is_its_own { Ok(token.created) } else { Err(Stranger::AnothersToken) }
+    if is_own(token, key, user) { Ok(token.created) } else { Err(Stranger::AnothersToken) }
 }
 
 fn present(found: &Found) -> Option<ApiToken> {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use hub_auth::ApiToken;
 use hub_names::ServerKey;
 use hub_spawner::{
-    HubLinks, Liveness, Preset, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
+    HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
 use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenOwner};
 use secrecy::SecretString;
@@ -24,7 +24,7 @@ use super::{
     outcome::{Failure, Outcome},
     phase::Event,
     readiness::{Answer, Greeting},
-    silence,
+    resume, silence,
     view::View,
 };
 use crate::{
@@ -242,7 +242,10 @@ async fn end(
         sleep(MIN_PAUSE).await;
         shared.spawner.stop(key, state, StopMode::Now).await?;
     }
-    shared.store.oauth().delete_client(&client_id(key)).await?;
+    // What the spawner keeps goes on with the token it has (SPN-25).
+    if !(shared.spawner.will_resume() && then.leaves_something()) {
+        shared.store.oauth().delete_client(&client_id(key)).await?;
+    }
     let outcome = serde_json::to_value(then)?;
     match shared.store.servers().record_stopped(key, Some(&outcome)).await {
         Ok(()) => Ok(seen(shared, key).await?),
@@ -278,7 +281,7 @@ async fn start(
         admin_access: live.limits.admin_access,
         environment: environment.map_err(|error| store_failure(&error))?,
         options,
-        preset: Preset { groups, ..live.presets.get(key.user()).cloned().unwrap_or_default() },
+        preset: live.preset(key.user(), groups),
     };
     let spawner = &*shared.spawner;
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
@@ -317,7 +320,7 @@ async fn seen(shared: &Shared, key: &ServerKey) -> Result<(), StoreError> {
 }
 
 /// The groups of the server's user, for which a spawner may have settings.
-async fn groups(shared: &Shared, key: &ServerKey) -> Result<Vec<String>, StoreError> {
+pub(super) async fn groups(shared: &Shared, key: &ServerKey) -> Result<Vec<String>, StoreError> {
     match shared.store.users().by_name(key.user()).await? {
         Some(user) => shared.store.groups().of_user(user.id).await,
         None => Ok(Vec::new()),
@@ -352,9 +355,13 @@ async fn enrol(
         .await?
         .ok_or(StoreError::Missing { what: "user" })?;
     let id = client_id(key);
-    // Tokens and codes of an earlier run die with its client.
-    shared.store.oauth().delete_client(&id).await?;
-    let token = ApiToken::generate();
+    let kept = resume::token(shared, key, user.id).await;
+    if kept.is_none() {
+        // Tokens and codes of an earlier run die with its client.
+        shared.store.oauth().delete_client(&id).await?;
+    }
+    let is_new = kept.is_none();
+    let token = kept.unwrap_or_else(ApiToken::generate);
     let secret_hash = *token.hash().as_bytes();
     shared
         .store
@@ -368,10 +375,8 @@ async fn enrol(
             of: ClientOf::Server(key.clone()),
         })
         .await?;
-    shared
-        .store
-        .tokens()
-        .issue(&NewToken {
+    if is_new {
+        let token = NewToken {
             owner: TokenOwner::User(user.id),
             hash: secret_hash,
             client_id: Some(id),
@@ -380,8 +385,9 @@ async fn enrol(
             scopes: hub_auth::role::server_scopes(key),
             created: now,
             expires_at: None,
-        })
-        .await?;
+        };
+        shared.store.tokens().issue(&token).await?;
+    }
     shared.store.servers().record_starting(key, now, options.as_ref()).await?;
     seen(shared, key).await?;
     let options = options.unwrap_or(record.options);

@@ -25,6 +25,11 @@ pub(crate) enum Outcome {
     Vanished,
     /// Nobody used it, or not for long enough.
     Culled(Culled),
+    /// Its own health check failed.
+    Unwell {
+        /// Whether it was to be started again.
+        again: bool,
+    },
 }
 
 /// A server that the hub stopped by itself.
@@ -115,6 +120,15 @@ impl Failure {
 }
 
 impl Outcome {
+    /// Whether what is left of the server may go on at its next start, where the spawner
+    /// keeps it.
+    pub(super) fn leaves_something(&self) -> bool {
+        match self {
+            Self::Requested | Self::Exited(_) | Self::Culled(_) | Self::Unwell { .. } => true,
+            Self::Cancelled | Self::Failed(_) | Self::Vanished => false,
+        }
+    }
+
     /// A start that ended with the hub, before there was a server.
     pub(super) fn interrupted() -> Self {
         Self::Failed(Failure {
@@ -129,7 +143,11 @@ impl Outcome {
             Self::Exited(exit) => Some(&exit.log_tail),
             Self::Failed(Failure { exit: Some(exit), .. }) => Some(&exit.log_tail),
             Self::Failed(failure) => failure.log.as_deref(),
-            Self::Requested | Self::Cancelled | Self::Vanished | Self::Culled(_) => None,
+            Self::Requested
+            | Self::Cancelled
+            | Self::Vanished
+            | Self::Culled(_)
+            | Self::Unwell { .. } => None,
         }
     }
 
@@ -141,7 +159,8 @@ impl Outcome {
             | Self::Cancelled
             | Self::Failed(_)
             | Self::Exited(_)
-            | Self::Vanished => None,
+            | Self::Vanished
+            | Self::Unwell { .. } => None,
         }
     }
 
@@ -155,6 +174,10 @@ impl Outcome {
                 hint: Some(exit_hint(exit)),
                 exit: Some(exit.clone()),
                 ..Failure::new(exit.summary())
+            }),
+            Self::Unwell { .. } => Some(Failure {
+                hint: Some("Start it again. Its log tells more.".to_owned()),
+                ..Failure::new("Your server was stopped because its own health check failed.")
             }),
             Self::Vanished => Some(Failure {
                 hint: Some("Your files are kept. Start the server again to go on.".to_owned()),
@@ -210,6 +233,7 @@ mod tests {
             Outcome::Vanished,
             Outcome::Failed(Failure::new("no")),
             Outcome::Culled(culled),
+            Outcome::Unwell { again: true },
         ] {
             let text = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);

@@ -72,6 +72,12 @@ pub(crate) enum Event {
     StopRequested,
     /// Nobody uses it.
     Culled(Culled),
+    /// Its own health check fails, and the operator wants that to have consequences
+    /// (SPN-28).
+    Unwell {
+        /// Whether it is started again.
+        again: bool,
+    },
     /// It answers HTTP at `url`, and the proxy has its route.
     Routed {
         /// Where.
@@ -153,6 +159,14 @@ impl Phase {
             (Self::Ready { state, since, .. }, Event::Culled(culled)) => {
                 (Self::Stopping { then: Outcome::Culled(culled), since }, Effect::Stop { state })
             }
+            (Self::Ready { state, since, .. }, Event::Unwell { again }) => {
+                (Self::Stopping { then: Outcome::Unwell { again }, since }, Effect::Stop { state })
+            }
+            // Somebody wants it down before it is started again.
+            (
+                Self::Stopping { then: Outcome::Unwell { again: true }, since },
+                Event::StopRequested,
+            ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Nothing),
             // The address changes when Docker restarts a container's network. Bad
             // health changes nothing but what is told of it (NBI-8).
             (
@@ -285,6 +299,7 @@ impl Event {
             Self::StartRequested => "start requested",
             Self::StopRequested => "stop requested",
             Self::Culled(_) => "culled",
+            Self::Unwell { .. } => "unwell",
             Self::Routed { .. } => "routed",
             Self::StartFailed(_) => "start failed",
             Self::Probed(_) => "probed",
@@ -400,6 +415,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn spn_28_an_unwell_server_is_stopped_and_whoever_wants_it_down_has_the_last_word() {
+        for again in [true, false] {
+            let (mut phase, effect) =
+                after([Event::StartRequested, routed(), Event::Unwell { again }]);
+            assert!(matches!(effect, Effect::Stop { .. }));
+            phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(phase.last(), Some(&Outcome::Unwell { again }));
+        }
+        let (mut phase, _) =
+            after([Event::StartRequested, routed(), Event::Unwell { again: true }]);
+        phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
+        phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(phase.last(), Some(&Outcome::Requested));
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::StartRequested),
@@ -410,6 +441,7 @@ mod tests {
             Just(exited()),
             Just(Event::Probed(Liveness::Missing)),
             Just(Event::StopFinished),
+            any::<bool>().prop_map(|again| Event::Unwell { again }),
         ]
     }
 

@@ -11,6 +11,7 @@ use hub_store::{Addition, StoreError, User};
 use serde_json::Value;
 
 use super::{Servers, ServersError, Shared};
+use crate::web::paths::client_id;
 
 /// The servers whose records are being changed.
 #[derive(Debug, Default)]
@@ -77,6 +78,8 @@ impl Servers {
             if let Err(error) = self.shared.spawner.rename(key, renamed).await {
                 return Err(ServersError::Refused(error.user_message()));
             }
+            // Nothing goes on by the old name, nor with a token that was kept for that.
+            self.shared.store.oauth().delete_client(&client_id(key)).await?;
             if key.server().is_default() {
                 // From now on it is one of those that are counted.
                 let limit = self.shared.current.get().limits.named.limit_per_user;
@@ -117,23 +120,33 @@ impl Servers {
         for key in &keys {
             self.retired(key).await;
         }
-        let _reservation = self.reserve(keys)?;
+        let _reservation = self.reserve(keys.clone())?;
         if let Err(error) = self.shared.spawner.rename_user(&user.name, new).await {
             return Err(ServersError::Refused(error.user_message()));
+        }
+        for key in &keys {
+            // Nothing goes on by the old name, nor with a token that was kept for that.
+            self.shared.store.oauth().delete_client(&client_id(key)).await?;
         }
         store.users().rename(user.id, new).await?;
         Ok(())
     }
 
-    /// Forgets a stopped server; returns whether it was known. The files in its
-    /// volumes stay.
+    /// Forgets a stopped server; returns whether it was known. What belongs to it alone
+    /// goes as far as the operator wants that (SPN-30).
     ///
     /// # Errors
     ///
-    /// When it is up or pending.
+    /// When it is up or pending, or what belongs to it could not be removed; it is still
+    /// known then.
     pub(crate) async fn forget(&self, key: &ServerKey) -> Result<bool, ServersError> {
         self.retired(key).await;
         let _reservation = self.reserve(vec![key.clone()])?;
+        if self.shared.store.servers().get(key).await?.is_some() {
+            self.shared.spawner.forget_server(key).await?;
+            // The token that it may have kept for its next start.
+            self.shared.store.oauth().delete_client(&client_id(key)).await?;
+        }
         let known = self.shared.store.servers().delete(key).await?;
         if known {
             tracing::info!(server = %key, "server removed");

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hub_names::ServerKey;
-use hub_spawner::Health;
+use hub_spawner::{Health, OnUnhealthy};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -55,6 +55,8 @@ pub(super) struct Worker {
     entered: Instant,
     /// Whether it was up in this run.
     was_up: bool,
+    /// Whether it was started again for its health, and has not been well since.
+    convalescent: bool,
     /// Held while there is anything of the server.
     place: Option<Place>,
 }
@@ -81,6 +83,7 @@ impl Worker {
             options: None,
             entered: Instant::now(),
             was_up: false,
+            convalescent: false,
         }
     }
 
@@ -187,9 +190,6 @@ impl Worker {
             // A first look, beside waiting for its answers: at its health.
             self.look_again |= self.phase.is_ready();
         }
-        if health != self.phase.health() && self.phase.health() == Some(Health::Unhealthy) {
-            tracing::warn!(server = %self.key, "the server's own health check fails; the server is left alone");
-        }
         // Effect first, announcement second: the browser follows "ready" at once,
         // and would otherwise meet the hub's page instead of its notebook.
         self.view.send_modify(|view| {
@@ -200,6 +200,41 @@ impl Worker {
             }
             view.phase = self.phase.clone();
         });
+        if health != self.phase.health() {
+            self.mind_health();
+        }
+        // Just now, that is: whoever asks for a stop after that is not answered by a start.
+        if before == "stopping"
+            && let Phase::Stopped { last: Some(Outcome::Unwell { again: true }) } = &self.phase
+        {
+            self.start_again();
+        }
+    }
+
+    /// What follows from a change of the server's own verdict (SPN-28).
+    fn mind_health(&mut self) {
+        match self.phase.health() {
+            Some(Health::Healthy) => self.convalescent = false,
+            Some(Health::Unhealthy) => match self.shared.spawner.on_unhealthy() {
+                OnUnhealthy::Show => {
+                    tracing::warn!(server = %self.key, "the server's own health check fails; the server is left alone");
+                }
+                OnUnhealthy::Stop => self.apply(Event::Unwell { again: false }),
+                // One that is not well again by that is not helped by it.
+                OnUnhealthy::Restart => self.apply(Event::Unwell { again: !self.convalescent }),
+            },
+            Some(Health::Starting) | None => {}
+        }
+    }
+
+    /// Starts a server that was stopped for its health, with the options it had.
+    fn start_again(&mut self) {
+        self.convalescent = true;
+        let (reply, mut verdict) = oneshot::channel();
+        self.start(None, reply);
+        if let Ok(Err(error)) = verdict.try_recv() {
+            tracing::warn!(server = %self.key, "the server is not started again: {error}");
+        }
     }
 
     /// Counts what ended with the phase called `before`, and tells events.
@@ -248,6 +283,7 @@ impl Worker {
             | Event::StartRequested
             | Event::StopRequested
             | Event::Culled(_)
+            | Event::Unwell { .. }
             | Event::Probed(_)
             | Event::StopFinished => {}
         }

@@ -44,10 +44,10 @@ impl Backend {
                 Self::Docker(Arc::new(DockerSpawner::connect(*docker).await?))
             }
             SpawnerConfig::Swarm { docker, swarm } => {
-                Self::Swarm(Arc::new(SwarmSpawner::connect(*docker, swarm).await?))
+                Self::Swarm(Arc::new(SwarmSpawner::connect(*docker, *swarm).await?))
             }
             SpawnerConfig::Process(process) => {
-                Self::Process(Arc::new(ProcessSpawner::open(process).await?))
+                Self::Process(Arc::new(ProcessSpawner::open(*process).await?))
             }
         })
     }

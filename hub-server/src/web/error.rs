@@ -110,6 +110,16 @@ impl From<ServersError> for ApiError {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, crowded.to_string())
             },
             ServersError::Refused(reason) => Self::bad_request(reason),
+            ServersError::Left(error) => {
+                tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "what belonged to a deleted server could not be removed"
+                );
+                Self::unavailable(
+                    "What belongs to the server could not be removed; the server is still there. \
+                     Try again in a moment.",
+                )
+            }
             ServersError::ShuttingDown => Self::unavailable("The hub is shutting down."),
             ServersError::Store(error) => error.into(),
         }

@@ -36,5 +36,6 @@ mod subdomains;
 mod surface;
 mod token_page;
 mod tokens;
+mod upkeep;
 mod users;
 mod xsrf;

@@ -24,8 +24,8 @@ impl DockerSpawner {
         next(&self.blueprint(), config).map(DockerPlan)
     }
 
-    /// Makes servers as `plan` says from now on. Those that run keep their image
-    /// and limits; a start that is under way ends as it began.
+    /// Makes servers as `plan` says from now on. Those that run keep their image, and
+    /// their limits until [`set_limits`](crate::Spawner::set_limits); a start that is under way ends as it began.
     pub fn adopt(&self, plan: DockerPlan) {
         self.blueprint.store(Arc::new(plan.0));
     }

@@ -60,18 +60,16 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new(
             "spawner.docker.mem_limit",
             Kind::Memory,
-            "Memory of one server. `host`: what its machine has, less 1 GiB or a tenth.",
+            "Memory of one server. `host`: what its machine has, less 1 GiB or a tenth. A change counts for running servers as well, but for those that use more; in a swarm it is for new ones.",
         )
         .default("\"host\"")
-        .example("\"2G\"")
-        .next_start(),
+        .example("\"2G\""),
         Key::new(
             "spawner.docker.cpu_limit",
             Kind::Number("processors"),
-            "Processors of one server. Default: no limit.",
+            "Processors of one server. Default: no limit. A change counts for running servers as well, but not that there is none any more; in a swarm it is for new ones.",
         )
-        .example("1.5")
-        .next_start(),
+        .example("1.5"),
         Key::new(
             "spawner.docker.pids_limit",
             Kind::Integer("processes and threads"),
@@ -327,10 +325,10 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.disk_hard_limit", Kind::Memory, "Size of a user's volumes from which nothing of theirs starts.")
             .example("\"10G\"")
             .next_start(),
-        Key::new("spawner.docker.group_overrides", Kind::Shape("table of tables"), "What differs for groups or users, in the order of the names: each has `groups` or `users`, and keys of this section such as `image`, `mem_limit`, `cpu_limit`, `environment` and `volumes`.")
+        Key::new("spawner.docker.group_overrides", Kind::Shape("table of tables"), "What differs for groups or users, in the order of the names: each has `groups` or `users`, and keys of this section such as `image`, `mem_limit`, `cpu_limit`, `environment` and `volumes`. Changes of the two limits count for running servers as well.")
             .default("{}")
             .next_start(),
-        Key::new("spawner.docker.reuse_stopped", Kind::Choice(&["if-same", "always", "never"]), "Whether a container that `remove = false` kept may go on. The hub makes a new token for each start, with which a kept container is replaced.")
+        Key::new("spawner.docker.reuse_stopped", Kind::Choice(&["if-same", "always", "never"]), "Whether a container that `remove = false` kept goes on at its server's next start: if a new one would be the same, in any case, or never. It goes on with the token it has, which is valid in between; one whose token the hub has forgotten is replaced.")
             .default("\"if-same\"")
             .next_start(),
         Key::new("spawner.docker.post_start_cmd", Kind::Command, "A command that runs in each server's container after its start.")
@@ -339,9 +337,8 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.post_start_required", Kind::Boolean, "Whether a server whose `post_start_cmd` fails is ended.")
             .default("false")
             .next_start(),
-        Key::new("spawner.docker.on_unhealthy", Kind::Choice(&["show"]), "What the hub does with a server whose own health check fails: it is shown.")
-            .default("\"show\"")
-            .next_start(),
+        Key::new("spawner.docker.on_unhealthy", Kind::Choice(&["show", "restart", "stop"]), "What the hub does with a server whose own health check fails: it is shown, stopped and started again (and left stopped if it fails again before it has been well), or stopped. A busy kernel can make a check fail.")
+            .default("\"show\""),
         Key::new("spawner.docker.extra_create_kwargs", Kind::Shape("table"), "Further fields of Docker's create call, in its words or docker-py's.")
             .default("{}")
             .next_start(),

@@ -91,6 +91,18 @@ pub(super) async fn remove(
         Ok(true) => Ok(redirect(&hub.paths.home())),
         Ok(false) => Err(PageError::not_found()),
         Err(ServersError::Store(error)) => Err(error.into()),
+        Err(ServersError::Left(error)) => {
+            tracing::warn!(
+                server = %key, error = &error as &(dyn std::error::Error + 'static),
+                "what belonged to a deleted server could not be removed"
+            );
+            Err(PageError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "What belongs to the server could not be removed.",
+            )
+            .hint("It is still there. Try again in a moment.")
+            .action("Home", hub.paths.home()))
+        }
         Err(_) => Err(PageError::new(StatusCode::BAD_REQUEST, "The server runs.")
             .hint("Stop it before you remove it.")
             .action("Home", hub.paths.home())),

@@ -250,7 +250,7 @@ fn refusal(hub: &Hub, key: &ServerKey, error: ServersError) -> PageError {
             PageError::new(StatusCode::BAD_REQUEST, format!("{} is pending {pending}", label(key)))
                 .action("Show progress", hub.paths.spawn_pending(key, None))
         }
-        ServersError::Active(_) | ServersError::Refused(_) => {
+        ServersError::Active(_) | ServersError::Refused(_) | ServersError::Left(_) => {
             PageError::new(StatusCode::BAD_REQUEST, error.to_string())
         }
         ServersError::Store(error) => error.into(),
