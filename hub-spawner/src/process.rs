@@ -15,6 +15,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
     process::Stdio,
     sync::Arc,
     time::Duration,
@@ -22,7 +23,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use hub_names::ServerKey;
+use hub_names::{ServerKey, UserName};
 use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
@@ -177,7 +178,7 @@ impl ProcessSpawner {
                 what: format!("the setting {}", error.key),
                 reason: error.reason,
             })?;
-        let home = self.home(request)?;
+        let home = self.home(&request.key, &request.links.service_prefix)?;
         std::fs::create_dir_all(&home)
             .map_err(|error| failed("make the user's directory", error))?;
         let mut options = std::fs::OpenOptions::new();
@@ -208,7 +209,7 @@ impl ProcessSpawner {
     }
 
     /// Where a user's files are.
-    fn home(&self, request: &StartRequest) -> Result<std::path::PathBuf, SpawnError> {
+    fn home(&self, key: &ServerKey, prefix: &str) -> Result<PathBuf, SpawnError> {
         let text = self.config().notebook_dir();
         let template = environment::check_path("notebook_dir", &text).map_err(|error| {
             SpawnError::Rejected {
@@ -216,7 +217,7 @@ impl ProcessSpawner {
                 reason: error.reason,
             }
         })?;
-        let path = environment::render_path(&template, &request.key, &request.links.service_prefix);
+        let path = environment::render_path(&template, key, prefix);
         match path.split('/').any(|part| part == "..") {
             true => Err(SpawnError::Rejected {
                 what: "this user's directory".to_owned(),
@@ -440,6 +441,21 @@ impl Spawner for ProcessSpawner {
     async fn rename(&self, from: &ServerKey, _: &ServerKey) -> Result<(), SpawnError> {
         // Files are the user's, not the server's; what is left of an end is not kept.
         self.stop(from, &SavedState::default(), StopMode::Now).await
+    }
+
+    async fn rename_user(&self, from: &UserName, to: &UserName) -> Result<(), SpawnError> {
+        let home = |user: &UserName| self.home(&ServerKey::default_of(user.clone()), "");
+        let old = home(from)?;
+        if old != home(to)? && tokio::fs::try_exists(&old).await.unwrap_or(true) {
+            return Err(SpawnError::Rejected {
+                what: "renaming this user".to_owned(),
+                reason: format!("the files in {} would stay behind", old.display()),
+            });
+        }
+        for key in self.found().await?.iter().filter(|key| key.user() == from) {
+            self.stop(key, &SavedState::default(), StopMode::Now).await?;
+        }
+        Ok(())
     }
 
     fn kind(&self) -> &'static str {

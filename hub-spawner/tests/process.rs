@@ -405,3 +405,23 @@ async fn cfg_1_another_configuration_is_for_servers_that_start_later() {
     let elsewhere = ProcessConfig { dir: "/elsewhere".into(), ..place.config() };
     assert_eq!(spawner.plan(&elsewhere).unwrap_err().key, "dir");
 }
+
+#[tokio::test]
+async fn a_user_whose_files_would_stay_behind_keeps_the_name() {
+    let place = Place::new();
+    let spawner = place.spawner().await;
+    let (ada, bob) = ("ada".parse().unwrap(), "bob".parse().unwrap());
+    spawner.rename_user(&ada, &bob).await.expect("there is nothing yet");
+    let started = start(&spawner, &key("ada")).await;
+    spawner.stop(&key("ada"), &started.state, StopMode::Now).await.unwrap();
+    let refused = spawner.rename_user(&ada, &bob).await.unwrap_err();
+    assert!(matches!(refused, SpawnError::Rejected { .. }), "{refused:?}");
+
+    let shared = place.0.path().join("all").display().to_string();
+    let config = ProcessConfig { notebook_dir: Some(shared), ..place.config() };
+    let spawner = ProcessSpawner::open(config).await.unwrap();
+    let started = start(&spawner, &key("ada")).await;
+    drop(started);
+    spawner.rename_user(&ada, &bob).await.expect("everybody's files are in one place");
+    assert_eq!(spawner.found().await.unwrap(), []);
+}

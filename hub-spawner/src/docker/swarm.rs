@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bollard::models::Service;
 use futures_util::StreamExt;
-use hub_names::ServerKey;
+use hub_names::{ServerKey, UserName};
 use secrecy::ExposeSecret;
 use tokio::{
     sync::mpsc,
@@ -515,6 +515,22 @@ impl Spawner for SwarmSpawner {
     async fn rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
         self.blueprint().check_rename(from, to)?;
         self.clear(from, Duration::ZERO).await
+    }
+
+    /// Nobody can tell which volumes there are on machines that run nothing.
+    async fn rename_user(&self, from: &UserName, to: &UserName) -> Result<(), SpawnError> {
+        let key = |user: &UserName| ServerKey::default_of(user.clone());
+        let renamed = self.blueprint().check_rename(&key(from), &key(to));
+        renamed.map_err(|_| SpawnError::Rejected {
+            what: "renaming this user".to_owned(),
+            reason: "volumes of the swarm's machines have the user's name in their own, and would \
+                     stay behind"
+                .to_owned(),
+        })?;
+        for server in self.found().await?.iter().filter(|server| server.user() == from) {
+            self.clear(server, Duration::ZERO).await?;
+        }
+        Ok(())
     }
 
     fn choices(&self) -> Vec<Choice> {
