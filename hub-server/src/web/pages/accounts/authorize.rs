@@ -15,7 +15,6 @@ use minijinja::{Value, context};
 use self::wish::Wish;
 use super::{PageResult, local, sentence};
 use crate::{
-    access::xsrf,
     accounts::{
         links,
         making::{self, NotMade},
@@ -56,7 +55,7 @@ pub(super) async fn submit(
     local(&hub)?;
     require_admin(&hub, &visitor)?;
     let fields = Fields::parse(&body);
-    visitor.require_xsrf(fields.get(xsrf::XSRF))?;
+    visitor.require_xsrf(&fields)?;
     let done = match Wish::read(&fields) {
         Ok(wish) => act(&hub, &visitor, wish).await?,
         Err(reason) => Done::Not(StatusCode::BAD_REQUEST, reason),

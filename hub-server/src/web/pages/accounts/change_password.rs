@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::{PageResult, local, new_password, sentence, told, wait_text, with_retry_after};
 use crate::{
-    access::{attempts, xsrf},
+    access::attempts,
     accounts::passwords::{self, NotChanged},
     hub::Hub,
     web::{error::PageError, request::Fields, visitor::Visitor},
@@ -34,7 +34,7 @@ pub(super) async fn submit(
     visitor.require_user()?;
     let config = local(&hub)?;
     let fields = Fields::parse(&body);
-    visitor.require_xsrf(fields.get(xsrf::XSRF))?;
+    visitor.require_xsrf(&fields)?;
     let (session, account) = own(&hub, &visitor).await?;
     let again = |status, error: &str| form(&hub, &visitor, status, Some(error));
     let new = match new_password(&fields) {

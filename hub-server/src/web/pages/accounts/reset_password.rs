@@ -9,7 +9,6 @@ use minijinja::context;
 
 use super::{PageResult, TOKEN, bad_link, local, new_password, presented, sentence, told};
 use crate::{
-    access::xsrf,
     accounts::{
         links::Presented,
         passwords::{self, NotChanged},
@@ -38,7 +37,7 @@ pub(super) async fn submit(
     let secret = fields.get(TOKEN).unwrap_or_default();
     let (ticket, account) = link(&hub, secret).await?;
     let again = |status, error: &str| form(&hub, &visitor, &account, secret, status, Some(error));
-    if visitor.check_xsrf(fields.get(xsrf::XSRF)).is_err() {
+    if visitor.check_xsrf(&fields).is_err() {
         return Ok(again(StatusCode::FORBIDDEN, "The form is too old. Try again."));
     }
     let new = match new_password(&fields) {

@@ -16,7 +16,7 @@ use super::{
     with_retry_after,
 };
 use crate::{
-    access::{attempts, xsrf},
+    access::attempts,
     accounts::{
         PROVIDER,
         links::Presented,
@@ -60,7 +60,7 @@ pub(super) async fn submit(
     let again = |status, error: &str| {
         form(&hub, &visitor, ticket.as_ref(), secret, status, &username, Some(error))
     };
-    if visitor.check_xsrf(fields.get(xsrf::XSRF)).is_err() {
+    if visitor.check_xsrf(&fields).is_err() {
         return Ok(again(StatusCode::FORBIDDEN, "The form is too old. Try again."));
     }
     let password = match new_password(&fields) {
