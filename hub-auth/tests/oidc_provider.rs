@@ -50,6 +50,8 @@ impl Provider {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         // The library warns on other lines; an address is the one that was printed.
         let issuer = lines.find_map(|line| line.ok().filter(|line| line.starts_with("http://")));
+        // It would end at its next word if nobody listened any more.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { process, issuer: issuer.expect("the provider did not start") }
     }
 }
