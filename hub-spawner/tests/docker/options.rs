@@ -9,6 +9,7 @@ use hub_spawner::{
         VolumeMigration,
     },
 };
+use tokio::net::TcpListener;
 
 use crate::{
     bench::{Corner, eventually, in_a_corner},
@@ -158,11 +159,23 @@ async fn limits_of_a_running_server_change() {
     .await;
 }
 
+/// The first of two ports in a row that nobody listens at.
+async fn two_free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind(("0.0.0.0", 0)).await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        let Some(next) = port.checked_add(1) else { continue };
+        if TcpListener::bind(("0.0.0.0", next)).await.is_ok() {
+            return port;
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_21_servers_in_the_hosts_network_have_ports_of_their_own() {
     in_a_corner(|corner| async move {
-        let first = crate::remote::free_port().await;
+        let first = two_free_ports().await;
         let spawner = connect(&corner, |config| {
             config.network = "host".to_owned();
             config.host_ports = format!("{first}-{}", first.saturating_add(1)).parse().ok();
