@@ -13,7 +13,11 @@ use bollard::{
 use super::{Engine, EngineError, Labels, dialect};
 
 /// How often the list is looked at until one network of the name is left.
-const SETTLE_TRIES: u32 = 10;
+const SETTLE_TRIES: u32 = 50;
+
+/// How often whoever made the oldest one looks before taking the other: its maker did
+/// not see ours, which the daemon dates before it lists it, and goes on with its own.
+const PATIENT_TRIES: u32 = 10;
 
 /// Pause between two looks.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
@@ -92,7 +96,7 @@ impl Engine {
     /// existing one as it is, else a new bridge with these labels.
     ///
     /// Safe to call from several processes at once: of networks made at the
-    /// same time the oldest stays.
+    /// same time one stays, mostly the oldest.
     ///
     /// # Errors
     ///
@@ -126,7 +130,7 @@ impl Engine {
                 1 => return Ok(found.remove(0)),
                 _ if tries >= SETTLE_TRIES => return Err(ambiguous(name, found)),
                 _ => {
-                    let ours = made.take_if(|id| !is_oldest(id, &found));
+                    let ours = made.take_if(|id| tries > PATIENT_TRIES || !is_oldest(id, &found));
                     match ours {
                         Some(id) => self.remove_network(&id).await?,
                         None => tokio::time::sleep(SETTLE_PAUSE).await,
