@@ -162,8 +162,8 @@ async fn limits_of_a_running_server_change() {
 /// The first of two ports in a row that nobody listens at.
 async fn two_free_ports() -> u16 {
     loop {
-        let first = TcpListener::bind(("0.0.0.0", 0)).await.unwrap();
-        let port = first.local_addr().unwrap().port();
+        let first = TcpListener::bind(("0.0.0.0", 0)).await.expect("a port");
+        let port = first.local_addr().expect("an address").port();
         let Some(next) = port.checked_add(1) else { continue };
         if TcpListener::bind(("0.0.0.0", next)).await.is_ok() {
             return port;
