@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use hub_auth::{AfterFailure, AuthError, Authenticator, Freshness, Offer, Opened};
 use hub_names::UserName;
 use hub_store::{StoreError, User};
@@ -42,12 +43,36 @@ pub(crate) async fn confirm(
     moment: Moment,
 ) -> Result<Confirmed, StoreError> {
     let live = hub.live();
-    let Some(config) = &live.auth_state else { return Ok(Confirmed::Yes) };
     let now = hub.clock.now();
-    if moment == Moment::Request && hub.refreshes.is_fresh(user.id, now) {
-        return Ok(Confirmed::Yes);
+    let is_fresh = moment == Moment::Request && hub.refreshes.is_fresh(user.id, now);
+    match &live.auth_state {
+        Some(config) if !is_fresh => look(hub, &live, config, user, moment, now).await,
+        _ => Ok(Confirmed::Yes),
     }
-    let Some(authenticator) = with_tokens(hub, &live, user).await? else {
+}
+
+/// As [`confirm`], where something has to be looked up. Boxed: every page and every
+/// endpoint waits for it, and the compiler would go through all of it for each.
+fn look<'a>(
+    hub: &'a Arc<Hub>,
+    live: &'a Live,
+    config: &'a AuthStateConfig,
+    user: &'a User,
+    moment: Moment,
+    now: Timestamp,
+) -> BoxFuture<'a, Result<Confirmed, StoreError>> {
+    Box::pin(looked_up(hub, live, config, user, moment, now))
+}
+
+async fn looked_up(
+    hub: &Arc<Hub>,
+    live: &Live,
+    config: &AuthStateConfig,
+    user: &User,
+    moment: Moment,
+    now: Timestamp,
+) -> Result<Confirmed, StoreError> {
+    let Some(authenticator) = with_tokens(hub, live, user).await? else {
         hub.refreshes.fresh_until(user.id, now + FRESH_FOR);
         return Ok(Confirmed::Yes);
     };
