@@ -8,6 +8,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use futures_util::future::BoxFuture;
+
 use crate::{
     StoreError,
     error::Failure,
@@ -17,6 +19,10 @@ use crate::{
     statement::Statement,
     value::Value,
 };
+
+/// A statement that runs. Of no type of its own: a hub's handlers run many, and the
+/// compiler would go through the database's client for each.
+type Running<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
 /// An open database, and how often it was changed through here.
 #[derive(Debug)]
@@ -69,21 +75,23 @@ impl Engine {
     }
 
     /// Runs a statement that changes nothing.
-    pub(crate) async fn read(
-        &self,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<Vec<Row>, Failure> {
-        match &self.database {
-            Database::Sqlite(sqlite) => {
-                let mut connection = sqlite.reader(statement.action).await?;
-                sqlite::rows(&mut connection, statement, values).await
+    pub(crate) fn read<'a>(
+        &'a self,
+        statement: &'a Statement,
+        values: &'a [Value<'a>],
+    ) -> Running<'a, Vec<Row>> {
+        Box::pin(async move {
+            match &self.database {
+                Database::Sqlite(sqlite) => {
+                    let mut connection = sqlite.reader(statement.action).await?;
+                    sqlite::rows(&mut connection, statement, values).await
+                }
+                Database::Postgres(postgres) => {
+                    let mut connection = postgres.connection(statement.action).await?;
+                    postgres::rows(&mut connection, statement, values).await
+                }
             }
-            Database::Postgres(postgres) => {
-                let mut connection = postgres.connection(statement.action).await?;
-                postgres::rows(&mut connection, statement, values).await
-            }
-        }
+        })
     }
 
     /// Runs a statement that changes nothing and returns at most one row.
@@ -96,42 +104,46 @@ impl Engine {
     }
 
     /// Runs a change by itself and returns how many rows it concerned.
-    pub(crate) async fn write(
-        &self,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<u64, Failure> {
-        let _change = self.change();
-        match &self.database {
-            Database::Sqlite(sqlite) => {
-                let mut connection = sqlite.writer(statement.action).await?;
-                sqlite::run(&mut connection, statement, values).await
+    pub(crate) fn write<'a>(
+        &'a self,
+        statement: &'a Statement,
+        values: &'a [Value<'a>],
+    ) -> Running<'a, u64> {
+        Box::pin(async move {
+            let _change = self.change();
+            match &self.database {
+                Database::Sqlite(sqlite) => {
+                    let mut connection = sqlite.writer(statement.action).await?;
+                    sqlite::run(&mut connection, statement, values).await
+                }
+                Database::Postgres(postgres) => {
+                    let mut connection = postgres.connection(statement.action).await?;
+                    postgres::run_breaking_ties(&mut connection, statement, values).await
+                }
             }
-            Database::Postgres(postgres) => {
-                let mut connection = postgres.connection(statement.action).await?;
-                postgres::run_breaking_ties(&mut connection, statement, values).await
-            }
-        }
+        })
     }
 
     /// Runs a change by itself that returns at most one row (`RETURNING`).
-    pub(crate) async fn write_one(
-        &self,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<Option<Row>, Failure> {
-        let _change = self.change();
-        let mut rows = match &self.database {
-            Database::Sqlite(sqlite) => {
-                let mut connection = sqlite.writer(statement.action).await?;
-                sqlite::rows(&mut connection, statement, values).await?
-            }
-            Database::Postgres(postgres) => {
-                let mut connection = postgres.connection(statement.action).await?;
-                postgres::rows(&mut connection, statement, values).await?
-            }
-        };
-        Ok(rows.pop())
+    pub(crate) fn write_one<'a>(
+        &'a self,
+        statement: &'a Statement,
+        values: &'a [Value<'a>],
+    ) -> Running<'a, Option<Row>> {
+        Box::pin(async move {
+            let _change = self.change();
+            let mut rows = match &self.database {
+                Database::Sqlite(sqlite) => {
+                    let mut connection = sqlite.writer(statement.action).await?;
+                    sqlite::rows(&mut connection, statement, values).await?
+                }
+                Database::Postgres(postgres) => {
+                    let mut connection = postgres.connection(statement.action).await?;
+                    postgres::rows(&mut connection, statement, values).await?
+                }
+            };
+            Ok(rows.pop())
+        })
     }
 
     /// Begins a transaction that may change things.
@@ -191,27 +203,31 @@ impl Engine {
 
 impl Tx {
     /// Runs a change and returns how many rows it concerned.
-    pub(crate) async fn write(
-        &mut self,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<u64, Failure> {
-        match &mut self.on {
-            OnDatabase::Sqlite(tx) => sqlite::run(tx, statement, values).await,
-            OnDatabase::Postgres(tx) => postgres::run(tx, statement, values).await,
-        }
+    pub(crate) fn write<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+        values: &'a [Value<'a>],
+    ) -> Running<'a, u64> {
+        Box::pin(async move {
+            match &mut self.on {
+                OnDatabase::Sqlite(tx) => sqlite::run(tx, statement, values).await,
+                OnDatabase::Postgres(tx) => postgres::run(tx, statement, values).await,
+            }
+        })
     }
 
     /// Runs a statement that returns rows.
-    pub(crate) async fn read(
-        &mut self,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<Vec<Row>, Failure> {
-        match &mut self.on {
-            OnDatabase::Sqlite(tx) => sqlite::rows(tx, statement, values).await,
-            OnDatabase::Postgres(tx) => postgres::rows(tx, statement, values).await,
-        }
+    pub(crate) fn read<'a>(
+        &'a mut self,
+        statement: &'a Statement,
+        values: &'a [Value<'a>],
+    ) -> Running<'a, Vec<Row>> {
+        Box::pin(async move {
+            match &mut self.on {
+                OnDatabase::Sqlite(tx) => sqlite::rows(tx, statement, values).await,
+                OnDatabase::Postgres(tx) => postgres::rows(tx, statement, values).await,
+            }
+        })
     }
 
     /// Makes the changes last.
