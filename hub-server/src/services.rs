@@ -302,7 +302,7 @@ impl Shared {
                 .map(ToString::to_string)
                 .collect(),
             url: service.url().map(str::to_owned),
-            host: paths.hub_host(),
+            host: paths.origin(self.links.public_url.as_ref()),
             public_url: address.as_deref().map(public).unwrap_or_default(),
             prefix,
             public_hub_url: public(&paths.hub()),

@@ -46,7 +46,8 @@ pub(crate) fn public(hub: Arc<Hub>) -> Router {
         .fallback(outside::not_routed);
     let settle = middleware::from_fn_with_state(Arc::clone(&hub), forwarded::settle);
     let own_host = middleware::from_fn_with_state(Arc::clone(&hub), own_host::keep);
-    around(router.layer(own_host), hub).layer(settle)
+    let told = middleware::from_fn_with_state(Arc::clone(&hub), gateway::told);
+    around(router.layer(own_host).layer(told), hub).layer(settle)
 }
 
 /// What single-user servers may call: the REST API without a browser's pages.

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Request, State},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, Uri, header};
 use hub_names::ServerKey;
+use hub_proxy::GatewayFailure;
 
 use super::{
     error::{ApiError, PageError},
@@ -42,6 +44,15 @@ pub(super) async fn page(
         None => *response.status_mut() = StatusCode::OK,
     }
     response
+}
+
+/// What the embedded proxy asks for, whatever the path would mean here: the status is
+/// the proxy's, and what is told has to fit it.
+pub(super) async fn told(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<GatewayFailure>() {
+        Some(asked) => failure(&hub, asked.status, Some(&asked.path), request.headers()),
+        None => next.run(request).await,
+    }
 }
 
 /// Says that the server at `path` could not be reached, to a person or to a

@@ -7,25 +7,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Method, StatusCode};
-use hub_proxy::GatewayFailure;
 
-use super::{
-    error::{ApiError, PageError, redirect, redirect_with},
-    gateway,
-};
+use super::error::{ApiError, PageError, redirect, redirect_with};
 use crate::hub::Hub;
 
 /// hub-contract 1.3: a GET outside the hub prefix is sent into it, which is where
 /// the page of a stopped server is; anything else is refused.
 pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) -> Response {
-    if let Some(failure) = request.extensions().get::<GatewayFailure>() {
-        return gateway::failure(&hub, failure.status, Some(&failure.path), request.headers());
-    }
     let uri = request.uri();
     let path = uri.path();
     let hub_prefix = hub.paths.hub();
-    // Pages are on the hub's host only.
-    let hub_host = hub.paths.hub_host();
+    // Pages are on the hub's own address only, where that is known.
+    let origin = hub.paths.origin(hub.public_url.as_ref());
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if path.starts_with(&format!("{hub_prefix}api/")) {
         return ApiError::not_found().into_response();
@@ -48,11 +41,11 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
     if format!("{path}/") == hub_prefix {
         return redirect_with(
             StatusCode::MOVED_PERMANENTLY,
-            &format!("{hub_host}{hub_prefix}{query}"),
+            &format!("{origin}{hub_prefix}{query}"),
         );
     }
     let Some(rest) = path.strip_prefix(hub.paths.base()) else {
-        return redirect(&format!("{hub_host}{hub_prefix}"));
+        return redirect(&format!("{origin}{hub_prefix}"));
     };
     let segments: Vec<&str> = rest.split('/').collect();
     if let ["user" | "services", name] = segments[..]
@@ -60,5 +53,5 @@ pub(super) async fn not_routed(State(hub): State<Arc<Hub>>, request: Request) ->
     {
         return redirect_with(StatusCode::MOVED_PERMANENTLY, &format!("{path}/{query}"));
     }
-    redirect(&format!("{hub_host}{hub_prefix}{}{query}", rest.trim_start_matches('/')))
+    redirect(&format!("{origin}{hub_prefix}{}{query}", rest.trim_start_matches('/')))
 }

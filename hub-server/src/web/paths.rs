@@ -296,6 +296,11 @@ impl Paths {
         format!("{}oauth_callback", self.server(key))
     }
 
+    /// Where the hub's pages are, if `public` or users' own hosts tell; else nothing.
+    pub(crate) fn origin(&self, public: Option<&Url>) -> String {
+        public.map_or_else(|| self.hub_host(), |url| url.origin().ascii_serialization())
+    }
+
     /// `path` as an absolute URL on `public`, or as it is without one.
     pub(crate) fn absolute(&self, public: Option<&Url>, path: &str) -> String {
         public.and_then(|url| url.join(path).ok()).map_or_else(|| path.to_owned(), String::from)

@@ -61,3 +61,15 @@ async fn whoever_sends_a_password_the_old_way_is_told_the_new_one() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.text.contains("/hub/api/users/:user/tokens"), "{}", answer.text);
 }
+
+#[tokio::test]
+async fn a_service_is_described_as_far_as_whoever_asks_may_see_it() {
+    let hub = TestHub::new().await;
+    let own = hub.api("weak-service-token", Method::GET, "/user", None).await.json();
+    assert_eq!((&own["kind"], &own["name"]), (&json!("service"), &json!("weak")));
+    assert!(own.get("prefix").is_none() && own.get("roles").is_none(), "{own}");
+    let path = "/authorizations/token/weak-service-token";
+    let chief = hub.api("chief-service-token", Method::GET, path, None).await.json();
+    assert_eq!((&chief["name"], &chief["roles"]), (&json!("weak"), &json!([])), "{chief}");
+    assert_eq!(chief["prefix"], json!(""), "{chief}");
+}

@@ -1,9 +1,11 @@
 //! The page for an error of a proxy in front.
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use hub_proxy::GatewayFailure;
 use serde_json::Value;
 
-use crate::harness::TestHub;
+use crate::harness::{TestHub, send};
 
 #[tokio::test]
 async fn e_01_the_page_for_a_proxys_error_is_for_anybody() {
@@ -37,4 +39,19 @@ async fn e_01_the_page_for_a_proxys_error_is_for_anybody() {
     let accept = ("accept", "application/json");
     let answer = anybody.request(Method::GET, "/hub/error/503?url=%2F", &[accept], "").await;
     assert_eq!(answer.json()["status"], Value::from(503));
+}
+
+#[tokio::test]
+async fn what_the_embedded_proxy_refuses_is_told_with_its_status_whatever_the_path() {
+    let hub = TestHub::new().await;
+    for path in ["/hub/api/users/n%00", "/hub/home", "/user/ada/lab"] {
+        let failure = GatewayFailure { status: StatusCode::BAD_REQUEST, path: path.to_owned() };
+        let request = Request::get(path)
+            .header("host", "hub.test")
+            .header("accept", "application/json")
+            .extension(failure);
+        let answer = send(&hub.router, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(answer.json()["status"], Value::from(400), "{path}: {}", answer.text);
+    }
 }

@@ -10,10 +10,13 @@ use crate::harness::{Browser, PASSWORD, TestHub, eventually, key};
 async fn everything_leads_to_the_sign_in() {
     let hub = TestHub::new().await;
     let mut browser = hub.browser();
-    assert_eq!(browser.get("/").await.location(), "/hub/");
-    assert_eq!(browser.get("/hub").await.location(), "/hub/");
+    assert_eq!(browser.get("/").await.location(), "http://hub.test/hub/");
+    assert_eq!(browser.get("/hub").await.location(), "http://hub.test/hub/");
     assert_eq!(browser.get("/hub/").await.location(), "/hub/login?next=%2Fhub%2F");
-    assert_eq!(browser.get("/user/ada/lab?x=1").await.location(), "/hub/user/ada/lab?x=1");
+    assert_eq!(
+        browser.get("/user/ada/lab?x=1").await.location(),
+        "http://hub.test/hub/user/ada/lab?x=1"
+    );
     assert_eq!(
         browser.get("/hub/user/ada/lab?x=1").await.location(),
         "/hub/login?next=%2Fhub%2Fuser%2Fada%2Flab%3Fx%3D1"
@@ -352,4 +355,23 @@ async fn nobody_is_signed_out_by_a_look_at_the_head() {
     let head = ada.request(Method::HEAD, "/hub/logout", &[], "").await;
     assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(ada.get("/hub/home").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_script_that_changes_something_is_told_the_same_of_every_server_that_is_not_there() {
+    let hub = TestHub::new().await;
+    let made = hub.api("chief-service-token", Method::POST, "/users/bob/tokens", None).await.json();
+    let token = format!("token {}", made["token"].as_str().unwrap());
+    for user in ["bob", "ada", "nobody"] {
+        let path = format!("/hub/user/{user}/api/kernels");
+        let headers = [("authorization", token.as_str())];
+        let answer = hub.browser().request(Method::POST, &path, &headers, "").await;
+        assert_eq!(answer.status, StatusCode::FAILED_DEPENDENCY, "{user}: {}", answer.text);
+        assert!(answer.json()["message"].as_str().unwrap().contains("no longer running"));
+        assert!(answer.json().get("status").is_none(), "{}", answer.text);
+    }
+    let looking = hub.browser();
+    let headers = [("authorization", token.as_str())];
+    let ada = looking.clone().request(Method::GET, "/hub/user/ada/api/kernels", &headers, "").await;
+    assert_eq!(ada.status, StatusCode::NOT_FOUND, "{}", ada.text);
 }

@@ -30,7 +30,7 @@ pub(super) async fn of_token(
     Ok(Json(match &owner.who {
         // As much of the owner as whoever asks may see, not as the token would.
         Who::User(user) => OwnerModel::user(&hub, user, &asks).await?,
-        Who::Service(name) => OwnerModel::service(&hub, name),
+        Who::Service(name) => OwnerModel::service(&hub, name, &asks).await?,
     }))
 }
 

@@ -26,7 +26,7 @@ impl OwnerModel {
     pub(super) async fn of_caller(hub: &Hub, caller: &Caller) -> Result<Self, StoreError> {
         match &caller.who {
             Who::User(user) => Self::user(hub, user, caller).await,
-            Who::Service(name) => Ok(Self::Service(Box::new(services::own(hub, name).await?))),
+            Who::Service(name) => Self::service(hub, name, caller).await,
         }
     }
 
@@ -35,8 +35,12 @@ impl OwnerModel {
         Ok(Self::User(Box::new(model::own(hub, user, caller).await?)))
     }
 
-    /// A service, by name alone.
-    pub(super) fn service(hub: &Hub, name: &str) -> Self {
-        Self::Service(Box::new(services::named(hub, name)))
+    /// A service, as far as `caller` may see it, but always by name.
+    pub(super) async fn service(
+        hub: &Hub,
+        name: &str,
+        caller: &Caller,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::Service(Box::new(services::own(hub, name, caller).await?)))
     }
 }

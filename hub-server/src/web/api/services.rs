@@ -278,25 +278,29 @@ async fn body(hub: &Hub, service: &Service, caller: &Caller) -> Result<ServiceMo
     Ok(body)
 }
 
-/// What a service may always know about itself. As in JupyterHub what only the
-/// configuration knows is not told here.
-pub(super) async fn own(hub: &Hub, name: &str) -> Result<ServiceModel, StoreError> {
-    Ok(ServiceModel {
-        roles: Some(hub.roles_of_service(name).await?),
-        url: Some(None),
-        prefix: Some(String::new()),
-        command: Some(Vec::new()),
-        pid: Some(0),
-        info: Some(None),
-        display: Some(None),
-        ..named(hub, name)
-    })
-}
-
-/// The least that is said of a service.
-pub(super) fn named(hub: &Hub, name: &str) -> ServiceModel {
+/// What may be known of whose credential it is: the name always, the rest as far as
+/// `caller` may. As in JupyterHub what only the configuration knows is not told here.
+pub(super) async fn own(
+    hub: &Hub,
+    name: &str,
+    caller: &Caller,
+) -> Result<ServiceModel, StoreError> {
+    let target = Target::service(name);
+    let may = |scope: ScopeName| caller.scopes.has(scope, &target);
     let admin = hub.services.get(name).is_some_and(|service| service.config.admin);
-    ServiceModel::named(name, admin)
+    let mut body = ServiceModel::named(name, admin);
+    if may(ScopeName::ReadRolesServices) {
+        body.roles = Some(hub.roles_of_service(name).await?);
+    }
+    if may(ScopeName::ReadServices) {
+        body.url = Some(None);
+        body.prefix = Some(String::new());
+        body.command = Some(Vec::new());
+        body.pid = Some(0);
+        body.info = Some(None);
+        body.display = Some(None);
+    }
+    Ok(body)
 }
 
 impl ServiceModel {

@@ -72,15 +72,16 @@ pub(super) async fn not_running(
             }
         },
     };
-    if !allowed {
-        return Err(PageError::not_found());
-    }
     let key = match named {
-        Some(named) if is_there(hub, &named).await? => named,
+        Some(named) if allowed && is_there(hub, &named).await? => named,
         _ => default,
     };
+    // Whatever there is or is not, and whoever asks: a script is told the same.
     if method != Method::GET {
         return Ok(stopped_json(hub, visitor, &uri, &key));
+    }
+    if !allowed {
+        return Err(PageError::not_found());
     }
     let view = hub.servers.view(&key).await?;
     let requested = inside(hub, &uri);
