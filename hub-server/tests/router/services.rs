@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, header};
 use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{TestHub, eventually, notebook};
 
