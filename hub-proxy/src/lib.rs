@@ -54,7 +54,7 @@ pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
 pub use error_pages::ErrorPages;
 #[cfg(feature = "admin")]
 pub use health::HealthCheck;
-pub use listener::{Drained, EndSignals, Listener, Traffic};
+pub use listener::{Drained, EndSignals, Handler, Listener, ResponseBody, Traffic};
 pub use path::BadPath;
 pub use peer::Peer;
 pub use prefix::{InvalidPrefix, RoutePrefix};

@@ -9,20 +9,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Buf;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
 
-use crate::{BoxError, ListenConfig, ListenError, Tunnels};
+pub use self::handler::{Handler, ResponseBody};
+use crate::{ListenConfig, ListenError, Tunnels};
 
 mod connection;
+mod handler;
 mod http2;
 mod stream;
 
@@ -184,14 +181,8 @@ impl Listener {
     /// cancel `stop` instead.
     pub async fn serve<S, B>(self, service: S, stop: CancellationToken, grace: Duration) -> Drained
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Buf + Send,
-        B::Error: Into<BoxError>,
+        S: Handler<B>,
+        B: ResponseBody,
     {
         let signals = EndSignals { stop, ..EndSignals::default() };
         let deadline = async {
@@ -209,14 +200,8 @@ impl Listener {
     /// As [`serve`](Self::serve), with each step of the end under control.
     pub async fn serve_until<S, B>(self, service: S, signals: EndSignals) -> Drained
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Buf + Send,
-        B::Error: Into<BoxError>,
+        S: Handler<B>,
+        B: ResponseBody,
     {
         let Traffic { connections, tunnels } = self.traffic;
         let context = Context {

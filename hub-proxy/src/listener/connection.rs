@@ -9,20 +9,21 @@ use std::{
     time::Duration,
 };
 
-use bytes::Buf;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit, time::timeout};
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 use super::{
-    Context, http2,
+    Context,
+    handler::{Handler, ResponseBody},
+    http2,
     stream::{ClientStream, Limits, Phase, Transport},
 };
-use crate::{BoxError, Peer, error::chain, upgrade::tune};
+use crate::{Peer, error::chain, upgrade::tune};
 
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -48,14 +49,8 @@ pub(super) async fn serve<S, B>(
     addr: SocketAddr,
     service: S,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Buf + Send,
-    B::Error: Into<BoxError>,
+    S: Handler<B>,
+    B: ResponseBody,
 {
     tune(&stream);
     let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());

@@ -11,21 +11,20 @@ use std::{
     time::Duration,
 };
 
-use bytes::Buf;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 use super::{
     Context,
     connection::AnswerBody,
+    handler::{Handler, ResponseBody},
     stream::{ClientStream, Phase},
 };
-use crate::{BoxError, Peer, error::chain, headers::strip_hop_by_hop};
+use crate::{Peer, error::chain, headers::strip_hop_by_hop};
 
 /// Requests at once on one connection (H2-05).
 const MAX_STREAMS: u32 = 128;
@@ -110,14 +109,8 @@ pub(super) async fn serve<S, B>(
     peer: Peer,
     service: S,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Buf + Send,
-    B::Error: Into<BoxError>,
+    S: Handler<B>,
+    B: ResponseBody,
 {
     let open = AtomicUsize::new(0);
     let streams = Arc::new(Streams { open, changed: Notify::new(), phase: Arc::clone(&phase) });

@@ -2,14 +2,10 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::{Buf, Incoming};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
-use crate::{BoxError, Drained, EndSignals, Listener};
+use crate::{Drained, EndSignals, Handler, Listener, ResponseBody};
 
 /// How long answers of the REST API may take once it ends.
 const API_GRACE: Duration = Duration::from_secs(1);
@@ -73,14 +69,8 @@ impl Serving {
 impl Group {
     pub(super) fn serve<S, B>(&mut self, listeners: Vec<Listener>, service: &S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body + Send + 'static,
-        B::Data: Buf + Send,
-        B::Error: Into<BoxError>,
+        S: Handler<B>,
+        B: ResponseBody,
     {
         for listener in listeners {
             self.tasks.spawn(listener.serve_until(service.clone(), self.signals.clone()));
