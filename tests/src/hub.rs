@@ -230,8 +230,10 @@ impl Builder {
         }
         text += &match &self.processes {
             Some(path) => format!(
-                "[spawner]\nkind = \"process\"\n[spawner.docker]\nhost = \"unix:///none/such\"\n\
-                 [spawner.process]\npath = \"{path}\"\nargs = \"--allow-root\"\n"
+                "[hub_api]\nlisten = \"127.0.0.1:{}\"\n\
+                 [spawner]\nkind = \"process\"\n[spawner.docker]\nhost = \"unix:///none/such\"\n\
+                 [spawner.process]\npath = \"{path}\"\nargs = \"--allow-root\"\n",
+                free_port(),
             ),
             None => self.containers_toml(deployment),
         };
@@ -278,27 +280,29 @@ impl TestHub {
             .spawn()
             .unwrap();
         self.process = Some(child);
-        self.healthy_at(&self.own_url).await;
+        let url = self.own_url.clone();
+        eventually("the hub serves", || {
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());
+            assert_eq!(ended, None, "the hub has ended");
+            self.health(&url)
+        })
+        .await;
     }
 
     /// Waits until browsers reach it, which a proxy may delay.
     pub async fn reachable(&self) {
-        self.healthy_at(&self.url).await;
+        eventually("the hub is reached", || self.health(&self.url)).await;
     }
 
-    async fn healthy_at(&self, url: &str) {
-        let health = format!("{url}/hub/health");
-        eventually("the hub serves", || {
-            let request = self.client.get(&health).send();
-            async move {
-                match request.await {
-                    Ok(response) if response.status() == 200 => Ok(()),
-                    Ok(response) => Err(response.status().to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
+    fn health(&self, url: &str) -> impl Future<Output = Result<(), String>> + use<> {
+        let request = self.client.get(format!("{url}/hub/health")).send();
+        async move {
+            match request.await {
+                Ok(response) if response.status() == 200 => Ok(()),
+                Ok(response) => Err(response.status().to_string()),
+                Err(error) => Err(error.to_string()),
             }
-        })
-        .await;
+        }
     }
 
     /// Ends the process as a power cut would.
@@ -423,9 +427,12 @@ fn end_processes(dir: &Path) {
     }
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on at this moment. It is below those that the system gives to
+/// connections, one of which could otherwise have it before whom it is for.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let random = || 10_000 + u16::try_from(Uuid::new_v4().as_u128() % 20_000).unwrap();
+    std::iter::repeat_with(random).take(100).find(free).expect("a free port among hundred")
 }
 
 /// A program of the workspace, built beside this test.
