@@ -26,24 +26,24 @@ use url::Url;
 #[command(version)]
 struct Args {
     /// Configuration file; without it, hub.toml in the working directory if it is there.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// File of variables, NAME=value; without it, .env beside the configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
 
     /// Set a key of the configuration over everything else: section.key=value.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
     /// Leave out bad lines of the user list instead of refusing to start.
-    #[arg(long)]
+    #[arg(long, global = true)]
     lenient: bool,
 
     /// Drive a proxy that is a program of its own over its REST API, for example
     /// http://127.0.0.1:8001; its token is CONFIGPROXY_AUTH_TOKEN.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     proxy_api: Option<String>,
 
     #[command(subcommand)]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod acceptance;
+mod accounts_page;
 mod acme;
 mod admin_page;
 mod backup;
