@@ -5,6 +5,7 @@
 //! the next one, so that one run tells everything.
 
 mod counts;
+mod panics;
 mod postgres;
 mod report;
 mod sweep;
@@ -20,6 +21,7 @@ use tokio::{
 
 use self::{
     counts::Counts,
+    panics::Panics,
     postgres::Postgres,
     report::{Done, Report},
 };
@@ -209,14 +211,15 @@ async fn cargo(arguments: &[&str]) -> anyhow::Result<Done> {
 /// Runs tests, shows what they print and counts them.
 async fn tests(mut command: Command) -> anyhow::Result<Done> {
     eprintln!("$ {}", process::shown(&command));
-    let mut counts = Counts::default();
+    let (mut counts, mut panics) = (Counts::default(), Panics::default());
     let status = process::stream(&mut command, |line| {
         eprintln!("{line}");
         counts.read(line);
+        panics.read(line);
     })
     .await?;
     let failure = (!status.success()).then(|| format!("ended with {status}"));
-    Ok(Done { counts, failure })
+    Ok(Done { counts, panics, failure })
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::{process::ExitCode, time::Duration};
 
 use tokio::time::Instant;
 
-use super::counts::Counts;
+use super::{counts::Counts, panics::Panics};
 
 /// What a step that ran to its end has to say.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) counts: Counts,
+    pub(super) panics: Panics,
     /// Set if it came to a bad end.
     pub(super) failure: Option<String>,
 }
@@ -23,6 +24,7 @@ pub(super) struct Report {
 struct Row {
     name: &'static str,
     counts: Counts,
+    panics: Panics,
     failure: Option<String>,
     took: Duration,
 }
@@ -45,13 +47,18 @@ impl Report {
             eprintln!("{name}: {failure}");
         }
         let took = begun.elapsed();
-        self.rows.push(Row { name, counts: done.counts, failure: done.failure, took });
+        let Done { counts, panics, failure } = done;
+        self.rows.push(Row { name, counts, panics, failure, took });
     }
 
-    /// Prints the table and the sum; failure if anything failed.
+    /// Prints why tests failed, the table and the sum; failure if anything failed.
     #[expect(clippy::print_stdout, reason = "the result that CI and people read")]
     pub(super) fn print(&self) -> ExitCode {
         let total = self.total();
+        for row in self.rows.iter().filter(|row| row.failure.is_some()) {
+            println!("\n{} failed:", row.name);
+            row.panics.lines().for_each(|line| println!("{line}"));
+        }
         println!("\n{}", self.table());
         println!("{} passed, {} failed", total.passed, total.failed);
         if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -73,7 +80,7 @@ impl Report {
 
     fn table(&self) -> String {
         let lines = self.rows.iter().map(|row| {
-            let Row { name, counts, failure, took } = row;
+            let Row { name, counts, failure, took, .. } = row;
             let verdict = if failure.is_some() { "FAILED" } else { "ok" };
             let tests = match counts {
                 Counts { passed: 0, failed: 0 } => String::new(),
@@ -96,7 +103,11 @@ mod tests {
     use super::*;
 
     fn done(passed: u64, failed: u64, failure: Option<&str>) -> Done {
-        Done { counts: Counts { passed, failed }, failure: failure.map(str::to_owned) }
+        Done {
+            counts: Counts { passed, failed },
+            failure: failure.map(str::to_owned),
+            ..Done::default()
+        }
     }
 
     #[tokio::test]
