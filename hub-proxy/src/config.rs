@@ -67,6 +67,10 @@ pub struct ProxyConfig {
     /// Whether the first segment of every prefix is the host a client asked
     /// for, in lower case and without port; false. The root stays everybody's.
     pub host_routing: bool,
+    /// How targets at `https` are spoken to. None: the authorities of this system vouch
+    /// for them, and they are not told who we are.
+    #[cfg(feature = "tls")]
+    pub target_tls: Option<crate::TargetTls>,
 }
 
 /// Where and how a [`Listener`](crate::Listener) accepts connections.
@@ -125,6 +129,8 @@ impl Default for ProxyConfig {
             protocol_rewrite: None,
             custom_headers: Vec::new(),
             host_routing: false,
+            #[cfg(feature = "tls")]
+            target_tls: None,
         }
     }
 }

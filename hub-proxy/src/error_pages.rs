@@ -18,7 +18,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::Service;
 
-use crate::{FallbackBody, GatewayFailure, Target, error::chain, upgrade};
+use crate::{FallbackBody, GatewayFailure, ProxyConfig, Target, error::chain, upgrade};
 
 mod directory;
 mod target;
@@ -60,9 +60,10 @@ impl ErrorPages {
 
     /// What `target` answers to `GET <code>?url=<escaped path and query>`, with
     /// a status of ours; a built-in page if it takes longer than 5 s, sends
-    /// more than 1 MiB or does not answer (E-01).
-    pub fn from_target(target: Target) -> Self {
-        Self(Arc::new(Source::Target(Box::new(PageTarget::new(target)))))
+    /// more than 1 MiB or does not answer (E-01). It is reached as `config` says of
+    /// targets.
+    pub fn from_target(target: Target, config: &ProxyConfig) -> Self {
+        Self(Arc::new(Source::Target(Box::new(PageTarget::new(target, config)))))
     }
 
     async fn page(&self, status: StatusCode, path: &str) -> Page {

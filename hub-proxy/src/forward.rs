@@ -7,7 +7,7 @@ use hyper::body::{Body, Incoming};
 use hyper_util::{
     client::legacy::{
         Client,
-        connect::{CaptureConnection, HttpConnector, capture_connection},
+        connect::{CaptureConnection, capture_connection},
     },
     rt::TokioTimer,
 };
@@ -18,7 +18,7 @@ use crate::{
     body::{ClientBody, Taken, UpstreamBody},
     headers::strip_hop_by_hop,
     table::Route,
-    upgrade::TCP_KEEPALIVE,
+    upstream::Connector,
 };
 
 /// Most a target's answer may have as a head.
@@ -27,7 +27,8 @@ const MAX_ANSWER_HEAD: usize = 256 * 1024;
 /// The pooled connections to all targets.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstreams {
-    client: Client<HttpConnector, ClientBody>,
+    connector: Connector,
+    client: Client<Connector, ClientBody>,
 }
 
 /// Runs the tasks of pooled connections. They end when the pool drops their
@@ -46,20 +47,22 @@ where
 
 impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
         // A request that never left because its pooled connection had just
         // been closed is sent again on a fresh one (K-01): the default of
         // `retry_canceled_requests`. Anything that may have arrived is not.
+        let connector = Connector::new(config);
         let client = Client::builder(PoolTasks::default())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.pool_idle_timeout)
             .pool_max_idle_per_host(config.pool_idle_per_target)
             .http1_max_buf_size(MAX_ANSWER_HEAD)
-            .build(connector);
-        Self { client }
+            .build(connector.clone());
+        Self { connector, client }
+    }
+
+    /// For connections that are not shared.
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
     }
 
     /// Sends the request and returns the answer as soon as its head is there;
@@ -125,6 +128,7 @@ fn upstream_request(
     let (mut head, body) = request.into_parts();
     head.uri = route.target().uri_for(head.uri.path_and_query(), config.prepend_path);
     head.version = Version::HTTP_11;
+    head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
     strip_hop_by_hop(&mut head.headers);
     // The listener has answered an expectation itself by the time bytes come.
     head.headers.remove(header::EXPECT);

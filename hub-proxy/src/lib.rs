@@ -39,6 +39,7 @@ mod trust;
 mod tunnel;
 mod tunnels;
 pub mod upgrade;
+mod upstream;
 
 #[cfg(feature = "acme")]
 pub use acme::{
@@ -65,6 +66,9 @@ pub use service::Proxy;
 pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
 #[cfg(feature = "tls")]
-pub use tls::{FreshKeys, TlsError, TlsKeys, TlsWarning};
+pub use tls::{
+    ClientAuthorities, FreshKeys, TargetTls, TargetTlsConfig, TlsError, TlsKeys, TlsOptions,
+    TlsWarning,
+};
 pub use trust::{InvalidNetwork, Network, TrustForwarded};
 pub use tunnels::Tunnels;

@@ -132,7 +132,8 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
 fn print_status(args: &StatusArgs) -> ExitCode {
     let report = || -> Result<String, crate::BoxError> {
         let token = settings::secret(&Environment::read())?;
-        runtime()?.block_on(healthcheck::report(&args.api, token.as_deref()))
+        let tls = https::target_tls(&args.tls)?;
+        runtime()?.block_on(healthcheck::report(&args.api, token.as_deref(), tls))
     };
     match report() {
         Ok(report) => {

@@ -165,7 +165,15 @@ where
     readdress(&shared.config, &route, &mut request);
     if websocket {
         let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
-        return match upgrade::exchange(&shared.config, &route, &tunnels, request).await {
+        return match upgrade::exchange(
+            shared.upstreams.connector(),
+            &shared.config,
+            &route,
+            &tunnels,
+            request,
+        )
+        .await
+        {
             Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
             // A script waits for this answer, not a person: no page (E-05).
             Err(error) => {
@@ -235,9 +243,7 @@ fn readdress(config: &ProxyConfig, route: &Route, request: &mut Request<Incoming
     }
     let headers = request.headers_mut();
     if config.change_origin {
-        let host = HeaderValue::from_str(route.target().authority().as_str())
-            .expect("an authority holds only visible ASCII");
-        headers.insert(header::HOST, host);
+        headers.insert(header::HOST, route.target().host());
     }
     for (name, value) in &config.custom_headers {
         headers.insert(name, value.clone());

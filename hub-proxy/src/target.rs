@@ -2,24 +2,33 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use http::{Uri, uri::Authority, uri::PathAndQuery, uri::Scheme};
+use http::{HeaderValue, Uri, uri::Authority, uri::PathAndQuery, uri::Scheme};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// The base URL of an upstream: `http://host[:port][/base]`.
+mod unix;
+
+pub(crate) use self::unix::socket_of;
+
+/// The base URL of an upstream: `http[s]://host[:port][/base]`, or
+/// `http+unix://%2Fpath%2Fof%2Fsocket[/base]` for a Unix socket.
 ///
-/// `ws` says the same as `http`. A base path is put before the path of each request (P-034). Clones share.
+/// `ws` says the same as `http`, `wss` as `https` and `unix+http` as `http+unix`. A base
+/// path is put before the path of each request (P-034). `https` needs the feature `tls`.
+/// Clones share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target(Arc<Parsed>);
 
 #[derive(PartialEq, Eq)]
 struct Parsed {
     url: Url,
+    /// What it calls itself in `Host`.
     authority: Authority,
+    /// Under what its connections are kept, and what leads to it.
+    scheme: Scheme,
+    place: Authority,
     /// Without the final slash; empty for the root.
     base: Box<str>,
-    /// Without the brackets of an IPv6 literal.
-    host: Box<str>,
-    port: u16,
 }
 
 /// Why a URL is not a [`Target`].
@@ -29,9 +38,15 @@ pub enum InvalidTarget {
     /// Not a URL at all.
     #[error("not a URL")]
     Syntax(#[source] url::ParseError),
-    /// A scheme other than `http`.
-    #[error("the scheme `{0}` is not supported; use http")]
+    /// A scheme that no target has.
+    #[error("the scheme `{0}` is not supported; use http, https or http+unix")]
     Scheme(String),
+    /// `https` without the feature `tls`.
+    #[error("this program is built without TLS; use http")]
+    NoTls,
+    /// `http+unix` without an absolute path.
+    #[error("no path of a socket; write it like http+unix://%2Frun%2Fhub.sock")]
+    Socket,
     /// No host, or one that no `Host` field could carry.
     #[error("the URL has no usable host")]
     Host,
@@ -46,14 +61,10 @@ impl Target {
         &self.0.url
     }
 
-    /// What to connect to.
-    pub(crate) fn endpoint(&self) -> (&str, u16) {
-        (&self.0.host, self.0.port)
-    }
-
-    /// What the target calls itself in `Host`.
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.0.authority
+    /// What the target calls itself in `Host`: its host, or `localhost` for a socket.
+    pub(crate) fn host(&self) -> HeaderValue {
+        HeaderValue::from_str(self.0.authority.as_str())
+            .expect("an authority holds only visible ASCII")
     }
 
     /// The path and query to ask the target for: the base if it is wanted, then
@@ -80,8 +91,8 @@ impl Target {
     /// wants it to find the connection.
     pub(crate) fn uri_for(&self, original: Option<&PathAndQuery>, prepend_base: bool) -> Uri {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.0.authority.clone());
+        parts.scheme = Some(self.0.scheme.clone());
+        parts.authority = Some(self.0.place.clone());
         parts.path_and_query = Some(self.path_for(original, prepend_base));
         Uri::from_parts(parts).expect("scheme, authority and path are all there")
     }
@@ -91,32 +102,48 @@ impl TryFrom<Url> for Target {
     type Error = InvalidTarget;
 
     fn try_from(mut url: Url) -> Result<Self, InvalidTarget> {
-        if url.scheme() == "ws" {
-            // Cannot fail: both are special schemes with the same default port.
-            let _ = url.set_scheme("http");
-        }
-        if url.scheme() != "http" {
-            return Err(InvalidTarget::Scheme(url.scheme().to_owned()));
-        }
+        // Cannot fail: each is as special as the other and has the same default port.
+        let _ = match url.scheme() {
+            "ws" => url.set_scheme("http"),
+            "wss" => url.set_scheme("https"),
+            _ => Ok(()),
+        };
         let named = !url.username().is_empty() || url.password().is_some();
         if named || url.query().is_some() || url.fragment().is_some() {
             return Err(InvalidTarget::Surplus);
         }
-        let host = url.host_str().ok_or(InvalidTarget::Host)?;
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}").parse(),
-            None => host.parse::<Authority>(),
-        }
-        .map_err(|_| InvalidTarget::Host)?;
+        let (scheme, authority, place) = match url.scheme() {
+            "http" => over_tcp(&url, Scheme::HTTP)?,
+            "https" if cfg!(feature = "tls") => over_tcp(&url, Scheme::HTTPS)?,
+            "https" => return Err(InvalidTarget::NoTls),
+            "http+unix" | "unix+http" => {
+                (unix::scheme(), Authority::from_static("localhost"), place_of_socket(&url)?)
+            }
+            other => return Err(InvalidTarget::Scheme(other.to_owned())),
+        };
         let base: Box<str> = url.path().trim_end_matches('/').into();
         // The URL rules let characters pass that a request line may not hold.
         if !base.is_empty() && PathAndQuery::try_from(&*base).is_err() {
             return Err(InvalidTarget::Surplus);
         }
-        let host = host.trim_start_matches('[').trim_end_matches(']').into();
-        let port = url.port_or_known_default().unwrap_or(80);
-        Ok(Self(Arc::new(Parsed { authority, base, host, port, url })))
+        Ok(Self(Arc::new(Parsed { url, authority, scheme, place, base })))
     }
+}
+
+fn over_tcp(url: &Url, scheme: Scheme) -> Result<(Scheme, Authority, Authority), InvalidTarget> {
+    let host = url.host_str().ok_or(InvalidTarget::Host)?;
+    let authority: Authority = match url.port() {
+        Some(port) => format!("{host}:{port}").parse(),
+        None => host.parse(),
+    }
+    .map_err(|_| InvalidTarget::Host)?;
+    Ok((scheme, authority.clone(), authority))
+}
+
+fn place_of_socket(url: &Url) -> Result<Authority, InvalidTarget> {
+    let host = url.host_str().filter(|_| url.port().is_none()).ok_or(InvalidTarget::Socket)?;
+    let path: Vec<u8> = percent_decode_str(host).collect();
+    unix::place(&path).ok_or(InvalidTarget::Socket)
 }
 
 impl FromStr for Target {
@@ -171,14 +198,30 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_brackets_are_not_part_of_what_is_connected_to() {
-        let target: Target = "http://[::1]:9".parse().unwrap();
-        assert_eq!(target.endpoint(), ("::1", 9));
+    fn p_055_a_socket_is_found_again_in_what_is_asked() {
+        for scheme in ["http+unix", "unix+http"] {
+            let target = format!("{scheme}://%2Ftmp%2Fa%20b.sock/base");
+            let target: Target = target.parse().unwrap();
+            let uri = target.uri_for(Some(&PathAndQuery::from_static("/p?q")), true);
+            assert_eq!(uri.path_and_query().unwrap(), "/base/p?q");
+            assert_eq!(socket_of(&uri).unwrap().to_str(), Some("/tmp/a b.sock"));
+            assert_eq!(target.host(), "localhost");
+        }
+        assert_eq!(socket_of(&"http://2f746d70/".parse().unwrap()), None);
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn p_053_https_targets_keep_their_scheme() {
+        assert_eq!(asked("https://h", "/p"), "https://h/p");
+        assert_eq!(asked("wss://h:444/b/", "/p"), "https://h:444/b/p");
     }
 
     #[test]
     fn r_14_urls_that_cannot_be_targets_are_refused() {
-        for raw in ["", "h:1", "ftp://h", "https://h", "http://", "http://u@h", "http://h/?q"] {
+        let raws = ["", "h:1", "ftp://h", "http://", "http://u@h", "http://h/?q"];
+        let sockets = ["http+unix://", "http+unix:/x", "http+unix://x", "http+unix://%2Fx%00"];
+        for raw in raws.into_iter().chain(sockets) {
             assert!(raw.parse::<Target>().is_err(), "{raw}");
         }
     }

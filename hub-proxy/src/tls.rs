@@ -7,27 +7,35 @@ use jiff::Timestamp;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
+use secrecy::SecretString;
 
 #[cfg(feature = "acme")]
 use crate::acme::challenges::{TlsChallenges, is_asked};
 
 mod check;
+mod clients;
+mod encrypted;
 mod error;
 pub(crate) mod pair;
 mod pem;
 #[cfg(feature = "acme")]
 mod renewed;
+mod targets;
 mod upkeep;
 mod watch;
 
-pub use self::error::{TlsError, TlsWarning};
 use self::{
     check::Expired,
     pair::{Files, Pair},
     watch::Stamp,
+};
+pub use self::{
+    clients::ClientAuthorities,
+    error::{TlsError, TlsWarning},
+    targets::{TargetTls, TargetTlsConfig},
 };
 
 /// The protocol that browsers prefer.
@@ -51,6 +59,42 @@ struct Inner {
     config: Arc<ServerConfig>,
     /// The same, with HTTP/2 before the other protocols.
     config_http2: Arc<ServerConfig>,
+}
+
+/// A pair in files, and what is asked of it and of clients.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TlsOptions {
+    /// The certificate chain, the server's own first, PEM.
+    pub certificate: PathBuf,
+    /// Its private key: PKCS#8, PKCS#1 or SEC1, PEM.
+    pub key: PathBuf,
+    /// What the key is encrypted with, if it is (PKCS#8 only).
+    pub passphrase: Option<SecretString>,
+    /// DNS names or IP addresses that the certificate has to be for, at each
+    /// [`reload`](TlsKeys::reload), too (TLS-2).
+    pub hosts: Vec<String>,
+    /// Takes a certificate that has expired: better that browsers warn than that
+    /// nobody gets an answer. [`keep_watching`](TlsKeys::keep_watching) puts the error
+    /// in the log, and [`reload`](TlsKeys::reload) refuses the next one that has
+    /// expired.
+    pub even_expired: bool,
+    /// Who vouches for clients; they are not asked who they are without.
+    pub clients: Option<ClientAuthorities>,
+}
+
+impl TlsOptions {
+    /// A pair for any host, and for any client.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self {
+            certificate: certificate.into(),
+            key: key.into(),
+            passphrase: None,
+            hosts: Vec::new(),
+            even_expired: false,
+            clients: None,
+        }
+    }
 }
 
 /// A pair that was read and is not in use yet; see [`TlsKeys::read_again`].
@@ -90,23 +134,22 @@ impl TlsKeys {
         key: impl Into<PathBuf>,
         hosts: Vec<String>,
     ) -> Result<Self, TlsError> {
-        Self::of_files(Files { cert: cert.into(), key: key.into(), hosts }, Expired::Refused)
+        Self::load_with(TlsOptions { hosts, ..TlsOptions::new(cert, key) })
     }
 
-    /// As [`load_for`](Self::load_for), but a certificate that has expired is
-    /// taken: better that browsers warn than that nobody gets an answer.
-    /// [`keep_watching`](Self::keep_watching) puts the error in the log, and
-    /// [`reload`](Self::reload) refuses the next one that has expired.
+    /// As [`load_for`](Self::load_for), with everything that can be chosen.
     ///
     /// # Errors
     ///
-    /// As [`load_for`](Self::load_for), but never [`TlsError::Expired`].
-    pub fn load_even_expired(
-        cert: impl Into<PathBuf>,
-        key: impl Into<PathBuf>,
-        hosts: Vec<String>,
-    ) -> Result<Self, TlsError> {
-        Self::of_files(Files { cert: cert.into(), key: key.into(), hosts }, Expired::Taken)
+    /// As [`load_for`](Self::load_for); the same for the file of clients' authorities.
+    pub fn load_with(options: TlsOptions) -> Result<Self, TlsError> {
+        let TlsOptions { certificate, key, passphrase, hosts, even_expired, clients } = options;
+        let files = Files { cert: certificate, key, passphrase, hosts };
+        let stamp = Stamp::of(&files);
+        let expired = if even_expired { Expired::Taken } else { Expired::Refused };
+        let pair = files.read(expired)?;
+        let verifier = clients.as_ref().map(ClientAuthorities::verifier).transpose()?;
+        Self::new(Some((files, stamp)), pair, verifier)
     }
 
     /// As [`load`](Self::load), from memory. Errors call the two texts
@@ -116,7 +159,7 @@ impl TlsKeys {
     ///
     /// As [`load`](Self::load), but for those about files.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, &[])?)
+        Self::new(None, Pair::of_texts(cert, key, &[])?, None)
     }
 
     /// As [`from_pem`](Self::from_pem), for a certificate that has to be for all
@@ -126,7 +169,7 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for), but for those about files.
     pub fn from_pem_for(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, hosts)?)
+        Self::new(None, Pair::of_texts(cert, key, hosts)?, None)
     }
 
     /// Reads the files again; handshakes from now on use what they hold.
@@ -188,24 +231,23 @@ impl TlsKeys {
         Arc::clone(if http2 { &self.0.config_http2 } else { &self.0.config })
     }
 
-    fn of_files(files: Files, expired: Expired) -> Result<Self, TlsError> {
-        let stamp = Stamp::of(&files);
-        let pair = files.read(expired)?;
-        Self::new(Some((files, stamp)), pair)
-    }
-
-    fn new(files: Option<(Files, Stamp)>, pair: Pair) -> Result<Self, TlsError> {
+    fn new(
+        files: Option<(Files, Stamp)>,
+        pair: Pair,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Self, TlsError> {
         let current = Current {
             pair: ArcSwap::from_pointee(pair),
             #[cfg(feature = "acme")]
             challenges: None,
         };
-        Self::serving(files, current, &[HTTP_1])
+        Self::serving(files, current, clients, &[HTTP_1])
     }
 
     fn serving(
         files: Option<(Files, Stamp)>,
         current: Current,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
         protocols: &[&[u8]],
     ) -> Result<Self, TlsError> {
         let current = Arc::new(current);
@@ -213,7 +255,7 @@ impl TlsKeys {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.into()))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
             .with_cert_resolver(resolver);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let mut http2 = config.clone();

@@ -22,6 +22,7 @@ use crate::{
     listener::OpenStream,
     table::Route,
     tunnel,
+    upstream::Connector,
 };
 
 mod own_key;
@@ -76,6 +77,7 @@ pub fn renew(headers: &mut HeaderMap) {
 /// connection is closed: bytes it may have sent already were meant for another
 /// protocol and must not be read as a request.
 pub(crate) async fn exchange(
+    connector: Connector,
     config: &ProxyConfig,
     route: &Arc<Route>,
     tunnels: &Tunnels,
@@ -94,12 +96,12 @@ pub(crate) async fn exchange(
     if let Some(key) = &own_key {
         upstream_request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
-    let stream = connect(config, route).await?;
+    // A connection of its own, set up as the pooled ones are.
+    let place = route.target().uri_for(None, false);
+    let stream = connector.connect(place).await.map_err(ProxyError::from_connect)?;
     let handshake = async {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_ANSWER_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        let (mut sender, connection) =
+            http1::Builder::new().max_buf_size(MAX_ANSWER_HEAD).handshake(stream).await?;
         tunnels.spawn_support(async move {
             // What went wrong reaches the reader of the answer or the tunnel.
             let _ = connection.with_upgrades().await;
@@ -151,16 +153,6 @@ async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route
     }
 }
 
-/// A connection of our own, set up as the pooled client sets up its.
-async fn connect(config: &ProxyConfig, route: &Route) -> Result<TcpStream, ProxyError> {
-    let stream = timeout(config.connect_timeout, TcpStream::connect(route.target().endpoint()))
-        .await
-        .map_err(|_| ProxyError::TimedOut)?
-        .map_err(|error| ProxyError::from_connect(error.into()))?;
-    tune(&stream);
-    Ok(stream)
-}
-
 /// Sets no-delay and keep-alive. A socket that refuses still works, just worse.
 pub(crate) fn tune(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
@@ -181,6 +173,7 @@ fn upstream_request(
     head.method = Method::GET;
     head.version = Version::HTTP_11;
     head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
+    head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
     strip_hop_by_hop(&mut head.headers);
     renew(&mut head.headers);
     head.extensions.clear();

@@ -124,8 +124,10 @@ fn tls_2_each_problem_names_its_file_and_how_to_look_at_it() {
     let broken_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let broken_cert = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let not_pem = "not PEM; its first line should begin with `-----BEGIN`";
-    let passphrase = "key.pem: the private key is encrypted; store it without a passphrase: \
-                      openssl pkey -in key.pem -out key.pem.plain";
+    let passphrase = "key.pem: the private key is encrypted and no passphrase is given; store it \
+                      without one: openssl pkey -in key.pem -out key.pem.plain";
+    let weak = "key.pem: the private key is encrypted in an old and weak way; encrypt it anew: \
+               openssl pkcs8 -topk8 -in key.pem -out key.pem.new";
     for (cert, key, expected) in [
         ("hello", &*good.key, format!("cert.pem: {not_pem}: head -n 1 cert.pem")),
         ("", &good.key, format!("cert.pem: {not_pem}: head -n 1 cert.pem")),
@@ -155,7 +157,7 @@ fn tls_2_each_problem_names_its_file_and_how_to_look_at_it() {
                 .to_owned(),
         ),
         (&good.cert, &encrypted, passphrase.to_owned()),
-        (&fixture("pkcs1.pem"), &fixture("pkcs1-encrypted.key"), passphrase.to_owned()),
+        (&fixture("pkcs1.pem"), &fixture("pkcs1-encrypted.key"), weak.to_owned()),
         (
             &good.cert,
             &other.key,

@@ -28,14 +28,18 @@ struct JupyterHub {
 }
 
 impl JupyterHub {
-    fn start() -> Self {
+    /// With certificates between all its parts, or without any.
+    fn start(internal_ssl: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("jupyterhub-").tempdir().unwrap();
         let python = PathBuf::from(
             variable("HUB_TEST_SERVICES_PYTHON").expect("cargo xtask test says which Python"),
         );
         let port = free_port();
-        fs::write(dir.path().join("jupyterhub_config.py"), config(dir.path(), &python, port))
-            .unwrap();
+        fs::write(
+            dir.path().join("jupyterhub_config.py"),
+            config(dir.path(), &python, port, internal_ssl),
+        )
+        .unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
         let path = format!(
             "{}:{}",
@@ -76,16 +80,24 @@ impl Drop for JupyterHub {
     }
 }
 
-fn config(dir: &Path, python: &Path, port: u16) -> String {
+fn config(dir: &Path, python: &Path, port: u16, internal_ssl: bool) -> String {
     let (proxy_api, hub) = (free_port(), free_port());
     let proxy = program("hub-proxy");
+    let (scheme, flag) = if internal_ssl { ("https", "True") } else { ("http", "False") };
+    let culler = if internal_ssl {
+        format!(", '--ssl-enabled=True', '--internal-certs-location={}/certificates'", dir.display())
+    } else {
+        String::new()
+    };
     format!(
         "c.JupyterHub.bind_url = 'http://127.0.0.1:{port}'\n\
-         c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{hub}'\n\
+         c.JupyterHub.hub_bind_url = '{scheme}://127.0.0.1:{hub}'\n\
+         c.JupyterHub.internal_ssl = {flag}\n\
+         c.JupyterHub.internal_certs_location = '{dir}/certificates'\n\
          c.JupyterHub.db_url = 'sqlite:///{dir}/hub.sqlite'\n\
          c.JupyterHub.cookie_secret_file = '{dir}/cookie_secret'\n\
          c.ConfigurableHTTPProxy.command = [{proxy:?}, '--log-level', 'debug']\n\
-         c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{proxy_api}'\n\
+         c.ConfigurableHTTPProxy.api_url = '{scheme}://127.0.0.1:{proxy_api}'\n\
          c.ConfigurableHTTPProxy.pid_file = '{dir}/proxy.pid'\n\
          c.JupyterHub.authenticator_class = 'dummy'\n\
          c.Authenticator.allow_all = True\n\
@@ -97,7 +109,7 @@ fn config(dir: &Path, python: &Path, port: u16) -> String {
          c.JupyterHub.services = [\n\
          \x20   {{'name': 'admin', 'api_token': '{TOKEN}', 'admin': True}},\n\
          \x20   {{'name': 'culler', 'command': ['{python}', '-m', 'jupyterhub_idle_culler',\n\
-         \x20       '--timeout={IDLE}', '--cull-every=1']}},\n\
+         \x20       '--timeout={IDLE}', '--cull-every=1'{culler}]}},\n\
          ]\n\
          c.JupyterHub.load_roles = [{{'name': 'culler', 'services': ['culler'],\n\
          \x20   'scopes': ['list:users', 'read:users:activity', 'read:servers', 'delete:servers']}}]\n",
@@ -110,8 +122,17 @@ fn config(dir: &Path, python: &Path, port: u16) -> String {
 #[tokio::test]
 #[ignore = "needs Python packages"]
 async fn j_01_jupyterhub_serves_a_kernel_through_our_proxy_and_culls_by_its_activity() {
+    serves_and_culls(&JupyterHub::start(false)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Python packages"]
+async fn j_01_s_04_s_05_so_it_does_with_certificates_between_all_parts() {
+    serves_and_culls(&JupyterHub::start(true)).await;
+}
+
+async fn serves_and_culls(hub: &JupyterHub) {
     crypto_provider();
-    let hub = JupyterHub::start();
     eventually("JupyterHub answers through the proxy", || async {
         match reqwest::get(format!("{}/hub/health", hub.url)).await {
             Ok(answer) if answer.status() == 200 => Ok(()),

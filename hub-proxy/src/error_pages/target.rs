@@ -3,13 +3,13 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{StatusCode, header, uri::PathAndQuery};
+use http::{Request, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Page;
-use crate::{BoxError, Target, forward::PoolTasks};
+use crate::{BoxError, ProxyConfig, Target, forward::PoolTasks, upstream::Connector};
 
 /// How long a client waits at most for a nicer page than ours.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct PageTarget {
     target: Target,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
 /// Why there is no page.
@@ -46,8 +46,8 @@ pub(super) enum NoPage {
 }
 
 impl PageTarget {
-    pub(super) fn new(target: Target) -> Self {
-        let client = Client::builder(PoolTasks::default()).build_http();
+    pub(super) fn new(target: Target, config: &ProxyConfig) -> Self {
+        let client = Client::builder(PoolTasks::default()).build(Connector::new(config));
         Self { target, client }
     }
 
@@ -58,8 +58,11 @@ impl PageTarget {
         let question: PathAndQuery = question(status, path)
             .try_into()
             .map_err(|error: http::uri::InvalidUri| failed(error.into()))?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.target.uri_for(Some(&question), true);
+        request.headers_mut().insert(header::HOST, self.target.host());
         let exchange = async {
-            let answer = self.client.get(self.target.uri_for(Some(&question), true)).await;
+            let answer = self.client.request(request).await;
             let (head, body) = answer.map_err(|error| failed(error.into()))?.into_parts();
             let body = Limited::new(body, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
             Ok(Page {
@@ -95,7 +98,7 @@ mod tests {
     async fn outcome(answer: Vec<u8>) -> Result<Page, NoPage> {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = format!("http://{}", server.local_addr().unwrap()).parse().unwrap();
-        let pages = PageTarget::new(target);
+        let pages = PageTarget::new(target, &ProxyConfig::default());
         let serve = async {
             let (mut stream, _) = server.accept().await.unwrap();
             let _ = stream.read(&mut [0; 1024]).await;

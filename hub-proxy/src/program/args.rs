@@ -5,32 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod acme;
+mod mutual;
 mod tls;
 
-pub(super) use self::{acme::AcmeArgs, tls::TlsArgs};
+pub(super) use self::{
+    acme::AcmeArgs,
+    mutual::{ApiTlsArgs, ClientCertArgs, TargetTlsArgs},
+    tls::TlsArgs,
+};
 
 /// Flags of configurable-http-proxy that ask for what we do not do.
-const UNBUILT: [&str; 19] = [
-    "--socket",
-    "--api-socket",
-    "--ssl-ca",
-    "--ssl-request-cert",
-    "--ssl-reject-unauthorized",
-    "--ssl-protocol",
-    "--ssl-ciphers",
-    "--api-ssl-key",
-    "--api-ssl-cert",
-    "--api-ssl-ca",
-    "--api-ssl-request-cert",
-    "--api-ssl-reject-unauthorized",
-    "--client-ssl-key",
-    "--client-ssl-cert",
-    "--client-ssl-ca",
-    "--client-ssl-request-cert",
-    "--client-ssl-reject-unauthorized",
-    "--insecure",
-    "--metrics-socket",
-];
+const UNBUILT: [&str; 5] =
+    ["--socket", "--api-socket", "--metrics-socket", "--ssl-protocol", "--ssl-ciphers"];
 
 /// A proxy whose routes change while it runs.
 ///
@@ -66,6 +52,9 @@ pub(super) struct StatusArgs {
     /// The proxy's REST API.
     #[arg(long, value_name = "URL", default_value = "http://localhost:8001")]
     pub(super) api: String,
+
+    #[command(flatten)]
+    pub(super) tls: TargetTlsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -201,6 +190,15 @@ pub(super) struct RunArgs {
     pub(super) ours: OurArgs,
 
     #[command(flatten)]
+    pub(super) client_certs: ClientCertArgs,
+
+    #[command(flatten)]
+    pub(super) api_tls: ApiTlsArgs,
+
+    #[command(flatten)]
+    pub(super) target_tls: TargetTlsArgs,
+
+    #[command(flatten)]
     pub(super) tls: TlsArgs,
 
     #[command(flatten)]
@@ -301,12 +299,8 @@ pub(super) fn unbuilt(args: &[String]) -> Option<String> {
         "--socket" | "--api-socket" | "--metrics-socket" => {
             "listen on an address with --ip, --api-ip or --metrics-ip"
         }
-        "--insecure" => "targets are reached over http only",
-        flag if flag.starts_with("--api-ssl") || flag.starts_with("--client-ssl") => {
-            "set c.JupyterHub.internal_ssl = False"
-        }
         flag if flag.starts_with("--ssl") => {
-            "TLS 1.2 and 1.3 are served with rustls' choice of ciphers, without client certificates"
+            "TLS 1.2 and 1.3 are served with rustls' choice of ciphers"
         }
         _ => "leave it out",
     };
@@ -350,6 +344,8 @@ mod tests {
         assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
         assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");
         assert!(parse(&["--ssl-key", "k"]).is_err(), "without certificate");
+        assert!(parse(&["--insecure", "--client-ssl-ca", "c"]).is_err(), "one or the other");
+        assert!(parse(&["--api-ssl-request-cert"]).is_err(), "without authority");
         let files = ["--ssl-key", "k", "--ssl-cert", "c"];
         let acme = ["--acme-domain", "a.example", "--acme-domain", "b.example", "--acme-dir", "d"];
         let line = parse(&acme).unwrap();

@@ -2,6 +2,8 @@
 
 use std::{env, ffi::OsString, path::PathBuf};
 
+use secrecy::SecretString;
+
 /// Set for a process that another one of us started in its place.
 pub(super) const CHOSEN: &str = "HUB_PROXY_CHOSEN";
 
@@ -10,14 +12,12 @@ pub(super) const CHOSEN: &str = "HUB_PROXY_CHOSEN";
 pub(super) struct Environment {
     pub(super) auth_token: Option<String>,
     pub(super) auth_token_file: Option<PathBuf>,
-    /// Names of variables that ask for something we do not do.
-    pub(super) unbuilt: Vec<&'static str>,
+    /// What the keys of --ssl-key and --api-ssl-key are encrypted with.
+    pub(super) ssl_key_passphrase: Option<SecretString>,
+    pub(super) api_ssl_key_passphrase: Option<SecretString>,
     /// Whether the choice of the program file has been made.
     pub(super) is_chosen: bool,
 }
-
-/// Variables of configurable-http-proxy without effect here.
-const UNBUILT: [&str; 2] = ["CONFIGPROXY_SSL_KEY_PASSPHRASE", "CONFIGPROXY_API_SSL_KEY_PASSPHRASE"];
 
 impl Environment {
     /// Reads this process's; an empty variable counts as unset.
@@ -26,7 +26,8 @@ impl Environment {
         Self {
             auth_token: text("CONFIGPROXY_AUTH_TOKEN"),
             auth_token_file: value("CONFIGPROXY_AUTH_TOKEN_FILE").map(Into::into),
-            unbuilt: UNBUILT.into_iter().filter(|name| value(name).is_some()).collect(),
+            ssl_key_passphrase: text("CONFIGPROXY_SSL_KEY_PASSPHRASE").map(Into::into),
+            api_ssl_key_passphrase: text("CONFIGPROXY_API_SSL_KEY_PASSPHRASE").map(Into::into),
             is_chosen: value(CHOSEN).is_some(),
         }
     }

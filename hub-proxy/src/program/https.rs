@@ -2,12 +2,17 @@
 
 use std::{fs, path::PathBuf};
 
+use secrecy::SecretString;
+
 use super::{
     ProgramError,
-    args::{AcmeArgs, TlsArgs},
+    args::{AcmeArgs, ApiTlsArgs, ClientCertArgs, TargetTlsArgs, TlsArgs},
     settings::{BadSetting, bad},
 };
-use crate::{Acme, AcmeChallenge, AcmeConfig, AcmeExternalAccount, Certificate, TlsError, TlsKeys};
+use crate::{
+    Acme, AcmeChallenge, AcmeConfig, AcmeExternalAccount, Certificate, ClientAuthorities,
+    TargetTls, TargetTlsConfig, TlsError, TlsKeys, TlsOptions, error::chain,
+};
 
 /// The source of a certificate.
 #[derive(Debug)]
@@ -19,25 +24,81 @@ pub(super) enum Https {
 }
 
 /// A pair that somebody else renews.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TlsFiles {
     cert: PathBuf,
     key: PathBuf,
-    asked: TlsArgs,
+    passphrase: Option<SecretString>,
+    hosts: Vec<String>,
+    even_expired: bool,
+    clients: Option<ClientAuthorities>,
 }
 
 impl TlsFiles {
-    pub(super) fn of(files: Option<(PathBuf, PathBuf)>, asked: TlsArgs) -> Option<Self> {
-        files.map(|(cert, key)| Self { cert, key, asked })
+    /// That of browsers.
+    pub(super) fn public(
+        files: Option<(PathBuf, PathBuf)>,
+        passphrase: Option<SecretString>,
+        asked: TlsArgs,
+        clients: ClientCertArgs,
+    ) -> Option<Self> {
+        let asks = clients.ssl_ca.filter(|_| clients.ssl_request_cert);
+        let required = clients.ssl_reject_unauthorized;
+        files.map(|(cert, key)| Self {
+            cert,
+            key,
+            passphrase,
+            hosts: asked.ssl_host,
+            even_expired: asked.serve_expired,
+            clients: asks.map(|path| vouching(path, required)),
+        })
     }
 
-    fn load(&self) -> Result<TlsKeys, TlsError> {
-        let hosts = self.asked.ssl_host.clone();
-        match self.asked.serve_expired {
-            false => TlsKeys::load_for(&self.cert, &self.key, hosts),
-            true => TlsKeys::load_even_expired(&self.cert, &self.key, hosts),
-        }
+    /// That of the REST API.
+    pub(super) fn api(args: ApiTlsArgs, passphrase: Option<SecretString>) -> Option<Self> {
+        let asks = args.api_ssl_ca.filter(|_| args.api_ssl_request_cert);
+        let required = args.api_ssl_reject_unauthorized;
+        args.api_ssl_cert.zip(args.api_ssl_key).map(|(cert, key)| Self {
+            cert,
+            key,
+            passphrase,
+            hosts: Vec::new(),
+            even_expired: false,
+            clients: asks.map(|path| vouching(path, required)),
+        })
     }
+
+    pub(super) fn load(&self) -> Result<TlsKeys, TlsError> {
+        let Self { cert, key, passphrase, hosts, even_expired, clients } = self.clone();
+        let mut options = TlsOptions::new(cert, key);
+        options.passphrase = passphrase;
+        options.hosts = hosts;
+        options.even_expired = even_expired;
+        options.clients = clients;
+        TlsKeys::load_with(options)
+    }
+}
+
+fn vouching(path: PathBuf, required: bool) -> ClientAuthorities {
+    match required {
+        true => ClientAuthorities::required(path),
+        false => ClientAuthorities::optional(path),
+    }
+}
+
+/// How targets at https are spoken to; `None` if nothing was said about it.
+pub(super) fn target_tls(args: &TargetTlsArgs) -> Result<Option<TargetTls>, BadSetting> {
+    let config = TargetTlsConfig {
+        authorities: args.client_ssl_ca.clone(),
+        identity: args.client_ssl_cert.clone().zip(args.client_ssl_key.clone()),
+        insecure: args.insecure,
+        ..TargetTlsConfig::default()
+    };
+    if config.authorities.is_none() && config.identity.is_none() && !config.insecure {
+        return Ok(None);
+    }
+    let bad = |error: TlsError| bad("--client-ssl-*", chain(&error));
+    TargetTls::load(&config).map(Some).map_err(bad)
 }
 
 impl Https {

@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Exit, ProgramError,
     counted::Counted,
+    https::TlsFiles,
     metrics::MetricsPage,
     open_files,
     pid_file::PidFile,
@@ -36,6 +37,7 @@ pub(super) struct Running {
     registry: Registry,
     vitals: Vitals,
     certificate: Option<Certificate>,
+    api_certificate: Option<Certificate>,
     api: AdminApi,
     serving: Serving,
     /// To be handed over.
@@ -69,10 +71,13 @@ impl Running {
             Some(https) => Some(https.open().await?),
             None => None,
         };
-        for warning in certificate.iter().flat_map(Certificate::warnings) {
+        let api_keys = settings.api_https.as_ref().map(TlsFiles::load).transpose()?;
+        let api_certificate = api_keys.map(Certificate::Files);
+        let certificates = [&certificate, &api_certificate].into_iter().flatten();
+        for warning in certificates.flat_map(Certificate::warnings) {
             tracing::warn!("{warning}");
         }
-        let keys = certificate.as_ref().map(Certificate::keys);
+        let keys = [&certificate, &api_certificate].map(|one| one.as_ref().map(Certificate::keys));
         let mut predecessor = match &settings.upgrade.from {
             Some(path) => Some(Predecessor::find(path)?),
             None => None,
@@ -153,6 +158,7 @@ impl Running {
             registry,
             vitals,
             certificate,
+            api_certificate,
             api,
             serving,
             sockets: duplicates,
@@ -174,14 +180,9 @@ impl Running {
     }
 
     async fn serve(&mut self) -> End {
-        let certificate = self.certificate.clone();
-        let mut kept_fresh = std::pin::pin!(async {
-            match &certificate {
-                // Ends with this function: whoever takes over goes on with it.
-                Some(certificate) => certificate.keep_fresh(CancellationToken::new()).await,
-                None => std::future::pending().await,
-            }
-        });
+        // Both end with this function: whoever takes over goes on with them.
+        let mut kept_fresh = std::pin::pin!(keep_fresh(self.certificate.clone()));
+        let mut api_kept_fresh = std::pin::pin!(keep_fresh(self.api_certificate.clone()));
         let api = self.api.clone();
         let token_file = self.settings.token_file.take();
         let mut token_kept_fresh = std::pin::pin!(async {
@@ -193,12 +194,14 @@ impl Running {
         loop {
             tokio::select! {
                 () = &mut kept_fresh => {}
+                () = &mut api_kept_fresh => {}
                 () = &mut token_kept_fresh => {}
                 wish = self.signals.next() => match wish {
                     Wish::Stop(signal) => return End::Stop(signal),
                     Wish::Reload => {
                         reload_token(token_file.as_ref(), &api);
                         reload(self.certificate.as_ref());
+                        reload(self.api_certificate.as_ref());
                     }
                     Wish::Reap => { reap(None); }
                     Wish::Upgrade => if let Some(end) = self.upgrade().await {
@@ -409,6 +412,13 @@ fn reload_token(file: Option<&TokenFile>, api: &AdminApi) {
     }
 }
 
+async fn keep_fresh(certificate: Option<Certificate>) {
+    match certificate {
+        Some(certificate) => certificate.keep_fresh(CancellationToken::new()).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn reload(certificate: Option<&Certificate>) {
     let Some(certificate) = certificate else { return };
     if let Some(next_attempt) = certificate.try_soon() {
@@ -439,7 +449,8 @@ fn announce(settings: &Settings, sockets: &Sockets) {
     let target = target.as_deref().unwrap_or("(no default)");
     tracing::info!("Proxying {scheme}://{public} to {target}");
     let api = shown(&settings.api.host, &sockets.api);
-    tracing::info!("Proxy API at http://{api}/api/routes");
+    let scheme = if settings.api_https.is_some() { "https" } else { "http" };
+    tracing::info!("Proxy API at {scheme}://{api}/api/routes");
     if settings.token.is_none() {
         tracing::warn!("REST API is not authenticated.");
     }

@@ -1,5 +1,5 @@
 //! What the command line and the environment ask for, understood and checked.
-//! Nothing is touched yet but a token file.
+//! Nothing is touched yet but what is read: a token file, certificates for targets.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::{
     args::{OurArgs, RunArgs},
     environment::Environment,
-    https::{Https, TlsFiles},
+    https::{Https, TlsFiles, target_tls},
     token_file::{self, TokenFile},
 };
 use crate::{
@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub(super) redirect: Option<Redirect>,
     pub(super) metrics: Option<Endpoint>,
     pub(super) https: Option<Https>,
+    pub(super) api_https: Option<TlsFiles>,
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
     pub(super) busy_idle_timeout: Option<Duration>,
@@ -94,9 +95,6 @@ pub(super) struct BadSetting {
 
 impl Settings {
     pub(super) fn new(args: RunArgs, environment: Environment) -> Result<Self, BadSetting> {
-        if let Some(name) = environment.unbuilt.first() {
-            return Err(bad(name, "encrypted keys are not supported; store the key without"));
-        }
         if args.storage_backend != "memory" {
             let problem = format!("there is no backend {:?}, only memory", args.storage_backend);
             return Err(bad("--storage-backend", problem));
@@ -108,6 +106,10 @@ impl Settings {
         if args.ssl_dhparam.is_some() || args.ssl_allow_rc4 {
             warnings.push("--ssl-dhparam and --ssl-allow-rc4 have no effect".to_owned());
         }
+        if args.target_tls.insecure {
+            warnings.push("--insecure: certificates of targets are not checked".to_owned());
+        }
+        let (token, proxy) = (secret(&environment)?, proxy_config(&args)?);
         let host = args.ip.as_deref().map_or(Host::Any, Host::new);
         let api_port = match args.api_port {
             Some(port) => port,
@@ -127,23 +129,29 @@ impl Settings {
             }),
             public: Endpoint { host, port: args.port },
             api: Endpoint { host: Host::new(&args.api_ip), port: api_port },
-            proxy: proxy_config(&args)?,
             https: Https::new(
-                TlsFiles::of(args.ssl_cert.zip(args.ssl_key), args.tls),
+                TlsFiles::public(
+                    args.ssl_cert.zip(args.ssl_key),
+                    environment.ssl_key_passphrase,
+                    args.tls,
+                    args.client_certs,
+                ),
                 args.acme,
                 args.redirect_port.is_some(),
             )?,
+            api_https: TlsFiles::api(args.api_tls, environment.api_ssl_key_passphrase),
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
             http2: !args.ours.no_http2,
             default_target: parsed("--default-target", args.default_target.as_deref())?,
             pages: match (parsed("--error-target", args.error_target.as_deref())?, args.error_path)
             {
-                (Some(target), _) => ErrorPages::from_target(target),
+                (Some(target), _) => ErrorPages::from_target(target, &proxy),
                 (None, Some(dir)) => ErrorPages::from_directory(dir),
                 (None, None) => ErrorPages::built_in(),
             },
-            token: secret(&environment)?.as_deref().and_then(AdminToken::new),
+            proxy,
+            token: token.as_deref().and_then(AdminToken::new),
             token_file: environment.auth_token_file.map(TokenFile::new),
             pid_file: args.pid_file,
             drain: Drain {
@@ -209,6 +217,7 @@ fn proxy_config(args: &RunArgs) -> Result<ProxyConfig, BadSetting> {
             return Err(bad("--protocol-rewrite", format!("{other:?} is neither http nor https")));
         }
     };
+    config.target_tls = target_tls(&args.target_tls)?;
     for field in &args.custom_header {
         config.custom_headers.push(custom_header(field)?);
     }

@@ -46,12 +46,12 @@ pub(super) enum SocketError {
 }
 
 impl Sockets {
-    /// Listens as `settings` say. Of `offered`, the sockets that fit are used
+    /// Listens as `settings` say, with the keys of the public side and of the API. Of `offered`, the sockets that fit are used
     /// and the others closed.
     pub(super) async fn open(
         settings: &Settings,
         max_connections: usize,
-        tls: Option<TlsKeys>,
+        [tls, api_tls]: [Option<TlsKeys>; 2],
         offered: Vec<OfferedSocket>,
     ) -> Result<Self, SocketError> {
         let mut config = ListenConfig::new((Ipv6Addr::UNSPECIFIED, 0).into());
@@ -59,12 +59,14 @@ impl Sockets {
         config.busy_idle_timeout = settings.busy_idle_timeout;
         config.max_connections = max_connections;
         let plain = config.clone();
+        let mut api_config = config.clone();
+        api_config.tls = api_tls;
         config.tls = tls;
         config.http2 = settings.http2;
 
         let mut offered = Offered(offered);
         let public = offered.listen(Role::Public, "--ip", &settings.public, &config).await?;
-        let api = offered.listen(Role::Api, "--api-ip", &settings.api, &plain).await?;
+        let api = offered.listen(Role::Api, "--api-ip", &settings.api, &api_config).await?;
         let redirect = match &settings.redirect {
             None => Vec::new(),
             Some(redirect) => {

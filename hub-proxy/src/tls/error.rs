@@ -44,12 +44,33 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// The key needs a passphrase.
+    /// The key needs a passphrase, and none was given.
     #[error(
-        "{path}: the private key is encrypted; store it without a passphrase: openssl pkey -in \
-         {path} -out {path}.plain"
+        "{path}: the private key is encrypted and no passphrase is given; store it without one: \
+         openssl pkey -in {path} -out {path}.plain"
     )]
     EncryptedKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The passphrase is another one, or the key is encrypted in a way that is not known.
+    #[error(
+        "{path}: the private key cannot be decrypted; check the passphrase: openssl pkey -in \
+         {path} -noout"
+    )]
+    Undecipherable {
+        /// The file.
+        path: PathBuf,
+        /// What the decryption said.
+        #[source]
+        source: BoxError,
+    },
+    /// The key is encrypted as OpenSSL did it long ago.
+    #[error(
+        "{path}: the private key is encrypted in an old and weak way; encrypt it anew: openssl \
+         pkcs8 -topk8 -in {path} -out {path}.new"
+    )]
+    OldEncryption {
         /// The file.
         path: PathBuf,
     },
@@ -154,6 +175,12 @@ pub enum TlsError {
         /// Those it is for.
         named: Vec<String>,
     },
+    /// This system knows no authorities, and none were given.
+    #[error(
+        "this system has no certificates of authorities (on Debian: apt-get install \
+         ca-certificates); or name a file of your own"
+    )]
+    NoAuthorities(#[source] Option<BoxError>),
     /// The provider offers no protocol version we allow.
     #[error("TLS cannot be set up")]
     Setup(#[source] BoxError),

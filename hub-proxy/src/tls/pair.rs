@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::CertificateDer;
+use secrecy::SecretString;
 
 use super::{
     TlsError, TlsWarning,
@@ -31,7 +32,16 @@ pub(crate) struct Pair {
 pub(super) struct Files {
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
+    pub(super) passphrase: Option<SecretString>,
     pub(super) hosts: Vec<String>,
+}
+
+/// What is asked of a pair.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) hosts: &'a [String],
+    pub(super) expired: Expired,
+    pub(super) now: Timestamp,
 }
 
 impl Files {
@@ -39,7 +49,8 @@ impl Files {
         let (cert, key) = (pem::read(&self.cert)?, pem::read(&self.key)?);
         let (cert, key) =
             (Text { path: &self.cert, bytes: &cert }, Text { path: &self.key, bytes: &key });
-        let mut pair = Pair::parse(cert, key, &self.hosts, clock::now(), expired)?;
+        let asked = Asked { hosts: &self.hosts, expired, now: clock::now() };
+        let mut pair = Pair::parse(cert, key, self.passphrase.as_ref(), asked)?;
         pair.warnings.extend(pem::check_mode(&self.key));
         Ok(pair)
     }
@@ -50,7 +61,8 @@ impl Pair {
     pub(crate) fn of_texts(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
         let cert = Text { path: Path::new("certificate"), bytes: cert };
         let key = Text { path: Path::new("key"), bytes: key };
-        Self::parse(cert, key, hosts, clock::now(), Expired::Refused)
+        let asked = Asked { hosts, expired: Expired::Refused, now: clock::now() };
+        Self::parse(cert, key, None, asked)
     }
 
     /// Whether it is for all of `hosts`.
@@ -58,16 +70,15 @@ impl Pair {
         covers(&self.key.cert, hosts)
     }
 
-    /// A pair that browsers would accept for all of `hosts` at `now`.
+    /// A pair that browsers would accept as `asked`.
     pub(super) fn parse(
         cert: Text<'_>,
         key: Text<'_>,
-        hosts: &[String],
-        now: Timestamp,
-        expired: Expired,
+        passphrase: Option<&SecretString>,
+        asked: Asked<'_>,
     ) -> Result<Self, TlsError> {
         let chain = pem::chain(cert)?;
-        let key_der = pem::key(key)?;
+        let key_der = pem::key(key, passphrase)?;
         // A key that is too short is refused here, too, but without the reason:
         // so its certificate is looked at first.
         let signing = provider().key_provider.load_private_key(key_der);
@@ -75,7 +86,7 @@ impl Pair {
             check_belongs(cert, key, &chain, signing)?;
         }
         let Checked { not_before, not_after, warnings } =
-            check(cert.path, &chain, hosts, now, expired)?;
+            check(cert.path, &chain, asked.hosts, asked.now, asked.expired)?;
         let signing = signing
             .map_err(|error| TlsError::BadKey { path: key.path.into(), source: error.into() })?;
         let key = Arc::new(CertifiedKey::new(chain, signing));

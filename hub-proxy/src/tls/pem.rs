@@ -11,7 +11,9 @@ use rustls_pki_types::{
     pem::{self, PemObject},
 };
 
-use super::{TlsError, TlsWarning};
+use secrecy::SecretString;
+
+use super::{TlsError, TlsWarning, encrypted};
 
 /// A text and what to call it in errors.
 #[derive(Clone, Copy)]
@@ -48,13 +50,22 @@ pub(super) fn chain(text: Text<'_>) -> Result<Vec<CertificateDer<'static>>, TlsE
     }
 }
 
-/// The first private key: PKCS#8, PKCS#1 or SEC1.
-pub(super) fn key(text: Text<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The first private key: PKCS#8, PKCS#1 or SEC1; PKCS#8 may be encrypted.
+pub(super) fn key(
+    text: Text<'_>,
+    passphrase: Option<&SecretString>,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
     let path = || text.path.into();
-    // The first is PKCS#8's way to say it, the second that of older files.
-    let encrypted = ["ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
-    if encrypted.iter().any(|mark| has(text.bytes, mark)) {
-        return Err(TlsError::EncryptedKey { path: path() });
+    match encrypted::kind(text.bytes) {
+        Some(encrypted::Kind::Pkcs8(block)) => {
+            let Some(passphrase) = passphrase else {
+                return Err(TlsError::EncryptedKey { path: path() });
+            };
+            return encrypted::decrypt(block, passphrase)
+                .map_err(|source| TlsError::Undecipherable { path: path(), source });
+        }
+        Some(encrypted::Kind::Older) => return Err(TlsError::OldEncryption { path: path() }),
+        None => {}
     }
     PrivateKeyDer::from_pem_slice(text.bytes).map_err(|error| match error {
         pem::Error::NoItemsFound if has_pem(text.bytes) => TlsError::NoKey { path: path() },
@@ -62,10 +73,8 @@ pub(super) fn key(text: Text<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-fn has_pem(text: &[u8]) -> bool {
-    has(text, "-----BEGIN ")
-}
+const BEGIN: &[u8] = b"-----BEGIN ";
 
-fn has(text: &[u8], wanted: &str) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted.as_bytes())
+fn has_pem(text: &[u8]) -> bool {
+    text.windows(BEGIN.len()).any(|window| window == BEGIN)
 }

@@ -15,7 +15,7 @@ impl TlsKeys {
     /// With `pair` for everybody but an authority that looks for proofs.
     pub(crate) fn answering(pair: Pair, challenges: TlsChallenges) -> Result<Self, TlsError> {
         let current = Current { pair: ArcSwap::from_pointee(pair), challenges: Some(challenges) };
-        Self::serving(None, current, &[HTTP_1, ACME_TLS])
+        Self::serving(None, current, None, &[HTTP_1, ACME_TLS])
     }
 
     /// Handshakes from now on use `pair`.
@@ -27,6 +27,7 @@ impl TlsKeys {
 impl Pair {
     /// From a file with both, for whatever hosts.
     pub(crate) fn read(path: &Path) -> Result<Self, TlsError> {
-        Files { cert: path.into(), key: path.into(), hosts: Vec::new() }.read(Expired::Refused)
+        let (cert, key) = (path.into(), path.into());
+        Files { cert, key, passphrase: None, hosts: Vec::new() }.read(Expired::Refused)
     }
 }

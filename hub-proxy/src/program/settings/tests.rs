@@ -109,10 +109,17 @@ fn section_1_the_token_comes_from_one_place() {
 }
 
 #[test]
-fn a_variable_that_asks_for_more_than_we_do_is_refused() {
-    let name = "CONFIGPROXY_SSL_KEY_PASSPHRASE";
-    let environment = Environment { unbuilt: vec![name], ..Environment::default() };
-    assert!(settings(&[], environment).unwrap_err().starts_with(name));
+fn s_12_targets_are_taken_unchecked_only_when_told_and_with_a_word_about_it() {
+    assert!(with(&[]).proxy.target_tls.is_none());
+    let settings = with(&["--insecure"]);
+    assert!(settings.proxy.target_tls.is_some());
+    assert!(settings.warnings.iter().any(|warning| warning.starts_with("--insecure")));
+}
+
+#[test]
+fn s_05_what_targets_are_shown_is_read_at_once() {
+    let said = refused(&["--client-ssl-ca", "/none/such"]);
+    assert!(said.starts_with("--client-ssl-*: /none/such: no such file"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! configurable-http-proxy's flags about who shows whom a certificate.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What browsers have to show.
+#[derive(Debug, Args)]
+pub(in crate::program) struct ClientCertArgs {
+    /// Certificates of the authorities that vouch for clients, PEM.
+    #[arg(long, value_name = "FILE", requires = "ssl_cert")]
+    pub(in crate::program) ssl_ca: Option<PathBuf>,
+
+    /// Ask clients for a certificate.
+    #[arg(long, requires = "ssl_ca")]
+    pub(in crate::program) ssl_request_cert: bool,
+
+    /// Turn clients away that have none.
+    #[arg(long, requires = "ssl_request_cert")]
+    pub(in crate::program) ssl_reject_unauthorized: bool,
+}
+
+/// HTTPS for the REST API, and what its clients have to show.
+#[derive(Debug, Args)]
+pub(in crate::program) struct ApiTlsArgs {
+    /// Private key of the REST API's certificate, PEM; with it, the API is HTTPS.
+    #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
+    pub(in crate::program) api_ssl_key: Option<PathBuf>,
+
+    /// Certificate chain of the REST API, PEM. Read again as that of --ssl-cert.
+    #[arg(long, value_name = "FILE", requires = "api_ssl_key")]
+    pub(in crate::program) api_ssl_cert: Option<PathBuf>,
+
+    /// Certificates of the authorities that vouch for the API's clients, PEM.
+    #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
+    pub(in crate::program) api_ssl_ca: Option<PathBuf>,
+
+    /// Ask the API's clients for a certificate.
+    #[arg(long, requires = "api_ssl_ca")]
+    pub(in crate::program) api_ssl_request_cert: bool,
+
+    /// Turn clients of the API away that have none.
+    #[arg(long, requires = "api_ssl_request_cert")]
+    pub(in crate::program) api_ssl_reject_unauthorized: bool,
+}
+
+/// How targets at https are spoken to.
+#[derive(Debug, Args)]
+pub(in crate::program) struct TargetTlsArgs {
+    /// Private key of the certificate that targets at https are shown, PEM.
+    #[arg(long, value_name = "FILE", requires = "client_ssl_cert")]
+    pub(in crate::program) client_ssl_key: Option<PathBuf>,
+
+    /// Certificate chain that targets at https are shown, PEM.
+    #[arg(long, value_name = "FILE", requires = "client_ssl_key")]
+    pub(in crate::program) client_ssl_cert: Option<PathBuf>,
+
+    /// Certificates of the authorities that vouch for targets, PEM; those of this
+    /// system without.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::program) client_ssl_ca: Option<PathBuf>,
+
+    /// Has no effect: a target's certificate is always asked for.
+    #[arg(long, hide = true)]
+    pub(in crate::program) client_ssl_request_cert: bool,
+
+    /// Has no effect: that is so, but with --insecure.
+    #[arg(long, hide = true)]
+    pub(in crate::program) client_ssl_reject_unauthorized: bool,
+
+    /// Take whatever certificate a target shows. Anybody on the way can be the target
+    /// then.
+    #[arg(long, conflicts_with = "client_ssl_ca")]
+    pub(in crate::program) insecure: bool,
+}

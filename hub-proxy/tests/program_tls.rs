@@ -1,0 +1,246 @@
+//! Who shows whom a certificate, on all three sides of the program: browsers, the REST
+//! API's clients, targets.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/authority.rs"]
+mod authority;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
+
+use authority::*;
+use process::{PROGRAM, Program, command, outcome};
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::ServerName;
+use support::*;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+use tokio_util::task::TaskTracker;
+
+/// A target with TLS that answers each request with the name it was called by.
+async fn encrypted_target(config: ServerConfig) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let tasks = TaskTracker::new();
+    tasks.clone().spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tasks.spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let name = stream.get_ref().1.server_name().unwrap_or("nobody").to_owned();
+                let mut client = Client::over(stream);
+                let answer = match client.head().await.contains("upgrade: websocket") {
+                    true => "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                             Connection: Upgrade\r\n\r\n"
+                        .to_owned(),
+                    false => format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}",
+                        name.len()
+                    ),
+                };
+                client.send(answer).await;
+                if client.try_take(4).await.is_some_and(|said| said == b"ping") {
+                    client.send("pong").await;
+                }
+            });
+        }
+    });
+    addr
+}
+
+async fn connect(
+    addr: SocketAddr,
+    name: &str,
+    config: ClientConfig,
+) -> io::Result<Client<TlsStream<TcpStream>>> {
+    let stream = soon(TcpStream::connect(addr)).await?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    Ok(Client::over(soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await?))
+}
+
+/// What `addr` answers to somebody; an error if it does not speak to them.
+async fn asked(addr: SocketAddr, config: ClientConfig, fields: &str) -> io::Result<String> {
+    let mut client = connect(addr, "127.0.0.1", config).await?;
+    let request = format!(
+        "GET /api/routes HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret\r\n\
+         Connection: close\r\n{fields}\r\n"
+    );
+    client.send(request).await;
+    // With TLS 1.3 a client learns only now that its certificate is not liked.
+    Ok(String::from_utf8(client.try_rest().await?).unwrap())
+}
+
+#[tokio::test]
+async fn p_053_s_05_s_06_a_target_gets_our_certificate_and_its_own_name() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let shown = authority.issue(&["localhost", "127.0.0.1"]);
+    let target = encrypted_target(authority.server(&shown)).await;
+    let ours = authority.issue(&["proxy"]);
+    let (named, addressed) =
+        (format!("https://localhost:{}", target.port()), format!("https://{target}"));
+    let (ca, cert, key) = (authority.file(), arg(&ours.cert), arg(&ours.key));
+    let identity = ["--client-ssl-cert", cert, "--client-ssl-key", key];
+    let flags = ["--client-ssl-request-cert", "--client-ssl-reject-unauthorized"];
+    let believing = ["--default-target", &named, "--client-ssl-ca", arg(&ca)];
+
+    let proxy = Program::start(&[&believing[..], &identity, &flags].concat()).await;
+    let answer = proxy.get("/x").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "localhost"));
+    let body = format!(r#"{{"target": "{addressed}"}}"#);
+    assert_eq!(proxy.api("POST", "/api/routes/ip", &body).await.status, 201);
+    let answer = proxy.get("/ip").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "nobody"), "an address is no name");
+
+    // A WebSocket goes the same way.
+    let mut client = Client::to(proxy.public).await;
+    let handshake = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    client.send(format!("{handshake}\r\n")).await;
+    assert!(client.head().await.starts_with("http/1.1 101 "));
+    client.send("ping").await;
+    assert_eq!(client.take(4).await, b"pong");
+
+    let proxy = Program::start(&believing).await;
+    assert_eq!(proxy.get("/x").await.status, 503, "without a certificate of ours");
+    let other = strangers.file();
+    let doubting = ["--default-target", &named, "--client-ssl-ca", arg(&other)];
+    let proxy = Program::start(&[&doubting[..], &identity].concat()).await;
+    assert_eq!(proxy.get("/x").await.status, 503, "nobody we believe vouches for it");
+}
+
+#[tokio::test]
+async fn s_12_a_target_is_checked_unless_told_otherwise() {
+    let authority = Authority::new();
+    let shown = authority.issue(&["another.example"]);
+    let target = encrypted_target(authority.server(&shown)).await;
+    let target = format!("https://localhost:{}", target.port());
+    let (ca, ours) = (authority.file(), authority.issue(&["proxy"]));
+    let base = ["--default-target", &target, "--client-ssl-cert", arg(&ours.cert)];
+    let base = [&base[..], &["--client-ssl-key", arg(&ours.key)]].concat();
+
+    let checked = [&base[..], &["--client-ssl-ca", arg(&ca)]].concat();
+    assert_eq!(Program::start(&checked).await.get("/").await.status, 503, "another's name");
+    assert_eq!(Program::start(&base).await.get("/").await.status, 503, "unknown to the system");
+    let mut proxy = Program::start(&[&base[..], &["--insecure"]].concat()).await;
+    assert_eq!(proxy.get("/").await.status, 200);
+    assert!(proxy.last_words().await.contains("--insecure: certificates of targets"));
+}
+
+#[tokio::test]
+async fn e_01_an_error_target_at_https_is_reached_as_targets_are() {
+    let authority = Authority::new();
+    let shown = authority.issue(&["localhost"]);
+    let target = encrypted_target(authority.server(&shown)).await;
+    let (ca, ours) = (authority.file(), authority.issue(&["proxy"]));
+    let target = format!("https://localhost:{}/hub/error", target.port());
+    let proxy = Program::start(&[
+        "--error-target",
+        &target,
+        "--client-ssl-ca",
+        arg(&ca),
+        "--client-ssl-cert",
+        arg(&ours.cert),
+        "--client-ssl-key",
+        arg(&ours.key),
+    ])
+    .await;
+    let answer = proxy.get("/nowhere").await;
+    assert_eq!((answer.status, answer.body.as_str()), (404, "localhost"));
+}
+
+#[tokio::test]
+async fn s_03_browsers_show_certificates_where_they_are_asked() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let shown = authority.issue(&["127.0.0.1"]);
+    let (known, unknown) = (authority.issue(&["browser"]), strangers.issue(&["browser"]));
+    let (ca, cert, key) = (authority.file(), arg(&shown.cert), arg(&shown.key));
+    let ask = ["--ssl-cert", cert, "--ssl-key", key, "--ssl-ca", arg(&ca), "--ssl-request-cert"];
+    let require = [&ask[..], &["--ssl-reject-unauthorized"]].concat();
+
+    let proxy = Program::start(&require).await;
+    let answer = asked(proxy.public, authority.client(Some(&known)), "").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    for stranger in [Some(&unknown), None] {
+        let refused = asked(proxy.public, authority.client(stranger), "").await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
+
+    let proxy = Program::start(&ask).await;
+    let answer = asked(proxy.public, authority.client(None), "").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(asked(proxy.public, authority.client(Some(&unknown)), "").await.is_err());
+}
+
+#[tokio::test]
+async fn s_04_the_api_speaks_tls_with_those_whom_several_authorities_vouch_for() {
+    let (first, second, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    let shown = first.issue(&["127.0.0.1"]);
+    let bundle = first.file().with_file_name("bundle.pem");
+    let pem = [first.file(), second.file()].map(|file| std::fs::read_to_string(file).unwrap());
+    std::fs::write(&bundle, pem.concat()).unwrap();
+    let (cert, key) = (arg(&shown.cert), arg(&shown.key));
+    let mut proxy = Program::start(&[
+        "--api-ssl-cert",
+        cert,
+        "--api-ssl-key",
+        key,
+        "--api-ssl-ca",
+        arg(&bundle),
+        "--api-ssl-request-cert",
+        "--api-ssl-reject-unauthorized",
+    ])
+    .await;
+    assert!(proxy.beginning.iter().any(|line| line.contains("Proxy API at https://127.0.0.1:")));
+    let hubs = second.issue(&["hub"]);
+    for hub in [&first.issue(&["hub"]), &hubs] {
+        let answer = asked(proxy.api, first.client(Some(hub)), "").await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("{}"), "{answer}");
+    }
+    for stranger in [Some(&strangers.issue(&["hub"])), None] {
+        assert!(asked(proxy.api, first.client(stranger), "").await.is_err());
+    }
+
+    // The program itself asks it, too.
+    let api = format!("https://{}", proxy.api);
+    let ca = first.file();
+    let status = |more: &[&str]| {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        command.args(["status", "--api", &api]).args(more).env("CONFIGPROXY_AUTH_TOKEN", "s3cret");
+        command
+    };
+    let identity = ["--client-ssl-cert", arg(&hubs.cert), "--client-ssl-key", arg(&hubs.key)];
+    let (code, said) =
+        outcome(status(&[&identity[..], &["--client-ssl-ca", arg(&ca)]].concat())).await;
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = outcome(status(&identity)).await;
+    assert!(code == 1 && said.contains("UnknownIssuer"), "the token is not told anybody: {said}");
+    assert!(proxy.is_running());
+}
+
+#[tokio::test]
+async fn s_02_an_encrypted_key_needs_its_passphrase() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates");
+    let (cert, key) = (dir.join("sec1.pem"), dir.join("sec1-encrypted.key"));
+    for (side, variable) in
+        [("", "CONFIGPROXY_SSL_KEY_PASSPHRASE"), ("api-", "CONFIGPROXY_API_SSL_KEY_PASSPHRASE")]
+    {
+        let (cert_flag, key_flag) = (format!("--{side}ssl-cert"), format!("--{side}ssl-key"));
+        let with = |passphrase: Option<&str>| {
+            let args = [cert_flag.as_str(), arg(&cert), &key_flag, arg(&key)];
+            let mut command = command(Path::new(PROGRAM), &args);
+            command.envs(passphrase.map(|passphrase| (variable, passphrase)));
+            command
+        };
+        let proxy = Program::of(with(Some("correct-horse"))).await;
+        let https = proxy.beginning.iter().filter(|line| line.contains("https://127.0.0.1:"));
+        assert_eq!(https.count(), 1, "{:?}", proxy.beginning);
+        let (code, said) = outcome(with(None)).await;
+        assert!(code == 2 && said.contains("no passphrase is given"), "{code}: {said}");
+        let (code, said) = outcome(with(Some("wrong"))).await;
+        assert!(code == 2 && said.contains("check the passphrase"), "{code}: {said}");
+    }
+}
