@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::{BoxError, ProxyConfig, headers::strip_from_trailers, table::Route};
+use crate::{BoxError, ProxyConfig, forward::Place, headers::strip_from_trailers, table::Route};
 
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
@@ -53,17 +53,29 @@ pub(crate) struct UpstreamBody {
     idle_limit: Option<Duration>,
     /// Runs while the target is waited for.
     idle: Option<Pin<Box<Sleep>>>,
+    /// Given to another exchange when this one has ended.
+    _place: Option<Place>,
 }
 
 /// A client's body on its way to a target; marks the route as used.
 #[derive(Debug)]
 pub(crate) struct ClientBody {
-    inner: Incoming,
+    inner: ClientBytes,
     route: Arc<Route>,
     taken: Taken,
     idle_limit: Option<Duration>,
     /// Runs while the client is waited for.
     idle: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where a client's body is to be had.
+#[derive(Debug)]
+pub(crate) enum ClientBytes {
+    /// There are none, or none any more.
+    Nothing,
+    Once(Incoming),
+    /// As long as nothing of it was taken, it can be had [again](Self::again).
+    Lent(Arc<Mutex<Option<Incoming>>>),
 }
 
 /// How many pieces of a request its target has taken. Clones share the count.
@@ -95,14 +107,20 @@ impl<B> ProxyBody<B> {
 }
 
 impl UpstreamBody {
-    pub(crate) fn new(inner: Incoming, route: Option<Arc<Route>>, config: &ProxyConfig) -> Self {
+    pub(crate) fn new(
+        inner: Incoming,
+        route: Option<Arc<Route>>,
+        place: Option<Place>,
+        config: &ProxyConfig,
+    ) -> Self {
         // An answer without a body is never polled, so its end is now.
         if let Some(route) = &route
             && inner.is_end_stream()
         {
             route.touch();
         }
-        Self { inner, route, idle_limit: config.response_idle_timeout, idle: None }
+        let idle_limit = config.response_idle_timeout;
+        Self { inner, route, idle_limit, idle: None, _place: place }
     }
 
     /// Ready once the target has been silent for too long.
@@ -114,12 +132,65 @@ impl UpstreamBody {
 
 impl ClientBody {
     pub(crate) fn new(
-        inner: Incoming,
+        inner: ClientBytes,
         route: Arc<Route>,
         taken: Taken,
         config: &ProxyConfig,
     ) -> Self {
         Self { inner, route, taken, idle_limit: config.request_idle_timeout, idle: None }
+    }
+}
+
+impl ClientBytes {
+    pub(crate) fn new(body: Incoming) -> Self {
+        if body.is_end_stream() { Self::Nothing } else { Self::Once(body) }
+    }
+
+    /// The same bytes twice: to be sent, and to be had back if nothing was taken of them.
+    pub(crate) fn lend(self) -> (Self, Self) {
+        match self {
+            Self::Nothing => (Self::Nothing, Self::Nothing),
+            Self::Once(body) => {
+                let lent = Arc::new(Mutex::new(Some(body)));
+                (Self::Lent(Arc::clone(&lent)), Self::Lent(lent))
+            }
+            Self::Lent(lent) => (Self::Lent(Arc::clone(&lent)), Self::Lent(lent)),
+        }
+    }
+
+    /// What was lent, whoever still has it.
+    pub(crate) fn again(self) -> Self {
+        let Self::Lent(lent) = &self else { return self };
+        match lent.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(body) => Self::Once(body),
+            None => Self::Nothing,
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&Incoming) -> T, without: T) -> T {
+        match self {
+            Self::Nothing => without,
+            Self::Once(body) => look(body),
+            Self::Lent(lent) => {
+                let lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
+                lent.as_ref().map_or(without, look)
+            }
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match self {
+            Self::Nothing => return Poll::Ready(None),
+            Self::Once(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Self::Lent(lent) => {
+                let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
+                match lent.as_mut() {
+                    Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+                    None => return Poll::Ready(None),
+                }
+            }
+        };
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 }
 
@@ -227,7 +298,7 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.inner.poll_frame(cx) else {
             let Some(limit) = self.idle_limit else { return Poll::Pending };
             let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
             ready!(idle.as_mut().poll(cx));
@@ -239,15 +310,15 @@ impl Body for ClientBody {
             self.route.touch();
             self.taken.0.fetch_add(1, Ordering::Relaxed);
         }
-        Poll::Ready(frame.map(|frame| frame.map(sound_trailers).map_err(Into::into)))
+        Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.with(Body::is_end_stream, true)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.with(Body::size_hint, SizeHint::with_exact(0))
     }
 }
 

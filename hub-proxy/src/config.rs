@@ -28,8 +28,11 @@ pub struct ProxyConfig {
     pub half_close_grace: Duration,
     /// How long an unused connection to a target is kept; 60 s.
     pub pool_idle_timeout: Duration,
-    /// How many unused connections are kept per target; 32.
+    /// How many unused connections are kept per route; 32.
     pub pool_idle_per_target: usize,
+    /// How many requests and WebSockets a route may have at its target at once; 1,024.
+    /// Another one waits as long as for a connection, and gets a 503 (L-06).
+    pub max_per_target: usize,
     /// Whose `X-Forwarded-*` fields are believed; nobody's.
     pub trusted_proxies: TrustForwarded,
     /// Cookies that only the fallback may set, by name, or by the beginning of
@@ -117,6 +120,7 @@ impl Default for ProxyConfig {
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),
             pool_idle_per_target: 32,
+            max_per_target: 1024,
             trusted_proxies: TrustForwarded::Nobody,
             reserved_cookies: Vec::new(),
             guard_origin: false,

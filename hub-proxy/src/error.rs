@@ -22,6 +22,9 @@ pub enum ProxyError {
     /// soon: the server may just be starting.
     #[error("no connection to the target")]
     Refused(#[source] BoxError),
+    /// The target has as many requests as it may have; 503, and worth another try.
+    #[error("the target has too many requests at once")]
+    Busy,
     /// A deadline passed before the target answered; 503.
     #[error("the target did not answer within the time limit")]
     TimedOut,
@@ -90,9 +93,11 @@ impl ProxyError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadPath(_) | Self::ClientGone(_) => StatusCode::BAD_REQUEST,
-            Self::Refused(_) | Self::TimedOut | Self::NoAnswer(_) | Self::BadAnswer(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Refused(_)
+            | Self::Busy
+            | Self::TimedOut
+            | Self::NoAnswer(_)
+            | Self::BadAnswer(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -100,7 +105,7 @@ impl ProxyError {
     /// (E-08).
     pub(crate) fn retry_after(&self) -> Option<u16> {
         match self {
-            Self::Refused(_) => Some(1),
+            Self::Refused(_) | Self::Busy => Some(1),
             Self::BadPath(_)
             | Self::TimedOut
             | Self::NoAnswer(_)

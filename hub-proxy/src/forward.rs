@@ -4,65 +4,91 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{CaptureConnection, capture_connection},
-    },
-    rt::TokioTimer,
-};
-use tokio_util::task::TaskTracker;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
+use self::{
+    budget::Budget,
+    pool::{HttpClient, Places, client},
+};
 use crate::{
     ProxyConfig, ProxyError,
-    body::{ClientBody, Taken, UpstreamBody},
+    body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     headers::strip_hop_by_hop,
     table::Route,
-    upstream::Connector,
+    upstream::{Connector, Turns},
 };
 
-/// Most a target's answer may have as a head.
-const MAX_ANSWER_HEAD: usize = 256 * 1024;
+mod budget;
+mod pool;
 
-/// The pooled connections to all targets.
+pub(crate) use self::pool::{Place, Pool, PoolTasks};
+
+/// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstreams {
+    /// Which of several proxies over one table this is.
+    own: Arc<()>,
     connector: Connector,
-    client: Client<Connector, ClientBody>,
+    /// Makes a connection for each request.
+    fresh: HttpClient,
+    budget: Arc<Budget>,
 }
 
-/// Runs the tasks of pooled connections. They end when the pool drops their
-/// connections, at the latest together with the proxy.
-#[derive(Clone, Default)]
-pub(crate) struct PoolTasks(TaskTracker);
+/// Why there is no answer, and what can be sent again, if anything.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: ProxyError,
+    /// The client's bytes of a request that its target has not seen (K-02, K-03).
+    pub(crate) unseen: Option<ClientBytes>,
+}
 
-impl<F> hyper::rt::Executor<F> for PoolTasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
+impl From<ProxyError> for Failed {
+    fn from(error: ProxyError) -> Self {
+        Self { error, unseen: None }
     }
+}
+
+/// Which connections a request may go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// Those that are kept.
+    Kept,
+    /// One that nobody has used: the second time that it is sent.
+    Fresh,
 }
 
 impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
-        // A request that never left because its pooled connection had just
-        // been closed is sent again on a fresh one (K-01): the default of
-        // `retry_canceled_requests`. Anything that may have arrived is not.
         let connector = Connector::new(config);
-        let client = Client::builder(PoolTasks::default())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.pool_idle_timeout)
-            .pool_max_idle_per_host(config.pool_idle_per_target)
-            .http1_max_buf_size(MAX_ANSWER_HEAD)
-            .build(connector.clone());
-        Self { connector, client }
+        let fresh = client(connector.clone(), config, 0);
+        Self { own: Arc::default(), connector, fresh, budget: Arc::new(Budget::new()) }
     }
 
     /// For connections that are not shared.
     pub(crate) fn connector(&self) -> Connector {
         self.connector.clone()
+    }
+
+    /// One of the places of a route at its target (L-06). A proxy that came second to
+    /// the table does not count.
+    pub(crate) async fn place(
+        &self,
+        config: &ProxyConfig,
+        route: &Route,
+    ) -> Result<Option<Place>, ProxyError> {
+        match self.pool(config, route) {
+            Some(pool) => pool.places.take(config.connect_timeout).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn pool<'a>(&self, config: &ProxyConfig, route: &'a Route) -> Option<&'a Pool> {
+        let pool = route.pool().get_or_init(|| Pool {
+            owner: Arc::clone(&self.own),
+            client: client(self.connector(), config, config.pool_idle_per_target),
+            places: Places::new(config),
+        });
+        Arc::ptr_eq(&pool.owner, &self.own).then_some(pool)
     }
 
     /// Sends the request and returns the answer as soon as its head is there;
@@ -75,22 +101,60 @@ impl Upstreams {
         &self,
         config: &ProxyConfig,
         route: &Arc<Route>,
-        request: Request<Incoming>,
-    ) -> Result<Response<UpstreamBody>, ProxyError> {
+        request: Request<ClientBytes>,
+        over: Connections,
+    ) -> Result<Response<UpstreamBody>, Failed> {
+        let place = self.place(config, route).await?;
+        let pooled = self.pool(config, route).filter(|_| over == Connections::Kept);
+        let client = pooled.map_or(&self.fresh, |pool| &pool.client);
+        let (request, kept) = match is_idempotent(request.method()) && over == Connections::Kept {
+            true => {
+                self.budget.deposit();
+                let (head, body) = request.into_parts();
+                let (lent, kept) = body.lend();
+                (Request::from_parts(head, lent), Some(kept))
+            }
+            false => (request, None),
+        };
         let taken = Taken::default();
         let mut request = upstream_request(config, route, request, taken.clone());
         let connection = capture_connection(&mut request);
-        let answer = self.client.request(request);
+        let answer = client.request(request);
         let answer = match config.response_header_timeout {
             None => answer.await,
             Some(limit) => within(limit, &taken, answer).await?,
         };
         let response = answer.map_err(|error| match error.is_connect() {
-            true => ProxyError::from_connect(error.into()),
-            false => ProxyError::from_exchange(error.into()),
+            true => Failed::from(ProxyError::from_connect(error.into())),
+            false => {
+                let error = ProxyError::from_exchange(error.into());
+                let is_unseen = matches!(error, ProxyError::NoAnswer(_))
+                    && taken.count() == 0
+                    && kept.is_some()
+                    && was_reused(&connection)
+                    && self.budget.withdraw();
+                Failed { error, unseen: kept.filter(|_| is_unseen).map(ClientBytes::again) }
+            }
         })?;
-        client_response(config, route, response).inspect_err(|_| spoil(&connection))
+        client_response(config, route, response, place)
+            .inspect_err(|_| spoil(&connection))
+            .map_err(Failed::from)
     }
+}
+
+/// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
+/// TRACE does, too, but does not come here.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// Whether the connection had served before, and has said nothing about this request.
+fn was_reused(connection: &CaptureConnection) -> bool {
+    let mut extras = http::Extensions::new();
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.get_extras(&mut extras);
+    }
+    extras.get::<Turns>().is_some_and(Turns::is_reused_without_answer)
 }
 
 /// Keeps a connection from being used again: whose answers have two readings may
@@ -122,10 +186,11 @@ async fn within<T>(
 fn upstream_request(
     config: &ProxyConfig,
     route: &Arc<Route>,
-    request: Request<Incoming>,
+    request: Request<ClientBytes>,
     taken: Taken,
 ) -> Request<ClientBody> {
-    let (mut head, body) = request.into_parts();
+    let (mut head, bytes) = request.into_parts();
+    let body = ClientBody::new(bytes, Arc::clone(route), taken, config);
     head.uri = route.target().uri_for(head.uri.path_and_query(), config.prepend_path);
     head.version = Version::HTTP_11;
     head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
@@ -146,13 +211,14 @@ fn upstream_request(
         head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     head.extensions.clear();
-    Request::from_parts(head, ClientBody::new(body, Arc::clone(route), taken, config))
+    Request::from_parts(head, body)
 }
 
 fn client_response(
     config: &ProxyConfig,
     route: &Arc<Route>,
     response: Response<Incoming>,
+    place: Option<Place>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -169,6 +235,6 @@ fn client_response(
     head.version = Version::HTTP_11;
     head.extensions.clear();
     let used = head.status.as_u16() < 300;
-    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)), config);
+    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)), place, config);
     Ok(Response::from_parts(head, body))
 }

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -26,8 +26,9 @@ use tower::{Service, ServiceExt};
 use crate::{
     BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RoutePrefix,
     RouteTable, Tunnels,
+    body::{ClientBytes, UpstreamBody},
     error::chain,
-    forward::Upstreams,
+    forward::{Connections, Upstreams},
     head,
     headers::{
         add_forwarded, join_cookies, rewrite_location, strip_aliases, strip_claims,
@@ -77,10 +78,14 @@ struct Shared {
     tunnels: Tunnels,
 }
 
-/// The error page to ask for, kept while the target has the request.
-struct PageRequest {
-    request: Request<FallbackBody>,
-    path: String,
+/// What a client asked, kept while the target has the request: to be sent again, or to
+/// ask for an error page.
+struct Kept {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    peer: Option<Peer>,
 }
 
 impl<F> Proxy<F> {
@@ -149,7 +154,7 @@ where
         Err(_) if websocket => return bare(StatusCode::BAD_REQUEST),
         Err(bad) => {
             let error = ProxyError::BadPath(bad);
-            return error_page(fallback, PageRequest::of(&request), &error).await;
+            return error_page(fallback, Kept::of(&request), &error).await;
         }
     };
     let Some(route) = route else {
@@ -160,19 +165,13 @@ where
     let kind = if websocket { "WS" } else { "WEB" };
     tracing::debug!("PROXY {kind} {} to {}", request.uri().path(), route.target());
     let host = shared.config.auto_rewrite.then(|| request.headers().get(header::HOST).cloned());
-    // Before anything is changed: the page is about what the client asked.
-    let page = PageRequest::of(&request);
+    // Before anything is changed: a page is about what the client asked.
+    let kept = Kept::of(&request);
     readdress(&shared.config, &route, &mut request);
     if websocket {
         let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
-        return match upgrade::exchange(
-            shared.upstreams.connector(),
-            &shared.config,
-            &route,
-            &tunnels,
-            request,
-        )
-        .await
+        return match upgrade::exchange(&shared.upstreams, &shared.config, &route, &tunnels, request)
+            .await
         {
             Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
             // A script waits for this answer, not a person: no page (E-05).
@@ -182,7 +181,7 @@ where
             }
         };
     }
-    match shared.upstreams.exchange(&shared.config, &route, request).await {
+    match forward(shared, &route, &kept, request).await {
         Ok(mut response) => {
             let (status, scheme) = (response.status(), shared.config.protocol_rewrite.as_ref());
             let host = host.flatten();
@@ -194,9 +193,32 @@ where
         }
         Err(error) => {
             report(&route, &error);
-            error_page(fallback, page, &error).await
+            error_page(fallback, kept, &error).await
         }
     }
+}
+
+/// Asks the target; a second time if it cannot have seen the first (K-02, K-03).
+async fn forward(
+    shared: &Shared,
+    route: &Arc<Route>,
+    kept: &Kept,
+    request: Request<Incoming>,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    let Shared { config, upstreams, .. } = shared;
+    let request = request.map(ClientBytes::new);
+    let failed = match upstreams.exchange(config, route, request, Connections::Kept).await {
+        Ok(response) => return Ok(response),
+        Err(failed) => failed,
+    };
+    let Some(unseen) = failed.unseen else { return Err(failed.error) };
+    tracing::debug!(route = %route.prefix(), error = %chain(&failed.error), "sent once more");
+    #[cfg(feature = "cli")]
+    metrics::counter!("hub_proxy_upstream_retries_total").increment(1);
+    let mut again = kept.request(unseen);
+    readdress(config, route, &mut again);
+    let again = upstreams.exchange(config, route, again, Connections::Fresh);
+    again.await.map_err(|failed| failed.error)
 }
 
 /// Makes the head say what is true, for targets and fallback alike.
@@ -230,7 +252,7 @@ fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
 }
 
 /// Makes the head one for this target, as far as the configuration wants it.
-fn readdress(config: &ProxyConfig, route: &Route, request: &mut Request<Incoming>) {
+fn readdress<B>(config: &ProxyConfig, route: &Route, request: &mut Request<B>) {
     if !config.include_prefix {
         let prefix = local_prefix(config, route);
         let uri = request.uri();
@@ -286,15 +308,12 @@ fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Resp
     response
 }
 
-async fn error_page<F, B>(
-    fallback: F,
-    page: PageRequest,
-    error: &ProxyError,
-) -> Response<ProxyBody<B>>
+async fn error_page<F, B>(fallback: F, kept: Kept, error: &ProxyError) -> Response<ProxyBody<B>>
 where
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
 {
-    let PageRequest { mut request, path } = page;
+    let path = kept.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut request = kept.page();
     let status = error.status();
     request.extensions_mut().insert(GatewayFailure { status, path });
     let mut response = ask(fallback, request).await;
@@ -337,23 +356,41 @@ fn report(route: &Route, error: &ProxyError) {
     }
 }
 
-impl PageRequest {
-    fn of(failed: &Request<Incoming>) -> Self {
-        let uri = failed.uri();
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+impl Kept {
+    fn of(request: &Request<Incoming>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers: request.headers().clone(),
+            peer: request.extensions().get().copied(),
+        }
+    }
+
+    /// The same with these bytes.
+    fn request(&self, bytes: ClientBytes) -> Request<ClientBytes> {
+        let mut request = Request::new(bytes);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    /// The question for a page about it.
+    fn page(self) -> Request<FallbackBody> {
         let mut request = Request::new(FallbackBody::empty());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = uri.clone();
-        *request.version_mut() = failed.version();
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers;
         let headers = request.headers_mut();
-        headers.clone_from(failed.headers());
         strip_hop_by_hop(headers);
         for name in &NOT_FOR_ERROR_PAGES {
             headers.remove(name);
         }
-        if let Some(peer) = failed.extensions().get::<Peer>() {
-            request.extensions_mut().insert(*peer);
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
         }
-        Self { request, path }
+        request
     }
 }

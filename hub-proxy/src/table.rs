@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::{RoutePrefix, Target, clock, path};
+use crate::{RoutePrefix, Target, clock, forward::Pool, path};
 
 /// The routes of a proxy. Clones share one table.
 #[derive(Clone, Default)]
@@ -57,6 +57,8 @@ pub(crate) struct Route {
     added: Timestamp,
     /// Milliseconds since the epoch; [`NEVER`] until used.
     last_used: AtomicI64,
+    /// The kept connections of the proxy that used it first.
+    pool: OnceLock<Pool>,
 }
 
 const NEVER: i64 = i64::MIN;
@@ -68,12 +70,7 @@ impl RouteTable {
     /// Adding the same target again changes nothing: the time of last use
     /// stays. The route is live when this returns.
     pub fn insert(&self, prefix: RoutePrefix, target: Target) -> Option<Target> {
-        let route = Arc::new(Route {
-            prefix: prefix.clone(),
-            target,
-            added: clock::now(),
-            last_used: AtomicI64::new(NEVER),
-        });
+        let route = Arc::new(Route::new(prefix.clone(), target, clock::now(), None));
         let before = self.root.rcu(|root| match root.exact(&prefix) {
             Some(existing) if existing.target == route.target => Arc::clone(root),
             _ => Arc::new(root.with(&mut prefix.segments(), &route)),
@@ -81,7 +78,8 @@ impl RouteTable {
         before.exact(&prefix).map(|route| route.target.clone())
     }
 
-    /// Removes the route with exactly this prefix and returns its target.
+    /// Removes the route with exactly this prefix and returns its target. Its unused
+    /// connections are closed (K-09).
     ///
     /// Longer and shorter prefixes stay. Open tunnels of the route go on
     /// (WS-11).
@@ -101,10 +99,7 @@ impl RouteTable {
         let added = clock::now();
         let wanted: Vec<Arc<Route>> = routes
             .into_iter()
-            .map(|(prefix, target)| {
-                let last_used = AtomicI64::new(NEVER);
-                Arc::new(Route { prefix, target, added, last_used })
-            })
+            .map(|(prefix, target)| Arc::new(Route::new(prefix, target, added, None)))
             .collect();
         self.root.rcu(|before| {
             let mut root = Node::default();
@@ -121,8 +116,7 @@ impl RouteTable {
     pub(crate) fn restore(&self, routes: impl IntoIterator<Item = RouteStatus>) {
         let mut root = Node::default();
         for RouteStatus { prefix, target, added, last_used } in routes {
-            let last_used = AtomicI64::new(last_used.map_or(NEVER, Timestamp::as_millisecond));
-            root.plant(&Arc::new(Route { prefix, target, added, last_used }));
+            root.plant(&Arc::new(Route::new(prefix, target, added, last_used)));
         }
         self.root.store(Arc::new(root));
     }
@@ -187,6 +181,20 @@ impl Resolved {
 }
 
 impl Route {
+    fn new(
+        prefix: RoutePrefix,
+        target: Target,
+        added: Timestamp,
+        last_used: Option<Timestamp>,
+    ) -> Self {
+        let last_used = AtomicI64::new(last_used.map_or(NEVER, Timestamp::as_millisecond));
+        Self { prefix, target, added, last_used, pool: OnceLock::new() }
+    }
+
+    pub(crate) fn pool(&self) -> &OnceLock<Pool> {
+        &self.pool
+    }
+
     pub(crate) fn prefix(&self) -> &RoutePrefix {
         &self.prefix
     }

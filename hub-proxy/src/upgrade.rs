@@ -18,11 +18,11 @@ use crate::{
     ProxyConfig, ProxyError, Tunnels,
     body::UpstreamBody,
     error::chain,
+    forward::Upstreams,
     headers::{has_token, strip_hop_by_hop},
     listener::OpenStream,
     table::Route,
     tunnel,
-    upstream::Connector,
 };
 
 mod own_key;
@@ -77,7 +77,7 @@ pub fn renew(headers: &mut HeaderMap) {
 /// connection is closed: bytes it may have sent already were meant for another
 /// protocol and must not be read as a request.
 pub(crate) async fn exchange(
-    connector: Connector,
+    upstreams: &Upstreams,
     config: &ProxyConfig,
     route: &Arc<Route>,
     tunnels: &Tunnels,
@@ -96,12 +96,16 @@ pub(crate) async fn exchange(
     if let Some(key) = &own_key {
         upstream_request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
+    let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
-    let place = route.target().uri_for(None, false);
-    let stream = connector.connect(place).await.map_err(ProxyError::from_connect)?;
+    let leads_there = route.target().uri_for(None, false);
+    let stream =
+        upstreams.connector().connect(leads_there).await.map_err(ProxyError::from_connect)?;
     let handshake = async {
-        let (mut sender, connection) =
-            http1::Builder::new().max_buf_size(MAX_ANSWER_HEAD).handshake(stream).await?;
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await?;
         tunnels.spawn_support(async move {
             // What went wrong reaches the reader of the answer or the tunnel.
             let _ = connection.with_upgrades().await;
@@ -119,7 +123,7 @@ pub(crate) async fn exchange(
         *response.version_mut() = Version::HTTP_11;
         let used = response.status().as_u16() < 300;
         let route = used.then(|| Arc::clone(route));
-        return Ok(response.map(|body| UpstreamBody::new(body, route, config)));
+        return Ok(response.map(|body| UpstreamBody::new(body, route, place, config)));
     }
     if !offers_websocket(response.headers()) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));
@@ -130,7 +134,7 @@ pub(crate) async fn exchange(
     let upstream = hyper::upgrade::on(&mut response);
     let (route, grace) = (Arc::clone(route), config.half_close_grace);
     tunnels.spawn(async move {
-        let _stream_of_client = stream_of_client;
+        let _held = (stream_of_client, place);
         // Either side may vanish between the handshake and now; then dropping
         // the other's handle closes it (WS-09).
         let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };
@@ -143,7 +147,7 @@ pub(crate) async fn exchange(
     } else {
         renew(response.headers_mut());
     }
-    Ok(response.map(|body| UpstreamBody::new(body, None, config)))
+    Ok(response.map(|body| UpstreamBody::new(body, None, None, config)))
 }
 
 async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route: &Route) {

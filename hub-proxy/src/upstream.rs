@@ -17,8 +17,10 @@ use crate::{BoxError, ProxyConfig, target::socket_of, upgrade::TCP_KEEPALIVE};
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod turns;
 
-pub(crate) use self::stream::UpstreamStream;
+use self::stream::Transport;
+pub(crate) use self::{stream::UpstreamStream, turns::Turns};
 
 /// Connects to whatever a target's URI leads to.
 #[derive(Clone, Debug)]
@@ -52,29 +54,35 @@ impl Connector {
     }
 
     async fn open(self, uri: Uri) -> Result<UpstreamStream, BoxError> {
+        self.transport(uri).await.map(UpstreamStream::over)
+    }
+
+    async fn transport(self, uri: Uri) -> Result<Transport, BoxError> {
         if let Some(path) = socket_of(&uri) {
-            return Ok(UpstreamStream::Unix(TokioIo::new(UnixStream::connect(path).await?)));
+            return Ok(Transport::Unix(UnixStream::connect(path).await?));
         }
         #[cfg(feature = "tls")]
         if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
             let name = tls::server_name(&uri)?;
             let tcp = self.tcp.oneshot(uri).await?;
-            return self.tls.shake(name, tcp.into_inner()).await.map(UpstreamStream::tls);
+            let tls = self.tls.shake(name, tcp.into_inner()).await?;
+            return Ok(Transport::Tls(Box::new(tls)));
         }
-        Ok(UpstreamStream::Tcp(self.tcp.oneshot(uri).await?))
+        Ok(Transport::Tcp(self.tcp.oneshot(uri).await?.into_inner()))
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = UpstreamStream;
+    type Response = TokioIo<UpstreamStream>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<UpstreamStream, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+        let connected = self.clone().connect(uri);
+        Box::pin(async move { connected.await.map(TokioIo::new) })
     }
 }

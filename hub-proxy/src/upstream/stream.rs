@@ -6,88 +6,106 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
 };
-use tokio::net::{TcpStream, UnixStream};
 
-/// The bytes of a target, encrypted or not.
+use super::turns::Turns;
+
+/// The bytes of a target.
 #[derive(Debug)]
-pub(crate) enum UpstreamStream {
-    Tcp(TokioIo<TcpStream>),
-    Unix(TokioIo<UnixStream>),
+pub(crate) struct UpstreamStream {
+    transport: Transport,
+    turns: Turns,
+}
+
+/// Over what they come, encrypted or not.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
     #[cfg(feature = "tls")]
-    Tls(Box<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>>),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Does the same with each kind.
+macro_rules! either {
+    ($transport:expr, $stream:ident => $call:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $call,
+            Transport::Unix($stream) => $call,
+            #[cfg(feature = "tls")]
+            Transport::Tls($stream) => $call,
+        }
+    };
 }
 
 impl UpstreamStream {
-    #[cfg(feature = "tls")]
-    pub(super) fn tls(stream: tokio_rustls::client::TlsStream<TcpStream>) -> Self {
-        Self::Tls(Box::new(TokioIo::new(stream)))
+    pub(super) fn over(transport: Transport) -> Self {
+        Self { transport, turns: Turns::fresh() }
+    }
+
+    /// Notes that something was sent, if it was.
+    fn spoke(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.turns.spoke();
+        }
+        written
     }
 }
 
 impl Connection for UpstreamStream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.turns.clone())
     }
 }
 
-/// Does the same with each kind.
-macro_rules! either {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            UpstreamStream::Tcp($stream) => $call,
-            UpstreamStream::Unix($stream) => $call,
-            #[cfg(feature = "tls")]
-            UpstreamStream::Tls($stream) => $call,
-        }
-    };
-}
-
-impl Read for UpstreamStream {
+impl AsyncRead for UpstreamStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+        let before = buf.filled().len();
+        let read = either!(&mut self.transport, stream => Pin::new(stream).poll_read(cx, buf));
+        if buf.filled().len() > before {
+            self.turns.heard();
+        }
+        read
     }
 }
 
-impl Write for UpstreamStream {
+impl AsyncWrite for UpstreamStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+        let written = either!(&mut self.transport, stream => Pin::new(stream).poll_write(cx, buf));
+        self.spoke(written)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(&mut self.transport, stream => Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(&mut self.transport, stream => Pin::new(stream).poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+        let written =
+            either!(&mut self.transport, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
+        self.spoke(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
+        either!(&self.transport, stream => stream.is_write_vectored())
     }
 }
