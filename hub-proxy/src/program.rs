@@ -26,6 +26,7 @@ mod running;
 mod serving;
 mod settings;
 mod signals;
+mod snapshot;
 mod sockets;
 mod successor;
 mod token_file;
@@ -68,6 +69,8 @@ enum ProgramError {
     Take(#[from] TakeError),
     #[error("cannot take over")]
     Route(#[from] ForeignRoute),
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::BadSnapshot),
     #[error("{flag} {path}: cannot be written")]
     File {
         flag: &'static str,

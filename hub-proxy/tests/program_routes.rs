@@ -8,7 +8,7 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use http2::Tls;
 use process::{PROGRAM, Program, ask, command};
@@ -177,4 +177,53 @@ async fn g_06_the_log_can_be_objects() {
     let of = |text: &str| lines.iter().find(|line| line["message"] == text);
     assert_eq!(of("Route added /").unwrap()["level"], "INFO", "{log}");
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{log}");
+}
+
+#[tokio::test]
+async fn r_32_routes_outlive_the_process_in_a_file() {
+    let (target, _heads) = answering(ONCE).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("routes.json");
+    let storage = format!("snapshot:{}", file.display());
+    let args = ["--storage-backend", &storage, "--default-target", "http://127.0.0.1:9"];
+    let proxy = Program::start(&args).await;
+    proxy.route("/user/ada", target).await;
+    proxy.route("/user/gone", target).await;
+    assert_eq!(proxy.api("DELETE", "/api/routes/user/gone", "").await.status, 204);
+    assert_eq!(proxy.get("/user/ada/x").await.status, 200);
+    let routes = proxy.routes().await;
+    let written = || std::fs::read_to_string(&file).unwrap();
+    let used = routes["/user/ada"]["last_activity"].as_str().unwrap().trim_end_matches('Z');
+    soon(async {
+        while !(written().contains(used) && !written().contains("/user/gone")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    // Killed: nothing is written at the end.
+    drop(proxy);
+
+    let mut proxy = Program::start(&args).await;
+    assert!(proxy.beginning.iter().any(|line| line.contains("2 routes read from")));
+    assert_eq!(proxy.routes().await["/user/ada"], routes["/user/ada"], "time and user, too");
+    assert_eq!(proxy.get("/user/ada/x").await.status, 200);
+    let routes = proxy.routes().await;
+    proxy.signal(rustix::process::Signal::TERM);
+    assert!(proxy.ended().await.success());
+
+    // Ended in order: what was used last is there, too.
+    let proxy = Program::start(&["--storage-backend", &storage]).await;
+    assert_eq!(proxy.routes().await["/user/ada"], routes["/user/ada"]);
+    assert_eq!(proxy.routes().await["/"]["target"], "http://127.0.0.1:9/");
+    drop(proxy);
+
+    std::fs::write(&file, "{").unwrap();
+    let (code, said) = process::refused(&args).await;
+    assert!(code == 1 && said.contains("routes.json: cannot be used"), "{code}: {said}");
+    assert_eq!(written(), "{", "and left as it is");
+    let (code, said) = process::refused(&["--storage-backend", "snapshot:/none/such/x"]).await;
+    assert!(
+        code == 1 && said.contains("--storage-backend /none/such/x: cannot be written"),
+        "{said}"
+    );
 }

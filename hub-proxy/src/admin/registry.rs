@@ -70,6 +70,8 @@ impl Registry {
     /// the command line. To be called before the API is served.
     pub fn preset(&self, prefix: RoutePrefix, target: Target) {
         tracing::info!("Adding route {} -> {target}", prefix.decoded());
+        // Of another target that was read from a file.
+        self.lock().members.remove(&prefix);
         self.0.table.insert(prefix.clone(), target);
         tracing::info!("Route added {}", prefix.decoded());
     }

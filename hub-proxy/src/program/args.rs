@@ -182,7 +182,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "MS", default_value_t = 75_000)]
     pub(super) keep_alive_timeout: u64,
 
-    /// Where routes are kept: memory.
+    /// Where routes are kept: memory, or snapshot:PATH for a file, too, from which they
+    /// are read at the start.
     #[arg(long, value_name = "NAME", default_value = "memory")]
     pub(super) storage_backend: String,
 

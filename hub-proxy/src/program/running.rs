@@ -82,6 +82,11 @@ impl Running {
             Some(path) => Some(Predecessor::find(path)?),
             None => None,
         };
+        let kept = match (&settings.snapshot, &predecessor) {
+            (Some(snapshot), None) => snapshot.read()?,
+            // Who is taken over from knows better.
+            _ => None,
+        };
         let offered = match &mut predecessor {
             Some(predecessor) => predecessor.sockets(version).await?,
             None => Vec::new(),
@@ -94,6 +99,9 @@ impl Running {
         let draining = CancellationToken::new();
         let vitals = Vitals::new(version, draining.clone(), sockets.traffic())
             .with_certificate(certificate.clone());
+        if let (Some(snapshot), Some(kept)) = (&settings.snapshot, kept) {
+            snapshot.restore(kept, &registry)?;
+        }
         match (&mut predecessor, &settings.default_target) {
             (Some(predecessor), _) => {
                 let handed = predecessor.routes().await?;
@@ -105,6 +113,7 @@ impl Running {
             }
             (None, None) => {}
         }
+        write_routes(&settings, &registry)?;
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
         let numbers = match &settings.metrics {
             Some(_) => Some(
@@ -183,6 +192,13 @@ impl Running {
         // Both end with this function: whoever takes over goes on with them.
         let mut kept_fresh = std::pin::pin!(keep_fresh(self.certificate.clone()));
         let mut api_kept_fresh = std::pin::pin!(keep_fresh(self.api_certificate.clone()));
+        let (snapshot, registry) = (self.settings.snapshot.clone(), self.registry.clone());
+        let mut routes_kept = std::pin::pin!(async {
+            match &snapshot {
+                Some(snapshot) => snapshot.keep_fresh(&registry).await,
+                None => std::future::pending().await,
+            }
+        });
         let api = self.api.clone();
         let token_file = self.settings.token_file.take();
         let mut token_kept_fresh = std::pin::pin!(async {
@@ -195,6 +211,7 @@ impl Running {
             tokio::select! {
                 () = &mut kept_fresh => {}
                 () = &mut api_kept_fresh => {}
+                () = &mut routes_kept => {}
                 () = &mut token_kept_fresh => {}
                 wish = self.signals.next() => match wish {
                     Wish::Stop(signal) => return End::Stop(signal),
@@ -283,6 +300,10 @@ impl Running {
             never = limit => match never {},
         };
         self.upgrades.remove();
+        // With the last uses.
+        if let Err(error) = write_routes(&self.settings, &self.registry) {
+            tracing::error!(error = %chain(&error), "the routes were not written");
+        }
         match cut {
             0 if self.settings.drain.compat_exit => Exit::Cut,
             0 => Exit::Drained,
@@ -383,6 +404,16 @@ impl Deadline {
         }
         self.0 = None;
     }
+}
+
+/// Puts the routes into their file, if they have one.
+fn write_routes(settings: &Settings, registry: &Registry) -> Result<(), ProgramError> {
+    let Some(snapshot) = &settings.snapshot else { return Ok(()) };
+    snapshot.write(registry).map_err(|source| ProgramError::File {
+        flag: "--storage-backend",
+        path: snapshot.path().to_owned(),
+        source,
+    })
 }
 
 /// Says in files who serves.

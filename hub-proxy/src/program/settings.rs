@@ -10,6 +10,7 @@ use super::{
     args::{OurArgs, RunArgs},
     environment::Environment,
     https::{Https, TlsFiles, target_tls},
+    snapshot::Snapshot,
     token_file::{self, TokenFile},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(super) struct Settings {
     /// Where it was read, if in a file.
     pub(super) token_file: Option<TokenFile>,
     pub(super) pid_file: Option<PathBuf>,
+    /// Where routes are kept beside memory.
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) drain: Drain,
     pub(super) upgrade: Upgrade,
     /// To be logged once the log is there.
@@ -95,10 +98,7 @@ pub(super) struct BadSetting {
 
 impl Settings {
     pub(super) fn new(args: RunArgs, environment: Environment) -> Result<Self, BadSetting> {
-        if args.storage_backend != "memory" {
-            let problem = format!("there is no backend {:?}, only memory", args.storage_backend);
-            return Err(bad("--storage-backend", problem));
-        }
+        let snapshot = storage(&args.storage_backend)?;
         let mut warnings = Vec::new();
         if args.ip.as_deref() == Some("*") {
             warnings.push("--ip: * means all interfaces, as if it were left out".to_owned());
@@ -154,6 +154,7 @@ impl Settings {
             token: token.as_deref().and_then(AdminToken::new),
             token_file: environment.auth_token_file.map(TokenFile::new),
             pid_file: args.pid_file,
+            snapshot,
             drain: Drain {
                 delay: Duration::from_secs(args.ours.drain_delay),
                 timeout: Duration::from_secs(args.ours.drain_timeout),
@@ -188,6 +189,18 @@ pub(super) fn log_level(text: &str) -> Result<LevelFilter, BadSetting> {
         "warn" => Ok(LevelFilter::WARN),
         "error" => Ok(LevelFilter::ERROR),
         _ => Err(bad("--log-level", format!("{text:?} is none of debug, info, warn, error"))),
+    }
+}
+
+/// `memory` or `snapshot:PATH`.
+fn storage(text: &str) -> Result<Option<Snapshot>, BadSetting> {
+    match text.split_once(':') {
+        None if text == "memory" => Ok(None),
+        Some(("snapshot", path)) if !path.is_empty() => Ok(Some(Snapshot::at(path))),
+        _ => Err(bad(
+            "--storage-backend",
+            format!("there is no backend {text:?}, only memory and snapshot:PATH"),
+        )),
     }
 }
 

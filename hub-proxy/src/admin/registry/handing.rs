@@ -95,6 +95,11 @@ impl Registry {
         self.0.table.snapshot().into_iter().filter_map(used).collect()
     }
 
+    /// When any route was last used.
+    pub(crate) fn last_use(&self) -> Option<Timestamp> {
+        self.0.table.snapshot().into_iter().filter_map(|status| status.last_used).max()
+    }
+
     /// Learns of a use that a predecessor saw.
     pub(crate) fn used(&self, path: &str, at: Timestamp) {
         if let Ok(prefix) = RoutePrefix::from_decoded(path) {

@@ -1,0 +1,96 @@
+//! The routes in a file, so that a proxy that starts again has them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    BoxError,
+    admin::{HandedTable, Registry},
+    error::chain,
+    private_file,
+};
+
+/// How soon a changed route is in the file.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Times of use are written only at each so many-th of these moments.
+const USES_EVERY: u32 = 5;
+
+/// Where the routes are kept: `--storage-backend snapshot:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot(PathBuf);
+
+/// A file that holds no routes.
+#[derive(Debug, thiserror::Error)]
+#[error("--storage-backend: {}: cannot be used; correct it, or move it away to start without routes", path.display())]
+pub(super) struct BadSnapshot {
+    path: PathBuf,
+    #[source]
+    source: BoxError,
+}
+
+impl Snapshot {
+    pub(super) fn at(path: &str) -> Self {
+        Self(path.into())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What was written last; nothing if nothing ever was.
+    pub(super) fn read(&self) -> Result<Option<HandedTable>, BadSnapshot> {
+        let bad = |source: BoxError| BadSnapshot { path: self.0.clone(), source };
+        match fs::read(&self.0) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| bad(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(bad(error.into())),
+        }
+    }
+
+    /// Becomes what was read.
+    pub(super) fn restore(&self, table: HandedTable, into: &Registry) -> Result<(), BadSnapshot> {
+        let routes = table.routes.len();
+        into.take_over(table)
+            .map_err(|error| BadSnapshot { path: self.0.clone(), source: error.into() })?;
+        tracing::info!("{routes} routes read from {}", self.0.display());
+        Ok(())
+    }
+
+    /// Writes what there is now.
+    pub(super) fn write(&self, registry: &Registry) -> io::Result<()> {
+        let text = serde_json::to_string(&registry.handed())?;
+        private_file::stage(&self.0, &text, 0o600)?.persist(&self.0)?;
+        Ok(())
+    }
+
+    /// Writes changes as they come, for as long as it is polled.
+    pub(super) async fn keep_fresh(&self, registry: &Registry) {
+        let mut ticks = interval(PACE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut version, mut uses) = (None, None);
+        for tick in 0_u32.. {
+            ticks.tick().await;
+            let current = Some(registry.version());
+            let used = if tick.is_multiple_of(USES_EVERY) { registry.last_use() } else { uses };
+            if (current, used) == (version, uses) {
+                continue;
+            }
+            (version, uses) = (current, used);
+            self.write_aside(registry.clone()).await;
+        }
+    }
+
+    async fn write_aside(&self, registry: Registry) {
+        let this = self.clone();
+        let written = tokio::task::spawn_blocking(move || this.write(&registry)).await;
+        if let Err(error) = written.map_err(io::Error::other).flatten() {
+            tracing::error!(error = %chain(&error), "the routes could not be written to {}", self.0.display());
+        }
+    }
+}
