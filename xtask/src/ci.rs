@@ -26,7 +26,7 @@ use self::{
     report::{Done, Report},
 };
 use crate::{
-    docker_engine,
+    checklist, docker_engine,
     images::{self, Images, MatrixImage},
     npm, packages, pip, process, programs, tidy, workspace,
 };
@@ -75,7 +75,8 @@ async fn all(args: &TestArgs) -> Report {
     let mut report = Report::default();
     if args.filter.is_none() {
         report.step("formatting", cargo(&["fmt", "--all", "--check"])).await;
-        report.step("tidy", async { no_findings() }).await;
+        report.step("tidy", async { clean(tidy::run()?) }).await;
+        report.step("proxy checklist", async { clean(checklist::run()?) }).await;
         let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         report.step("clippy", cargo(&clippy)).await;
     }
@@ -132,8 +133,9 @@ async fn prepare() -> anyhow::Result<Stage> {
     })
 }
 
-fn no_findings() -> anyhow::Result<Done> {
-    if tidy::run()? != ExitCode::SUCCESS {
+/// What a check that has printed its findings came to.
+fn clean(outcome: ExitCode) -> anyhow::Result<Done> {
+    if outcome != ExitCode::SUCCESS {
         bail!("rules are broken");
     }
     Ok(Done::default())
