@@ -21,7 +21,9 @@ use crate::{
 mod budget;
 mod pool;
 
-pub(crate) use self::pool::{Place, Pool, PoolTasks};
+#[cfg(feature = "admin")]
+pub(crate) use self::pool::PoolTasks;
+pub(crate) use self::pool::{Place, Pool};
 
 /// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]
