@@ -80,7 +80,8 @@ pub struct ProxyConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenConfig {
-    /// Address and port; port 0 takes a free one.
+    /// Address and port; port 0 takes a free one. A Unix socket has another way
+    /// to say where: [`Listener::bind_unix`](crate::Listener::bind_unix).
     pub addr: SocketAddr,
     /// Certificate and key; plain HTTP without.
     #[cfg(feature = "tls")]

@@ -2,7 +2,12 @@
 //!
 //! All decisions about the gateway's status codes are in this file.
 
-use std::{error::Error as StdError, io, net::SocketAddr};
+use std::{
+    error::Error as StdError,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use http::StatusCode;
 
@@ -85,6 +90,31 @@ pub enum ListenError {
         #[source]
         source: BoxError,
     },
+    /// Somebody else listens at this Unix socket.
+    #[error(
+        "somebody listens at {} already; stop the program that does (`ss -lxp` shows it) or choose \
+         another path", path.display()
+    )]
+    PathInUse {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// There is a file that is no socket, which may be worth something.
+    #[error("{} is there and no socket; remove it or choose another path", path.display())]
+    NoSocket {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// A Unix socket cannot be made there, for instance because its directory is
+    /// missing or not ours, or because the path is too long.
+    #[error("cannot listen at the Unix socket {}", path.display())]
+    Path {
+        /// The path asked for.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: BoxError,
+    },
 }
 
 impl ProxyError {
@@ -141,6 +171,10 @@ impl ListenError {
             io::ErrorKind::PermissionDenied => Self::Permission { addr },
             _ => Self::Other { addr, source: error.into() },
         }
+    }
+
+    pub(crate) fn at_path(path: &Path, error: io::Error) -> Self {
+        Self::Path { path: path.to_owned(), source: error.into() }
     }
 }
 

@@ -20,8 +20,6 @@
 //! routes that the successor owns now, so the link stays and reports it, and how
 //! many they are.
 
-use std::net::SocketAddr;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +27,12 @@ use crate::admin::{HandedTable, Tally};
 
 mod giving;
 mod link;
+mod place;
 mod taking;
 
 pub(crate) use giving::{Given, give};
 pub(crate) use link::{Link, LinkError};
+pub(crate) use place::Place;
 pub(crate) use taking::{OfferedSocket, Predecessor, TakeError};
 
 /// The way of talking, not the version of the program.
@@ -79,10 +79,10 @@ pub(crate) struct Handed {
 }
 
 /// What is known about an offered socket.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SocketLabel {
     pub(crate) role: Role,
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Place,
 }
 
 impl Message {

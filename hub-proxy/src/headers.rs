@@ -163,9 +163,9 @@ pub fn strip_aliases(headers: &mut HeaderMap) {
 /// WebSocket is `ws` or `wss`.
 pub fn add_forwarded(headers: &mut HeaderMap, peer: Option<&Peer>, websocket: bool) {
     let tls = peer.is_some_and(|peer| peer.tls);
-    if let Some(peer) = peer {
+    if let Some(addr) = peer.and_then(|peer| peer.addr) {
         // An IPv4 client of a dual-stack socket is written as IPv4 (H-02).
-        append(headers, X_FORWARDED_FOR, &peer.addr.ip().to_canonical().to_string());
+        append(headers, X_FORWARDED_FOR, &addr.ip().to_canonical().to_string());
     }
     let host = headers.get(header::HOST).cloned();
     let port = match host.as_ref().and_then(port_of) {

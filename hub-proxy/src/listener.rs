@@ -3,24 +3,29 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, UnixListener},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::handler::{Handler, ResponseBody};
+use self::{bound::Bound, socket::Socket, socket_file::SocketFile};
 use crate::{ListenConfig, ListenError, Tunnels};
 
+mod bound;
 mod connection;
 mod handler;
 mod http2;
+mod socket;
+mod socket_file;
 mod stream;
 
 pub(crate) use http2::OpenStream;
@@ -32,11 +37,15 @@ const BACKLOG: u32 = 1024;
 /// (L-03): long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bound address, ready to serve.
+/// What stands for the address of a Unix socket, which has none.
+const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// A bound address or path, ready to serve.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Bound,
     local: SocketAddr,
+    path: Option<PathBuf>,
     config: ListenConfig,
     traffic: Traffic,
 }
@@ -45,8 +54,8 @@ pub struct Listener {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct EndSignals {
-    /// Somebody else accepts from the same socket now: this listener leaves it,
-    /// and every answer is the last on its connection. An idle connection may
+    /// Somebody else accepts from the same socket now: this listener leaves it and
+    /// its file, and every answer is the last on its connection. An idle connection may
     /// bring one more request, so that none is lost.
     pub release: CancellationToken,
     /// Nobody is to be served any more: the socket is closed, and so are idle
@@ -111,19 +120,33 @@ impl Listener {
     /// As [`ListenError`] says.
     pub async fn bind(config: &ListenConfig) -> Result<Self, ListenError> {
         let bound = || {
-            let socket = match config.addr {
-                SocketAddr::V4(_) => TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => TcpSocket::new_v6()?,
-            };
-            // A restart must not wait for the last connections to time out.
-            socket.set_reuseaddr(true)?;
-            socket.bind(config.addr)?;
-            let socket = socket.listen(BACKLOG)?;
+            let socket = Bound::tcp(config.addr)?;
             let local = socket.local_addr()?;
             Ok((socket, local))
         };
         let (socket, local) = bound().map_err(|error| ListenError::new(config.addr, error))?;
-        Ok(Self { socket, local, config: config.clone(), traffic: Traffic::default() })
+        Ok(Self::over(Bound::Tcp(socket), local, None, config))
+    }
+
+    /// Binds a Unix socket at `path`, whatever address `config` has.
+    ///
+    /// The file gets the permissions that the process's umask leaves. One of a
+    /// socket where nobody listens is replaced. It is removed when the listener
+    /// is dropped or has served, unless another process serves there by then
+    /// ([`EndSignals::release`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::PathInUse`], [`ListenError::NoSocket`] or
+    /// [`ListenError::Path`].
+    pub async fn bind_unix(
+        path: impl AsRef<Path>,
+        config: &ListenConfig,
+    ) -> Result<Self, ListenError> {
+        let path = path.as_ref();
+        let (socket, file) = socket_file::bind(path, BACKLOG).await?;
+        let socket = Bound::Unix(socket, Some(file));
+        Ok(Self::over(socket, NO_ADDRESS, Some(path.to_owned()), config))
     }
 
     /// Takes a socket that listens already, another process's for instance. Its
@@ -143,7 +166,49 @@ impl Listener {
             Ok((socket, local))
         };
         let (socket, local) = adopted().map_err(|error| ListenError::new(config.addr, error))?;
-        Ok(Self { socket, local, config: config.clone(), traffic: Traffic::default() })
+        Ok(Self::over(Bound::Tcp(socket), local, None, config))
+    }
+
+    /// As [`adopt`](Self::adopt), for a Unix socket. Its file is left alone,
+    /// also at the end; see [`removing_file`](Self::removing_file).
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::Path`] if it cannot be used.
+    pub async fn adopt_unix(
+        socket: std::os::unix::net::UnixListener,
+        config: &ListenConfig,
+    ) -> Result<Self, ListenError> {
+        let mut path = None;
+        let adopted = || {
+            path = socket.local_addr()?.as_pathname().map(Path::to_owned);
+            socket.set_nonblocking(true)?;
+            UnixListener::from_std(socket)
+        };
+        match adopted() {
+            Ok(socket) => Ok(Self::over(Bound::Unix(socket, None), NO_ADDRESS, path, config)),
+            Err(error) => Err(ListenError::at_path(&path.unwrap_or_default(), error)),
+        }
+    }
+
+    /// Makes it this listener's to remove the file of its Unix socket once it has
+    /// served until [`EndSignals::stop`]. For who takes over from the process
+    /// that made the file.
+    #[must_use]
+    pub fn removing_file(mut self) -> Self {
+        if let (Bound::Unix(_, file @ None), Some(path)) = (&mut self.socket, &self.path) {
+            *file = Some(SocketFile::shared(path));
+        }
+        self
+    }
+
+    fn over(
+        socket: Bound,
+        local: SocketAddr,
+        path: Option<PathBuf>,
+        config: &ListenConfig,
+    ) -> Self {
+        Self { socket, local, path, config: config.clone(), traffic: Traffic::default() }
     }
 
     /// Another handle of the listening socket, to hand over.
@@ -160,9 +225,16 @@ impl Listener {
         self.traffic.clone()
     }
 
-    /// The address that was bound, with the port the system chose for port 0.
+    /// The address that was bound, with the port the system chose for port 0. A
+    /// Unix socket has none: `0.0.0.0:0` stands for it, and it has a
+    /// [`path`](Self::path).
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where in the file system the socket is, if it is a Unix socket.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Accepts connections and serves them until `stop` is cancelled, then
@@ -225,13 +297,16 @@ impl Listener {
                 }
             }
         }
-        drop(self.socket);
+        match context.release.is_cancelled() {
+            true => self.socket.leave(),
+            false => self.socket.remove(),
+        }
         drain(connections, context, signals.cut).await
     }
 }
 
 /// The next connection; `None` once there are to be no more.
-async fn accept(socket: &TcpListener, context: &Context) -> Option<(TcpStream, SocketAddr)> {
+async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<SocketAddr>)> {
     loop {
         let accepted = tokio::select! {
             biased;

@@ -14,6 +14,7 @@ use crate::{AcmeError, TlsError, admin::ForeignRoute, error::chain, handover::Ta
 
 mod args;
 mod counted;
+mod endpoint;
 mod environment;
 mod healthcheck;
 mod https;

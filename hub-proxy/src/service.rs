@@ -239,7 +239,7 @@ fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
     }
     let peer = request.extensions().get::<Peer>().copied();
     let trust = &shared.config.trusted_proxies;
-    let trusted = peer.is_some_and(|peer| trust.trusts(peer.addr.ip()));
+    let trusted = peer.is_some_and(|peer| trust.trusts_peer(&peer));
     let headers = request.headers_mut();
     strip_aliases(headers);
     if !shared.config.x_forward {

@@ -5,11 +5,17 @@ use std::{
     str::FromStr,
 };
 
+use crate::Peer;
+
 /// Which clients may speak for others by `X-Forwarded-*` and `Forwarded`.
 ///
 /// From anybody else these fields are dropped and replaced by what the proxy
 /// sees itself: a forged address or scheme must not reach a server that trusts
 /// its proxy (security rule A11).
+///
+/// A client of a Unix socket is in no network. It is believed unless nobody is:
+/// whoever expects proxies in front of this one has let nobody else open the
+/// socket's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustForwarded {
@@ -42,6 +48,14 @@ impl TrustForwarded {
             Self::Nobody => false,
             Self::Everyone => true,
             Self::Networks(networks) => networks.iter().any(|network| network.contains(client)),
+        }
+    }
+
+    /// Whether this client is believed.
+    pub fn trusts_peer(&self, peer: &Peer) -> bool {
+        match peer.addr {
+            Some(addr) => self.trusts(addr.ip()),
+            None => *self != Self::Nobody,
         }
     }
 }
@@ -111,6 +125,14 @@ mod tests {
             assert_eq!(trust.trusts(addr.parse().unwrap()), inside, "{addr} in {network}");
         }
         assert!(!TrustForwarded::default().trusts(IpAddr::from([127, 0, 0, 1])));
+    }
+
+    #[test]
+    fn a11_clients_of_a_unix_socket_are_trusted_where_any_proxy_is() {
+        let peer = Peer { addr: None, tls: false };
+        let networks = TrustForwarded::Networks(vec!["10.0.0.0/8".parse().unwrap()]);
+        assert!(networks.trusts_peer(&peer) && TrustForwarded::Everyone.trusts_peer(&peer));
+        assert!(!TrustForwarded::Nobody.trusts_peer(&peer));
     }
 
     #[test]

@@ -425,10 +425,7 @@ async fn without_usable_tls_files_the_exit_code_is_2() {
 async fn section_1_what_cannot_be_done_is_refused_in_words() {
     for (args, text) in [
         (vec!["--nonsense"], "--nonsense"),
-        (
-            vec!["--metrics-socket", "x"],
-            "--metrics-socket is a flag of configurable-http-proxy that",
-        ),
+        (vec!["--api-socket", "x"], "cannot be used with"),
         (vec!["--custom-header", "x"], "colon was expected"),
         (vec!["--ip", "no.such.host.invalid"], "--ip: \"no.such.host.invalid\" is no address"),
         (vec!["--redirect-port", "80"], "--ssl-key"),

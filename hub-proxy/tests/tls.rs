@@ -12,7 +12,10 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName};
 use support::*;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -62,6 +65,14 @@ async fn connect(
     addr: std::net::SocketAddr,
     trusted: &[&Pair],
 ) -> std::io::Result<Client<TlsStream<TcpStream>>> {
+    let stream = soon(TcpStream::connect(addr)).await?;
+    Ok(Client::over(handshake(stream, trusted).await?))
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    trusted: &[&Pair],
+) -> std::io::Result<TlsStream<S>> {
     let mut roots = RootCertStore::empty();
     for pair in trusted {
         roots.add(pair.der.clone()).unwrap();
@@ -71,9 +82,8 @@ async fn connect(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let stream = soon(TcpStream::connect(addr)).await?;
     let name = ServerName::try_from("hub.example").unwrap();
-    Ok(Client::over(soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await?))
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
 async fn serving(keys: TlsKeys) -> Running {
@@ -155,6 +165,28 @@ async fn s_11_plain_http_on_a_tls_port_gets_a_readable_answer() {
     client.send(get("/")).await;
     assert!(client.head().await.starts_with("http/1.1 400 "));
     client.until("HTTPS only.\n").await;
+}
+
+#[tokio::test]
+async fn s_11_tls_is_spoken_at_a_unix_socket_too() {
+    let (pair, dir) = (fresh(), tempfile::tempdir().unwrap());
+    let mut config = listen();
+    config.tls = Some(TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap());
+    let listener = Listener::bind_unix(dir.path().join("socket"), &config).await.unwrap();
+    let path = listener.path().unwrap().to_owned();
+    let stop = CancellationToken::new();
+    let served = listener.serve(RedirectToHttps::new(1), stop.clone(), Duration::ZERO);
+    TaskTracker::new().spawn(served);
+
+    let mut client = Client::over(soon(UnixStream::connect(&path)).await.unwrap());
+    client.send(get("/")).await;
+    client.until("HTTPS only.\n").await;
+
+    let stream = soon(UnixStream::connect(&path)).await.unwrap();
+    let mut client = Client::over(handshake(stream, &[&pair]).await.unwrap());
+    client.send(get("/")).await;
+    assert!(client.head().await.contains("location: https://hub.example:1/\r\n"));
+    stop.cancel();
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn greet(link: &mut Link) -> Result<(), GiveError> {
 }
 
 async fn prepare(link: &mut Link, sockets: &[(SocketLabel, OwnedFd)]) -> Result<(), GiveError> {
-    let labels = sockets.iter().map(|(label, _)| *label).collect();
+    let labels = sockets.iter().map(|(label, _)| label.clone()).collect();
     let descriptors: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
     link.send_with(&Message::Offer { sockets: labels }, &descriptors).await?;
     match link.receive().await?.0 {

@@ -2,8 +2,10 @@
 
 use std::{
     io,
-    net::TcpListener,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
 };
 
@@ -18,7 +20,7 @@ pub(crate) struct Predecessor(Link);
 #[derive(Debug)]
 pub(crate) struct OfferedSocket {
     pub(crate) label: SocketLabel,
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: OwnedFd,
 }
 
 /// Why nothing can be taken over.
@@ -73,7 +75,7 @@ impl Predecessor {
             return Err(TakeError::Sockets { labels, sockets });
         }
         let offered = sockets.into_iter().zip(descriptors);
-        let offered = offered.map(|(label, socket)| OfferedSocket { label, socket: socket.into() });
+        let offered = offered.map(|(label, socket)| OfferedSocket { label, socket });
         Ok(offered.collect())
     }
 

@@ -28,7 +28,8 @@ fn vitals() -> Vitals {
 
 fn listening() -> (SocketLabel, OwnedFd) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    (SocketLabel { role: Role::Public, addr: socket.local_addr().unwrap() }, socket.into())
+    let addr = Place::Tcp(socket.local_addr().unwrap());
+    (SocketLabel { role: Role::Public, addr }, socket.into())
 }
 
 #[tokio::test]
@@ -37,15 +38,16 @@ async fn z_01_z_03_sockets_and_routes_arrive_and_then_the_use_of_routes() {
     let (has, sees) = (vitals(), vitals());
     has.inherit(Tally { connections: 1, websockets: 3, websockets_ended: 4 });
     let (label, socket) = listening();
-    let sockets = [(label, socket)];
+    let sockets = [(label.clone(), socket)];
     let (ours, theirs) = links();
     let mut predecessor = taking::Predecessor::over(theirs);
 
     let taken = async {
         let mut offered = predecessor.sockets("2.0").await.unwrap();
         let offered = offered.remove(0);
-        assert_eq!((offered.label.role, offered.label.addr), (Role::Public, label.addr));
-        assert_eq!(offered.socket.local_addr().unwrap(), label.addr, "the socket itself");
+        assert_eq!((offered.label.role, &offered.label.addr), (Role::Public, &label.addr));
+        let addr = TcpListener::from(offered.socket).local_addr().unwrap();
+        assert_eq!(Place::Tcp(addr), label.addr, "the socket itself");
         let handed = predecessor.routes().await.unwrap();
         new.take_over(handed.table).unwrap();
         sees.inherit(handed.tally);

@@ -11,7 +11,7 @@ fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn peer(addr: &str, tls: bool) -> Peer {
-    Peer { addr: addr.parse().unwrap(), tls }
+    Peer { addr: Some(addr.parse().unwrap()), tls }
 }
 
 #[test]

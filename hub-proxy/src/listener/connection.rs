@@ -14,16 +14,17 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit, time::timeout};
 use tower::ServiceExt;
 
 use super::{
     Context,
     handler::{Handler, ResponseBody},
     http2,
+    socket::Socket,
     stream::{ClientStream, Limits, Phase, Transport},
 };
-use crate::{Peer, error::chain, upgrade::tune};
+use crate::{Peer, error::chain};
 
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -44,16 +45,16 @@ const TLS_HANDSHAKE: u8 = 22;
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
     context: Context,
-    stream: TcpStream,
+    stream: Socket,
     slot: OwnedSemaphorePermit,
-    addr: SocketAddr,
+    addr: Option<SocketAddr>,
     service: S,
 ) where
     S: Handler<B>,
     B: ResponseBody,
 {
-    tune(&stream);
-    let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    stream.tune();
+    let addr = addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
     let Some(transport) = handshake(&context, stream).await else { return };
     let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };
     let phase = Arc::new(Phase::default());
@@ -125,7 +126,7 @@ pub(super) async fn serve<S, B>(
 }
 
 /// Tells a client that there is no room, if that takes no time.
-pub(super) async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: Socket) {
     let _ = timeout(TURN_AWAY_LIMIT, async {
         stream.write_all(NO_ROOM).await?;
         stream.shutdown().await
@@ -134,17 +135,16 @@ pub(super) async fn turn_away(mut stream: TcpStream) {
 }
 
 #[cfg(not(feature = "tls"))]
-async fn handshake(_: &Context, stream: TcpStream) -> Option<Transport> {
+async fn handshake(_: &Context, stream: Socket) -> Option<Transport> {
     Some(Transport::Plain(stream))
 }
 
 /// Ends TLS where it is configured; `None` if the client does not get that far.
 #[cfg(feature = "tls")]
-async fn handshake(context: &Context, stream: TcpStream) -> Option<Transport> {
+async fn handshake(context: &Context, stream: Socket) -> Option<Transport> {
     let Some(keys) = &context.config.tls else { return Some(Transport::Plain(stream)) };
     let accepted = async {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+        if stream.first_byte().await?.is_some_and(|first| first != TLS_HANDSHAKE) {
             let mut stream = stream;
             stream.write_all(NOT_TLS).await?;
             stream.shutdown().await?;

@@ -17,10 +17,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
+
+use super::socket::Socket;
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
@@ -54,9 +55,9 @@ struct Silence {
 
 /// The bytes of a client, encrypted or not.
 pub(crate) enum Transport {
-    Plain(TcpStream),
+    Plain(Socket),
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Tls(Box<tokio_rustls::server::TlsStream<Socket>>),
 }
 
 /// What a connection is doing, shared by its socket and its requests.
@@ -195,7 +196,7 @@ impl Transport {
         }
     }
 
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
@@ -207,8 +208,7 @@ impl Transport {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.phase.abort.load(Ordering::Relaxed) {
-            // Failing means the socket is gone already.
-            let _ = self.transport.socket().set_zero_linger();
+            self.transport.socket().reset_on_close();
         }
     }
 }

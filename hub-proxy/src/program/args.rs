@@ -6,17 +6,18 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod acme;
 mod mutual;
+mod sockets;
 mod tls;
 
 pub(super) use self::{
     acme::AcmeArgs,
     mutual::{ApiTlsArgs, ClientCertArgs, TargetTlsArgs},
+    sockets::SocketArgs,
     tls::TlsArgs,
 };
 
 /// Flags of configurable-http-proxy that ask for what we do not do.
-const UNBUILT: [&str; 5] =
-    ["--socket", "--api-socket", "--metrics-socket", "--ssl-protocol", "--ssl-ciphers"];
+const UNBUILT: [&str; 2] = ["--ssl-protocol", "--ssl-ciphers"];
 
 /// A proxy whose routes change while it runs.
 ///
@@ -188,6 +189,9 @@ pub(super) struct RunArgs {
     pub(super) storage_backend: String,
 
     #[command(flatten)]
+    pub(super) sockets: SocketArgs,
+
+    #[command(flatten)]
     pub(super) ours: OurArgs,
 
     #[command(flatten)]
@@ -297,9 +301,6 @@ pub(super) fn unbuilt(args: &[String]) -> Option<String> {
         UNBUILT.into_iter().find(|unbuilt| *unbuilt == name)
     })?;
     let instead = match flag {
-        "--socket" | "--api-socket" | "--metrics-socket" => {
-            "listen on an address with --ip, --api-ip or --metrics-ip"
-        }
         flag if flag.starts_with("--ssl") => {
             "TLS 1.2 and 1.3 are served with rustls' choice of ciphers"
         }
@@ -342,6 +343,16 @@ mod tests {
         let run = line.unwrap().run;
         assert_eq!((run.port, run.custom_header.len()), (2, 2), "the last counts, or all");
         assert!(parse(&["--nonsense"]).is_err());
+        assert!(parse(&["--socket", "s", "--api-socket", "a", "--metrics-socket=m"]).is_ok());
+        for (socket, address) in [
+            ("--socket=s", "--port=8000"),
+            ("--socket=s", "--ip="),
+            ("--api-socket=s", "--api-ip=localhost"),
+            ("--api-socket=s", "--api-port=1"),
+            ("--metrics-socket=s", "--metrics-port=1"),
+        ] {
+            assert!(parse(&[socket, address]).is_err(), "{socket} {address}");
+        }
         assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
         assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");
         assert!(parse(&["--ssl-key", "k"]).is_err(), "without certificate");

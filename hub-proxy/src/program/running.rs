@@ -11,12 +11,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Exit, ProgramError,
     counted::Counted,
+    endpoint::{Endpoint, Host},
     https::TlsFiles,
     metrics::MetricsPage,
     open_files,
     pid_file::PidFile,
     serving::Serving,
-    settings::{Host, Settings},
+    settings::Settings,
     signals::{Signals, Wish},
     sockets::Sockets,
     successor::{Recipe, Successor, reap},
@@ -466,31 +467,33 @@ fn reload(certificate: Option<&Certificate>) {
 
 /// The lines that others wait for (G-02).
 fn announce(settings: &Settings, sockets: &Sockets) {
-    let shown = |host: &Host, listeners: &[Listener]| {
-        let addr = listeners.first().map(Listener::local_addr);
-        let port = addr.map_or(0, |addr| addr.port());
-        match (host, addr) {
-            (Host::Named(_), Some(addr)) => addr.to_string(),
-            _ => format!("*:{port}"),
-        }
-    };
-    let public = shown(&settings.public.host, &sockets.public);
+    let public = shown(&settings.public, &sockets.public);
     let scheme = if settings.https.is_some() { "https" } else { "http" };
     let target = settings.default_target.as_ref().map(ToString::to_string);
     let target = target.as_deref().unwrap_or("(no default)");
     tracing::info!("Proxying {scheme}://{public} to {target}");
-    let api = shown(&settings.api.host, &sockets.api);
+    let api = shown(&settings.api, &sockets.api);
     let scheme = if settings.api_https.is_some() { "https" } else { "http" };
     tracing::info!("Proxy API at {scheme}://{api}/api/routes");
     if settings.token.is_none() {
         tracing::warn!("REST API is not authenticated.");
     }
     if let Some(metrics) = &settings.metrics {
-        let at = shown(&metrics.host, &sockets.metrics);
+        let at = shown(metrics, &sockets.metrics);
         tracing::info!("Metrics at http://{at}/metrics");
     }
     if let Some(redirect) = &settings.redirect {
-        let from = shown(&redirect.from.host, &sockets.redirect);
+        let from = shown(&redirect.from, &sockets.redirect);
         tracing::info!("Added HTTP to HTTPS redirection from {from} to {}", redirect.to);
+    }
+}
+
+/// Where somebody listens, as configurable-http-proxy writes it.
+fn shown(endpoint: &Endpoint, listeners: &[Listener]) -> String {
+    let addr = listeners.first().map(Listener::local_addr);
+    match (endpoint, addr) {
+        (Endpoint::Unix(path), _) => path.display().to_string(),
+        (Endpoint::Tcp { host: Host::Named(_), .. }, Some(addr)) => addr.to_string(),
+        (Endpoint::Tcp { .. }, addr) => format!("*:{}", addr.map_or(0, |addr| addr.port())),
     }
 }

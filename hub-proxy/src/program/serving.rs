@@ -33,6 +33,8 @@ impl Serving {
     /// are kept elsewhere now.
     pub(super) fn release(&self) {
         self.public.signals.release.cancel();
+        // First: it says that the socket is another's now.
+        self.api.signals.release.cancel();
         self.api.signals.stop.cancel();
     }
 

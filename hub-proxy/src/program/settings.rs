@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{
     args::{OurArgs, RunArgs},
+    endpoint::{Endpoint, Endpoints, Redirect},
     environment::Environment,
     https::{Https, TlsFiles, target_tls},
     snapshot::Snapshot,
@@ -43,30 +44,6 @@ pub(super) struct Settings {
     pub(super) upgrade: Upgrade,
     /// To be logged once the log is there.
     pub(super) warnings: Vec<String>,
-}
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    pub(super) host: Host,
-    pub(super) port: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Host {
-    /// All interfaces, IPv6 and IPv4.
-    Any,
-    /// An address, or a name of one or more.
-    Named(String),
-}
-
-#[derive(Debug)]
-pub(super) struct Redirect {
-    pub(super) from: Endpoint,
-    /// The port that clients are sent to.
-    pub(super) to: u16,
-    /// 308 rather than 301.
-    pub(super) keeps_method: bool,
 }
 
 /// How to end.
@@ -110,25 +87,12 @@ impl Settings {
             warnings.push("--insecure: certificates of targets are not checked".to_owned());
         }
         let (token, proxy) = (secret(&environment)?, proxy_config(&args)?);
-        let host = args.ip.as_deref().map_or(Host::Any, Host::new);
-        let api_port = match args.api_port {
-            Some(port) => port,
-            None => args.port.checked_add(1).ok_or_else(|| {
-                bad("--api-port", "there is no port above --port; choose one".to_owned())
-            })?,
-        };
+        let Endpoints { public, api, metrics, redirect } = Endpoints::of(&args)?;
         Ok(Self {
-            redirect: args.redirect_port.map(|port| Redirect {
-                from: Endpoint { host: host.clone(), port },
-                to: args.redirect_to.unwrap_or(args.port),
-                keeps_method: args.ours.redirect_keeps_method,
-            }),
-            metrics: args.metrics_port.map(|port| Endpoint {
-                host: args.metrics_ip.as_deref().map_or(Host::Any, Host::new),
-                port,
-            }),
-            public: Endpoint { host, port: args.port },
-            api: Endpoint { host: Host::new(&args.api_ip), port: api_port },
+            public,
+            api,
+            metrics,
+            redirect,
             https: Https::new(
                 TlsFiles::public(
                     args.ssl_cert.zip(args.ssl_key),
@@ -169,15 +133,6 @@ impl Settings {
             },
             warnings,
         })
-    }
-}
-
-impl Host {
-    fn new(text: &str) -> Self {
-        match text.trim_start_matches('[').trim_end_matches(']') {
-            "" | "*" => Self::Any,
-            host => Self::Named(host.to_owned()),
-        }
     }
 }
 

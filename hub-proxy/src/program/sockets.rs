@@ -1,22 +1,16 @@
 //! The listening sockets of a process: its own, or taken over.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::OwnedFd,
-    time::Duration,
-};
+use std::{io, net::Ipv6Addr, os::fd::OwnedFd};
 
-use tokio::time::timeout;
-
-use super::settings::{Endpoint, Host, Settings};
+use self::offered::Offered;
+use super::settings::Settings;
 use crate::{
     ListenConfig, ListenError, Listener, TlsKeys, Traffic,
-    handover::{OfferedSocket, Role, SocketLabel},
+    handover::{OfferedSocket, Place, Role, SocketLabel},
 };
 
-/// How long a name may take to be resolved.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
+mod addresses;
+mod offered;
 
 /// All that a process listens on.
 #[derive(Debug)]
@@ -64,20 +58,16 @@ impl Sockets {
         config.tls = tls;
         config.http2 = settings.http2;
 
-        let mut offered = Offered(offered);
-        let public = offered.listen(Role::Public, "--ip", &settings.public, &config).await?;
-        let api = offered.listen(Role::Api, "--api-ip", &settings.api, &api_config).await?;
+        let mut offered = Offered::new(offered);
+        let public = offered.listen(Role::Public, &settings.public, &config).await?;
+        let api = offered.listen(Role::Api, &settings.api, &api_config).await?;
         let redirect = match &settings.redirect {
             None => Vec::new(),
-            Some(redirect) => {
-                offered.listen(Role::Redirect, "--redirect-port", &redirect.from, &plain).await?
-            }
+            Some(redirect) => offered.listen(Role::Redirect, &redirect.from, &plain).await?,
         };
         let metrics = match &settings.metrics {
             None => Vec::new(),
-            Some(endpoint) => {
-                offered.listen(Role::Metrics, "--metrics-port", endpoint, &plain).await?
-            }
+            Some(endpoint) => offered.listen(Role::Metrics, endpoint, &plain).await?,
         };
         Ok(Self { public, api, redirect, metrics })
     }
@@ -92,7 +82,7 @@ impl Sockets {
         ];
         let of_role = |(role, listeners): (Role, &Vec<Listener>)| {
             let labelled = |listener: &Listener| {
-                let label = SocketLabel { role, addr: listener.local_addr() };
+                let label = SocketLabel { role, addr: Place::of(listener) };
                 Ok((label, listener.duplicate()?))
             };
             listeners.iter().map(labelled).collect::<Vec<_>>()
@@ -103,83 +93,5 @@ impl Sockets {
     /// What the listeners for browsers serve.
     pub(super) fn traffic(&self) -> Vec<Traffic> {
         self.public.iter().map(Listener::traffic).collect()
-    }
-}
-
-/// Sockets of a predecessor that nobody has taken yet.
-struct Offered(Vec<OfferedSocket>);
-
-impl Offered {
-    async fn listen(
-        &mut self,
-        role: Role,
-        flag: &'static str,
-        endpoint: &Endpoint,
-        config: &ListenConfig,
-    ) -> Result<Vec<Listener>, SocketError> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        let mut refused = None;
-        for mut addr in addresses(flag, endpoint).await? {
-            // A name for several addresses has one port.
-            if let Some(first) = listeners.first() {
-                addr.set_port(first.local_addr().port());
-            }
-            let mut config = config.clone();
-            config.addr = addr;
-            let bound = match self.take(role, addr) {
-                Some(socket) => Listener::adopt(socket, &config).await,
-                None => Listener::bind(&config).await,
-            };
-            match bound {
-                Ok(listener) => listeners.push(listener),
-                // `localhost` has an IPv6 address on hosts without IPv6.
-                Err(error @ ListenError::Other { .. }) => refused = refused.or(Some(error)),
-                Err(source) => return Err(SocketError::Listen { flag, source }),
-            }
-            if endpoint.host == Host::Any && !listeners.is_empty() {
-                break;
-            }
-        }
-        match refused {
-            Some(source) if listeners.is_empty() => Err(SocketError::Listen { flag, source }),
-            _ => Ok(listeners),
-        }
-    }
-
-    fn take(&mut self, role: Role, addr: SocketAddr) -> Option<std::net::TcpListener> {
-        let fits = |offered: &OfferedSocket| {
-            let label = offered.label;
-            let same_port = addr.port() == 0 || label.addr.port() == addr.port();
-            label.role == role && label.addr.ip() == addr.ip() && same_port
-        };
-        let at = self.0.iter().position(fits)?;
-        Some(self.0.swap_remove(at).socket)
-    }
-}
-
-/// At least one address. Of those for all interfaces, the first that works is
-/// enough: IPv6's takes IPv4 clients, too.
-async fn addresses(
-    flag: &'static str,
-    endpoint: &Endpoint,
-) -> Result<Vec<SocketAddr>, SocketError> {
-    let Host::Named(host) = &endpoint.host else {
-        let any = [IpAddr::from(Ipv6Addr::UNSPECIFIED), Ipv4Addr::UNSPECIFIED.into()];
-        return Ok(any.map(|ip| SocketAddr::new(ip, endpoint.port)).into());
-    };
-    let failed = |source| SocketError::Resolve { flag, host: host.clone(), source };
-    let resolved = timeout(RESOLVE_LIMIT, tokio::net::lookup_host((host.as_str(), endpoint.port)))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(failed)?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for addr in resolved {
-        if !addresses.contains(&addr) {
-            addresses.push(addr);
-        }
-    }
-    match addresses.is_empty() {
-        true => Err(failed(io::ErrorKind::NotFound.into())),
-        false => Ok(addresses),
     }
 }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::Path, process::ExitStatus, process::Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader},
     process::{Child, Command},
     sync::mpsc,
 };
@@ -22,6 +22,7 @@ pub(crate) struct Program {
     child: Child,
     group: Pid,
     lines: mpsc::UnboundedReceiver<String>,
+    /// Without a meaning at a Unix socket, as is the next.
     pub(crate) public: SocketAddr,
     pub(crate) api: SocketAddr,
     /// What it said until it served.
@@ -39,9 +40,14 @@ pub(crate) struct Answer {
 
 /// The program on free ports of the loopback interface, with a token.
 pub(crate) fn command(program: &Path, args: &[&str]) -> Command {
+    let free = ["--ip", "127.0.0.1", "--port", "0", "--api-ip", "127.0.0.1", "--api-port", "0"];
+    command_anywhere(program, &[&free, args].concat())
+}
+
+/// The program where these arguments say, with a token.
+pub(crate) fn command_anywhere(program: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
-        .args(["--ip", "127.0.0.1", "--port", "0", "--api-ip", "127.0.0.1", "--api-port", "0"])
         .args(args)
         .env("CONFIGPROXY_AUTH_TOKEN", "s3cret")
         .stdin(Stdio::null())
@@ -85,16 +91,19 @@ impl Program {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let beginning = Vec::new();
         let mut program = Self { child, group, lines, public: nowhere, api: nowhere, beginning };
-        while program.api == nowhere {
+        loop {
             let line = program.line("").await;
+            let serves = line.contains("Proxy API at http");
             if line.contains("Proxying http") {
-                program.public = address(&line);
-            } else if line.contains("Proxy API at http") {
-                program.api = address(&line);
+                program.public = address(&line).unwrap_or(nowhere);
+            } else if serves {
+                program.api = address(&line).unwrap_or(nowhere);
             }
             program.beginning.push(line);
+            if serves {
+                return program;
+            }
         }
-        program
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -175,7 +184,17 @@ pub(crate) async fn ask(
     fields: &str,
     body: &str,
 ) -> Answer {
-    let mut client = Client::to(addr).await;
+    ask_over(Client::to(addr).await, method, path, fields, body).await
+}
+
+/// As [`ask`], on a connection that was made in any way.
+pub(crate) async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Client<S>,
+    method: &str,
+    path: &str,
+    fields: &str,
+    body: &str,
+) -> Answer {
     let len = body.len();
     client
         .send(format!(
@@ -188,9 +207,10 @@ pub(crate) async fn ask(
     Answer { status, head, body: client.rest().await }
 }
 
-/// The first address in a line of the log.
-fn address(line: &str) -> SocketAddr {
+/// The first address in a line of the log, if what is there is none of a file.
+fn address(line: &str) -> Option<SocketAddr> {
     let from = line.find("://").unwrap() + 3;
     let end = line[from..].find([' ', '/']).unwrap();
-    line[from..from + end].parse().unwrap_or_else(|_| panic!("no address: {line}"))
+    let text = &line[from..from + end];
+    (!text.is_empty()).then(|| text.parse().unwrap_or_else(|_| panic!("no address: {line}")))
 }

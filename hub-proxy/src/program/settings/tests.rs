@@ -1,7 +1,12 @@
 use clap::Parser;
 
 use super::*;
-use crate::program::args::CommandLine;
+use crate::program::{args::CommandLine, endpoint::Host};
+
+fn tcp(host: &str, port: u16) -> Endpoint {
+    let host = if host.is_empty() { Host::Any } else { Host::Named(host.to_owned()) };
+    Endpoint::Tcp { host, port }
+}
 
 fn settings(args: &[&str], environment: Environment) -> Result<Settings, String> {
     let args = CommandLine::try_parse_from([&["hub-proxy"], args].concat()).unwrap();
@@ -19,8 +24,8 @@ fn refused(args: &[&str]) -> String {
 #[test]
 fn section_1_defaults_are_those_of_configurable_http_proxy() {
     let settings = with(&[]);
-    assert_eq!(settings.public, Endpoint { host: Host::Any, port: 8000 });
-    assert_eq!(settings.api, Endpoint { host: Host::Named("localhost".to_owned()), port: 8001 });
+    assert_eq!(settings.public, tcp("", 8000));
+    assert_eq!(settings.api, tcp("localhost", 8001));
     assert_eq!(settings.proxy.trusted_proxies, TrustForwarded::Everyone);
     assert!(settings.proxy.x_forward && settings.proxy.prepend_path);
     assert_eq!(settings.keep_alive_timeout, Duration::from_secs(75), "K-08");
@@ -32,18 +37,30 @@ fn section_1_defaults_are_those_of_configurable_http_proxy() {
 fn section_1_ways_to_say_all_interfaces() {
     for (args, warnings) in [(vec!["--ip", ""], 0), (vec!["--ip=*"], 1), (vec![], 0)] {
         let settings = with(&args);
-        assert_eq!((settings.public.host, settings.warnings.len()), (Host::Any, warnings));
+        assert_eq!((settings.public, settings.warnings.len()), (tcp("", 8000), warnings));
     }
-    assert_eq!(with(&["--ip", "[::1]"]).public.host, Host::Named("::1".to_owned()));
-    assert_eq!(with(&["--port", "9000"]).api.port, 9001);
+    assert_eq!(with(&["--ip", "[::1]"]).public, tcp("::1", 8000));
+    assert_eq!(with(&["--port", "9000"]).api, tcp("localhost", 9001));
     assert!(refused(&["--port", "65535"]).starts_with("--api-port: "));
+}
+
+#[test]
+fn section_1_unix_sockets_take_the_place_of_addresses() {
+    let settings = with(&["--socket", "p", "--metrics-socket", "m"]);
+    assert_eq!(settings.public, Endpoint::Unix("p".into()));
+    assert_eq!(settings.api, tcp("localhost", 8001), "there is no port to be the next of");
+    assert_eq!(settings.metrics, Some(Endpoint::Unix("m".into())));
+    assert_eq!(with(&["--api-socket", "a", "--port", "65535"]).api, Endpoint::Unix("a".into()));
+    let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--socket", "p", "--redirect-port", "80"];
+    assert!(refused(&tls).starts_with("--redirect-to: the socket of --socket has no port"));
+    assert_eq!(with(&[&tls[..], &["--redirect-to", "443"]].concat()).redirect.unwrap().to, 443);
 }
 
 #[test]
 fn p_016_redirects_name_the_public_port_or_another() {
     let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--port", "8443", "--redirect-port", "8080"];
     let redirect = with(&tls).redirect.unwrap();
-    assert_eq!((redirect.from.port, redirect.to), (8080, 8443));
+    assert_eq!((redirect.from, redirect.to), (tcp("", 8080), 8443));
     assert!(!redirect.keeps_method, "P-015: 301, as the program that this one stands in for");
     let more = ["--redirect-to", "443", "--redirect-keeps-method"];
     let redirect = with(&[&tls[..], &more].concat()).redirect.unwrap();
