@@ -83,6 +83,10 @@ pub(crate) struct Handed {
 pub(crate) struct SocketLabel {
     pub(crate) role: Role,
     pub(crate) addr: Place,
+    /// Whether a supervisor made it: then it is used whatever else is asked for,
+    /// and its file is not ours to remove.
+    #[serde(default)]
+    pub(crate) given: bool,
 }
 
 impl Message {

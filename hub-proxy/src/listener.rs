@@ -179,15 +179,15 @@ impl Listener {
         socket: std::os::unix::net::UnixListener,
         config: &ListenConfig,
     ) -> Result<Self, ListenError> {
-        let mut path = None;
+        let mut path = PathBuf::new();
         let adopted = || {
-            path = socket.local_addr()?.as_pathname().map(Path::to_owned);
+            path.extend(socket.local_addr()?.as_pathname());
             socket.set_nonblocking(true)?;
             UnixListener::from_std(socket)
         };
         match adopted() {
-            Ok(socket) => Ok(Self::over(Bound::Unix(socket, None), NO_ADDRESS, path, config)),
-            Err(error) => Err(ListenError::at_path(&path.unwrap_or_default(), error)),
+            Ok(socket) => Ok(Self::over(Bound::Unix(socket, None), NO_ADDRESS, Some(path), config)),
+            Err(error) => Err(ListenError::at_path(&path, error)),
         }
     }
 
@@ -232,7 +232,8 @@ impl Listener {
         self.local
     }
 
-    /// Where in the file system the socket is, if it is a Unix socket.
+    /// Where in the file system the socket is, if it is a Unix socket; empty if an
+    /// adopted one has no file.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

@@ -30,6 +30,7 @@ mod signals;
 mod snapshot;
 mod sockets;
 mod successor;
+mod supervisor;
 mod token_file;
 mod upgrade_socket;
 
@@ -126,11 +127,12 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
         warning = replacement::run_instead(path);
     }
     log::install(settings::log_level(&args.log_level)?, args.ours.log_format);
+    let given = supervisor::sockets(&environment.listen)?;
     let settings = Settings::new(args, environment)?;
     for warning in warning.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(async { Ok(Running::start(settings, VERSION).await?.run().await) })
+    runtime()?.block_on(async { Ok(Running::start(settings, given, VERSION).await?.run().await) })
 }
 
 fn print_status(args: &StatusArgs) -> ExitCode {

@@ -29,7 +29,7 @@ fn vitals() -> Vitals {
 fn listening() -> (SocketLabel, OwnedFd) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = Place::Tcp(socket.local_addr().unwrap());
-    (SocketLabel { role: Role::Public, addr }, socket.into())
+    (SocketLabel { role: Role::Public, addr, given: false }, socket.into())
 }
 
 #[tokio::test]

@@ -15,8 +15,21 @@ pub(super) struct Environment {
     /// What the keys of --ssl-key and --api-ssl-key are encrypted with.
     pub(super) ssl_key_passphrase: Option<SecretString>,
     pub(super) api_ssl_key_passphrase: Option<SecretString>,
+    /// What a supervisor says of sockets that it passes on.
+    pub(super) listen: Listen,
     /// Whether the choice of the program file has been made.
     pub(super) is_chosen: bool,
+}
+
+/// The variables of sd_listen_fds(3).
+#[derive(Debug, Default)]
+pub(super) struct Listen {
+    /// `LISTEN_PID`: whom the sockets are for.
+    pub(super) pid: Option<String>,
+    /// `LISTEN_FDS`: how many there are.
+    pub(super) count: Option<String>,
+    /// `LISTEN_FDNAMES`: a name for each, with colons between.
+    pub(super) names: Option<String>,
 }
 
 impl Environment {
@@ -28,6 +41,11 @@ impl Environment {
             auth_token_file: value("CONFIGPROXY_AUTH_TOKEN_FILE").map(Into::into),
             ssl_key_passphrase: text("CONFIGPROXY_SSL_KEY_PASSPHRASE").map(Into::into),
             api_ssl_key_passphrase: text("CONFIGPROXY_API_SSL_KEY_PASSPHRASE").map(Into::into),
+            listen: Listen {
+                pid: text("LISTEN_PID"),
+                count: text("LISTEN_FDS"),
+                names: text("LISTEN_FDNAMES"),
+            },
             is_chosen: value(CHOSEN).is_some(),
         }
     }

@@ -28,7 +28,7 @@ use crate::{
     Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
-    handover::{Given, Link, Predecessor, SocketLabel, give},
+    handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, give},
 };
 
 /// A process that serves.
@@ -59,9 +59,11 @@ enum End {
 }
 
 impl Running {
-    /// Listens, takes over if there is somebody to take over from, and serves.
+    /// Listens, at the sockets of a supervisor if there are any, takes over if
+    /// there is somebody to take over from, and serves.
     pub(super) async fn start(
         settings: Settings,
+        given: Vec<OfferedSocket>,
         version: &'static str,
     ) -> Result<Self, ProgramError> {
         let signals = Signals::install().map_err(ProgramError::Runtime)?;
@@ -88,10 +90,10 @@ impl Running {
             // Who is taken over from knows better.
             _ => None,
         };
-        let offered = match &mut predecessor {
-            Some(predecessor) => predecessor.sockets(version).await?,
-            None => Vec::new(),
-        };
+        let mut offered = given;
+        if let Some(predecessor) = &mut predecessor {
+            offered.extend(predecessor.sockets(version).await?);
+        }
         let sockets = Sockets::open(&settings, open_files::raise(), keys, offered).await?;
         let duplicates = sockets.duplicate().map_err(ProgramError::Runtime)?;
 
@@ -490,10 +492,12 @@ fn announce(settings: &Settings, sockets: &Sockets) {
 
 /// Where somebody listens, as configurable-http-proxy writes it.
 fn shown(endpoint: &Endpoint, listeners: &[Listener]) -> String {
-    let addr = listeners.first().map(Listener::local_addr);
-    match (endpoint, addr) {
-        (Endpoint::Unix(path), _) => path.display().to_string(),
-        (Endpoint::Tcp { host: Host::Named(_), .. }, Some(addr)) => addr.to_string(),
-        (Endpoint::Tcp { .. }, addr) => format!("*:{}", addr.map_or(0, |addr| addr.port())),
+    let Some(listener) = listeners.first() else { return String::new() };
+    match (listener.path(), listener.local_addr(), endpoint) {
+        (Some(path), ..) => path.display().to_string(),
+        (None, addr, Endpoint::Tcp { host: Host::Any, .. }) if addr.ip().is_unspecified() => {
+            format!("*:{}", addr.port())
+        }
+        (None, addr, _) => addr.to_string(),
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Sockets {
     pub(super) api: Vec<Listener>,
     pub(super) redirect: Vec<Listener>,
     pub(super) metrics: Vec<Listener>,
+    /// Which of them a supervisor made.
+    given: Vec<Role>,
 }
 
 /// Why a process cannot listen where it should.
@@ -37,11 +39,14 @@ pub(super) enum SocketError {
         #[source]
         source: ListenError,
     },
+    #[error("LISTEN_FDNAMES: there is a socket for {role:?}, but no {flag}, which has to be given")]
+    Unwanted { role: &'static str, flag: &'static str },
 }
 
 impl Sockets {
-    /// Listens as `settings` say, with the keys of the public side and of the API. Of `offered`, the sockets that fit are used
-    /// and the others closed.
+    /// Listens as `settings` say, with the keys of the public side and of the
+    /// API. Of `offered`, the sockets that fit are used and the others closed; a
+    /// supervisor's always fit, and must be wanted.
     pub(super) async fn open(
         settings: &Settings,
         max_connections: usize,
@@ -69,7 +74,8 @@ impl Sockets {
             None => Vec::new(),
             Some(endpoint) => offered.listen(Role::Metrics, endpoint, &plain).await?,
         };
-        Ok(Self { public, api, redirect, metrics })
+        let given = offered.given()?;
+        Ok(Self { public, api, redirect, metrics, given })
     }
 
     /// Other handles of all sockets, to hand over.
@@ -82,7 +88,8 @@ impl Sockets {
         ];
         let of_role = |(role, listeners): (Role, &Vec<Listener>)| {
             let labelled = |listener: &Listener| {
-                let label = SocketLabel { role, addr: Place::of(listener) };
+                let given = self.given.contains(&role);
+                let label = SocketLabel { role, addr: Place::of(listener), given };
                 Ok((label, listener.duplicate()?))
             };
             listeners.iter().map(labelled).collect::<Vec<_>>()

@@ -1,20 +1,35 @@
 //! Listening, at sockets that are there already where they fit.
 
-use std::{net::SocketAddr, os::fd::OwnedFd, path::Path};
+use std::{net::SocketAddr, path::Path};
 
 use super::{SocketError, addresses::addresses};
 use crate::{
     ListenConfig, ListenError, Listener,
-    handover::{OfferedSocket, Place, Role},
+    handover::{OfferedSocket, Place, Role, SocketLabel},
     program::endpoint::{Endpoint, Host},
 };
 
-/// Sockets of a predecessor that nobody has taken yet.
-pub(super) struct Offered(Vec<OfferedSocket>);
+/// Sockets of a supervisor or a predecessor that nobody has taken yet.
+pub(super) struct Offered {
+    sockets: Vec<OfferedSocket>,
+    /// Where those of a supervisor have been taken.
+    given: Vec<Role>,
+}
 
 impl Offered {
-    pub(super) fn new(offered: Vec<OfferedSocket>) -> Self {
-        Self(offered)
+    pub(super) fn new(sockets: Vec<OfferedSocket>) -> Self {
+        Self { sockets, given: Vec::new() }
+    }
+
+    /// What sockets of a supervisor were taken for. None may be left.
+    pub(super) fn given(self) -> Result<Vec<Role>, SocketError> {
+        match self.sockets.iter().find(|offered| offered.label.given) {
+            None => Ok(self.given),
+            Some(left) => {
+                let role = left.label.role;
+                Err(SocketError::Unwanted { role: name(role), flag: address_flag(role) })
+            }
+        }
     }
 
     /// Listens at `endpoint`, which has at least one address.
@@ -24,6 +39,11 @@ impl Offered {
         endpoint: &Endpoint,
         config: &ListenConfig,
     ) -> Result<Vec<Listener>, SocketError> {
+        let given = self.listen_as_given(role, config).await?;
+        if !given.is_empty() {
+            self.given.push(role);
+            return Ok(given);
+        }
         let (flag, host, port) = match endpoint {
             Endpoint::Tcp { host, port } => (address_flag(role), host, *port),
             Endpoint::Unix(path) => {
@@ -40,8 +60,8 @@ impl Offered {
             }
             let mut config = config.clone();
             config.addr = addr;
-            let bound = match self.take(role, |place| fits(place, addr)) {
-                Some(socket) => Listener::adopt(socket.into(), &config).await,
+            let bound = match self.take(role, |label| fits(&label.addr, addr)) {
+                Some(offered) => Listener::adopt(offered.socket.into(), &config).await,
                 None => Listener::bind(&config).await,
             };
             match bound {
@@ -60,6 +80,24 @@ impl Offered {
         }
     }
 
+    /// At the sockets that a supervisor made for this.
+    async fn listen_as_given(
+        &mut self,
+        role: Role,
+        config: &ListenConfig,
+    ) -> Result<Vec<Listener>, SocketError> {
+        let failed = |source| SocketError::Listen { flag: "LISTEN_FDS", source };
+        let mut listeners = Vec::new();
+        while let Some(offered) = self.take(role, |label| label.given) {
+            let adopted = match offered.label.addr {
+                Place::Tcp(_) => Listener::adopt(offered.socket.into(), config).await,
+                Place::Unix(_) => Listener::adopt_unix(offered.socket.into(), config).await,
+            };
+            listeners.push(adopted.map_err(failed)?);
+        }
+        Ok(listeners)
+    }
+
     async fn listen_at(
         &mut self,
         role: Role,
@@ -67,18 +105,30 @@ impl Offered {
         config: &ListenConfig,
     ) -> Result<Listener, ListenError> {
         let wanted = Place::unix(path);
-        match self.take(role, |place| *place == wanted) {
+        match self.take(role, |label| label.addr == wanted) {
             // The predecessor leaves the file to whoever serves there.
-            Some(socket) => Ok(Listener::adopt_unix(socket.into(), config).await?.removing_file()),
+            Some(offered) => {
+                let listener = Listener::adopt_unix(offered.socket.into(), config).await?;
+                Ok(listener.removing_file())
+            }
             None => Listener::bind_unix(path, config).await,
         }
     }
 
-    fn take(&mut self, role: Role, fits: impl Fn(&Place) -> bool) -> Option<OwnedFd> {
-        let wanted =
-            |offered: &OfferedSocket| offered.label.role == role && fits(&offered.label.addr);
-        let at = self.0.iter().position(wanted)?;
-        Some(self.0.swap_remove(at).socket)
+    fn take(&mut self, role: Role, fits: impl Fn(&SocketLabel) -> bool) -> Option<OfferedSocket> {
+        let wanted = |offered: &OfferedSocket| offered.label.role == role && fits(&offered.label);
+        let at = self.sockets.iter().position(wanted)?;
+        Some(self.sockets.remove(at))
+    }
+}
+
+/// What a supervisor calls a socket.
+fn name(role: Role) -> &'static str {
+    match role {
+        Role::Public => "public",
+        Role::Api => "api",
+        Role::Redirect => "redirect",
+        Role::Metrics => "metrics",
     }
 }
 
