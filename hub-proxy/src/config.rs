@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue, uri::Scheme};
 
-use crate::{RoutePrefix, TrustForwarded};
+use crate::{Network, RoutePrefix, TrustForwarded};
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
 #[derive(Clone, Debug)]
@@ -104,6 +104,13 @@ pub struct ListenConfig {
     pub http2: bool,
     /// Connections at once, tunnels included; more get a 503 and are closed.
     pub max_connections: usize,
+    /// Connections at once of one client, tunnels included; more get a 503 and
+    /// are closed. A client is an IPv4 address or a /64 network of IPv6; those of
+    /// a Unix socket are not counted. No limit by default (L-05).
+    pub max_connections_per_address: Option<usize>,
+    /// Whose connections that limit is not for, such as those of a proxy that
+    /// brings many clients; none by default.
+    pub uncounted_networks: Vec<Network>,
     /// Size of a request's line and fields in bytes; 64 KiB, beyond it 431.
     pub max_header_bytes: usize,
     /// Number of fields in a request; 256, beyond it 431.
@@ -154,6 +161,8 @@ impl ListenConfig {
             write_stall_timeout: Duration::from_secs(300),
             http2: false,
             max_connections: 10_000,
+            max_connections_per_address: None,
+            uncounted_networks: Vec::new(),
             max_header_bytes: 64 * 1024,
             max_header_fields: 256,
         }

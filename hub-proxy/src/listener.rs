@@ -10,20 +10,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::handler::{Handler, ResponseBody};
-use self::{bound::Bound, socket::Socket, socket_file::SocketFile};
+use self::{bound::Bound, slots::Slots, socket::Socket, socket_file::SocketFile};
 use crate::{ListenConfig, ListenError, Tunnels};
 
 mod bound;
 mod connection;
 mod handler;
 mod http2;
+mod slots;
 mod socket;
 mod socket_file;
 mod stream;
@@ -285,15 +283,15 @@ impl Listener {
             // Not the caller's: what is cut must be counted before it ends.
             cut: CancellationToken::new(),
         };
-        let slots = Arc::new(Semaphore::new(context.config.max_connections));
+        let slots = Slots::new(&context.config);
         while let Some((stream, addr)) = accept(&self.socket, &context).await {
-            match Arc::clone(&slots).try_acquire_owned() {
-                Ok(slot) => {
+            match slots.take(addr) {
+                Some(slot) => {
                     let context = context.clone();
                     let served = connection::serve(context, stream, slot, addr, service.clone());
                     connections.spawn(served);
                 }
-                Err(_) => {
+                None => {
                     connections.spawn(connection::turn_away(stream));
                 }
             }

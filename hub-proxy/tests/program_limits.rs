@@ -11,7 +11,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Stdio};
 use process::{PROGRAM, Program, command};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::*;
-use tokio::process::Command;
+use tokio::{net::TcpSocket, process::Command};
 
 const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\n\r\n";
@@ -87,6 +87,46 @@ async fn l_02_l_04_at_the_limit_of_clients_the_api_still_answers() {
     assert_eq!(program.status().await["connections"], 18);
     drop(clients);
     soon(async { while program.get("/_chp_healthz").await.status != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn l_05_one_address_has_a_limit_of_its_own() {
+    let program = Program::start(&["--max-connections-per-address", "2"]).await;
+    let held = [served(&program, 1).await, served(&program, 1).await];
+    // Unasked: what is sent could meet a closed socket, which takes the answer.
+    let refused = from(&program, 1).await.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("Retry-After: 1\r\n"), "{refused}");
+    drop(served(&program, 2).await);
+    soon(async { while program.status().await["connections"] != 2 {} }).await;
+    drop(held);
+    soon(async { while program.status().await["connections"] != 0 {} }).await;
+    served(&program, 1).await;
+}
+
+#[tokio::test]
+async fn l_05_the_connections_of_trusted_proxies_are_not_counted() {
+    let args = ["--max-connections-per-address=1", "--trusted-proxies=127.0.0.1"];
+    let program = Program::start(&args).await;
+    let _proxy = [served(&program, 1).await, served(&program, 1).await];
+    let _client = served(&program, 2).await;
+    let refused = from(&program, 2).await.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+}
+
+/// A client at 127.0.0.`host` that has got an answer and stays.
+async fn served(program: &Program, host: u8) -> Client {
+    let mut client = from(program, host).await;
+    client.send("GET /_chp_healthz HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert!(client.head().await.starts_with("http/1.1 200 "));
+    client
+}
+
+/// A client at 127.0.0.`host`.
+async fn from(program: &Program, host: u8) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    Client::over(soon(socket.connect(program.public)).await.unwrap())
 }
 
 #[tokio::test]

@@ -14,13 +14,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use tower::ServiceExt;
 
 use super::{
     Context,
     handler::{Handler, ResponseBody},
     http2,
+    slots::Slot,
     socket::Socket,
     stream::{ClientStream, Limits, Phase, Transport},
 };
@@ -29,7 +30,7 @@ use crate::{Peer, error::chain};
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
 
-/// The answer beyond the connection limit (L-02).
+/// The answer beyond a limit of connections (L-02, L-05).
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
 
@@ -46,7 +47,7 @@ const TLS_HANDSHAKE: u8 = 22;
 pub(super) async fn serve<S, B>(
     context: Context,
     stream: Socket,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     addr: Option<SocketAddr>,
     service: S,
 ) where

@@ -17,11 +17,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 
-use super::socket::Socket;
+use super::{slots::Slot, socket::Socket};
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
@@ -33,7 +32,7 @@ pub(crate) struct ClientStream {
     /// Runs while the client takes nothing of what waits for it.
     stall: Option<Pin<Box<Sleep>>>,
     /// Given back when the socket is closed, also after an upgrade.
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 /// How long a client may take.
@@ -102,12 +101,7 @@ impl Phase {
 }
 
 impl ClientStream {
-    pub(crate) fn new(
-        transport: Transport,
-        phase: Arc<Phase>,
-        limits: Limits,
-        slot: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(crate) fn new(transport: Transport, phase: Arc<Phase>, limits: Limits, slot: Slot) -> Self {
         Self {
             transport,
             phase,

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod acme;
+mod limits;
 mod mutual;
 mod sockets;
 mod tls;
 
 pub(super) use self::{
     acme::AcmeArgs,
+    limits::LimitArgs,
     mutual::{ApiTlsArgs, ClientCertArgs, TargetTlsArgs},
     sockets::SocketArgs,
     tls::TlsArgs,
@@ -192,6 +194,9 @@ pub(super) struct RunArgs {
     pub(super) sockets: SocketArgs,
 
     #[command(flatten)]
+    pub(super) limits: LimitArgs,
+
+    #[command(flatten)]
     pub(super) ours: OurArgs,
 
     #[command(flatten)]
@@ -343,6 +348,7 @@ mod tests {
         let run = line.unwrap().run;
         assert_eq!((run.port, run.custom_header.len()), (2, 2), "the last counts, or all");
         assert!(parse(&["--nonsense"]).is_err());
+        assert!(parse(&["--max-connections-per-address=0"]).is_err(), "nobody at all");
         assert!(parse(&["--socket", "s", "--api-socket", "a", "--metrics-socket=m"]).is_ok());
         for (socket, address) in [
             ("--socket=s", "--port=8000"),

@@ -1,7 +1,7 @@
 //! What the command line and the environment ask for, understood and checked.
 //! Nothing is touched yet but what is read: a token file, certificates for targets.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue, uri::Scheme};
 use tracing::level_filters::LevelFilter;
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
     pub(super) busy_idle_timeout: Option<Duration>,
+    pub(super) max_connections_per_address: Option<usize>,
     pub(super) http2: bool,
     pub(super) default_target: Option<Target>,
     pub(super) pages: ErrorPages,
@@ -106,6 +107,10 @@ impl Settings {
             api_https: TlsFiles::api(args.api_tls, environment.api_ssl_key_passphrase),
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
+            max_connections_per_address: args
+                .limits
+                .max_connections_per_address
+                .map(NonZeroUsize::get),
             http2: !args.ours.no_http2,
             default_target: parsed("--default-target", args.default_target.as_deref())?,
             pages: match (parsed("--error-target", args.error_target.as_deref())?, args.error_path)

@@ -5,7 +5,7 @@ use std::{io, net::Ipv6Addr, os::fd::OwnedFd};
 use self::offered::Offered;
 use super::settings::Settings;
 use crate::{
-    ListenConfig, ListenError, Listener, TlsKeys, Traffic,
+    ListenConfig, ListenError, Listener, TlsKeys, Traffic, TrustForwarded,
     handover::{OfferedSocket, Place, Role, SocketLabel},
 };
 
@@ -57,9 +57,15 @@ impl Sockets {
         config.keep_alive_timeout = settings.keep_alive_timeout;
         config.busy_idle_timeout = settings.busy_idle_timeout;
         config.max_connections = max_connections;
+        // The API's clients are few, and may all be the hub.
         let plain = config.clone();
         let mut api_config = config.clone();
         api_config.tls = api_tls;
+        config.max_connections_per_address = settings.max_connections_per_address;
+        if let TrustForwarded::Networks(networks) = &settings.proxy.trusted_proxies {
+            config.uncounted_networks.clone_from(networks);
+        }
+        let redirecting = config.clone();
         config.tls = tls;
         config.http2 = settings.http2;
 
@@ -68,7 +74,7 @@ impl Sockets {
         let api = offered.listen(Role::Api, &settings.api, &api_config).await?;
         let redirect = match &settings.redirect {
             None => Vec::new(),
-            Some(redirect) => offered.listen(Role::Redirect, &redirect.from, &plain).await?,
+            Some(redirect) => offered.listen(Role::Redirect, &redirect.from, &redirecting).await?,
         };
         let metrics = match &settings.metrics {
             None => Vec::new(),
