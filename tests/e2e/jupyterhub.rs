@@ -85,7 +85,10 @@ fn config(dir: &Path, python: &Path, port: u16, internal_ssl: bool) -> String {
     let proxy = program("hub-proxy");
     let (scheme, flag) = if internal_ssl { ("https", "True") } else { ("http", "False") };
     let culler = if internal_ssl {
-        format!(", '--ssl-enabled=True', '--internal-certs-location={}/certificates'", dir.display())
+        format!(
+            ", '--ssl-enabled=True', '--internal-certs-location={}/certificates'",
+            dir.display()
+        )
     } else {
         String::new()
     };
