@@ -198,12 +198,12 @@ impl Ordering<'_> {
     /// Why an order was turned down: the domain's own problem says more than the
     /// order's.
     async fn refusal(&self, order: &mut Order, error: Option<Error>) -> AcmeProblem {
-        let mut authorizations = order.authorizations();
-        while let Some(Ok(mut authorization)) = authorizations.next().await {
-            let Ok(state) = authorization.refresh().await else { continue };
-            let failed = state.challenges.iter().find_map(|challenge| challenge.error.as_ref());
-            if let Some(problem) = failed {
-                return AcmeProblem::from_answer(problem).about(&state.identifier().to_string());
+        for _ in 0..ATTEMPTS {
+            match of_a_domain(order).await {
+                Ok(Some(problem)) => return problem,
+                Ok(None) => break,
+                // A nonce was refused, for instance: it is only a question.
+                Err(error) => tracing::debug!(%error, "the authority did not say which domain"),
             }
         }
         match error {
@@ -215,4 +215,19 @@ impl Ordering<'_> {
     fn told(&self, error: Error) -> AcmeProblem {
         AcmeProblem::from_error(error, &self.config.directory)
     }
+}
+
+/// The problem of the first domain that has one.
+async fn of_a_domain(order: &mut Order) -> Result<Option<AcmeProblem>, Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        let state = authorization.refresh().await?;
+        let failed = state.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+        if let Some(problem) = failed {
+            let problem = AcmeProblem::from_answer(problem);
+            return Ok(Some(problem.about(&state.identifier().to_string())));
+        }
+    }
+    Ok(None)
 }
