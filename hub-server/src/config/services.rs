@@ -392,7 +392,7 @@ fn service_url(key: &str, text: &str) -> Result<Url, ConfigError> {
         ConfigError::value(
             key,
             format!(
-                "{text:?} is not the address of a service; write http://HOST:PORT (the proxy speaks plain HTTP to services)"
+                "{text:?} is not the address of a service; write http://HOST:PORT, or https://HOST:PORT with a certificate that this machine trusts"
             ),
         )
     };

@@ -49,7 +49,7 @@ fn a_service_that_is_only_shown_needs_no_token_but_a_client_does() {
 fn what_is_wrong_is_named_with_its_service_and_key() {
     let token = format!("name = 's'\napi_token = '{TOKEN}'\n");
     for (more, expected) in [
-        ("url = 'https://127.0.0.1:9000'", "services.s.url: "),
+        ("url = 'ftp://127.0.0.1:9000'", "services.s.url: "),
         ("url = '127.0.0.1:9000'", "services.s.url: "),
         ("timeout = 0", "services.s.timeout: is out of range"),
         ("user = 'ada'", "services.s.user: has no effect without command"),
@@ -68,6 +68,13 @@ fn what_is_wrong_is_named_with_its_service_and_key() {
         let text = error(&format!("{token}{more}"));
         assert!(text.contains(expected), "{more}: {text}");
     }
+}
+
+#[test]
+fn a_service_may_speak_tls() {
+    let text = format!("name = 's'\napi_token = '{TOKEN}'\nurl = 'https://lab.example:9000/x'");
+    let service = check(&text).unwrap();
+    assert_eq!(service.url.unwrap().as_str(), "https://lab.example:9000/");
 }
 
 #[test]
