@@ -8,7 +8,8 @@ use url::Url;
 use crate::{servers::readiness::Readiness, tasks::Tasks};
 
 /// Asks the service at `url` until it answers, at most for `limit`, and tells what came
-/// of it. The route is there meanwhile: who comes too early is told to try again.
+/// of it. The route is there meanwhile: who comes too early is told to try again. A
+/// service with TLS is not asked: only the proxy knows whose certificates count.
 pub(super) fn begin(
     tasks: &Tasks,
     name: &str,
@@ -17,6 +18,9 @@ pub(super) fn begin(
     limit: Duration,
 ) -> CancellationToken {
     let cancel = CancellationToken::new();
+    if url.scheme() != "http" {
+        return cancel;
+    }
     let cancelled = cancel.clone();
     let (name, prefix) = (name.to_owned(), prefix.to_owned());
     tasks.spawn(|hub_stops| async move {
