@@ -21,6 +21,8 @@ use super::{
     variables::{Effect, KEY_PREFIX, secret_of_file, variable},
 };
 
+mod oauth;
+
 /// What was laid over.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
@@ -48,6 +50,13 @@ struct Given {
     value: String,
     rank: Rank,
     origin: Origin,
+}
+
+impl Given {
+    /// The assignment of `value` to `key` that this variable makes.
+    fn sets(&self, key: &'static str, value: Value) -> Assignment {
+        Assignment { key, value, rank: self.rank, origin: self.origin.clone(), adds: false }
+    }
 }
 
 /// A value for a key.
@@ -88,6 +97,10 @@ pub(super) fn lay_over(
             Ok(found) => assignments.extend(found),
             Err(error) => errors.push(error),
         }
+    }
+    match oauth::assignments(table, &given, dir, &mut overlay) {
+        Ok(found) => assignments.extend(found),
+        Err(error) => errors.push(error),
     }
     for flag in flags {
         match flagged(flag) {

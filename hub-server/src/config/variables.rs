@@ -208,6 +208,56 @@ pub const VARIABLES: &[Variable] = &[
         "Any text: `GITHUB_HOST` is asked without TLS.",
     ),
     Variable::other(
+        "OAUTH_CLIENT_ID",
+        Effect::PartOf("auth.oidc.client_id"),
+        HUB,
+        "Client id at the provider, whichever it is; without `[auth.oidc]` and `OAUTH2_*` at GitHub.",
+    ),
+    Variable::other(
+        "OAUTH_CLIENT_SECRET",
+        Effect::PartOf("auth.oidc.client_secret"),
+        HUB,
+        "The secret of that client.",
+    )
+    .secret(),
+    Variable::other(
+        "LOGIN_SERVICE",
+        Effect::PartOf("auth.oidc.service"),
+        HUB,
+        "What the button calls that provider.",
+    ),
+    Variable::sets(
+        "OAUTH2_AUTHORIZE_URL",
+        "auth.oidc.authorize_url",
+        HUB,
+        "Where a plain OAuth 2 provider asks people.",
+    ),
+    Variable::sets("OAUTH2_TOKEN_URL", "auth.oidc.token_url", HUB, "Where it gives tokens."),
+    Variable::sets(
+        "OAUTH2_USERDATA_URL",
+        "auth.oidc.userdata_url",
+        HUB,
+        "Where it says who somebody is.",
+    ),
+    Variable::sets(
+        "OAUTH2_USERNAME_KEY",
+        "auth.oidc.username_claim",
+        HUB,
+        "What of that is the user name.",
+    ),
+    Variable::other(
+        "OAUTH2_GROUPS_KEY",
+        Effect::PartOf("auth.oidc.groups_claims"),
+        HUB,
+        "What of that are the groups.",
+    ),
+    Variable::other(
+        "OAUTH2_BASIC_AUTH",
+        Effect::PartOf("auth.oidc.basic_auth"),
+        HUB,
+        "`true`: the client shows its secret in a header.",
+    ),
+    Variable::other(
         "JUPYTERHUB_ADMIN",
         Effect::AddsTo("auth.admin_users"),
         HUB,

@@ -225,6 +225,66 @@ fn every_variable_of_the_deployment_has_its_effect() {
 }
 
 #[test]
+fn variables_of_any_oauth_sign_in_are_for_the_provider_there_is() {
+    let callback = ("OAUTH_CALLBACK_URL", "https://hub.example.org/hub/oauth_callback");
+    let client = [("OAUTH_CLIENT_ID", "id"), ("OAUTH_CLIENT_SECRET", "hush"), callback];
+    let load = |more: &[(&str, &str)]| {
+        let all = client.iter().chain(more);
+        let environment = all.map(|(name, value)| (*name, (*value).to_owned())).collect();
+        parse("", "hub.toml", Path::new("/srv"), &environment, false).unwrap()
+    };
+    let shown = |loaded: &Loaded, key: &str| loaded.settings.get(key).map(|one| one.shown());
+    let image = ("DOCKER_NOTEBOOK_IMAGE", "lab");
+
+    let github = load(&[image, ("LOGIN_SERVICE", "the lab")]);
+    assert_eq!(shown(&github, "auth.github.client_id").unwrap(), "\"id\"");
+    assert_eq!(shown(&github, "auth.github.service").unwrap(), "\"the lab\"");
+    assert!(github.config.auth.oidc.is_none());
+    // GitHub's own win.
+    let github = load(&[image, ("GITHUB_CLIENT_ID", "own"), ("GITHUB_CLIENT_SECRET", "own")]);
+    assert_eq!(shown(&github, "auth.github.client_id").unwrap(), "\"own\"");
+
+    let generic = load(&[
+        image,
+        ("OAUTH2_AUTHORIZE_URL", "https://id.example.org/authorize"),
+        ("OAUTH2_TOKEN_URL", "https://id.example.org/token"),
+        ("OAUTH2_USERDATA_URL", "https://id.example.org/user"),
+        ("OAUTH2_USERNAME_KEY", "login"),
+        ("OAUTH2_GROUPS_KEY", "roles"),
+        ("OAUTH2_BASIC_AUTH", "true"),
+    ]);
+    for (key, value) in [
+        ("client_id", "\"id\""),
+        ("authorize_url", "\"https://id.example.org/authorize\""),
+        ("username_claim", "\"login\""),
+        ("groups_claims", "[\"roles\"]"),
+        ("basic_auth", "true"),
+    ] {
+        assert_eq!(shown(&generic, &format!("auth.oidc.{key}")).unwrap(), value, "{key}");
+    }
+    assert!(generic.config.auth.oidc.is_some() && generic.config.auth.github.is_none());
+    let bad = [image, ("OAUTH2_BASIC_AUTH", "perhaps")];
+    let environment = client.iter().chain(&bad).map(|(name, value)| (*name, (*value).to_owned()));
+    let refused = parse("", "hub.toml", Path::new("/srv"), &environment.collect(), false);
+    assert!(refused.unwrap_err().to_string().starts_with("OAUTH2_BASIC_AUTH ("));
+}
+
+#[test]
+fn env_5_the_secret_of_any_oauth_client_may_be_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("one"), "hush\n").unwrap();
+    let environment = [
+        ("OAUTH_CLIENT_ID", "id".to_owned()),
+        ("OAUTH_CLIENT_SECRET_FILE", "one".to_owned()),
+        ("OAUTH_CALLBACK_URL", "https://hub.example.org/hub/oauth_callback".to_owned()),
+    ];
+    let loaded =
+        parse(MINIMAL, "hub.toml", dir.path(), &environment.into_iter().collect(), false).unwrap();
+    let setting = loaded.settings.get("auth.github.client_secret").unwrap();
+    assert_eq!(setting.shown(), "\"(4 characters, fingerprint dc83)\"");
+}
+
+#[test]
 fn dm_1_certificates_of_the_daemon_are_by_default_in_the_home_directory() {
     let env = [("HOME", "/home/hub"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_HOST", "tcp://h")];
     let settings = parsed(MINIMAL, &env).unwrap().spawner.host_settings().unwrap();
