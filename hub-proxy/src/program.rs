@@ -63,6 +63,8 @@ enum ProgramError {
     Setting(#[from] BadSetting),
     #[error("--ssl-cert, --ssl-key")]
     Tls(#[from] TlsError),
+    #[error("--api-ssl-cert, --api-ssl-key, --api-ssl-ca")]
+    ApiTls(#[source] TlsError),
     #[error("--acme-domain")]
     Acme(#[from] AcmeError),
     #[error(transparent)]
@@ -111,11 +113,16 @@ pub fn main() -> ExitCode {
         Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
         Err(error) => {
             eprintln!("hub-proxy: {}", chain(&error));
-            ExitCode::from(if matches!(error, ProgramError::Tls(_) | ProgramError::Acme(_)) {
-                CUT
-            } else {
-                FAILED
-            })
+            ExitCode::from(
+                if matches!(
+                    error,
+                    ProgramError::Tls(_) | ProgramError::ApiTls(_) | ProgramError::Acme(_)
+                ) {
+                    CUT
+                } else {
+                    FAILED
+                },
+            )
         }
     }
 }

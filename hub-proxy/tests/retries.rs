@@ -192,8 +192,20 @@ async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
 
     go_on.send(()).unwrap();
     assert!(first.rest().await.starts_with("HTTP/1.1 200 "));
-    let mut fourth = proxy.connect().await;
-    fourth.send(get("/user/ada/4")).await;
-    soon(arriving.recv()).await.unwrap().send(()).unwrap();
-    assert!(fourth.rest().await.starts_with("HTTP/1.1 200 "));
+    // Another one gets the place as soon as it is free.
+    let served = soon(async {
+        loop {
+            let mut fourth = proxy.connect().await;
+            fourth.send(get("/user/ada/4")).await;
+            tokio::select! {
+                answer = arriving.recv() => {
+                    answer.unwrap().send(()).unwrap();
+                    break fourth.rest().await;
+                }
+                refused = fourth.head() => assert!(refused.starts_with("http/1.1 503 ")),
+            }
+        }
+    })
+    .await;
+    assert!(served.starts_with("HTTP/1.1 200 "));
 }

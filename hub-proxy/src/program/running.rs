@@ -74,7 +74,8 @@ impl Running {
             Some(https) => Some(https.open().await?),
             None => None,
         };
-        let api_keys = settings.api_https.as_ref().map(TlsFiles::load).transpose()?;
+        let api_keys = settings.api_https.as_ref().map(TlsFiles::load).transpose();
+        let api_keys = api_keys.map_err(ProgramError::ApiTls)?;
         let api_certificate = api_keys.map(Certificate::Files);
         let certificates = [&certificate, &api_certificate].into_iter().flatten();
         for warning in certificates.flat_map(Certificate::warnings) {

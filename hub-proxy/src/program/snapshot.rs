@@ -64,7 +64,10 @@ impl Snapshot {
 
     /// Writes what there is now.
     pub(super) fn write(&self, registry: &Registry) -> io::Result<()> {
-        let text = serde_json::to_string(&registry.handed())?;
+        let mut table = registry.handed();
+        // The command line's own route is for it to say.
+        table.routes.retain(|route| route.members.is_some());
+        let text = serde_json::to_string(&table)?;
         private_file::stage(&self.0, &text, 0o600)?.persist(&self.0)?;
         Ok(())
     }
@@ -81,16 +84,21 @@ impl Snapshot {
             if (current, used) == (version, uses) {
                 continue;
             }
-            (version, uses) = (current, used);
-            self.write_aside(registry.clone()).await;
+            // What could not be written is tried again at the next moment.
+            if self.write_aside(registry.clone()).await {
+                (version, uses) = (current, used);
+            }
         }
     }
 
-    async fn write_aside(&self, registry: Registry) {
+    /// Whether it was written; told if not.
+    async fn write_aside(&self, registry: Registry) -> bool {
         let this = self.clone();
         let written = tokio::task::spawn_blocking(move || this.write(&registry)).await;
-        if let Err(error) = written.map_err(io::Error::other).flatten() {
-            tracing::error!(error = %chain(&error), "the routes could not be written to {}", self.0.display());
+        let written = written.map_err(io::Error::other).flatten();
+        if let Err(error) = &written {
+            tracing::error!(error = %chain(error), "the routes could not be written to {}", self.0.display());
         }
+        written.is_ok()
     }
 }
