@@ -270,6 +270,12 @@ fn variables_of_any_oauth_sign_in_are_for_the_provider_there_is() {
 }
 
 #[test]
+fn a_name_for_the_button_alone_makes_no_sign_in() {
+    let config = parsed(MINIMAL, &[("LOGIN_SERVICE", "the lab")]).unwrap();
+    assert!(config.auth.github.is_none() && config.auth.oidc.is_none());
+}
+
+#[test]
 fn env_5_the_secret_of_any_oauth_client_may_be_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("one"), "hush\n").unwrap();

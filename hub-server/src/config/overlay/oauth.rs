@@ -38,10 +38,14 @@ pub(super) fn assignments(
     let is_generic = given.keys().any(|name| name.starts_with(GENERIC) || is_oidc_key(name));
     let has_section = table.get("auth").and_then(|auth| auth.get("oidc")).is_some();
     let is_oidc = is_generic || has_section;
+    // A name for a button makes no sign-in.
+    let has_client = is_oidc
+        || table.get("auth").and_then(|auth| auth.get("github")).is_some()
+        || given.keys().any(|name| names_a_client(name));
     let mut found = Vec::new();
     for (name, github, oidc) in EITHER {
         let Some((one, value)) = value(name, given, dir, overlay)? else { continue };
-        if !is_oidc && has_own(name, given) {
+        if !has_client || (!is_oidc && has_own(name, given)) {
             continue;
         }
         found.push(one.sets(if is_oidc { oidc } else { github }, Value::String(value)));
@@ -56,6 +60,12 @@ pub(super) fn assignments(
         found.push(one.sets(key, value));
     }
     Ok(found)
+}
+
+fn names_a_client(name: &str) -> bool {
+    ["OAUTH_CLIENT_", "GITHUB_CLIENT_", "HUB__AUTH__GITHUB__"]
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
 }
 
 fn is_oidc_key(name: &str) -> bool {
