@@ -308,8 +308,9 @@ impl Body for ClientBody {
         self.idle = None;
         if matches!(frame, Some(Ok(_))) {
             self.route.touch();
-            self.taken.0.fetch_add(1, Ordering::Relaxed);
         }
+        // The end is something that the target is told, too.
+        self.taken.0.fetch_add(1, Ordering::Relaxed);
         Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))
     }
 

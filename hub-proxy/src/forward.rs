@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 
 use self::{
     budget::Budget,
-    pool::{HttpClient, Places, client},
+    pool::{HttpClient, Places},
 };
 use crate::{
     ProxyConfig, ProxyError,
@@ -21,9 +21,7 @@ use crate::{
 mod budget;
 mod pool;
 
-#[cfg(feature = "admin")]
-pub(crate) use self::pool::PoolTasks;
-pub(crate) use self::pool::{Place, Pool};
+pub(crate) use self::pool::{Place, Pool, client};
 
 /// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]

@@ -142,7 +142,7 @@ impl Listener {
         config: &ListenConfig,
     ) -> Result<Self, ListenError> {
         let path = path.as_ref();
-        let (socket, file) = socket_file::bind(path, BACKLOG).await?;
+        let (socket, file) = socket_file::bind(path, BACKLOG)?;
         let socket = Bound::Unix(socket, Some(file));
         Ok(Self::over(socket, NO_ADDRESS, Some(path.to_owned()), config))
     }

@@ -86,6 +86,17 @@ enum ProgramError {
     Runtime(#[source] io::Error),
 }
 
+impl ProgramError {
+    /// The variable with the passphrase that was missing, if that is it.
+    fn passphrase(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(TlsError::EncryptedKey { .. }) => Some(environment::KEY_PASSPHRASE),
+            Self::ApiTls(TlsError::EncryptedKey { .. }) => Some(environment::API_KEY_PASSPHRASE),
+            _ => None,
+        }
+    }
+}
+
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let raw: Vec<String> =
@@ -113,6 +124,9 @@ pub fn main() -> ExitCode {
         Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
         Err(error) => {
             eprintln!("hub-proxy: {}", chain(&error));
+            if let Some(variable) = error.passphrase() {
+                eprintln!("hub-proxy: {variable} is where its passphrase can be given");
+            }
             ExitCode::from(
                 if matches!(
                     error,

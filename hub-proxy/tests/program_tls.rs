@@ -240,6 +240,7 @@ async fn s_02_an_encrypted_key_needs_its_passphrase() {
         assert_eq!(https.count(), 1, "{:?}", proxy.beginning);
         let (code, said) = outcome(with(None)).await;
         assert!(code == 2 && said.contains("no passphrase is given"), "{code}: {said}");
+        assert!(said.contains(variable), "{said}");
         let (code, said) = outcome(with(Some("wrong"))).await;
         assert!(code == 2 && said.contains("check the passphrase"), "{code}: {said}");
     }

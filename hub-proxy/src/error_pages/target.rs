@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Page;
-use crate::{BoxError, ProxyConfig, Target, forward::PoolTasks, upstream::Connector};
+use crate::{BoxError, ProxyConfig, Target, forward::client, upstream::Connector};
 
 /// How long a client waits at most for a nicer page than ours.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ pub(super) enum NoPage {
 
 impl PageTarget {
     pub(super) fn new(target: Target, config: &ProxyConfig) -> Self {
-        let client = Client::builder(PoolTasks::default()).build(Connector::new(config));
+        let client = client(Connector::new(config), config, config.pool_idle_per_target);
         Self { target, client }
     }
 

@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http_body::Body;
 use hyper_util::{client::legacy::Client, rt::TokioTimer};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -12,7 +14,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{ProxyConfig, ProxyError, body::ClientBody, upstream::Connector};
+use crate::{BoxError, ProxyConfig, ProxyError, body::ClientBody, upstream::Connector};
 
 /// Most a target's answer may have as a head.
 const MAX_ANSWER_HEAD: usize = 256 * 1024;
@@ -39,7 +41,7 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePerm
 /// Runs the tasks of pooled connections. They end when the pool drops their
 /// connections, at the latest together with the proxy.
 #[derive(Clone, Default)]
-pub(crate) struct PoolTasks(TaskTracker);
+struct PoolTasks(TaskTracker);
 
 impl<F> hyper::rt::Executor<F> for PoolTasks
 where
@@ -51,7 +53,14 @@ where
 }
 
 /// A client that keeps so many unused connections.
-pub(super) fn client(connector: Connector, config: &ProxyConfig, kept: usize) -> HttpClient {
+pub(crate) fn client<B>(
+    connector: Connector,
+    config: &ProxyConfig,
+    kept: usize,
+) -> Client<Connector, B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     // A request that never left because its pooled connection had just been closed is
     // sent again on a fresh one (K-01): the default of `retry_canceled_requests`.
     Client::builder(PoolTasks::default())

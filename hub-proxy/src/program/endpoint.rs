@@ -52,11 +52,11 @@ impl Endpoints {
         let sockets = &args.sockets;
         Ok(Self {
             api: match &sockets.api_socket {
-                Some(path) => Endpoint::Unix(path.clone()),
+                Some(path) => Endpoint::Unix(path.into()),
                 None => Endpoint::Tcp { host: Host::new(&args.api_ip), port: api_port(args)? },
             },
             metrics: match (&sockets.metrics_socket, args.metrics_port) {
-                (Some(path), _) => Some(Endpoint::Unix(path.clone())),
+                (Some(path), _) => Some(Endpoint::Unix(path.into())),
                 (None, Some(port)) => {
                     let host = args.metrics_ip.as_deref().map_or(Host::Any, Host::new);
                     Some(Endpoint::Tcp { host, port })
@@ -72,7 +72,7 @@ impl Endpoints {
                 None => None,
             },
             public: match &sockets.socket {
-                Some(path) => Endpoint::Unix(path.clone()),
+                Some(path) => Endpoint::Unix(path.into()),
                 None => Endpoint::Tcp { host, port: args.port },
             },
         })

@@ -7,6 +7,10 @@ use secrecy::SecretString;
 /// Set for a process that another one of us started in its place.
 pub(super) const CHOSEN: &str = "HUB_PROXY_CHOSEN";
 
+/// What the keys of --ssl-key and --api-ssl-key are encrypted with.
+pub(super) const KEY_PASSPHRASE: &str = "CONFIGPROXY_SSL_KEY_PASSPHRASE";
+pub(super) const API_KEY_PASSPHRASE: &str = "CONFIGPROXY_API_SSL_KEY_PASSPHRASE";
+
 /// What the environment says.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -39,8 +43,8 @@ impl Environment {
         Self {
             auth_token: text("CONFIGPROXY_AUTH_TOKEN"),
             auth_token_file: value("CONFIGPROXY_AUTH_TOKEN_FILE").map(Into::into),
-            ssl_key_passphrase: text("CONFIGPROXY_SSL_KEY_PASSPHRASE").map(Into::into),
-            api_ssl_key_passphrase: text("CONFIGPROXY_API_SSL_KEY_PASSPHRASE").map(Into::into),
+            ssl_key_passphrase: text(KEY_PASSPHRASE).map(Into::into),
+            api_ssl_key_passphrase: text(API_KEY_PASSPHRASE).map(Into::into),
             listen: Listen {
                 pid: text("LISTEN_PID"),
                 count: text("LISTEN_FDS"),

@@ -1,29 +1,24 @@
 //! The TLS handshake with a target.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::Uri;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{BoxError, TargetTls, TlsError};
+use crate::{BoxError, TargetTls};
 
 /// What handshakes with targets are made with.
 #[derive(Clone, Debug)]
 pub(super) struct Handshakes {
     /// The system's authorities are read for the first target that needs them.
-    tls: Arc<OnceLock<TargetTls>>,
+    tls: Arc<OnceCell<TargetTls>>,
 }
 
 impl Handshakes {
     pub(super) fn new(chosen: Option<TargetTls>) -> Self {
-        let tls = Arc::new(OnceLock::new());
-        if let Some(chosen) = chosen {
-            // Cannot fail: nobody else has it yet.
-            let _ = tls.set(chosen);
-        }
-        Self { tls }
+        Self { tls: Arc::new(OnceCell::new_with(chosen)) }
     }
 
     pub(super) async fn shake(
@@ -31,18 +26,14 @@ impl Handshakes {
         name: ServerName<'static>,
         tcp: TcpStream,
     ) -> Result<TlsStream<TcpStream>, BoxError> {
-        let connector = TlsConnector::from(self.config()?.client_config());
-        Ok(connector.connect(name, tcp).await?)
+        let tls = self.tls.get_or_try_init(of_system).await?;
+        Ok(TlsConnector::from(tls.client_config()).connect(name, tcp).await?)
     }
+}
 
-    fn config(&self) -> Result<&TargetTls, TlsError> {
-        if self.tls.get().is_none() {
-            let of_system = TargetTls::of_system()?;
-            // Whoever was quicker has the same.
-            let _ = self.tls.set(of_system);
-        }
-        self.tls.get().ok_or_else(|| TlsError::Setup("no configuration".into()))
-    }
+/// Reads some hundred files, so not where others wait.
+async fn of_system() -> Result<TargetTls, BoxError> {
+    Ok(tokio::task::spawn_blocking(TargetTls::of_system).await??)
 }
 
 /// The name that a target's certificate has to have; sent to it, unless it is an

@@ -7,7 +7,7 @@ use clap::Args;
 /// What browsers have to show.
 #[derive(Debug, Args)]
 pub(in crate::program) struct ClientCertArgs {
-    /// Certificates of the authorities that vouch for clients, PEM.
+    /// Certificates of the authorities that vouch for clients, PEM. Read once.
     #[arg(long, value_name = "FILE", requires = "ssl_cert")]
     pub(in crate::program) ssl_ca: Option<PathBuf>,
 
@@ -31,7 +31,7 @@ pub(in crate::program) struct ApiTlsArgs {
     #[arg(long, value_name = "FILE", requires = "api_ssl_key")]
     pub(in crate::program) api_ssl_cert: Option<PathBuf>,
 
-    /// Certificates of the authorities that vouch for the API's clients, PEM.
+    /// Certificates of the authorities that vouch for the API's clients, PEM. Read once.
     #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
     pub(in crate::program) api_ssl_ca: Option<PathBuf>,
 
@@ -47,7 +47,8 @@ pub(in crate::program) struct ApiTlsArgs {
 /// How targets at https are spoken to.
 #[derive(Debug, Args)]
 pub(in crate::program) struct TargetTlsArgs {
-    /// Private key of the certificate that targets at https are shown, PEM.
+    /// Private key of the certificate that targets at https are shown, PEM. This and
+    /// what follows is read once; a hand-over (SIGUSR2) reads it again.
     #[arg(long, value_name = "FILE", requires = "client_ssl_cert")]
     pub(in crate::program) client_ssl_key: Option<PathBuf>,
 

@@ -1,7 +1,5 @@
 //! The flags about Unix sockets to listen at.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 /// Where to listen instead of at an address and a port.
@@ -10,14 +8,14 @@ use clap::Args;
 pub(in crate::program) struct SocketArgs {
     /// Unix socket to serve on, instead of --ip and --port.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["ip", "port"])]
-    pub(in crate::program) socket: Option<PathBuf>,
+    pub(in crate::program) socket: Option<String>,
 
     /// Unix socket of the REST API, instead of --api-ip and --api-port.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["api_ip", "api_port"])]
-    pub(in crate::program) api_socket: Option<PathBuf>,
+    pub(in crate::program) api_socket: Option<String>,
 
     /// Unix socket to show numbers for Prometheus at, instead of --metrics-ip and
     /// --metrics-port.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["metrics_ip", "metrics_port"])]
-    pub(in crate::program) metrics_socket: Option<PathBuf>,
+    pub(in crate::program) metrics_socket: Option<String>,
 }
