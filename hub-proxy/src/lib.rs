@@ -31,10 +31,12 @@ mod redirect;
 #[cfg(feature = "self-signed")]
 mod self_signed;
 mod service;
+mod socket;
 mod table;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
+mod transport;
 mod trust;
 mod tunnel;
 mod tunnels;

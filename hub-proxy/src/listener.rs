@@ -14,15 +14,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::handler::{Handler, ResponseBody};
-use self::{bound::Bound, slots::Slots, socket::Socket, socket_file::SocketFile};
-use crate::{ListenConfig, ListenError, Tunnels};
+use self::{bound::Bound, slots::Slots, socket_file::SocketFile};
+use crate::{ListenConfig, ListenError, Tunnels, socket::Socket};
 
 mod bound;
 mod connection;
 mod handler;
 mod http2;
 mod slots;
-mod socket;
 mod socket_file;
 mod stream;
 

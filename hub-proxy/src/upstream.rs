@@ -12,14 +12,16 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{net::UnixStream, time::timeout};
 use tower::{Service, ServiceExt};
 
-use crate::{BoxError, ProxyConfig, target::socket_of, upgrade::TCP_KEEPALIVE};
+use crate::{
+    BoxError, ProxyConfig, socket::Socket, target::socket_of, transport::Transport,
+    upgrade::TCP_KEEPALIVE,
+};
 
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod turns;
 
-use self::stream::Transport;
 pub(crate) use self::{stream::UpstreamStream, turns::Turns};
 
 /// Connects to whatever a target's URI leads to.
@@ -59,16 +61,16 @@ impl Connector {
 
     async fn transport(self, uri: Uri) -> Result<Transport, BoxError> {
         if let Some(path) = socket_of(&uri) {
-            return Ok(Transport::Unix(UnixStream::connect(path).await?));
+            return Ok(Transport::Plain(Socket::Unix(UnixStream::connect(path).await?)));
         }
         #[cfg(feature = "tls")]
         if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
             let name = tls::server_name(&uri)?;
             let tcp = self.tcp.oneshot(uri).await?;
-            let tls = self.tls.shake(name, tcp.into_inner()).await?;
-            return Ok(Transport::Tls(Box::new(tls)));
+            let tls = self.tls.shake(name, Socket::Tcp(tcp.into_inner())).await?;
+            return Ok(Transport::tls(tls));
         }
-        Ok(Transport::Tcp(self.tcp.oneshot(uri).await?.into_inner()))
+        Ok(Transport::Plain(Socket::Tcp(self.tcp.oneshot(uri).await?.into_inner())))
     }
 }
 

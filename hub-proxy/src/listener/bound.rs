@@ -8,7 +8,8 @@ use std::{
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use super::{BACKLOG, socket::Socket, socket_file::SocketFile};
+use super::{BACKLOG, socket_file::SocketFile};
+use crate::socket::Socket;
 
 #[derive(Debug)]
 pub(super) enum Bound {

@@ -22,10 +22,9 @@ use super::{
     handler::{Handler, ResponseBody},
     http2,
     slots::Slot,
-    socket::Socket,
-    stream::{ClientStream, Limits, Phase, Transport},
+    stream::{ClientStream, Limits, Phase},
 };
-use crate::{Peer, error::chain};
+use crate::{Peer, error::chain, socket::Socket, transport::Transport};
 
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -160,7 +159,7 @@ async fn handshake(context: &Context, stream: Socket) -> Option<Transport> {
             stream.shutdown().await?;
             return Ok(None);
         }
-        Ok::<_, std::io::Error>(Some(Transport::Tls(Box::new(stream))))
+        Ok::<_, std::io::Error>(Some(Transport::tls(stream)))
     };
     tokio::select! {
         // Nothing was promised to a client that has not said what it wants.

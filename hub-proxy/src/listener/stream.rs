@@ -20,7 +20,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{slots::Slot, socket::Socket};
+use super::slots::Slot;
+use crate::transport::Transport;
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
@@ -50,13 +51,6 @@ pub(crate) struct Limits {
 struct Silence {
     since: Instant,
     timer: Pin<Box<Sleep>>,
-}
-
-/// The bytes of a client, encrypted or not.
-pub(crate) enum Transport {
-    Plain(Socket),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<Socket>>),
 }
 
 /// What a connection is doing, shared by its socket and its requests.
@@ -180,25 +174,6 @@ impl ClientStream {
     }
 }
 
-impl Transport {
-    /// Whether client and we have agreed on HTTP/2 (H2-01).
-    pub(crate) fn speaks_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(crate::tls::HTTP_2),
-        }
-    }
-
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if self.phase.abort.load(Ordering::Relaxed) {
@@ -214,12 +189,7 @@ impl AsyncRead for ClientStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        match read {
+        match Pin::new(&mut self.transport).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
                     self.phase.bytes_arrived();
@@ -239,28 +209,16 @@ impl AsyncWrite for ClientStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.poll_stall(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -269,19 +227,11 @@ impl AsyncWrite for ClientStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
         self.poll_stall(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.transport.is_write_vectored()
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to a target, whatever it goes over.
+//! A connection to a target, and whose turn it is on it.
 
 use std::{
     io,
@@ -7,39 +7,16 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::turns::Turns;
+use crate::transport::Transport;
 
 /// The bytes of a target.
 #[derive(Debug)]
 pub(crate) struct UpstreamStream {
     transport: Transport,
     turns: Turns,
-}
-
-/// Over what they come, encrypted or not.
-#[derive(Debug)]
-pub(super) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-/// Does the same with each kind.
-macro_rules! either {
-    ($transport:expr, $stream:ident => $call:expr) => {
-        match $transport {
-            Transport::Tcp($stream) => $call,
-            Transport::Unix($stream) => $call,
-            #[cfg(feature = "tls")]
-            Transport::Tls($stream) => $call,
-        }
-    };
 }
 
 impl UpstreamStream {
@@ -69,7 +46,7 @@ impl AsyncRead for UpstreamStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = either!(&mut self.transport, stream => Pin::new(stream).poll_read(cx, buf));
+        let read = Pin::new(&mut self.transport).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.turns.heard();
         }
@@ -83,16 +60,16 @@ impl AsyncWrite for UpstreamStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = either!(&mut self.transport, stream => Pin::new(stream).poll_write(cx, buf));
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.spoke(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.transport, stream => Pin::new(stream).poll_flush(cx))
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut self.transport, stream => Pin::new(stream).poll_shutdown(cx))
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -100,12 +77,11 @@ impl AsyncWrite for UpstreamStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written =
-            either!(&mut self.transport, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
         self.spoke(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        either!(&self.transport, stream => stream.is_write_vectored())
+        self.transport.is_write_vectored()
     }
 }

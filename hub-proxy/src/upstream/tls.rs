@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::Uri;
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, sync::OnceCell};
+use tokio::sync::OnceCell;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{BoxError, TargetTls};
+use crate::{BoxError, TargetTls, socket::Socket};
 
 /// What handshakes with targets are made with.
 #[derive(Clone, Debug)]
@@ -24,10 +24,10 @@ impl Handshakes {
     pub(super) async fn shake(
         &self,
         name: ServerName<'static>,
-        tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, BoxError> {
+        socket: Socket,
+    ) -> Result<TlsStream<Socket>, BoxError> {
         let tls = self.tls.get_or_try_init(of_system).await?;
-        Ok(TlsConnector::from(tls.client_config()).connect(name, tcp).await?)
+        Ok(TlsConnector::from(tls.client_config()).connect(name, socket).await?)
     }
 }
 

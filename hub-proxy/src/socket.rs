@@ -1,4 +1,4 @@
-//! A client's socket, whatever the way it came.
+//! A stream socket, whatever it goes over.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::upgrade::tune;
 
-/// An accepted connection.
+/// A connection of the network or of this host.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
