@@ -6,6 +6,7 @@ use clap::Args;
 
 /// What browsers have to show.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Certificates of clients")]
 pub(in crate::program) struct ClientCertArgs {
     /// Certificates of the authorities that vouch for clients, PEM. Read once.
     #[arg(long, value_name = "FILE", requires = "ssl_cert")]
@@ -22,6 +23,7 @@ pub(in crate::program) struct ClientCertArgs {
 
 /// HTTPS for the REST API, and what its clients have to show.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "HTTPS for the REST API")]
 pub(in crate::program) struct ApiTlsArgs {
     /// Private key of the REST API's certificate, PEM; with it, the API is HTTPS.
     #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
@@ -46,6 +48,7 @@ pub(in crate::program) struct ApiTlsArgs {
 
 /// How targets at https are spoken to.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Targets at https")]
 pub(in crate::program) struct TargetTlsArgs {
     /// Private key of the certificate that targets at https are shown, PEM. This and
     /// what follows is read once; a hand-over (SIGUSR2) reads it again.
