@@ -30,8 +30,9 @@ pub struct ProxyConfig {
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept per route; 32.
     pub pool_idle_per_target: usize,
-    /// How many requests and WebSockets a route may have at its target at once; 1,024.
-    /// Another one waits as long as for a connection, and gets a 503 (L-06).
+    /// How many requests a route may have at its target at once; 1,024. Another one
+    /// waits as long as for a connection, and gets a 503 (L-06). A WebSocket counts
+    /// until its handshake is answered.
     pub max_per_target: usize,
     /// Whose `X-Forwarded-*` fields are believed; nobody's.
     pub trusted_proxies: TrustForwarded,

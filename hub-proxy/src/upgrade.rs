@@ -131,10 +131,12 @@ pub(crate) async fn exchange(
     if own_key.as_ref().is_some_and(|key| !key.is_accepted_by(response.headers())) {
         return Err(ProxyError::BadAnswer("it accepts another WebSocket key"));
     }
+    // Tunnels idle for days; only what a target works on takes a place there (L-06).
+    drop(place);
     let upstream = hyper::upgrade::on(&mut response);
     let (route, grace) = (Arc::clone(route), config.half_close_grace);
     tunnels.spawn(async move {
-        let _held = (stream_of_client, place);
+        let _held = stream_of_client;
         // Either side may vanish between the handshake and now; then dropping
         // the other's handle closes it (WS-09).
         let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };

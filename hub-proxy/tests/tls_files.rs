@@ -194,16 +194,25 @@ fn tls_2_each_problem_names_its_file_and_how_to_look_at_it() {
              x509 -in cert.pem -noout -text"
                 .to_owned(),
         ),
-        (
-            &fixture("nameless.pem"),
-            &fixture("sec1.key"),
-            "cert.pem: the certificate names no host (no subject alternative name); browsers look \
-             at nothing else: openssl x509 -in cert.pem -noout -ext subjectAltName"
-                .to_owned(),
-        ),
     ] {
         assert_eq!(Files::with(cert, key).problem_for(&[]), expected);
     }
+}
+
+#[test]
+fn tls_2_a_certificate_without_names_is_for_no_host_and_warned_about() {
+    let nameless = Files::with(&fixture("nameless.pem"), &fixture("sec1.key"));
+    assert_eq!(
+        nameless.problem_for(&["hub.example.org"]),
+        "cert.pem: the certificate names no host (no subject alternative name); browsers look at \
+         nothing else: openssl x509 -in cert.pem -noout -ext subjectAltName"
+    );
+    // configurable-http-proxy starts with it.
+    assert_eq!(
+        nameless.warnings(),
+        ["cert.pem: the certificate names no host (no subject alternative name), so browsers \
+          warn of it: openssl x509 -in cert.pem -noout -ext subjectAltName"]
+    );
 }
 
 #[test]

@@ -442,3 +442,15 @@ async fn ws_12_tunnels_leave_nothing_behind() {
     stop.cancel();
     assert_eq!(proxy.drained().await.connections_cut, 0);
 }
+
+#[tokio::test]
+async fn l_06_open_websockets_leave_their_target_free_for_more() {
+    let mut config = ProxyConfig::default();
+    config.max_per_target = 1;
+    let proxy = Running::with(echo().await, config).await;
+    let (mut first, _) = open(&proxy, None).await;
+    let (mut second, _) = open(&proxy, None).await;
+    for socket in [&mut first, &mut second] {
+        assert_eq!(next(socket).await, Message::text("connected"));
+    }
+}

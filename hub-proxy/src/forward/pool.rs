@@ -30,7 +30,7 @@ pub(crate) struct Pool {
     pub(super) places: Places,
 }
 
-/// The exchanges and tunnels of one route (L-06).
+/// The exchanges and WebSocket handshakes of one route (L-06).
 #[derive(Clone, Debug)]
 pub(super) struct Places(Arc<Semaphore>);
 

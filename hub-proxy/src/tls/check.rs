@@ -63,7 +63,7 @@ pub(super) fn check(
         return Err(TlsError::NotYetValid { path: path.into(), not_before });
     }
     let named = named_hosts(own);
-    if named.is_empty() {
+    if named.is_empty() && !hosts.is_empty() {
         return Err(TlsError::NoNames { path: path.into() });
     }
     let verifiable = ParsedCertificate::try_from(own_der).map_err(|error| bad(error.into()))?;
@@ -72,7 +72,9 @@ pub(super) fn check(
             return Err(TlsError::NotForHost { path: path.into(), host: host.clone(), named });
         }
     }
-    Ok(Checked { not_before, not_after, warnings: warnings(path, &parsed) })
+    let mut warnings = warnings(path, &parsed);
+    warnings.extend(named.is_empty().then(|| TlsWarning::NoNames { path: path.into() }));
+    Ok(Checked { not_before, not_after, warnings })
 }
 
 fn warnings(path: &Path, chain: &[X509Certificate<'_>]) -> Vec<TlsWarning> {

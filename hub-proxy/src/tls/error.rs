@@ -152,7 +152,8 @@ pub enum TlsError {
         /// Its first moment.
         not_before: Timestamp,
     },
-    /// No host in a subject alternative name; the common name counts no more.
+    /// It had to be for some host, and has none in a subject alternative name; the
+    /// common name counts no more.
     #[error(
         "{path}: the certificate names no host (no subject alternative name); browsers look at \
          nothing else: openssl x509 -in {path} -noout -ext subjectAltName"
@@ -211,6 +212,15 @@ pub enum TlsWarning {
         path: PathBuf,
         /// The first one that is out of place, from 1.
         position: usize,
+    },
+    /// No host in a subject alternative name; the common name counts no more.
+    #[error(
+        "{path}: the certificate names no host (no subject alternative name), so browsers warn \
+         of it: openssl x509 -in {path} -noout -ext subjectAltName"
+    )]
+    NoNames {
+        /// The certificate file.
+        path: PathBuf,
     },
     /// Every user of this machine can read the private key.
     #[error(
