@@ -6,7 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -90,6 +93,8 @@ struct Context {
     stop: CancellationToken,
     /// No more waiting for them.
     cut: CancellationToken,
+    /// How many were cut with a request in progress.
+    cut_busy: Arc<AtomicUsize>,
 }
 
 impl Traffic {
@@ -279,8 +284,8 @@ impl Listener {
             tunnels,
             release: signals.release,
             stop: signals.stop,
-            // Not the caller's: what is cut must be counted before it ends.
             cut: CancellationToken::new(),
+            cut_busy: Arc::default(),
         };
         let slots = Slots::new(&context.config);
         while let Some((stream, addr)) = accept(&self.socket, &context).await {
@@ -345,9 +350,9 @@ async fn drain(connections: TaskTracker, context: Context, cut: CancellationToke
         () = connections.wait() => {}
         () = cut.cancelled() => {}
     }
-    let connections_cut = connections.len();
     context.cut.cancel();
     connections.wait().await;
+    let connections_cut = context.cut_busy.load(Ordering::Relaxed);
     let tunnels_cut = context.tunnels.stop_when(cut.cancelled()).await;
     Drained { connections_cut, tunnels_cut }
 }

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task,
     time::Duration,
 };
@@ -110,6 +110,7 @@ pub(super) async fn serve<S, B>(
             }
             () = context.cut.cancelled() => {
                 if phase.is_busy() {
+                    context.cut_busy.fetch_add(1, Ordering::Relaxed);
                     phase.abort();
                 }
                 return;

@@ -166,6 +166,7 @@ pub(super) async fn serve<S, B>(
                 }
                 () = context.cut.cancelled() => {
                     if phase.is_busy() {
+                        context.cut_busy.fetch_add(1, Ordering::Relaxed);
                         phase.abort();
                     }
                     break;
