@@ -28,9 +28,10 @@ pub struct ProxyConfig {
     pub half_close_grace: Duration,
     /// How long an unused connection to a target is kept; 60 s.
     pub pool_idle_timeout: Duration,
-    /// How many unused connections are kept per route; 32.
+    /// How many unused connections are kept per target; 256. With fewer than it answers
+    /// requests at once, connections are made anew all the time.
     pub pool_idle_per_target: usize,
-    /// How many requests a route may have at its target at once; 1,024. Another one
+    /// How many requests a target may have at once; 1,024. Another one
     /// waits as long as for a connection, and gets a 503 (L-06). A WebSocket counts
     /// until its handshake is answered.
     pub max_per_target: usize,
@@ -128,7 +129,7 @@ impl Default for ProxyConfig {
             upgrade_timeout: Duration::from_secs(10),
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),
-            pool_idle_per_target: 32,
+            pool_idle_per_target: 256,
             max_per_target: 1024,
             trusted_proxies: TrustForwarded::Nobody,
             reserved_cookies: Vec::new(),

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 
 use self::{
     budget::Budget,
-    pool::{HttpClient, Places},
+    pool::{HttpClient, Pools},
 };
 use crate::{
     ProxyConfig, ProxyError,
@@ -26,8 +26,8 @@ pub(crate) use self::pool::{Place, Pool, client};
 /// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstreams {
-    /// Which of several proxies over one table this is.
-    own: Arc<()>,
+    /// Of this one, of several proxies over one table.
+    pools: Arc<Pools>,
     connector: Connector,
     /// Makes a connection for each request.
     fresh: HttpClient,
@@ -61,7 +61,7 @@ impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
         let connector = Connector::new(config);
         let fresh = client(connector.clone(), config, 0);
-        Self { own: Arc::default(), connector, fresh, budget: Arc::new(Budget::new()) }
+        Self { pools: Arc::default(), connector, fresh, budget: Arc::new(Budget::new()) }
     }
 
     /// For connections that are not shared.
@@ -69,7 +69,7 @@ impl Upstreams {
         self.connector.clone()
     }
 
-    /// One of the places of a route at its target (L-06). A proxy that came second to
+    /// One of the places at the target of a route (L-06). A proxy that came second to
     /// the table does not count.
     pub(crate) async fn place(
         &self,
@@ -83,12 +83,9 @@ impl Upstreams {
     }
 
     fn pool<'a>(&self, config: &ProxyConfig, route: &'a Route) -> Option<&'a Pool> {
-        let pool = route.pool().get_or_init(|| Pool {
-            owner: Arc::clone(&self.own),
-            client: client(self.connector(), config, config.pool_idle_per_target),
-            places: Places::new(config),
-        });
-        Arc::ptr_eq(&pool.owner, &self.own).then_some(pool)
+        let client = || client(self.connector(), config, config.pool_idle_per_target);
+        let pool = route.pool().get_or_init(|| self.pools.of(route.target(), config, client));
+        Arc::ptr_eq(&pool.owner, &self.pools).then_some(&**pool)
     }
 
     /// Sends the request and returns the answer as soon as its head is there;

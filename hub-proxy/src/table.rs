@@ -1,10 +1,11 @@
 //! Which prefix leads where: an immutable trie that is replaced as a whole.
 //!
-//! Readers never wait; a writer copies the nodes on the path to its change and
-//! swaps the root. So a lookup takes no lock and allocates nothing.
+//! Readers never wait; a writer copies the nodes on the path to its change, and of
+//! their children's maps what has changed, and swaps the root. So a lookup takes no
+//! lock and allocates nothing, and a change takes as long in a table of ten thousand
+//! routes as in a small one.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -14,6 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use rpds::HashTrieMapSync;
 
 use crate::{RoutePrefix, Target, clock, forward::Pool, path};
 
@@ -46,7 +48,7 @@ pub struct RouteStatus {
 #[derive(Clone, Default)]
 struct Node {
     route: Option<Arc<Route>>,
-    children: BTreeMap<Arc<str>, Arc<Node>>,
+    children: HashTrieMapSync<Arc<str>, Arc<Node>>,
 }
 
 /// A route with its time of last use, shared with the exchanges that use it.
@@ -57,8 +59,8 @@ pub(crate) struct Route {
     added: Timestamp,
     /// Milliseconds since the epoch; [`NEVER`] until used.
     last_used: AtomicI64,
-    /// The kept connections of the proxy that used it first.
-    pool: OnceLock<Pool>,
+    /// The kept connections to its target, of the proxy that used it first.
+    pool: OnceLock<Arc<Pool>>,
 }
 
 const NEVER: i64 = i64::MIN;
@@ -191,7 +193,7 @@ impl Route {
         Self { prefix, target, added, last_used, pool: OnceLock::new() }
     }
 
-    pub(crate) fn pool(&self) -> &OnceLock<Pool> {
+    pub(crate) fn pool(&self) -> &OnceLock<Arc<Pool>> {
         &self.pool
     }
 
@@ -251,7 +253,11 @@ impl Node {
     fn plant(&mut self, route: &Arc<Route>) {
         let mut node = self;
         for segment in route.prefix.segments() {
-            node = Arc::make_mut(node.children.entry(segment.into()).or_default());
+            if !node.children.contains_key(segment) {
+                node.children.insert_mut(segment.into(), Arc::default());
+            }
+            let Some(child) = node.children.get_mut(segment) else { return };
+            node = Arc::make_mut(child);
         }
         node.route = Some(Arc::clone(route));
     }
@@ -266,7 +272,7 @@ impl Node {
                     Some(child) => child.with(segments, route),
                     None => Self::default().with(segments, route),
                 };
-                copy.children.insert(segment.into(), Arc::new(child));
+                copy.children.insert_mut(segment.into(), Arc::new(child));
             }
         }
         copy
@@ -281,9 +287,9 @@ impl Node {
                 if let Some(child) = self.children.get(segment) {
                     let child = child.without(segments);
                     if child.route.is_none() && child.children.is_empty() {
-                        copy.children.remove(segment);
+                        copy.children.remove_mut(segment);
                     } else {
-                        copy.children.insert(segment.into(), Arc::new(child));
+                        copy.children.insert_mut(segment.into(), Arc::new(child));
                     }
                 }
             }
@@ -293,7 +299,9 @@ impl Node {
 
     fn collect(&self, into: &mut Vec<RouteStatus>) {
         into.extend(self.route.as_ref().map(|route| route.status()));
-        for child in self.children.values() {
+        let mut children: Vec<_> = self.children.iter().collect();
+        children.sort_unstable_by_key(|(segment, _)| *segment);
+        for (_, child) in children {
             child.collect(into);
         }
     }

@@ -164,6 +164,42 @@ async fn k_09_unused_connections_of_a_removed_route_are_closed() {
 }
 
 #[tokio::test]
+async fn k_09_routes_to_one_target_share_its_connections_until_the_last_is_gone() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (closed, mut closing) = mpsc::unbounded_channel();
+    let seen = Arc::clone(&connections);
+    let addr = target(move |mut client| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        let closed = closed.clone();
+        async move {
+            let mut byte = [0];
+            while client.stream.peek(&mut byte).await.is_ok_and(|n| n > 0) {
+                client.head().await;
+                client.send(OK).await;
+            }
+            closed.send(()).unwrap();
+        }
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.pool_idle_timeout = Duration::from_secs(3600);
+    let proxy = Running::with(addr, config).await;
+    let bob = || "/user/bob/".parse().unwrap();
+    // Another base path is no other target.
+    proxy.routes.insert(bob(), format!("http://{addr}/base/").parse().unwrap());
+    for path in ["/user/ada/", "/user/bob/", "/user/ada/"] {
+        assert!(proxy.ask(&get(path)).await.starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+
+    proxy.routes.remove(&"/user/ada/".parse().unwrap());
+    assert!(proxy.ask(&get("/user/bob/")).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(connections.load(Ordering::Relaxed), 1, "one route still leads there");
+    proxy.routes.remove(&bob());
+    soon(closing.recv()).await.unwrap();
+}
+
+#[tokio::test]
 async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
     let (arrived, mut arriving) = mpsc::unbounded_channel();
     let addr = target(move |mut client| {

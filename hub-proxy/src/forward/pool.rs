@@ -1,9 +1,13 @@
-//! The kept connections of one route, and how many it may have at once.
+//! The kept connections of one target, and how many it may have at once.
 //!
-//! They belong to the route, so they are closed when nobody uses it any more: after it
-//! was removed or leads elsewhere (K-09), once its last exchange has ended.
+//! They belong to the routes that have used it, so they are closed when no route leads
+//! there any more (K-09), once the last exchange has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body::Body;
@@ -14,23 +18,66 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{BoxError, ProxyConfig, ProxyError, body::ClientBody, upstream::Connector};
+use crate::{BoxError, ProxyConfig, ProxyError, Target, body::ClientBody, upstream::Connector};
 
 /// Most a target's answer may have as a head.
 const MAX_ANSWER_HEAD: usize = 256 * 1024;
 
 pub(crate) type HttpClient = Client<Connector, ClientBody>;
 
-/// What a route keeps for the proxy that used it first.
+/// The pools of one proxy, for as long as somebody else holds them.
+#[derive(Debug, Default)]
+pub(super) struct Pools(Mutex<HashMap<Origin, Weak<Pool>>>);
+
+/// What connections are kept under: scheme and authority, as an URI without a path.
+type Origin = http::Uri;
+
+/// What the routes to one target keep for the proxy that used them first.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Which proxy's they are.
-    pub(super) owner: Arc<()>,
+    /// Among which it is.
+    pub(super) owner: Arc<Pools>,
+    origin: Origin,
     pub(super) client: HttpClient,
     pub(super) places: Places,
 }
 
-/// The exchanges and WebSocket handshakes of one route (L-06).
+impl Pools {
+    /// The pool of `target`, made by `client` if there is none.
+    pub(super) fn of(
+        self: &Arc<Self>,
+        target: &Target,
+        config: &ProxyConfig,
+        client: impl FnOnce() -> HttpClient,
+    ) -> Arc<Pool> {
+        let origin = target.uri_for(None, false);
+        let mut pools = self.lock();
+        if let Some(pool) = pools.get(&origin).and_then(Weak::upgrade) {
+            return pool;
+        }
+        let (owner, places) = (Arc::clone(self), Places::new(config));
+        let pool = Arc::new(Pool { owner, origin: origin.clone(), client: client(), places });
+        pools.insert(origin, Arc::downgrade(&pool));
+        pool
+    }
+
+    /// Nothing in here can be half done.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Weak<Pool>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut pools = self.owner.lock();
+        // Another may have taken its place.
+        if pools.get(&self.origin).is_some_and(|pool| pool.strong_count() == 0) {
+            pools.remove(&self.origin);
+        }
+    }
+}
+
+/// The exchanges and WebSocket handshakes at one target (L-06).
 #[derive(Clone, Debug)]
 pub(super) struct Places(Arc<Semaphore>);
 
@@ -72,7 +119,7 @@ where
 }
 
 impl Places {
-    pub(super) fn new(config: &ProxyConfig) -> Self {
+    fn new(config: &ProxyConfig) -> Self {
         Self(Arc::new(Semaphore::new(config.max_per_target)))
     }
 
