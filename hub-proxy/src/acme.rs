@@ -109,7 +109,7 @@ impl Acme {
             }
         };
         let tls = challenges::TlsChallenges::default();
-        let keys = TlsKeys::answering(pair, tls.clone())
+        let keys = TlsKeys::answering(pair, tls.clone(), &config.offer)
             .map_err(|error| AcmeError::Setup(error.into()))?;
         let (status, _) = watch::channel(AcmeStatus { not_after, state: AcmeState::NotRunning });
         Ok(Self(Arc::new(Inner {

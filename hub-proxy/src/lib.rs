@@ -69,8 +69,8 @@ pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
 #[cfg(feature = "tls")]
 pub use tls::{
-    ClientAuthorities, FreshKeys, TargetTls, TargetTlsConfig, TlsError, TlsKeys, TlsOptions,
-    TlsWarning,
+    ClientAuthorities, FreshKeys, NoCiphers, TargetTls, TargetTlsConfig, TlsError, TlsKeys,
+    TlsOffer, TlsOptions, TlsVersion, TlsWarning,
 };
 pub use trust::{InvalidNetwork, Network, TrustForwarded};
 pub use tunnels::Tunnels;

@@ -99,12 +99,6 @@ impl ProgramError {
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let raw: Vec<String> =
-        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    if let Some(refusal) = args::unbuilt(&raw) {
-        eprintln!("hub-proxy: {refusal}");
-        return ExitCode::from(FAILED);
-    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {

@@ -19,6 +19,7 @@ mod check;
 mod clients;
 mod encrypted;
 mod error;
+mod offer;
 pub(crate) mod pair;
 mod pem;
 #[cfg(feature = "acme")]
@@ -35,6 +36,7 @@ use self::{
 pub use self::{
     clients::ClientAuthorities,
     error::{TlsError, TlsWarning},
+    offer::{NoCiphers, TlsOffer, TlsVersion},
     targets::{TargetTls, TargetTlsConfig},
 };
 
@@ -81,6 +83,8 @@ pub struct TlsOptions {
     pub even_expired: bool,
     /// Who vouches for clients; they are not asked who they are without.
     pub clients: Option<ClientAuthorities>,
+    /// Which versions and ciphers are spoken.
+    pub offer: TlsOffer,
 }
 
 impl TlsOptions {
@@ -93,6 +97,7 @@ impl TlsOptions {
             hosts: Vec::new(),
             even_expired: false,
             clients: None,
+            offer: TlsOffer::default(),
         }
     }
 }
@@ -143,13 +148,14 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for); the same for the file of clients' authorities.
     pub fn load_with(options: TlsOptions) -> Result<Self, TlsError> {
-        let TlsOptions { certificate, key, passphrase, hosts, even_expired, clients } = options;
+        let TlsOptions { certificate, key, passphrase, hosts, even_expired, clients, offer } =
+            options;
         let files = Files { cert: certificate, key, passphrase, hosts };
         let stamp = Stamp::of(&files);
         let expired = if even_expired { Expired::Taken } else { Expired::Refused };
         let pair = files.read(expired)?;
         let verifier = clients.as_ref().map(ClientAuthorities::verifier).transpose()?;
-        Self::new(Some((files, stamp)), pair, verifier)
+        Self::new(Some((files, stamp)), pair, verifier, &offer)
     }
 
     /// As [`load`](Self::load), from memory. Errors call the two texts
@@ -159,7 +165,7 @@ impl TlsKeys {
     ///
     /// As [`load`](Self::load), but for those about files.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, &[])?, None)
+        Self::new(None, Pair::of_texts(cert, key, &[])?, None, &TlsOffer::default())
     }
 
     /// As [`from_pem`](Self::from_pem), for a certificate that has to be for all
@@ -169,7 +175,7 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for), but for those about files.
     pub fn from_pem_for(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, hosts)?, None)
+        Self::new(None, Pair::of_texts(cert, key, hosts)?, None, &TlsOffer::default())
     }
 
     /// Reads the files again; handshakes from now on use what they hold.
@@ -235,13 +241,14 @@ impl TlsKeys {
         files: Option<(Files, Stamp)>,
         pair: Pair,
         clients: Option<Arc<dyn ClientCertVerifier>>,
+        offer: &TlsOffer,
     ) -> Result<Self, TlsError> {
         let current = Current {
             pair: ArcSwap::from_pointee(pair),
             #[cfg(feature = "acme")]
             challenges: None,
         };
-        Self::serving(files, current, clients, &[HTTP_1])
+        Self::serving(files, current, clients, &[HTTP_1], offer)
     }
 
     fn serving(
@@ -249,14 +256,17 @@ impl TlsKeys {
         current: Current,
         clients: Option<Arc<dyn ClientCertVerifier>>,
         protocols: &[&[u8]],
+        offer: &TlsOffer,
     ) -> Result<Self, TlsError> {
         let current = Arc::new(current);
         let resolver: Arc<dyn ResolvesServerCert> = current.clone();
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::Setup(error.into()))?
-            .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
-            .with_cert_resolver(resolver);
+        let mut config = ServerConfig::builder_with_provider(Arc::new(
+            offer.provider(aws_lc_rs::default_provider()),
+        ))
+        .with_protocol_versions(&offer.versions())
+        .map_err(|error| TlsError::Setup(error.into()))?
+        .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
+        .with_cert_resolver(resolver);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let mut http2 = config.clone();
         http2.alpn_protocols.insert(0, HTTP_2.to_vec());

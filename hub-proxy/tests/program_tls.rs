@@ -12,7 +12,7 @@ mod support;
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use authority::*;
-use process::{PROGRAM, Program, command, outcome};
+use process::{PROGRAM, Program, command, outcome, refused};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::ServerName;
 use support::*;
@@ -244,4 +244,58 @@ async fn s_02_an_encrypted_key_needs_its_passphrase() {
         let (code, said) = outcome(with(Some("wrong"))).await;
         assert!(code == 2 && said.contains("check the passphrase"), "{code}: {said}");
     }
+}
+
+/// How a client that speaks only `version` fares, and the cipher that was agreed on.
+async fn agreed(
+    proxy: &Program,
+    authority: &Authority,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> io::Result<rustls::CipherSuite> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    let client = connect(proxy.public, "localhost", config).await?;
+    Ok(client.stream.get_ref().1.negotiated_cipher_suite().unwrap().suite())
+}
+
+#[tokio::test]
+async fn one_version_and_chosen_ciphers_are_spoken_if_somebody_wants_that() {
+    use rustls::{
+        CipherSuite,
+        version::{TLS12, TLS13},
+    };
+    let authority = Authority::new();
+    let shown = authority.issue(&["localhost", "127.0.0.1"]);
+    let files = ["--ssl-cert", arg(&shown.cert), "--ssl-key", arg(&shown.key)];
+    let with = |flags: &[&'static str]| [&files[..], flags].concat();
+
+    let proxy = Program::start(&with(&["--ssl-protocol", "TLSv1_2"])).await;
+    assert!(agreed(&proxy, &authority, &TLS12).await.is_ok());
+    assert!(agreed(&proxy, &authority, &TLS13).await.is_err());
+    let proxy = Program::start(&with(&["--ssl-protocol=TLSv1_3"])).await;
+    assert!(agreed(&proxy, &authority, &TLS12).await.is_err());
+    assert!(agreed(&proxy, &authority, &TLS13).await.is_ok());
+
+    let list = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:HIGH:!aNULL";
+    let proxy = Program::start(&with(&["--ssl-ciphers", list])).await;
+    let log = proxy.beginning.join("\n");
+    assert!(log.contains("--ssl-ciphers: not known and left out: HIGH\n"), "{log}");
+    let suite = agreed(&proxy, &authority, &TLS12).await.unwrap();
+    assert_eq!(suite, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
+    assert!(agreed(&proxy, &authority, &TLS13).await.is_ok(), "it has suites of its own");
+
+    for (flags, told) in [
+        (["--ssl-protocol", "SSLv3"], "--ssl-protocol: \"SSLv3\" is not spoken; write TLSv1_2"),
+        (["--ssl-ciphers", "RC4-SHA:HIGH"], "--ssl-ciphers: names no cipher that is known"),
+    ] {
+        let (code, said) = refused(&with(&flags)).await;
+        assert!(code == 1 && said.contains(told), "{code} {said}");
+    }
+    let none = ["--ssl-protocol", "TLSv1_2", "--ssl-ciphers", "TLS_AES_128_GCM_SHA256"];
+    let (code, said) = refused(&with(&none)).await;
+    assert!(code == 1 && said.contains("of the one version"), "{code} {said}");
 }

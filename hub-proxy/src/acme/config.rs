@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
 
 use super::{AcmeError, storage::Storage};
+use crate::TlsOffer;
 
 /// For which hosts, from whom and how certificates are obtained.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct AcmeConfig {
     pub directory_ca: Option<PathBuf>,
     /// How the authority finds out that the domains lead here.
     pub challenge: AcmeChallenge,
+    /// Which versions and ciphers of TLS are spoken with the certificate.
+    pub offer: TlsOffer,
     /// A customer account to tie the new account to, where the authority wants
     /// one.
     pub external_account: Option<AcmeExternalAccount>,
@@ -42,6 +45,7 @@ impl AcmeConfig {
             directory: AcmeDirectory::default(),
             directory_ca: None,
             challenge: AcmeChallenge::Http01,
+            offer: TlsOffer::default(),
             external_account: None,
             dir: dir.into(),
         }

@@ -18,9 +18,6 @@ pub(super) use self::{
     tls::TlsArgs,
 };
 
-/// Flags of configurable-http-proxy that ask for what we do not do.
-const UNBUILT: [&str; 2] = ["--ssl-protocol", "--ssl-ciphers"];
-
 /// A proxy whose routes change while it runs.
 ///
 /// Takes the place of configurable-http-proxy: the same flags, environment and
@@ -298,24 +295,6 @@ pub(super) struct OurArgs {
     pub(super) stay_as_init: bool,
 }
 
-/// What to say about the first flag of configurable-http-proxy that we do not
-/// have: ignoring it would be worse than not starting.
-pub(super) fn unbuilt(args: &[String]) -> Option<String> {
-    let flag = args.iter().find_map(|arg| {
-        let name = arg.split('=').next().unwrap_or(arg);
-        UNBUILT.into_iter().find(|unbuilt| *unbuilt == name)
-    })?;
-    let instead = match flag {
-        flag if flag.starts_with("--ssl") => {
-            "TLS 1.2 and 1.3 are served with rustls' choice of ciphers"
-        }
-        _ => "leave it out",
-    };
-    Some(format!(
-        "{flag} is a flag of configurable-http-proxy that hub-proxy does not have: {instead}"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -325,18 +304,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn a_flag_is_either_built_or_refused() {
-        let command = CommandLine::command();
-        for flag in UNBUILT {
-            let name = flag.trim_start_matches('-');
-            let is_built = command.get_arguments().any(|arg| arg.get_long() == Some(name));
-            assert!(!is_built, "{flag}");
-            assert!(unbuilt(&[format!("{flag}=x")]).unwrap().starts_with(flag));
-        }
-        assert_eq!(unbuilt(&["--ip".to_owned(), "--port=1".to_owned()]), None);
     }
 
     #[test]

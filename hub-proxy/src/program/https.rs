@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Acme, AcmeChallenge, AcmeConfig, AcmeExternalAccount, Certificate, ClientAuthorities,
-    TargetTls, TargetTlsConfig, TlsError, TlsKeys, TlsOptions, error::chain,
+    TargetTls, TargetTlsConfig, TlsError, TlsKeys, TlsOffer, TlsOptions, TlsVersion, error::chain,
 };
 
 /// The source of a certificate.
@@ -32,6 +32,29 @@ pub(super) struct TlsFiles {
     hosts: Vec<String>,
     even_expired: bool,
     clients: Option<ClientAuthorities>,
+    offer: TlsOffer,
+}
+
+/// What `--ssl-protocol` and `--ssl-ciphers` ask for, and the names that are not known.
+pub(super) fn tls_offer(asked: &TlsArgs) -> Result<(TlsOffer, Vec<String>), BadSetting> {
+    let mut offer = TlsOffer::default();
+    let mut unknown = Vec::new();
+    if let Some(list) = &asked.ssl_ciphers {
+        let chosen = offer.ciphers(list).map_err(|error| bad("--ssl-ciphers", error.to_string()));
+        (offer, unknown) = chosen?;
+    }
+    if let Some(version) = &asked.ssl_protocol {
+        offer = offer.only(match version.as_str() {
+            "TLSv1_2" | "TLSv1.2" | "TLSv1_2_method" => TlsVersion::Tls12,
+            "TLSv1_3" | "TLSv1.3" => TlsVersion::Tls13,
+            _ => {
+                let problem = format!("{version:?} is not spoken; write TLSv1_2 or TLSv1_3");
+                return Err(bad("--ssl-protocol", problem));
+            }
+        });
+    }
+    offer.check().map_err(|error| bad("--ssl-ciphers", error.to_string()))?;
+    Ok((offer, unknown))
 }
 
 impl TlsFiles {
@@ -40,6 +63,7 @@ impl TlsFiles {
         files: Option<(PathBuf, PathBuf)>,
         passphrase: Option<SecretString>,
         asked: TlsArgs,
+        offer: TlsOffer,
         clients: ClientCertArgs,
     ) -> Option<Self> {
         let asks = clients.ssl_ca.filter(|_| clients.ssl_request_cert);
@@ -51,11 +75,16 @@ impl TlsFiles {
             hosts: asked.ssl_host,
             even_expired: asked.serve_expired,
             clients: asks.map(|path| vouching(path, required)),
+            offer,
         })
     }
 
     /// That of the REST API.
-    pub(super) fn api(args: ApiTlsArgs, passphrase: Option<SecretString>) -> Option<Self> {
+    pub(super) fn api(
+        args: ApiTlsArgs,
+        passphrase: Option<SecretString>,
+        offer: TlsOffer,
+    ) -> Option<Self> {
         let asks = args.api_ssl_ca.filter(|_| args.api_ssl_request_cert);
         let required = args.api_ssl_reject_unauthorized;
         args.api_ssl_cert.zip(args.api_ssl_key).map(|(cert, key)| Self {
@@ -65,16 +94,18 @@ impl TlsFiles {
             hosts: Vec::new(),
             even_expired: false,
             clients: asks.map(|path| vouching(path, required)),
+            offer,
         })
     }
 
     pub(super) fn load(&self) -> Result<TlsKeys, TlsError> {
-        let Self { cert, key, passphrase, hosts, even_expired, clients } = self.clone();
+        let Self { cert, key, passphrase, hosts, even_expired, clients, offer } = self.clone();
         let mut options = TlsOptions::new(cert, key);
         options.passphrase = passphrase;
         options.hosts = hosts;
         options.even_expired = even_expired;
         options.clients = clients;
+        options.offer = offer;
         TlsKeys::load_with(options)
     }
 }
@@ -106,6 +137,7 @@ impl Https {
     pub(super) fn new(
         files: Option<TlsFiles>,
         acme: AcmeArgs,
+        offer: TlsOffer,
         redirects: bool,
     ) -> Result<Option<Self>, BadSetting> {
         if let Some(files) = files {
@@ -119,6 +151,7 @@ impl Https {
         config.directory = acme.acme_directory;
         config.directory_ca = acme.acme_directory_ca;
         config.challenge = acme.acme_challenge;
+        config.offer = offer;
         if let Some((key_id, path)) =
             acme.acme_external_account_id.zip(acme.acme_external_account_key_file)
         {

@@ -10,7 +10,7 @@ use super::{
     args::{OurArgs, RunArgs},
     endpoint::{Endpoint, Endpoints, Redirect},
     environment::Environment,
-    https::{Https, TlsFiles, target_tls},
+    https::{Https, TlsFiles, target_tls, tls_offer},
     snapshot::Snapshot,
     token_file::{self, TokenFile},
 };
@@ -87,6 +87,11 @@ impl Settings {
         if args.target_tls.insecure {
             warnings.push("--insecure: certificates of targets are not checked".to_owned());
         }
+        let (offer, unknown) = tls_offer(&args.tls)?;
+        if !unknown.is_empty() {
+            let unknown = unknown.join(", ");
+            warnings.push(format!("--ssl-ciphers: not known and left out: {unknown}"));
+        }
         let (token, proxy) = (secret(&environment)?, proxy_config(&args)?);
         let Endpoints { public, api, metrics, redirect } = Endpoints::of(&args)?;
         Ok(Self {
@@ -99,12 +104,14 @@ impl Settings {
                     args.ssl_cert.zip(args.ssl_key),
                     environment.ssl_key_passphrase,
                     args.tls,
+                    offer.clone(),
                     args.client_certs,
                 ),
                 args.acme,
+                offer.clone(),
                 args.redirect_port.is_some(),
             )?,
-            api_https: TlsFiles::api(args.api_tls, environment.api_ssl_key_passphrase),
+            api_https: TlsFiles::api(args.api_tls, environment.api_ssl_key_passphrase, offer),
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
             max_connections_per_address: args

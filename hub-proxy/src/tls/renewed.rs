@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use arc_swap::ArcSwap;
 
 use super::{
-    Current, HTTP_1, TlsError, TlsKeys,
+    Current, HTTP_1, TlsError, TlsKeys, TlsOffer,
     check::Expired,
     pair::{Files, Pair},
 };
@@ -13,9 +13,13 @@ use crate::acme::challenges::{ACME_TLS, TlsChallenges};
 
 impl TlsKeys {
     /// With `pair` for everybody but an authority that looks for proofs.
-    pub(crate) fn answering(pair: Pair, challenges: TlsChallenges) -> Result<Self, TlsError> {
+    pub(crate) fn answering(
+        pair: Pair,
+        challenges: TlsChallenges,
+        offer: &TlsOffer,
+    ) -> Result<Self, TlsError> {
         let current = Current { pair: ArcSwap::from_pointee(pair), challenges: Some(challenges) };
-        Self::serving(None, current, None, &[HTTP_1, ACME_TLS])
+        Self::serving(None, current, None, &[HTTP_1, ACME_TLS], offer)
     }
 
     /// Handshakes from now on use `pair`.

@@ -52,7 +52,8 @@ impl Authority {
         Issued { cert, key }
     }
 
-    fn roots(&self) -> Arc<RootCertStore> {
+    /// Those that believe this authority and no other.
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         Arc::new(roots)

@@ -1,4 +1,4 @@
-//! Our flags about a certificate from files.
+//! Flags about a certificate from files, and about TLS.
 
 use clap::Args;
 
@@ -17,4 +17,13 @@ pub(in crate::program) struct TlsArgs {
     /// refused all the same.
     #[arg(long, requires = "ssl_cert")]
     pub(in crate::program) serve_expired: bool,
+
+    /// Speak only this version of TLS: TLSv1_2 or TLSv1_3. Both without it.
+    #[arg(long, value_name = "VERSION")]
+    pub(in crate::program) ssl_protocol: Option<String>,
+
+    /// Ciphers to speak, by OpenSSL's names, separated by colons, the best first. Names
+    /// that are not known are told in the log. All that rustls has without it.
+    #[arg(long, value_name = "LIST")]
+    pub(in crate::program) ssl_ciphers: Option<String>,
 }
