@@ -79,6 +79,8 @@ pub(crate) enum Command {
     /// Show, check and begin a hub's configuration; speaks to no hub
     #[command(subcommand)]
     Config(Config),
+    /// Make a hub.toml of a jupyterhub_config.py; speaks to no hub
+    ImportConfig(ImportConfig),
     /// Explain who is let in, and whom other rules would lock out; speaks to no hub
     #[command(subcommand)]
     Auth(Auth),
@@ -140,6 +142,17 @@ pub(crate) enum Config {
         #[arg(default_value = "hub.toml")]
         file: PathBuf,
     },
+}
+
+/// Which script becomes a configuration.
+#[derive(Debug, Group)]
+pub(crate) struct ImportConfig {
+    /// The script; it is read, never run
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The new file; it must not exist. Without it the configuration is printed
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Where the configuration is, as `hub-server` takes it.

@@ -7,6 +7,7 @@ mod consent;
 pub(crate) mod crypt;
 pub(crate) mod doctor;
 mod gc;
+pub(crate) mod import_config;
 mod info;
 mod reload;
 mod restore;

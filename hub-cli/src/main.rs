@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod configuration;
 mod containers;
+mod import;
 mod interrupt;
 mod output;
 mod token;
@@ -42,6 +43,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         // Needs no hub, and no certificates to speak to one.
         Command::Config(command) => commands::config::run(command, &output)?,
+        Command::ImportConfig(what) => commands::import_config::run(&what, &output)?,
         Command::Auth(command) => {
             return runtime()?.block_on(commands::auth::run(command, &output));
         }

@@ -6,6 +6,7 @@ mod auth;
 mod config;
 mod directory;
 mod errors;
+mod import_config;
 mod info;
 mod program;
 mod reload;

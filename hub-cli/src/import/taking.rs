@@ -1,0 +1,594 @@
+//! Settings of the script to keys of ours.
+
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
+
+use hub_server::config::{
+    key::key,
+    variables::{Effect, variable},
+};
+use toml::{Table, Value as Toml};
+
+use super::{
+    Finding, Outcome,
+    convert::{convert, natural, variables},
+    document::Found,
+    place::{Place, Special, base, place},
+    script::Setting,
+    value::Value,
+};
+
+/// Where JupyterHub listens if it is not told.
+const PUBLIC_PORT: i64 = 8000;
+const HUB_PORT: i64 = 8081;
+
+/// What servers are, by the script's spawner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Servers {
+    Docker,
+    SystemUsers,
+    Swarm,
+    Process,
+}
+
+/// How people sign in, by the script's authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    Github,
+    Oidc(Option<&'static str>),
+    Local,
+    Dummy,
+}
+
+/// Keys as far as they are found.
+pub(super) struct Taking<'a> {
+    /// The one that counts for each class and trait.
+    settings: Vec<&'a Setting>,
+    servers: Servers,
+    provider: Provider,
+    found: BTreeMap<String, Found>,
+    findings: Vec<Finding>,
+    /// Parts of `spawner.docker.system_users`.
+    system_users: Option<(Table, usize)>,
+    /// Addresses are put together of several settings.
+    public: Listen,
+    hub: Listen,
+}
+
+#[derive(Default)]
+struct Listen {
+    ip: Option<String>,
+    port: Option<i64>,
+    line: Option<usize>,
+}
+
+/// Why a setting is not taken, or the key that it is now.
+type Taken = Result<String, Outcome>;
+
+impl<'a> Taking<'a> {
+    pub(super) fn of(settings: &'a [Setting]) -> Self {
+        let settings = effective(settings);
+        let class = |name| {
+            let setting =
+                settings.iter().rfind(|one| one.class == "JupyterHub" && one.name == name);
+            let value = setting.and_then(|one| one.value.as_ref().ok());
+            value.and_then(Value::as_text).unwrap_or_default()
+        };
+        let uses = |name: &str| settings.iter().any(|one| one.class.starts_with(name));
+        let servers = servers(class("spawner_class")).unwrap_or_else(|| match () {
+            () if uses("SystemUserSpawner") => Servers::SystemUsers,
+            () if uses("SwarmSpawner") => Servers::Swarm,
+            () => Servers::Docker,
+        });
+        let provider = provider(class("authenticator_class")).unwrap_or_else(|| match () {
+            () if uses("NativeAuthenticator") => Provider::Local,
+            () if uses("GenericOAuthenticator") => Provider::Oidc(None),
+            () => Provider::Github,
+        });
+        Self {
+            settings,
+            servers,
+            provider,
+            found: BTreeMap::new(),
+            findings: Vec::new(),
+            system_users: None,
+            public: Listen::default(),
+            hub: Listen::default(),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> (BTreeMap<String, Found>, Vec<Finding>) {
+        // Settings of a class go before those of the class it comes from.
+        let mut ordered = self.settings.clone();
+        ordered.sort_by_key(|one| depth(&one.class));
+        for setting in ordered {
+            let outcome = match self.take(setting) {
+                Ok(key) => Outcome::Taken(key),
+                Err(outcome) => outcome,
+            };
+            let name = format!("c.{}.{}", setting.class, setting.name);
+            self.findings.push(Finding { line: setting.line, setting: name, outcome });
+        }
+        self.together();
+        self.findings.sort_by_key(|one| one.line);
+        (self.found, self.findings)
+    }
+
+    fn take(&mut self, setting: &Setting) -> Taken {
+        let Some(place) = place(&setting.class, &setting.name) else {
+            return Err(Outcome::Left("this hub knows nothing like it".to_owned()));
+        };
+        if let Place::Needless(why) = place {
+            return Err(Outcome::Needless(why.to_owned()));
+        }
+        if let Place::Instead(what) = place {
+            return Err(Outcome::Left(what.to_owned()));
+        }
+        if !self.counts(&setting.class) {
+            let why = format!("does not count: {}", self.chosen());
+            return Err(Outcome::Needless(why));
+        }
+        let value = match &setting.value {
+            Ok(Value::None) => {
+                return Err(Outcome::Needless("None is what it is unless it is set".to_owned()));
+            }
+            Ok(value) => value,
+            Err(why) => {
+                let hint = self.key_of(place).map(|key| format!("; the key is {key}"));
+                return Err(Outcome::Left(format!("{}{}", why.0, hint.unwrap_or_default())));
+            }
+        };
+        match place {
+            Place::Special(special) => self.special(special, setting, value),
+            place => match self.key_of(place) {
+                Some(name) => self.put(&name, value, setting.line),
+                None => Err(Outcome::Left(format!("does not go with {}", self.chosen()))),
+            },
+        }
+    }
+
+    /// The whole name of a key, if there is one.
+    fn key_of(&self, place: Place) -> Option<String> {
+        let name = match place {
+            Place::Key(name) => name.to_owned(),
+            Place::Server(name) => match self.servers {
+                Servers::Process => format!("spawner.process.{name}"),
+                _ => format!("spawner.docker.{name}"),
+            },
+            Place::Provider(name) => match self.provider {
+                Provider::Github => format!("auth.github.{name}"),
+                _ => format!("auth.oidc.{name}"),
+            },
+            Place::Special(_) | Place::Needless(_) | Place::Instead(_) => return None,
+        };
+        key(&name).map(|key| key.name.to_owned())
+    }
+
+    /// Whether settings of a class count with the spawner and authenticator there are.
+    fn counts(&self, class: &str) -> bool {
+        match class {
+            "DockerSpawner" => self.servers != Servers::Process,
+            "SwarmSpawner" => self.servers == Servers::Swarm,
+            "SystemUserSpawner" => self.servers == Servers::SystemUsers,
+            "LocalProcessSpawner" | "SimpleLocalProcessSpawner" => self.servers == Servers::Process,
+            "NativeAuthenticator" => self.provider == Provider::Local,
+            "DummyAuthenticator" => self.provider == Provider::Dummy,
+            "GitHubOAuthenticator" | "LocalGitHubOAuthenticator" => {
+                self.provider == Provider::Github
+            }
+            _ => !is_oauth(class) || !matches!(self.provider, Provider::Local | Provider::Dummy),
+        }
+    }
+
+    fn chosen(&self) -> String {
+        let servers = match self.servers {
+            Servers::Docker => "containers",
+            Servers::SystemUsers => "containers of system users",
+            Servers::Swarm => "services of a swarm",
+            Servers::Process => "processes",
+        };
+        let provider = match self.provider {
+            Provider::Github => "GitHub",
+            Provider::Oidc(Some(preset)) => preset,
+            Provider::Oidc(None) => "OAuth 2",
+            Provider::Local => "accounts of the hub",
+            Provider::Dummy => "one password for all",
+        };
+        format!("servers are {servers}, people sign in with {provider}")
+    }
+
+    /// Sets a key, unless a class that goes before has.
+    fn put(&mut self, name: &str, value: &Value, line: usize) -> Taken {
+        let Some(key) = key(name) else {
+            return Err(Outcome::Left("this hub knows nothing like it".to_owned()));
+        };
+        let value = match value {
+            Value::Variable(variable_name, default) => {
+                match (is_read_for(variable_name, name), default) {
+                    (true, None) => {
+                        return Err(Outcome::Needless(format!(
+                            "the hub reads {variable_name} itself"
+                        )));
+                    }
+                    (true, Some(default)) => default,
+                    (false, _) => {
+                        return Err(Outcome::Left(format!(
+                            "is that of the variable {variable_name}, which the hub does not read; \
+                             name it {} instead",
+                            key.variable()
+                        )));
+                    }
+                }
+            }
+            value => value,
+        };
+        let converted = match key.name.ends_with(".environment") {
+            true => variables(value),
+            false => convert(key.kind, value),
+        };
+        let value = converted.map_err(|why| Outcome::Left(format!("{why}; the key is {name}")))?;
+        self.set(name, value, line)
+    }
+
+    fn set(&mut self, name: &str, value: Toml, line: usize) -> Taken {
+        match self.found.entry(name.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(Found { value, line });
+                Ok(name.to_owned())
+            }
+            Entry::Occupied(taken) => {
+                let line = taken.get().line;
+                Err(Outcome::Needless(format!("line {line} goes before it")))
+            }
+        }
+    }
+
+    fn special(&mut self, special: Special, setting: &Setting, value: &Value) -> Taken {
+        let line = setting.line;
+        match special {
+            Special::SpawnerClass => self.spawner_class(value, line),
+            Special::AuthenticatorClass => self.authenticator_class(value, line),
+            Special::PublicIp | Special::PublicPort | Special::BindUrl => {
+                address(&mut self.public, special, value, line)?;
+                if let (Special::BindUrl, Some(path)) =
+                    (special, value.as_text().and_then(path_of).filter(|path| path != "/"))
+                {
+                    self.set("http.base_url", Toml::String(path), line)?;
+                }
+                Ok("http.listen".to_owned())
+            }
+            Special::HubIp | Special::HubPort => {
+                address(&mut self.hub, special, value, line)?;
+                Ok("hub_api.listen".to_owned())
+            }
+            Special::LogLevel => self.log_level(value, line),
+            Special::TemplatePaths => match value {
+                Value::List(paths) if paths.len() == 1 => {
+                    let path = paths.first().unwrap_or(value);
+                    self.put("pages.templates", path, line)
+                }
+                _ => Err(Outcome::Left("pages.templates is one directory".to_owned())),
+            },
+            Special::TemplateVars => match (value, value.get("announcement")) {
+                (Value::Table(all), Some(text)) if all.len() == 1 => {
+                    self.put("pages.announcement", text, line)
+                }
+                _ => Err(Outcome::Left(
+                    "of such variables there is pages.announcement; others go into templates"
+                        .to_owned(),
+                )),
+            },
+            Special::TornadoSettings => match (value, value.get("slow_spawn_timeout")) {
+                (Value::Table(all), Some(seconds)) if all.len() == 1 => {
+                    self.put("servers.slow_spawn_timeout_seconds", seconds, line)
+                }
+                _ => Err(Outcome::Left(
+                    "of these there is servers.slow_spawn_timeout_seconds; there is no Tornado"
+                        .to_owned(),
+                )),
+            },
+            Special::Groups => self.named("groups", value, line),
+            Special::Scopes => self.named("custom_scopes", value, line),
+            Special::GroupOverrides => self.group_overrides(value, line),
+            Special::OpenSignUp => {
+                let word = match value {
+                    Value::Boolean(true) => "open",
+                    _ => "approval",
+                };
+                self.found.remove("auth.local.sign_up");
+                self.put("auth.local.sign_up", &Value::Text(word.to_owned()), line)
+            }
+            Special::GroupsKey => {
+                let Provider::Oidc(_) = self.provider else {
+                    return Err(Outcome::Left(
+                        "groups are organizations and teams: auth.github.populate_teams".to_owned(),
+                    ));
+                };
+                let list = Value::List(vec![value.clone()]);
+                self.put("auth.oidc.groups_claims", &list, line)
+            }
+            Special::GithubHost => match value.as_text() {
+                Some(host) => {
+                    let url = Value::Text(format!("https://{host}"));
+                    self.put("auth.github.url", &url, line)
+                }
+                None => Err(Outcome::Left("the key is auth.github.url".to_owned())),
+            },
+            Special::SystemUsers(name) => {
+                if matches!(value, Value::Integer(number) if *number < 0) {
+                    return Err(Outcome::Needless(
+                        "that is what it is unless it is set".to_owned(),
+                    ));
+                }
+                let value = natural(value).map_err(Outcome::Left)?;
+                self.system_users(line).insert(name.to_owned(), value);
+                Ok(format!("spawner.docker.system_users.{name}"))
+            }
+        }
+    }
+
+    fn system_users(&mut self, line: usize) -> &mut Table {
+        &mut self.system_users.get_or_insert_with(|| (Table::new(), line)).0
+    }
+
+    fn spawner_class(&mut self, value: &Value, line: usize) -> Taken {
+        let kind = match servers(value.as_text().unwrap_or_default()) {
+            None => {
+                return Err(Outcome::Left(
+                    "there is no such spawner; spawner.kind is docker, swarm or process".to_owned(),
+                ));
+            }
+            Some(Servers::SystemUsers) => {
+                self.system_users(line);
+                "docker"
+            }
+            Some(Servers::Docker) => "docker",
+            Some(Servers::Swarm) => "swarm",
+            Some(Servers::Process) => "process",
+        };
+        self.put("spawner.kind", &Value::Text(kind.to_owned()), line)
+    }
+
+    fn authenticator_class(&mut self, value: &Value, line: usize) -> Taken {
+        match provider(value.as_text().unwrap_or_default()) {
+            None => Err(Outcome::Left(
+                "there is no such way to sign in; docs/sign-in.md says which there are".to_owned(),
+            )),
+            Some(Provider::Github) => Ok("auth.github".to_owned()),
+            Some(Provider::Oidc(None)) => Ok("auth.oidc".to_owned()),
+            Some(Provider::Oidc(Some(preset))) => {
+                self.put("auth.oidc.preset", &Value::Text(preset.to_owned()), line)
+            }
+            Some(Provider::Local) => {
+                // NativeAuthenticator's own way.
+                self.put("auth.local.sign_up", &Value::Text("approval".to_owned()), line)
+            }
+            Some(Provider::Dummy) => Ok("auth.dummy".to_owned()),
+        }
+    }
+
+    fn log_level(&mut self, value: &Value, line: usize) -> Taken {
+        let word = match value {
+            Value::Text(word) => word.to_lowercase(),
+            Value::Integer(10) => "debug".to_owned(),
+            Value::Integer(20) => "info".to_owned(),
+            Value::Integer(30) => "warn".to_owned(),
+            Value::Integer(_) => "error".to_owned(),
+            _ => return Err(Outcome::Left("the key is log.level".to_owned())),
+        };
+        let word = match word.as_str() {
+            "warning" => "warn",
+            "critical" => "error",
+            word => word,
+        };
+        self.put("log.level", &Value::Text(word.to_owned()), line)
+    }
+
+    /// Sections with names, written `{name: {...}}`, or for groups `{name: [users]}`.
+    fn named(&mut self, key: &str, value: &Value, line: usize) -> Taken {
+        let Value::Table(all) = value else {
+            return Err(Outcome::Left("is no dictionary".to_owned()));
+        };
+        let sections = all.iter().map(|(name, one)| {
+            let mut section = match natural(one)? {
+                Toml::Table(table) => table,
+                users @ Toml::Array(_) => Table::from_iter([("users".to_owned(), users)]),
+                _ => return Err(format!("has {} where a dictionary is needed", one.kind())),
+            };
+            section.insert("name".to_owned(), natural(name)?);
+            Ok(Toml::Table(section))
+        });
+        let sections = sections.collect::<Result<_, _>>().map_err(Outcome::Left)?;
+        self.set(key, Toml::Array(sections), line)
+    }
+
+    /// `{name: {"groups": [...], "spawner_override": {trait: value}}}`.
+    fn group_overrides(&mut self, value: &Value, line: usize) -> Taken {
+        let Value::Table(all) = value else {
+            return Err(Outcome::Left("is no dictionary".to_owned()));
+        };
+        let mut overrides = Table::new();
+        for (name, one) in all {
+            let name = name.as_text().unwrap_or_default();
+            let mut table = Table::new();
+            for list in ["groups", "users"] {
+                if let Some(members) = one.get(list) {
+                    table.insert(list.to_owned(), natural(members).map_err(Outcome::Left)?);
+                }
+            }
+            let Some(Value::Table(traits)) = one.get("spawner_override") else {
+                return Err(Outcome::Left(format!("{name}: has no spawner_override")));
+            };
+            for (trait_name, value) in traits {
+                let trait_name = trait_name.as_text().unwrap_or_default();
+                let key = place("DockerSpawner", trait_name)
+                    .and_then(|place| self.key_of(place))
+                    .and_then(|name| key(&name))
+                    .filter(|key| key.name.starts_with("spawner.docker."));
+                let Some(key) = key else {
+                    return Err(Outcome::Left(format!("{name}: {trait_name} is no key here")));
+                };
+                let value = match key.short_name() {
+                    "environment" => variables(value),
+                    _ => convert(key.kind, value),
+                };
+                let value =
+                    value.map_err(|why| Outcome::Left(format!("{name}: {trait_name}: {why}")))?;
+                table.insert(key.short_name().to_owned(), value);
+            }
+            overrides.insert(name.to_owned(), Toml::Table(table));
+        }
+        self.set("spawner.docker.group_overrides", Toml::Table(overrides), line)
+    }
+
+    /// Sets what is put together of several settings.
+    fn together(&mut self) {
+        if let Some((table, line)) = self.system_users.take() {
+            let found = Found { value: Toml::Table(table), line };
+            self.found.insert("spawner.docker.system_users".to_owned(), found);
+        }
+        for (key, listen, default) in
+            [("http.listen", &self.public, PUBLIC_PORT), ("hub_api.listen", &self.hub, HUB_PORT)]
+        {
+            let Some(line) = listen.line else { continue };
+            // All addresses, as for JupyterHub.
+            let ip = listen.ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+            let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+            let value = Toml::String(format!("{ip}:{}", listen.port.unwrap_or(default)));
+            self.found.entry(key.to_owned()).or_insert(Found { value, line });
+        }
+    }
+}
+
+/// The last setting of each trait that surely counts, and all that may be.
+fn effective(settings: &[Setting]) -> Vec<&Setting> {
+    let mut last = HashMap::new();
+    for (index, one) in settings.iter().enumerate().filter(|(_, one)| !one.perhaps) {
+        last.insert((&one.class, &one.name), index);
+    }
+    settings
+        .iter()
+        .enumerate()
+        .filter(|(index, one)| one.perhaps || last.get(&(&one.class, &one.name)) == Some(index))
+        .map(|(_, one)| one)
+        .collect()
+}
+
+/// How many classes a class comes from: greater goes first.
+fn depth(class: &str) -> std::cmp::Reverse<usize> {
+    std::cmp::Reverse(std::iter::successors(base(class), |class| base(class)).count())
+}
+
+fn is_oauth(class: &str) -> bool {
+    class == "OAuthenticator" || base(class) == Some("OAuthenticator")
+}
+
+fn servers(class: &str) -> Option<Servers> {
+    let name = class.rsplit('.').next().unwrap_or_default();
+    Some(match name {
+        "docker" | "DockerSpawner" => Servers::Docker,
+        "docker-swarm" | "SwarmSpawner" => Servers::Swarm,
+        "docker-system-user" | "SystemUserSpawner" => Servers::SystemUsers,
+        "simple"
+        | "localprocess"
+        | "local-process"
+        | "SimpleLocalProcessSpawner"
+        | "LocalProcessSpawner" => Servers::Process,
+        _ => return None,
+    })
+}
+
+fn provider(class: &str) -> Option<Provider> {
+    let name = class.rsplit('.').next().unwrap_or_default();
+    let name = name.strip_prefix("local-").or_else(|| name.strip_prefix("Local")).unwrap_or(name);
+    Some(match name {
+        "github" | "GitHubOAuthenticator" => Provider::Github,
+        "generic-oauth" | "generic" | "GenericOAuthenticator" => Provider::Oidc(None),
+        "google" | "GoogleOAuthenticator" => Provider::Oidc(Some("google")),
+        "gitlab" | "GitLabOAuthenticator" => Provider::Oidc(Some("gitlab")),
+        "azuread" | "AzureAdOAuthenticator" => Provider::Oidc(Some("entra")),
+        "native" | "NativeAuthenticator" => Provider::Local,
+        "dummy" | "DummyAuthenticator" => Provider::Dummy,
+        _ => return None,
+    })
+}
+
+/// Whether the hub looks at a variable for this key.
+fn is_read_for(name: &str, key: &str) -> bool {
+    variable(name).is_some_and(|known| match known.effect {
+        Effect::Sets(one) | Effect::PartOf(one) | Effect::AddsTo(one) => one == key,
+        Effect::Nothing => false,
+    })
+}
+
+fn address(
+    listen: &mut Listen,
+    special: Special,
+    value: &Value,
+    line: usize,
+) -> Result<(), Outcome> {
+    let bad =
+        |what: &str| Err(Outcome::Left(format!("is {}, where {what} is needed", value.kind())));
+    match (special, value) {
+        (Special::PublicIp | Special::HubIp, Value::Text(ip)) => {
+            listen.ip = Some(ip.replace('*', ""));
+        }
+        (Special::PublicIp | Special::HubIp, _) => return bad("an address"),
+        (Special::PublicPort | Special::HubPort, Value::Integer(port)) => listen.port = Some(*port),
+        (Special::PublicPort | Special::HubPort, _) => return bad("a port"),
+        (_, Value::Text(url)) => {
+            let Some((ip, port)) = ip_and_port(url) else {
+                return Err(Outcome::Left(
+                    "is no http:// address; the key is http.listen".to_owned(),
+                ));
+            };
+            listen.ip = Some(ip);
+            listen.port = port.or(listen.port);
+        }
+        _ => return bad("an address"),
+    }
+    listen.line.get_or_insert(line);
+    Ok(())
+}
+
+/// Host and port of `http://HOST:PORT/PATH`, whose host may be missing.
+fn ip_and_port(url: &str) -> Option<(String, Option<i64>)> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok()?)),
+        _ => (authority, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').replace('*', "");
+    Some((host, port))
+}
+
+fn path_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    rest.find('/').and_then(|at| rest.get(at..)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands between `begin` and a quotation mark.
+    fn quoted_after<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+        let pieces = text.split(begin).skip(1);
+        pieces.filter_map(|piece| piece.split('"').next()).collect()
+    }
+
+    #[test]
+    fn every_place_is_a_key() {
+        let table = include_str!("place.rs");
+        let keys = quoted_after(table, "Key(\"");
+        assert!(keys.len() > 80, "{keys:?}");
+        for name in keys {
+            assert!(key(name).is_some(), "{name}");
+        }
+        for (begin, section) in [("Server(\"", "spawner.docker"), ("Provider(\"", "auth.oidc")] {
+            for name in quoted_after(table, begin) {
+                assert!(key(&format!("{section}.{name}")).is_some(), "{section}.{name}");
+            }
+        }
+    }
+}
