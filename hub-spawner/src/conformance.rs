@@ -105,6 +105,7 @@ pub fn request(key: ServerKey) -> StartRequest {
         },
         key,
         api_token: SecretString::from("conformance"),
+        kept_token: None,
         access_scopes: vec![],
         admin_access: false,
         environment: std::collections::BTreeMap::new(),

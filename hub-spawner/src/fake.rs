@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use hub_names::{ServerKey, UserName};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
@@ -79,6 +79,7 @@ struct State {
     probes: usize,
     on_unhealthy: OnUnhealthy,
     keeps_stopped: bool,
+    replaces_kept: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -244,6 +245,12 @@ impl FakeSpawner {
         self
     }
 
+    /// From now on what was kept is replaced at the next start, as if its settings had
+    /// changed.
+    pub fn replaces_kept(&self) {
+        self.state().replaces_kept = true;
+    }
+
     /// The servers that were deleted for good, oldest first.
     pub fn forgotten(&self) -> Vec<ServerKey> {
         self.state().forgotten.clone()
@@ -328,9 +335,15 @@ impl Spawner for FakeSpawner {
         let mut state = self.reached()?;
         state.started += 1;
         let saved = SavedState::default().with("start", state.started);
+        let kept = state.servers.get(&request.key).filter(|_| !state.replaces_kept);
+        let resumed = kept.map(|kept| kept.api_token.clone()).filter(|has| {
+            let valid = request.kept_token.as_ref();
+            valid.is_some_and(|valid| valid.expose_secret() == has.expose_secret())
+        });
+        let is_resumed = resumed.is_some();
         let server = Server {
             url: url.clone(),
-            api_token: request.api_token.clone(),
+            api_token: resumed.unwrap_or_else(|| request.api_token.clone()),
             saved: saved.clone(),
             health: None,
             ended: None,
@@ -338,7 +351,7 @@ impl Spawner for FakeSpawner {
         };
         state.servers.insert(request.key.clone(), server);
         progress.report(80, "Started");
-        Ok(Started { url, state: saved })
+        Ok(Started { url, state: saved, resumed: is_resumed })
     }
 
     async fn probe(&self, key: &ServerKey, _state: &SavedState) -> Result<Liveness, SpawnError> {
@@ -524,6 +537,7 @@ impl Default for State {
             probes: 0,
             on_unhealthy: OnUnhealthy::default(),
             keeps_stopped: false,
+            replaces_kept: false,
         }
     }
 }

@@ -315,7 +315,7 @@ impl Spawner for ProcessSpawner {
             Ok(state) => {
                 self.alive.insert(key);
                 progress.report(80, "The process runs; waiting for the server in it");
-                Ok(Started { url: url(self.config().ip, port)?, state })
+                Ok(Started { url: url(self.config().ip, port)?, state, resumed: false })
             }
             Err(error) => {
                 // The first error is the one to tell.

@@ -202,8 +202,11 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
 pub struct StartRequest {
     /// Whose server, and which of theirs.
     pub key: ServerKey,
-    /// The server's own token for the hub's API; also its OAuth client secret.
+    /// The token of a new server for the hub's API; also its OAuth client secret.
     pub api_token: SecretString,
+    /// The token that goes on to be valid if the server is started again that was kept
+    /// under this key, and that holds it ([`Started::resumed`]).
+    pub kept_token: Option<SecretString>,
     /// Where the server finds the hub, and itself.
     pub links: HubLinks,
     /// Scopes of which a visitor needs one to be let in, such as
@@ -285,6 +288,8 @@ pub struct Started {
     pub url: Url,
     /// What to remember for the later calls.
     pub state: SavedState,
+    /// Whether it is a server that was kept, and has [`StartRequest::kept_token`].
+    pub resumed: bool,
 }
 
 /// A server at the backend, as it is found without being remembered.

@@ -1,6 +1,6 @@
 //! The jobs of a worker: what it takes to start, find, look at and end a server.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use hub_auth::ApiToken;
@@ -8,7 +8,9 @@ use hub_names::ServerKey;
 use hub_spawner::{
     HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
-use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenOwner};
+use hub_store::{
+    ClientOf, NewToken, OauthClient, StoreError, TokenId, TokenOwner, TokenRecord, UserId,
+};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
@@ -28,7 +30,7 @@ use super::{
     view::View,
 };
 use crate::{
-    auth_state,
+    auth_state::{self, HandedOver},
     config::AuthStateConfig,
     web::paths::{self, Paths, client_id},
 };
@@ -262,26 +264,30 @@ async fn start(
     progress: &Progress,
 ) -> Result<Up, Failure> {
     progress.report(0, "Server requested");
-    let (api_token, options) =
-        enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
+    let enrolled = enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
     let groups = groups(shared, key).await.map_err(|error| store_failure(&error))?;
     let live = shared.current.get();
-    let environment = match &live.auth_state {
-        Some(config) => environment(shared, key, config).await,
-        None => Ok(BTreeMap::new()),
+    let handed_over = match &live.auth_state {
+        Some(config) => handed_over(shared, key, config).await,
+        None => Ok(HandedOver::default()),
     };
+    let handed_over = handed_over.map_err(|error| store_failure(&error))?;
+    let mut preset = live.preset(key.user(), groups);
+    preset.uid = handed_over.uid.or(preset.uid);
+    preset.gid = handed_over.gid.or(preset.gid);
     let request = StartRequest {
         key: key.clone(),
-        api_token,
+        api_token: secret(&enrolled.fresh.token),
+        kept_token: enrolled.kept.as_ref().map(|kept| secret(&kept.token)),
         links: shared.links.of(key),
         access_scopes: vec![
             format!("access:servers!server={key}"),
             format!("access:servers!user={}", key.user()),
         ],
         admin_access: live.limits.admin_access,
-        environment: environment.map_err(|error| store_failure(&error))?,
-        options,
-        preset: live.preset(key.user(), groups),
+        environment: handed_over.environment,
+        options: enrolled.options.clone(),
+        preset,
     };
     let spawner = &*shared.spawner;
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
@@ -293,6 +299,7 @@ async fn start(
             timed_out(format!("Your server was not started within {} seconds.", limit.as_secs()))
         })?
         .map_err(|error| spawn_failure(key, &error))?;
+    settle(shared, key, &enrolled, started.resumed).await.map_err(|error| store_failure(&error))?;
 
     let greeting = answers(shared, key, &started.state, &started.url).await?;
     let remark = remark(shared, key, &greeting);
@@ -328,24 +335,43 @@ pub(super) async fn groups(shared: &Shared, key: &ServerKey) -> Result<Vec<Strin
 }
 
 /// What the server gets of its user's sign-in.
-async fn environment(
+async fn handed_over(
     shared: &Shared,
     key: &ServerKey,
     config: &AuthStateConfig,
-) -> Result<BTreeMap<String, SecretString>, StoreError> {
+) -> Result<HandedOver, StoreError> {
     match shared.store.users().by_name(key.user()).await? {
-        Some(user) => auth_state::environment(&shared.store, config, user.id).await,
-        None => Ok(BTreeMap::new()),
+        Some(user) => auth_state::hand_over(&shared.store, config, user.id).await,
+        None => Ok(HandedOver::default()),
     }
 }
 
+/// The tokens of one start, of which the server has one in the end.
+struct Enrolled {
+    /// For a new server.
+    fresh: Issued,
+    /// For the one that was kept, if it goes on.
+    kept: Option<Issued>,
+    options: Value,
+}
+
+/// A token that the store knows.
+struct Issued {
+    id: TokenId,
+    token: ApiToken,
+}
+
+fn secret(token: &ApiToken) -> SecretString {
+    SecretString::from(token.expose().to_owned())
+}
+
 /// Writes down, before anything runs, what the server needs to be known by: its
-/// row, its token (hash only) and its OAuth client.
+/// row, its tokens (hashes only) and its OAuth client.
 async fn enrol(
     shared: &Shared,
     key: &ServerKey,
     options: Option<Value>,
-) -> Result<(SecretString, Value), StoreError> {
+) -> Result<Enrolled, StoreError> {
     let now = shared.clock.now();
     let record = shared.store.servers().ensure(key, now).await?;
     let user = shared
@@ -354,44 +380,92 @@ async fn enrol(
         .by_name(key.user())
         .await?
         .ok_or(StoreError::Missing { what: "user" })?;
-    let id = client_id(key);
-    let kept = resume::token(shared, key, user.id).await;
-    if kept.is_none() {
+    let kept = kept(shared, key, user.id).await?;
+    match &kept {
+        Some(kept) => only(shared, key, user.id, kept.id).await?,
         // Tokens and codes of an earlier run die with its client.
-        shared.store.oauth().delete_client(&id).await?;
+        None => {
+            shared.store.oauth().delete_client(&client_id(key)).await?;
+        }
     }
-    let is_new = kept.is_none();
-    let token = kept.unwrap_or_else(ApiToken::generate);
-    let secret_hash = *token.hash().as_bytes();
-    shared
-        .store
-        .oauth()
-        .put_client(&OauthClient {
-            id: id.clone(),
-            description: format!("Server at {}", shared.links.paths.server_prefix(key)),
-            secret_hash,
-            redirect_uri: shared.links.paths.server_callback(key),
-            allowed_scopes: vec![format!("access:servers!server={key}")],
-            of: ClientOf::Server(key.clone()),
-        })
-        .await?;
-    if is_new {
-        let token = NewToken {
-            owner: TokenOwner::User(user.id),
-            hash: secret_hash,
-            client_id: Some(id),
-            session_id: None,
-            note: format!("Server at {}", shared.links.paths.server_prefix(key)),
-            scopes: hub_auth::role::server_scopes(key),
-            created: now,
-            expires_at: None,
-        };
-        shared.store.tokens().issue(&token).await?;
-    }
+    let fresh = ApiToken::generate();
+    register(shared, key, kept.as_ref().map_or(&fresh, |kept| &kept.token)).await?;
+    let wanted = NewToken {
+        owner: TokenOwner::User(user.id),
+        hash: *fresh.hash().as_bytes(),
+        client_id: Some(client_id(key)),
+        session_id: None,
+        note: format!("Server at {}", shared.links.paths.server_prefix(key)),
+        scopes: hub_auth::role::server_scopes(key),
+        created: now,
+        expires_at: None,
+    };
+    let fresh = Issued { id: shared.store.tokens().issue(&wanted).await?.id, token: fresh };
     shared.store.servers().record_starting(key, now, options.as_ref()).await?;
     seen(shared, key).await?;
-    let options = options.unwrap_or(record.options);
-    Ok((SecretString::from(token.expose().to_owned()), options))
+    Ok(Enrolled { fresh, kept, options: options.unwrap_or(record.options) })
+}
+
+/// The token of the server that was kept.
+async fn kept(
+    shared: &Shared,
+    key: &ServerKey,
+    user: UserId,
+) -> Result<Option<Issued>, StoreError> {
+    let Some(token) = resume::token(shared, key, user).await else { return Ok(None) };
+    let hash = token.hash();
+    let record = shared.store.tokens().by_hash(hash.as_bytes(), shared.clock.now()).await?;
+    Ok(record.map(|record| Issued { id: record.id, token }))
+}
+
+/// Takes back what starts that came to nothing have left of the server's own tokens.
+async fn only(
+    shared: &Shared,
+    key: &ServerKey,
+    user: UserId,
+    kept: TokenId,
+) -> Result<(), StoreError> {
+    let id = client_id(key);
+    // Those that its visitors have end with a session.
+    let own =
+        |token: &TokenRecord| token.client_id.as_deref() == Some(&id) && token.session_id.is_none();
+    for token in shared.store.tokens().of_user(user, shared.clock.now()).await? {
+        if own(&token) && token.id != kept {
+            shared.store.tokens().revoke(token.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the server known as an OAuth client that shows this token.
+async fn register(shared: &Shared, key: &ServerKey, token: &ApiToken) -> Result<(), StoreError> {
+    let client = OauthClient {
+        id: client_id(key),
+        description: format!("Server at {}", shared.links.paths.server_prefix(key)),
+        secret_hash: *token.hash().as_bytes(),
+        redirect_uri: shared.links.paths.server_callback(key),
+        allowed_scopes: vec![format!("access:servers!server={key}")],
+        of: ClientOf::Server(key.clone()),
+    };
+    shared.store.oauth().put_client(&client).await
+}
+
+/// Leaves the server the one token that it has (SPN-12).
+async fn settle(
+    shared: &Shared,
+    key: &ServerKey,
+    enrolled: &Enrolled,
+    resumed: bool,
+) -> Result<(), StoreError> {
+    let tokens = shared.store.tokens();
+    match &enrolled.kept {
+        Some(_) if resumed => tokens.revoke(enrolled.fresh.id).await.map(|_| ()),
+        Some(kept) => {
+            register(shared, key, &enrolled.fresh.token).await?;
+            tokens.revoke(kept.id).await.map(|_| ())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Waits until the server answers, at most `http_timeout`.

@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::{Health, OnUnhealthy, fake::FakeSpawner};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::harness::{ADMIN, TestHub, eventually, key, named, notebook};
@@ -108,8 +108,11 @@ async fn spn_25_a_kept_server_goes_on_with_its_token() {
     let first = tokens(&hub).remove(0);
     assert!(is_valid(&hub, &first).await, "it is kept with the server");
     start(&hub, "/users/ada/server").await;
-    assert_eq!(tokens(&hub), [first.as_str(), &first]);
+    let second = hub.spawner.requests().remove(1);
+    let kept = second.kept_token.as_ref().map(ExposeSecret::expose_secret);
+    assert_eq!(kept, Some(first.as_str()));
     assert!(is_valid(&hub, &first).await);
+    assert!(!is_valid(&hub, second.api_token.expose_secret()).await, "nobody has it");
 
     // What is gone cannot go on: there is another server then.
     hub.spawner.vanish(&key("ada"));
@@ -117,6 +120,18 @@ async fn spn_25_a_kept_server_goes_on_with_its_token() {
     eventually("its token is void", || async { !is_valid(&hub, &first).await }).await;
     start(&hub, "/users/ada/server").await;
     assert_ne!(tokens(&hub)[2], first);
+}
+
+#[tokio::test]
+async fn spn_12_a_kept_server_that_is_made_anew_gets_a_new_token() {
+    let hub = TestHub::over(spawner().await.keeps_stopped()).await;
+    start(&hub, "/users/ada/server").await;
+    stop(&hub, "/users/ada/server").await;
+    hub.spawner.replaces_kept();
+    start(&hub, "/users/ada/server").await;
+    let [first, second] = tokens(&hub).try_into().unwrap();
+    assert!(!is_valid(&hub, &first).await, "what had it is gone");
+    assert!(is_valid(&hub, &second).await);
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ impl DockerSpawner {
             Ok(url) => {
                 progress.report(80, "The container runs; waiting for the server in it");
                 let state = identity::state(&created.id, &created.name, Some(&created.spec_hash));
-                Ok(Started { url, state })
+                Ok(Started { url, state, resumed: created.is_reused })
             }
             Err(error) => {
                 // The first error is the one to tell. What cannot be removed
@@ -169,7 +169,8 @@ impl DockerSpawner {
                         recipe.map_err(|error| spawn_error("look at the server", error))?;
                     let recipe = recipe.unwrap_or_default();
                     let token = Environment::api_token(&recipe.environment);
-                    blueprint.reuse.decide(&found, token, &draft.spec_hash, &request.api_token)
+                    let valid = request.kept_token.as_ref();
+                    blueprint.reuse.decide(&found, token, &draft.spec_hash, valid)
                 }
                 false => Fate::Replaced("containers are not kept"),
             };

@@ -36,7 +36,7 @@ impl ReuseStopped {
         found: &ContainerDetails,
         token: Option<&SecretString>,
         spec_hash: &str,
-        wanted: &SecretString,
+        kept: Option<&SecretString>,
     ) -> Fate {
         let same = labels::spec_hash(&found.labels) == Some(spec_hash);
         match (self, &found.state) {
@@ -48,12 +48,10 @@ impl ReuseStopped {
             (Self::IfSame, ContainerState::Exited { .. }) if !same => {
                 Fate::Replaced("its image or settings have changed")
             }
-            (Self::IfSame | Self::Always, ContainerState::Exited { .. }) => {
-                match token.map(ExposeSecret::expose_secret) == Some(wanted.expose_secret()) {
-                    true => Fate::Reused,
-                    false => Fate::Replaced("the token in it is not valid any more"),
-                }
-            }
+            (Self::IfSame | Self::Always, ContainerState::Exited { .. }) => match token.zip(kept) {
+                Some((has, valid)) if has.expose_secret() == valid.expose_secret() => Fate::Reused,
+                _ => Fate::Replaced("the token in it is not valid any more"),
+            },
         }
     }
 }
@@ -73,8 +71,8 @@ mod tests {
     }
 
     fn fate(reuse: ReuseStopped, state: ContainerState, hash: &str, token: &str) -> Fate {
-        let (has, wanted) = (SecretString::from("t"), SecretString::from(token.to_owned()));
-        reuse.decide(&found(state, "h"), Some(&has), hash, &wanted)
+        let (has, kept) = (SecretString::from("t"), SecretString::from(token.to_owned()));
+        reuse.decide(&found(state, "h"), Some(&has), hash, Some(&kept))
     }
 
     #[test]
@@ -100,7 +98,11 @@ mod tests {
                 matches!(fate(reuse, exited(), "h", "new"), Fate::Replaced(why) if why.contains("token"))
             );
         }
-        let none = ReuseStopped::Always.decide(&found(exited(), "h"), None, "h", &"t".into());
-        assert!(matches!(none, Fate::Replaced(_)));
+        for (has, kept) in [(None, Some("t")), (Some("t"), None), (None, None)] {
+            let (has, kept) = (has.map(SecretString::from), kept.map(SecretString::from));
+            let found = found(exited(), "h");
+            let fate = ReuseStopped::Always.decide(&found, has.as_ref(), "h", kept.as_ref());
+            assert!(matches!(fate, Fate::Replaced(_)));
+        }
     }
 }

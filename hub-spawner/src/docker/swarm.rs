@@ -346,13 +346,21 @@ impl SwarmSpawner {
     }
 
     async fn clear(&self, key: &ServerKey, grace: Duration) -> Result<(), SpawnError> {
+        let services = self.clear_services(key, grace).await;
+        if !self.swarm.token_secrets {
+            return services;
+        }
+        // A service that is told to go holds its secret no longer, also where nobody
+        // can tell whether its tasks have ended.
+        let labels = labels::of_secret(&self.blueprint().deployment, key);
+        let secrets = self.engine.remove_secrets(&labels).await;
+        services?;
+        secrets.map_err(|error| spawn_error("remove the token of the server", error))
+    }
+
+    async fn clear_services(&self, key: &ServerKey, grace: Duration) -> Result<(), SpawnError> {
         for service in self.find(key).await? {
             self.remove(service.id.as_deref().unwrap_or_default(), grace).await?;
-        }
-        if self.swarm.token_secrets {
-            let labels = labels::of_secret(&self.blueprint().deployment, key);
-            let removed = self.engine.remove_secrets(&labels).await;
-            removed.map_err(|error| spawn_error("remove the token of the server", error))?;
         }
         Ok(())
     }
@@ -382,7 +390,7 @@ impl Spawner for SwarmSpawner {
             let url = self.started(&blueprint, &id, &name, progress).await?;
             progress.report(80, "The container runs; waiting for the server in it");
             self.alive.insert(key);
-            Ok(Started { url, state: state(&id, &name) })
+            Ok(Started { url, state: state(&id, &name), resumed: false })
         };
         let outcome = outcome.await;
         if outcome.is_err() {

@@ -9,6 +9,7 @@ fn request(server: &str) -> StartRequest {
     StartRequest {
         key: ServerKey::new("alice".parse().unwrap(), server.parse().unwrap()),
         api_token: SecretString::from("0123"),
+        kept_token: None,
         links: HubLinks {
             api_url: "http://hub:8081/hub/api".to_owned(),
             activity_url: "http://hub:8081/hub/api/users/alice/activity".to_owned(),

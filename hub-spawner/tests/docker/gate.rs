@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
+    path::PathBuf,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -19,6 +20,8 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) struct Gate {
     listener: TcpListener,
+    /// The daemon's.
+    socket: PathBuf,
     notes: Mutex<Notes>,
 }
 
@@ -50,9 +53,10 @@ enum Says {
 }
 
 impl Gate {
-    pub(crate) async fn open() -> Self {
+    /// Before the daemon at `socket`.
+    pub(crate) async fn before(socket: impl Into<PathBuf>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Self { listener, notes: Mutex::default() }
+        Self { listener, socket: socket.into(), notes: Mutex::default() }
     }
 
     /// The address of the daemon behind it.
@@ -105,7 +109,7 @@ impl Gate {
     }
 
     async fn pass(&self, mut client: TcpStream) -> io::Result<()> {
-        let mut daemon = UnixStream::connect("/var/run/docker.sock").await?;
+        let mut daemon = UnixStream::connect(&self.socket).await?;
         let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
         let mut says = Says::Request(Vec::new());
         let mut is_over = false;

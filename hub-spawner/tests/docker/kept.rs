@@ -18,7 +18,7 @@ async fn resume(spawner: &DockerSpawner, key: &ServerKey) -> (Started, Vec<Strin
     if spawner.will_resume()
         && let Some(token) = spawner.identify(key).await.expect("identify").remove(0).api_token
     {
-        request.api_token = token;
+        request.kept_token = Some(token);
     }
     started(spawner, &request).await
 }
@@ -61,16 +61,23 @@ async fn spn_11_a_kept_container_goes_on_until_its_settings_change() {
         let mut config = corner.config();
         (config.remove, config.pids_limit) = (false, 77);
         spawner.adopt(spawner.plan(&config).unwrap());
-        let (_, said) = resume(&spawner, &ada).await;
+        let (anew, said) = resume(&spawner, &ada).await;
         let replaced = corner.container(&ada).await;
         assert_ne!(replaced, id);
+        assert!(!anew.resumed);
+        let token = spawner.identify(&ada).await.unwrap().remove(0).api_token.unwrap();
+        assert_eq!(
+            secrecy::ExposeSecret::expose_secret(&token),
+            "conformance",
+            "SPN-12: a new container has a new token"
+        );
         assert!(said.iter().any(|text| text.contains("settings have changed")), "{said:?}");
         stop(&spawner, &ada).await;
 
         config.reuse_stopped = ReuseStopped::Always;
         config.pids_limit = 78;
         spawner.adopt(spawner.plan(&config).unwrap());
-        resume(&spawner, &ada).await;
+        assert!(resume(&spawner, &ada).await.0.resumed);
         assert_eq!(corner.container(&ada).await, replaced);
     })
     .await;

@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File},
     net::Ipv4Addr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -169,7 +169,11 @@ impl Node {
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("unix://{}", self.dir.path().join("sock").display())
+        format!("unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("sock")
     }
 
     fn docker(&self) -> Docker {

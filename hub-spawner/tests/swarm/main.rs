@@ -5,6 +5,9 @@
 //! (Debian: `busybox-static`), from which the image of the servers is made.
 
 mod cluster;
+mod faults;
+#[path = "../docker/gate.rs"]
+mod gate;
 #[path = "../docker/bench/image.rs"]
 mod image;
 

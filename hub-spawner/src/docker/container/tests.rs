@@ -8,6 +8,7 @@ fn request(token: &str) -> StartRequest {
     StartRequest {
         key: ServerKey::default_of("ada".parse().unwrap()),
         api_token: SecretString::from(token),
+        kept_token: None,
         links: HubLinks {
             service_prefix: "/user/ada/".to_owned(),
             client_id: "jupyterhub-user-ada".to_owned(),

@@ -7,6 +7,7 @@ fn request() -> StartRequest {
     StartRequest {
         key: ServerKey::default_of("ada".parse().unwrap()),
         api_token: "s3cr3t".into(),
+        kept_token: None,
         links: HubLinks { service_prefix: "/user/ada/".to_owned(), ..HubLinks::default() },
         access_scopes: vec![],
         admin_access: false,
