@@ -48,6 +48,10 @@ pub struct UserlistFields {
     pub cpu: Option<String>,
     /// `group=`, which may be there several times.
     pub groups: Vec<String>,
+    /// `uid=`: their number on the host, where servers run as accounts of it (SYS-1).
+    pub uid: Option<String>,
+    /// `gid=`: the number of their group there.
+    pub gid: Option<String>,
 }
 
 /// A line that cannot be read.
@@ -72,7 +76,7 @@ pub enum UserlistProblem {
         reason: InvalidName,
     },
     /// A `key=value` word with a key that means nothing.
-    #[error("{key:?} of {name} means nothing; use image=, mem=, cpu= or group=")]
+    #[error("{key:?} of {name} means nothing; use image=, mem=, cpu=, group=, uid= or gid=")]
     UnknownField {
         /// Whose line it is.
         name: UserName,
@@ -102,6 +106,8 @@ impl UserlistFields {
             "image" => &mut self.image,
             "mem" => &mut self.mem,
             "cpu" => &mut self.cpu,
+            "uid" => &mut self.uid,
+            "gid" => &mut self.gid,
             "group" if value.is_empty() => return Err(bad("has no value")),
             "group" => {
                 self.groups.push(value.to_owned());
@@ -128,6 +134,8 @@ impl UserlistFields {
         self.image = other.image.or(self.image.take());
         self.mem = other.mem.or(self.mem.take());
         self.cpu = other.cpu.or(self.cpu.take());
+        self.uid = other.uid.or(self.uid.take());
+        self.gid = other.gid.or(self.gid.take());
         self.groups.extend(other.groups);
     }
 }

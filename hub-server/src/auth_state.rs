@@ -12,8 +12,9 @@ use hub_auth::{AuthState, Opened};
 use hub_store::{Store, StoreError, UserId};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::Value;
 
-use crate::config::AuthStateConfig;
+use crate::config::{AuthStateConfig, HostIds};
 
 /// Keeps `state` as the user's, as known since `at`; `None` forgets what was kept.
 pub(crate) async fn keep(
@@ -58,21 +59,53 @@ pub(crate) async fn of(
     }
 }
 
-/// The variables that a server of the user's gets from it.
-pub(crate) async fn environment(
+/// What a server of somebody gets of what is kept of their sign-in.
+#[derive(Debug, Default)]
+pub(crate) struct HandedOver {
+    pub(crate) environment: BTreeMap<String, SecretString>,
+    /// The numbers of its user and group on the host (SYS-1).
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+}
+
+/// What a server of the user's gets of it.
+pub(crate) async fn hand_over(
     store: &Store,
     config: &AuthStateConfig,
     user: UserId,
-) -> Result<BTreeMap<String, SecretString>, StoreError> {
-    if config.environment.is_empty() {
-        return Ok(BTreeMap::new());
+) -> Result<HandedOver, StoreError> {
+    if config.environment.is_empty() && config.host_ids == HostIds::default() {
+        return Ok(HandedOver::default());
     }
-    let Some(opened) = of(store, config, user).await? else { return Ok(BTreeMap::new()) };
-    let (set, unset) = config.environment.environment(&opened.state);
+    let Some(opened) = of(store, config, user).await? else { return Ok(HandedOver::default()) };
+    let (environment, unset) = config.environment.environment(&opened.state);
     for field in unset {
         tracing::warn!(user_id = user.get(), "{field}");
     }
-    Ok(set)
+    let number = |path: &Option<String>| {
+        let path = path.as_deref()?;
+        let number = host_number(opened.state.at(path));
+        if number.is_none() {
+            tracing::warn!(
+                user_id = user.get(),
+                path,
+                "auth.host_ids_from_auth_state: what is kept of the sign-in has no number of an account there"
+            );
+        }
+        number
+    };
+    let (uid, gid) = (number(&config.host_ids.uid), number(&config.host_ids.gid));
+    Ok(HandedOver { environment, uid, gid })
+}
+
+/// Directories tell numbers as numbers, as texts, or as lists of one.
+fn host_number(value: Option<&Value>) -> Option<u32> {
+    match value? {
+        Value::Number(number) => number.as_u64()?.try_into().ok(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Array(values) if values.len() == 1 => host_number(values.first()),
+        _ => None,
+    }
 }
 
 /// What ties a sealed state to its account.
@@ -83,4 +116,30 @@ pub(crate) fn owner(user: UserId) -> String {
 /// The same moment for the library; before 1970 there was none.
 fn system_time(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sys_1_numbers_are_found_in_the_forms_that_directories_have() {
+        for (value, expected) in [
+            (json!(1001), Some(1001)),
+            (json!("1001"), Some(1001)),
+            (json!(["1001"]), Some(1001)),
+            (json!([1, 2]), None),
+            (json!(-1), None),
+            (json!(4_294_967_296_u64), None),
+            (json!(1.5), None),
+            (json!("ada"), None),
+            (json!({}), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(host_number(Some(&value)), expected, "{value}");
+        }
+        assert_eq!(host_number(None), None);
+    }
 }

@@ -49,7 +49,7 @@ use hub_store::StoreConfig;
 pub(crate) use self::proxy::{is_proxy_token, proxy_api_url};
 pub(crate) use self::services::{Described, ServiceSpec};
 pub use self::{
-    auth::{AuthConfig, AuthStateConfig, OidcSignIn, PasswordConfig, UserlistMode},
+    auth::{AuthConfig, AuthStateConfig, HostIds, OidcSignIn, PasswordConfig, UserlistMode},
     culling::{CullingConfig, CullingLimits, CullingRule},
     env_file::EnvFile,
     error::ConfigError,

@@ -76,9 +76,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::config::HostIds;
 
     fn config(keys: &str) -> AuthStateConfig {
         AuthStateConfig {
+            host_ids: HostIds::default(),
             keys: CryptKeys::parse(keys).unwrap().unwrap(),
             refresh: RefreshPolicy::default(),
             environment: EnvironmentFields::default(),

@@ -20,7 +20,10 @@ use serde::Deserialize;
 
 use self::{github::RawGithub, oidc::RawOidc, provider::in_section, state::RawAuthState};
 pub(super) use self::{github::SECTION as GITHUB_SECTION, oidc::SECTION as OIDC_SECTION};
-pub use self::{oidc::OidcSignIn, state::AuthStateConfig};
+pub use self::{
+    oidc::OidcSignIn,
+    state::{AuthStateConfig, HostIds},
+};
 use super::{
     ConfigError, HttpConfig,
     dummy::RawDummy,
@@ -157,6 +160,13 @@ pub(super) const SECTION: Section = Section {
         .default("{}")
         .example("{ GITHUB_TOKEN = \"access_token\", GITHUB_LOGIN = \"github_user.login\" }"),
         Key::new(
+            "auth.host_ids_from_auth_state",
+            Kind::Shape("table of `uid` and `gid`"),
+            "Where servers run as accounts of the host (`spawner.docker.system_users`): dotted paths in what is kept that lead to a person's numbers there. They go before those of the user list.",
+        )
+        .default("{}")
+        .example("{ uid = \"oauth_user.uidNumber\", gid = \"oauth_user.gidNumber\" }"),
+        Key::new(
             "auth.extra_user_scopes",
             Kind::List,
             "Scopes that everybody has besides those over their own account and servers.",
@@ -169,14 +179,25 @@ pub(super) const SECTION: Section = Section {
 pub(super) const PASSWORD_SECTION: Section = Section {
     name: "auth.password",
     about: "Sign-in with a name and a password, for accounts in this file.",
-    keys: &[Key::new(
-        "auth.password.accounts",
-        Kind::Secrets,
-        "Name to password hash; `hub-server hash-password` makes one.",
-    )
-    .default("{}")
-    .example("{ demo = \"$argon2id$...\" }")],
+    keys: &[
+        Key::new(
+            "auth.password.accounts",
+            Kind::Secrets,
+            "Name to password hash; `hub-server hash-password` makes one.",
+        )
+        .default("{}")
+        .example("{ demo = \"$argon2id$...\" }"),
+        Key::new(
+            "auth.password.allow_all",
+            Kind::Boolean,
+            "Whether everybody is let in who has an account here.",
+        )
+        .default("false"),
+    ],
 };
+
+/// The id of signing in with an account of the configuration.
+const PASSWORD: &str = "password";
 
 /// Who may sign in, and how.
 #[derive(Clone, Debug)]
@@ -260,6 +281,7 @@ pub(super) struct RawAuth {
     auth_grace_seconds: Option<u64>,
     refresh_pre_spawn: Option<bool>,
     spawn_env_from_auth_state: BTreeMap<String, String>,
+    host_ids_from_auth_state: HostIds,
     extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
     oidc: Option<RawOidc>,
@@ -287,6 +309,7 @@ struct Sites {
 #[serde(deny_unknown_fields, default)]
 struct RawPassword {
     accounts: BTreeMap<String, String>,
+    allow_all: bool,
 }
 
 impl RawAuth {
@@ -339,6 +362,10 @@ impl RawAuth {
         if let Some((config, rules)) = oidc {
             sites.add("auth.oidc.id", &config.provider.id, rules)?;
             sites.oidc = Some(config);
+        }
+        if self.password.as_ref().is_some_and(|password| password.allow_all) {
+            let rules = ProviderRules { allow_all: true, ..ProviderRules::default() };
+            sites.rules.insert(PASSWORD.to_owned(), rules);
         }
         Ok(sites)
     }
@@ -410,6 +437,7 @@ impl RawAuth {
             grace_seconds: self.auth_grace_seconds,
             refresh_pre_spawn: self.refresh_pre_spawn,
             spawn_env: self.spawn_env_from_auth_state,
+            host_ids: self.host_ids_from_auth_state,
         };
         warnings.extend(rules.warnings().into_iter().map(|warning| format!("auth: {warning}")));
         let of_github = sites.github.iter().flat_map(GithubConfig::warnings);
@@ -442,7 +470,7 @@ impl RawAuth {
 impl Sites {
     fn add(&mut self, key: &str, id: &str, rules: ProviderRules) -> Result<(), ConfigError> {
         // Those of the hub's own ways of signing in, and of the sites before this one.
-        if ["password", "local", "dummy"].contains(&id) || self.rules.contains_key(id) {
+        if [PASSWORD, "local", "dummy"].contains(&id) || self.rules.contains_key(id) {
             let reason = format!("{id:?} is the name of another way of signing in; choose one");
             return Err(ConfigError::value(key, reason));
         }

@@ -105,7 +105,21 @@ fn preset(entry: &UserlistEntry) -> Result<Preset, String> {
     if let Some(image) = &fields.image {
         DockerConfig::new(image.as_str()).validate().map_err(|error| at("image", &error.reason))?;
     }
-    Ok(Preset { image: fields.image.clone(), memory_limit, cpu_limit, ..Preset::default() })
+    let number = |key: &str, field: &Option<String>| match field {
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| at(key, &"write the number of an account of the host, such as 1001")),
+        None => Ok(None),
+    };
+    Ok(Preset {
+        image: fields.image.clone(),
+        memory_limit,
+        cpu_limit,
+        uid: number("uid", &fields.uid)?,
+        gid: number("gid", &fields.gid)?,
+        ..Preset::default()
+    })
 }
 
 #[cfg(test)]
@@ -122,13 +136,15 @@ mod tests {
 
     #[test]
     fn usr_3_every_bad_line_is_told_and_lenient_leaves_them_out() {
-        let text = "zoe admin\na/b\nmax mem=lots\nwash cpu=0\nkay group=crew\nlee image=A\n";
+        let text =
+            "zoe admin\na/b\nmax mem=lots\nwash cpu=0\nkay group=crew\nlee image=A\nsue uid=-1\n";
         let error = listed(text, false).unwrap_err();
         for (line, part) in [
             (2, "is not a user name"),
             (3, "mem= of max"),
             (4, "cpu= of wash: write a number"),
             (6, "image= of lee"),
+            (7, "uid= of sue: write the number of an account"),
         ] {
             let found = error.lines().find(|one| one.starts_with(&format!("userlist:{line}: ")));
             assert!(found.is_some_and(|one| one.contains(part)), "{line} {part}: {error}");
@@ -136,7 +152,7 @@ mod tests {
         let listed = listed(text, true).unwrap();
         let entry = |name: &str, admin| (name.parse::<UserName>().unwrap(), admin);
         assert_eq!(listed.entries, [entry("zoe", true), entry("kay", false)]);
-        assert_eq!(listed.warnings.len(), 4);
+        assert_eq!(listed.warnings.len(), 5);
     }
 
     #[test]
@@ -158,6 +174,17 @@ mod tests {
         assert_eq!(zoe.memory_limit.unwrap().bytes(), 2 << 30);
         assert_eq!((zoe.cpu_limit, &zoe.image), (Some(1.5), &None));
         assert_eq!(listed.presets.len(), 2);
+    }
+
+    #[test]
+    fn sys_1_numbers_on_the_host_become_presets() {
+        let listed = listed("zoe uid=1001 gid=100\nmax uid=0\n", false).unwrap();
+        let numbers = |name: &str| {
+            let preset = &listed.presets[&name.parse::<UserName>().unwrap()];
+            (preset.uid, preset.gid)
+        };
+        assert_eq!(numbers("zoe"), (Some(1001), Some(100)));
+        assert_eq!(numbers("max"), (Some(0), None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hub_auth::{Claims, Membership, Methods, Person};
 use hub_store::{Store, StoreError, User, UserFilter, UserOrder};
 
 use super::{Assumed, RulesError};
-use crate::{config::Config, sign_in::known, startup};
+use crate::{auth_state::owner, config::Config, sign_in::known, startup};
 
 /// How many users are read at once.
 const PAGE: u64 = 1000;
@@ -55,6 +55,9 @@ impl<'a> People<'a> {
             };
             let subject = subject.unwrap_or_else(|| NOBODY_YET.to_owned());
             let mut claims = Claims::new(provider, subject, login);
+            if let Some(user) = &user {
+                self.recall(user, &mut claims).await?;
+            }
             if let Some(groups) = &assumed.groups {
                 claims.membership = Membership::complete(groups.iter().cloned(), ASSUMED);
             }
@@ -101,9 +104,28 @@ impl<'a> People<'a> {
             let method = owner.or_else(|| self.methods.iter().next());
             (method.map_or("", |method| method.provider()), NOBODY_YET.to_owned())
         });
-        let claims = Claims::new(provider, subject, user.name.as_str());
+        let mut claims = Claims::new(provider, subject, user.name.as_str());
+        self.recall(user, &mut claims).await?;
         let known = known(&self.store, &self.config.auth.policy, &self.methods, &claims).await?;
         Ok(Person { claims, known })
+    }
+
+    /// Adds what the provider said at the last sign-in, if that is kept and opens. A
+    /// record of somebody else's says nothing.
+    async fn recall(&self, user: &User, claims: &mut Claims) -> Result<(), StoreError> {
+        let (Some(config), Some(method)) =
+            (&self.config.auth.state, self.methods.by_id(&claims.provider))
+        else {
+            return Ok(());
+        };
+        let Some(kept) = self.store.auth_states().get(user.id).await? else { return Ok(()) };
+        let opened = config.keys.open(&kept.sealed, &owner(user.id)).ok();
+        let told = opened.and_then(|opened| method.remembered(&opened.state));
+        if let Some(told) = told.filter(|told| told.subject == claims.subject) {
+            let login = std::mem::take(&mut claims.login);
+            *claims = Claims { login, auth_state: None, ..told };
+        }
+        Ok(())
     }
 
     /// The providers in question: the one that is named, those that the account is bound

@@ -1,10 +1,15 @@
 use std::path::Path;
 
+use hub_auth::AuthState;
 use hub_store::{Store, StoreConfig};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Environment, parse};
+use crate::{
+    auth_state,
+    config::{Environment, parse},
+};
 
 /// A configuration with these lines, over a database in `dir`.
 fn config(dir: &Path, lines: &str) -> Config {
@@ -108,4 +113,53 @@ async fn other_rules_are_compared_for_everybody() {
     let effect = compare(&now, &groups).await.unwrap();
     assert_eq!(effect.unknown, ["ada", "bob", "cyd"], "nobody remembers who is in the lab");
     assert!(effect.locked_out.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_sign_in_decides_where_nobody_can_be_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let state = format!("[auth]\nenable_auth_state = true\ncrypt_key = '{}'\n", "ab".repeat(32));
+    let now = config(
+        dir.path(),
+        &format!("{state}allowed_users = ['bob', 'cyd']\nallow_existing_users = false\n"),
+    );
+    let store = Store::open(&StoreConfig { url: now.store.url.clone() }).await.unwrap();
+    for (name, id, organizations) in [("ada", 1, json!(["lab"])), ("bob", 9, json!(["lab"]))] {
+        let user = store.users().by_name(&name.parse().unwrap()).await.unwrap().unwrap();
+        let Value::Object(fields) = json!({
+            "scope": ["read:org"],
+            "github_user": { "id": id, "login": name, "type": "Boss" },
+            "organizations": organizations,
+        }) else {
+            panic!("an object")
+        };
+        let kept = AuthState::new(fields);
+        let sealing = now.auth.state.as_ref().unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        auth_state::keep(&store, sealing, user.id, Some(&kept), at).await.unwrap();
+    }
+    store.close().await;
+
+    let new = config(
+        dir.path(),
+        &format!("allowed_organizations = ['lab']\n{state}allow_existing_users = false\n"),
+    );
+    let effect = compare(&now, &new).await.unwrap();
+    let names = |people: &[Affected]| people.iter().map(|one| one.who.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&effect.let_in), ["ada"], "she was in the lab when she signed in");
+    // What is kept for bob is about somebody else, and cyd never signed in.
+    assert_eq!(effect.unknown, ["bob", "cyd"]);
+
+    let ada = explain(&new, "ada", &Assumed::default()).await.unwrap().remove(0);
+    assert_eq!((ada.admitted, ada.rule.as_str()), (true, "allowed_groups"));
+    let left = Assumed { groups: Some(vec![]), ..Assumed::default() };
+    let ada = explain(&new, "ada", &left).await.unwrap().remove(0);
+    assert!(!ada.admitted, "what is assumed goes before what is kept: {}", ada.text);
+    let bosses = config(dir.path(), &format!("required_claims = {{ type = 'Boss' }}\n{state}"));
+    let ada = explain(&bosses, "ada", &Assumed::default()).await.unwrap().remove(0);
+    assert!(ada.text.contains("all required claims are there"), "{}", ada.text);
+    let bosses = config(dir.path(), &format!("admin_claims = {{ type = 'Boss' }}\n{state}"));
+    let ada = explain(&bosses, "ada", &Assumed::default()).await.unwrap().remove(0);
+    assert_eq!(ada.admin, "granted", "{}", ada.text);
 }

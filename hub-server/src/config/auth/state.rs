@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hub_auth::{CryptKeys, EnvironmentFields, InvalidConfig, RefreshPolicy};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 
 use super::provider::in_section;
 use crate::config::ConfigError;
@@ -17,6 +18,19 @@ pub struct AuthStateConfig {
     pub refresh: RefreshPolicy,
     /// What servers get of it.
     pub environment: EnvironmentFields,
+    /// Where it says who somebody is on the host.
+    pub host_ids: HostIds,
+}
+
+/// Dotted paths of somebody's numbers on the host, where servers run as accounts of it
+/// (SYS-1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostIds {
+    /// The account's number.
+    pub uid: Option<String>,
+    /// The number of its group.
+    pub gid: Option<String>,
 }
 
 /// The same as it is written.
@@ -27,6 +41,7 @@ pub(super) struct RawAuthState {
     pub(super) grace_seconds: Option<u64>,
     pub(super) refresh_pre_spawn: Option<bool>,
     pub(super) spawn_env: BTreeMap<String, String>,
+    pub(super) host_ids: HostIds,
 }
 
 impl RawAuthState {
@@ -40,6 +55,12 @@ impl RawAuthState {
                 return Err(ConfigError::value(
                     "auth.spawn_env_from_auth_state",
                     "needs auth.enable_auth_state = true; without it nothing is kept that could be handed over",
+                ));
+            }
+            if self.host_ids != HostIds::default() {
+                return Err(ConfigError::value(
+                    "auth.host_ids_from_auth_state",
+                    "needs auth.enable_auth_state = true; without it nothing is kept to look them up in",
                 ));
             }
             return Ok(None);
@@ -56,6 +77,7 @@ impl RawAuthState {
                 before_spawn: self.refresh_pre_spawn.unwrap_or(true),
             },
             environment,
+            host_ids: self.host_ids,
         }))
     }
 }

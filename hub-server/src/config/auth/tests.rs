@@ -47,6 +47,28 @@ fn gh_2_organizations_and_teams_become_rules_and_questions() {
 }
 
 #[test]
+fn accounts_of_the_file_may_be_let_in_without_being_named_twice() {
+    let password =
+        "[auth.password]\nallow_all = true\n[auth.password.accounts]\nada = '$argon2id$x'\n";
+    let rules = load(password).unwrap().config.auth.policy.rules().clone();
+    assert!(rules.providers["password"].allow_all && !rules.allow_all);
+    let rules =
+        load(&password.replace("true", "false")).unwrap().config.auth.policy.rules().clone();
+    assert!(rules.providers.is_empty());
+}
+
+#[test]
+fn sys_1_numbers_of_a_sign_in_need_one_that_is_kept() {
+    let ids = "host_ids_from_auth_state = { uid = 'oauth_user.uidNumber' }\n";
+    let auth = load(&format!("{STATE}{ids}")).unwrap().config.auth;
+    assert_eq!(auth.state.unwrap().host_ids.uid.as_deref(), Some("oauth_user.uidNumber"));
+    let error = load(&format!("[auth]\n{ids}")).unwrap_err();
+    assert!(error.contains("auth.host_ids_from_auth_state") && error.contains("needs"), "{error}");
+    let error = load(&format!("{STATE}{}", ids.replace("uid", "user"))).unwrap_err();
+    assert!(error.contains("user"), "{error}");
+}
+
+#[test]
 fn people_with_an_account_are_let_in_where_only_names_let_in() {
     let existing = |lines: &str| load(lines).unwrap().config.auth.policy.rules().allow_existing;
     let named = "[auth]\nallowed_users = ['ada']\n";
