@@ -17,7 +17,12 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use crate::{BoxError, ProxyConfig, forward::Place, headers::strip_from_trailers, table::Route};
+use crate::{
+    BoxError, ProxyConfig,
+    forward::{Busy, Place},
+    headers::strip_from_trailers,
+    table::Route,
+};
 
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
@@ -48,11 +53,15 @@ pin_project! {
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
     inner: Incoming,
+    /// What it comes over, where nobody else looks after that.
+    busy: Option<Busy>,
     /// `None` when this answer is no sign of use (status 300 and above).
     route: Option<Arc<Route>>,
     idle_limit: Option<Duration>,
     /// Runs while the target is waited for.
     idle: Option<Pin<Box<Sleep>>>,
+    /// What broke off, before it is told.
+    broken: Option<hyper::Error>,
     /// Given to another exchange when this one has ended.
     _place: Option<Place>,
 }
@@ -109,6 +118,7 @@ impl<B> ProxyBody<B> {
 impl UpstreamBody {
     pub(crate) fn new(
         inner: Incoming,
+        busy: Option<Busy>,
         route: Option<Arc<Route>>,
         place: Option<Place>,
         config: &ProxyConfig,
@@ -120,7 +130,39 @@ impl UpstreamBody {
             route.touch();
         }
         let idle_limit = config.response_idle_timeout;
-        Self { inner, route, idle_limit, idle: None, _place: place }
+        let mut body =
+            Self { inner, busy, route, idle_limit, idle: None, broken: None, _place: place };
+        if body.inner.is_end_stream() {
+            body.release();
+        }
+        body
+    }
+
+    /// The answer is complete: the connection may serve another request.
+    fn release(&mut self) {
+        if let Some(busy) = self.busy.take() {
+            busy.release();
+        }
+    }
+
+    /// The next piece, which comes only as the connection is polled.
+    fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if let (Poll::Pending, Some(busy)) = (&frame, &mut self.busy) {
+            busy.drive(cx);
+            frame = Pin::new(&mut self.inner).poll_frame(cx);
+        }
+        let Poll::Ready(Some(Err(error))) = frame else { return frame };
+        // What came before goes to the client first: in HTTP/2 a reset overtakes it.
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ready once the target has been silent for too long.
@@ -267,12 +309,18 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.poll_inner(cx) else {
             ready!(self.poll_idle(cx));
             let silent = io::Error::new(io::ErrorKind::TimedOut, "the target fell silent");
             return Poll::Ready(Some(Err(silent.into())));
         };
         self.idle = None;
+        match &frame {
+            Some(Err(_)) => self.busy = None,
+            None => self.release(),
+            Some(Ok(_)) if self.inner.is_end_stream() => self.release(),
+            Some(Ok(_)) => {}
+        }
         if let Some(route) = &self.route
             && !matches!(frame, Some(Err(_)))
         {

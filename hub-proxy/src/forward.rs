@@ -1,27 +1,27 @@
 //! One ordinary HTTP exchange with a target.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 
-use self::{
-    budget::Budget,
-    pool::{HttpClient, Pools},
-};
+use self::{budget::Budget, link::Unanswered, pool::Pools};
 use crate::{
     ProxyConfig, ProxyError,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     headers::strip_hop_by_hop,
     table::Route,
-    upstream::{Connector, Turns},
+    upstream::Connector,
 };
 
 mod budget;
+mod link;
 mod pool;
 
-pub(crate) use self::pool::{Place, Pool, client};
+pub(crate) use self::{
+    link::Link,
+    pool::{Place, Pool},
+};
 
 /// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]
@@ -29,9 +29,28 @@ pub(crate) struct Upstreams {
     /// Of this one, of several proxies over one table.
     pools: Arc<Pools>,
     connector: Connector,
-    /// Makes a connection for each request.
-    fresh: HttpClient,
     budget: Arc<Budget>,
+}
+
+/// A connection while its answer comes. It is kept when that is complete, and closed
+/// when that is given up.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    link: Link<ClientBody>,
+    /// Where it is kept, if it is.
+    pool: Option<Arc<Pool>>,
+}
+
+impl Busy {
+    /// Goes on with what there is to read and to write.
+    pub(crate) fn drive(&mut self, cx: &mut std::task::Context<'_>) {
+        self.link.drive(cx);
+    }
+
+    /// The answer is complete.
+    pub(crate) fn release(self) {
+        pool::keep(self.link, self.pool);
+    }
 }
 
 /// Why there is no answer, and what can be sent again, if anything.
@@ -60,8 +79,7 @@ pub(crate) enum Connections {
 impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
         let connector = Connector::new(config);
-        let fresh = client(connector.clone(), config, 0);
-        Self { pools: Arc::default(), connector, fresh, budget: Arc::new(Budget::new()) }
+        Self { pools: Arc::default(), connector, budget: Arc::new(Budget::new()) }
     }
 
     /// For connections that are not shared.
@@ -82,10 +100,9 @@ impl Upstreams {
         }
     }
 
-    fn pool<'a>(&self, config: &ProxyConfig, route: &'a Route) -> Option<&'a Pool> {
-        let client = || client(self.connector(), config, config.pool_idle_per_target);
-        let pool = route.pool().get_or_init(|| self.pools.of(route.target(), config, client));
-        Arc::ptr_eq(&pool.owner, &self.pools).then_some(&**pool)
+    fn pool<'a>(&self, config: &ProxyConfig, route: &'a Route) -> Option<&'a Arc<Pool>> {
+        let pool = route.pool().get_or_init(|| self.pools.of(route.target(), config));
+        Arc::ptr_eq(&pool.owner, &self.pools).then_some(pool)
     }
 
     /// Sends the request and returns the answer as soon as its head is there;
@@ -102,8 +119,6 @@ impl Upstreams {
         over: Connections,
     ) -> Result<Response<UpstreamBody>, Failed> {
         let place = self.place(config, route).await?;
-        let pooled = self.pool(config, route).filter(|_| over == Connections::Kept);
-        let client = pooled.map_or(&self.fresh, |pool| &pool.client);
         let (request, kept) = match is_idempotent(request.method()) && over == Connections::Kept {
             true => {
                 self.budget.deposit();
@@ -114,52 +129,71 @@ impl Upstreams {
             false => (request, None),
         };
         let taken = Taken::default();
-        let mut request = upstream_request(config, route, request, taken.clone());
-        let connection = capture_connection(&mut request);
-        let answer = client.request(request);
+        let request = upstream_request(config, route, request, taken.clone());
+        let pool = self.pool(config, route);
+        let answer = self.answer(route, pool, request, over);
         let answer = match config.response_header_timeout {
             None => answer.await,
             Some(limit) => within(limit, &taken, answer).await?,
         };
-        let response = answer.map_err(|error| match error.is_connect() {
-            true => Failed::from(ProxyError::from_connect(error.into())),
-            false => {
+        let (response, busy) = answer.map_err(|unanswered| match unanswered {
+            NoAnswer::Refused(error) => Failed::from(error),
+            NoAnswer::Broken(Unanswered { error, is_doubtful, .. }) => {
                 let error = ProxyError::from_exchange(error.into());
                 let is_unseen = matches!(error, ProxyError::NoAnswer(_))
                     && taken.count() == 0
                     && kept.is_some()
-                    && was_reused(&connection)
+                    && is_doubtful
                     && self.budget.withdraw();
                 Failed { error, unseen: kept.filter(|_| is_unseen).map(ClientBytes::again) }
             }
         })?;
-        client_response(config, route, response, place)
-            .inspect_err(|_| spoil(&connection))
-            .map_err(Failed::from)
+        client_response(config, route, response, busy, place).map_err(Failed::from)
     }
+
+    /// The head of the answer, and the connection that the rest comes over.
+    async fn answer(
+        &self,
+        route: &Route,
+        pool: Option<&Arc<Pool>>,
+        mut request: Request<ClientBody>,
+        over: Connections,
+    ) -> Result<(Response<Incoming>, Busy), NoAnswer> {
+        let kept = pool.filter(|_| over == Connections::Kept);
+        loop {
+            let link = match kept {
+                Some(pool) => poll_fn(|cx| Poll::Ready(pool.take(cx))).await,
+                None => None,
+            };
+            let is_kept = link.is_some();
+            let mut link = match link {
+                Some(link) => link,
+                None => Link::open(self.connector(), route.target().uri_for(None, false))
+                    .await
+                    .map_err(NoAnswer::Refused)?,
+            };
+            match link.send(request).await {
+                Ok(response) => return Ok((response, Busy { link, pool: pool.cloned() })),
+                // It closed before the request left: another one takes it (K-01).
+                Err(Unanswered { unsent: Some(unsent), .. }) if is_kept => request = unsent,
+                Err(unanswered) => return Err(NoAnswer::Broken(unanswered)),
+            }
+        }
+    }
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    /// There is no connection.
+    Refused(ProxyError),
+    /// There was one.
+    Broken(Unanswered<ClientBody>),
 }
 
 /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
 /// TRACE does, too, but does not come here.
 fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
-}
-
-/// Whether the connection had served before, and has said nothing about this request.
-fn was_reused(connection: &CaptureConnection) -> bool {
-    let mut extras = http::Extensions::new();
-    if let Some(connected) = connection.connection_metadata().as_ref() {
-        connected.get_extras(&mut extras);
-    }
-    extras.get::<Turns>().is_some_and(Turns::is_reused_without_answer)
-}
-
-/// Keeps a connection from being used again: whose answers have two readings may
-/// go on with another answer than we think.
-fn spoil(connection: &CaptureConnection) {
-    if let Some(connected) = connection.connection_metadata().as_ref() {
-        connected.poison();
-    }
 }
 
 /// Waits for an answer as long as the target takes of the request, and `limit`
@@ -188,7 +222,8 @@ fn upstream_request(
 ) -> Request<ClientBody> {
     let (mut head, bytes) = request.into_parts();
     let body = ClientBody::new(bytes, Arc::clone(route), taken, config);
-    head.uri = route.target().uri_for(head.uri.path_and_query(), config.prepend_path);
+    // Origin form: the connection leads to one place only.
+    head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
     head.version = Version::HTTP_11;
     head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
     strip_hop_by_hop(&mut head.headers);
@@ -215,6 +250,7 @@ fn client_response(
     config: &ProxyConfig,
     route: &Arc<Route>,
     response: Response<Incoming>,
+    busy: Busy,
     place: Option<Place>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let (mut head, body) = response.into_parts();
@@ -232,6 +268,7 @@ fn client_response(
     head.version = Version::HTTP_11;
     head.extensions.clear();
     let used = head.status.as_u16() < 300;
-    let body = UpstreamBody::new(body, used.then(|| Arc::clone(route)), place, config);
+    let route = used.then(|| Arc::clone(route));
+    let body = UpstreamBody::new(body, Some(busy), route, place, config);
     Ok(Response::from_parts(head, body))
 }

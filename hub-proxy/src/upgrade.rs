@@ -123,7 +123,7 @@ pub(crate) async fn exchange(
         *response.version_mut() = Version::HTTP_11;
         let used = response.status().as_u16() < 300;
         let route = used.then(|| Arc::clone(route));
-        return Ok(response.map(|body| UpstreamBody::new(body, route, place, config)));
+        return Ok(response.map(|body| UpstreamBody::new(body, None, route, place, config)));
     }
     if !offers_websocket(response.headers()) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));
@@ -149,7 +149,7 @@ pub(crate) async fn exchange(
     } else {
         renew(response.headers_mut());
     }
-    Ok(response.map(|body| UpstreamBody::new(body, None, None, config)))
+    Ok(response.map(|body| UpstreamBody::new(body, None, None, None, config)))
 }
 
 async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route: &Route) {

@@ -1,16 +1,11 @@
 //! Connections to targets: over TCP, with TLS or without, or to a Unix socket.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use http::Uri;
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::{net::UnixStream, time::timeout};
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 use crate::{
     BoxError, ProxyConfig, socket::Socket, target::socket_of, transport::Transport,
@@ -71,20 +66,5 @@ impl Connector {
             return Ok(Transport::tls(tls));
         }
         Ok(Transport::Plain(Socket::Tcp(self.tcp.oneshot(uri).await?.into_inner())))
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<UpstreamStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connected = self.clone().connect(uri);
-        Box::pin(async move { connected.await.map(TokioIo::new) })
     }
 }

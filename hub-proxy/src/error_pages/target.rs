@@ -2,14 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use bytes::Bytes;
 use http::{Request, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Page;
-use crate::{BoxError, ProxyConfig, Target, forward::client, upstream::Connector};
+use crate::{BoxError, ProxyConfig, Target, forward::Link, upstream::Connector};
 
 /// How long a client waits at most for a nicer page than ours.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -33,7 +31,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct PageTarget {
     target: Target,
-    client: Client<Connector, Empty<Bytes>>,
+    connector: Connector,
 }
 
 /// Why there is no page.
@@ -47,8 +45,7 @@ pub(super) enum NoPage {
 
 impl PageTarget {
     pub(super) fn new(target: Target, config: &ProxyConfig) -> Self {
-        let client = client(Connector::new(config), config, config.pool_idle_per_target);
-        Self { target, client }
+        Self { target, connector: Connector::new(config) }
     }
 
     /// The page for a status and the path that was asked for. Nothing else
@@ -59,10 +56,13 @@ impl PageTarget {
             .try_into()
             .map_err(|error: http::uri::InvalidUri| failed(error.into()))?;
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.target.uri_for(Some(&question), true);
+        *request.uri_mut() = self.target.path_for(Some(&question), true).into();
         request.headers_mut().insert(header::HOST, self.target.host());
         let exchange = async {
-            let answer = self.client.request(request).await;
+            // A page is asked for too rarely to keep a connection for the next.
+            let there = self.target.uri_for(None, false);
+            let link = Link::open(self.connector.clone(), there).await;
+            let answer = link.map_err(|error| failed(error.into()))?.ask(request).await;
             let (head, body) = answer.map_err(|error| failed(error.into()))?.into_parts();
             let body = Limited::new(body, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
             Ok(Page {

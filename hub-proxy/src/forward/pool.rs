@@ -1,29 +1,27 @@
-//! The kept connections of one target, and how many it may have at once.
+//! The kept connections of one target, and how many requests it may have at once.
 //!
 //! They belong to the routes that have used it, so they are closed when no route leads
 //! there any more (K-09), once the last exchange has ended.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Waker},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body::Body;
-use hyper_util::{client::legacy::Client, rt::TokioTimer};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{BoxError, ProxyConfig, ProxyError, Target, body::ClientBody, upstream::Connector};
+use super::link::Link;
+use crate::{ProxyConfig, ProxyError, Target, body::ClientBody};
 
-/// Most a target's answer may have as a head.
-const MAX_ANSWER_HEAD: usize = 256 * 1024;
-
-pub(crate) type HttpClient = Client<Connector, ClientBody>;
+/// How often unused connections are looked at: those that have ended, or have waited
+/// for too long, are closed.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// The pools of one proxy, for as long as somebody else holds them.
 #[derive(Debug, Default)]
@@ -38,25 +36,37 @@ pub(crate) struct Pool {
     /// Among which it is.
     pub(super) owner: Arc<Pools>,
     origin: Origin,
-    pub(super) client: HttpClient,
+    unused: Mutex<Unused>,
     pub(super) places: Places,
+    /// How many unused ones are kept, and for how long.
+    most: usize,
+    longest: Duration,
+}
+
+/// Those used last are at the back.
+#[derive(Debug, Default)]
+struct Unused {
+    links: VecDeque<Link<ClientBody>>,
+    /// Whether somebody goes round.
+    is_looked_after: bool,
 }
 
 impl Pools {
-    /// The pool of `target`, made by `client` if there is none.
-    pub(super) fn of(
-        self: &Arc<Self>,
-        target: &Target,
-        config: &ProxyConfig,
-        client: impl FnOnce() -> HttpClient,
-    ) -> Arc<Pool> {
+    /// The pool of `target`.
+    pub(super) fn of(self: &Arc<Self>, target: &Target, config: &ProxyConfig) -> Arc<Pool> {
         let origin = target.uri_for(None, false);
         let mut pools = self.lock();
         if let Some(pool) = pools.get(&origin).and_then(Weak::upgrade) {
             return pool;
         }
-        let (owner, places) = (Arc::clone(self), Places::new(config));
-        let pool = Arc::new(Pool { owner, origin: origin.clone(), client: client(), places });
+        let pool = Arc::new(Pool {
+            owner: Arc::clone(self),
+            origin: origin.clone(),
+            unused: Mutex::default(),
+            places: Places::new(config),
+            most: config.pool_idle_per_target,
+            longest: config.pool_idle_timeout,
+        });
         pools.insert(origin, Arc::downgrade(&pool));
         pool
     }
@@ -64,6 +74,81 @@ impl Pools {
     /// Nothing in here can be half done.
     fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Weak<Pool>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a connection whose answer is complete, if somebody does. A target may have
+/// answered before it had the whole request: then the rest is sent first.
+pub(super) fn keep(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
+    // Whoever takes it polls it with a waker of their own.
+    if link.is_free(&mut Context::from_waker(Waker::noop())) {
+        if let Some(pool) = pool {
+            pool.put(link);
+        }
+    } else if link.is_sending() {
+        TaskTracker::new().spawn(async move {
+            link.finish().await;
+            if let Some(pool) = pool {
+                pool.put(link);
+            }
+        });
+    }
+}
+
+impl Pool {
+    /// A connection that may be used again.
+    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Link<ClientBody>> {
+        loop {
+            let mut link = self.unused().links.pop_back()?;
+            if link.used.elapsed() < self.longest && link.is_free(cx) {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange has ended, if it may be used again.
+    fn put(self: &Arc<Self>, mut link: Link<ClientBody>) {
+        if self.most == 0 || !link.is_open() {
+            return;
+        }
+        link.used = Instant::now();
+        let (surplus, begins) = {
+            let mut unused = self.unused();
+            unused.links.push_back(link);
+            let surplus = (unused.links.len() > self.most).then(|| unused.links.pop_front());
+            (surplus, !std::mem::replace(&mut unused.is_looked_after, true))
+        };
+        // Closing it takes no lock.
+        drop(surplus);
+        if begins {
+            TaskTracker::new().spawn(go_round(Arc::downgrade(self)));
+        }
+    }
+
+    /// Closes what is of no use any more; whether something is left.
+    fn tidy(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut unused = self.unused();
+        let longest = self.longest;
+        unused.links.retain_mut(|link| link.used.elapsed() < longest && link.is_free(&mut cx));
+        unused.is_looked_after = !unused.links.is_empty();
+        unused.is_looked_after
+    }
+
+    /// Nothing in here can be half done.
+    fn unused(&self) -> MutexGuard<'_, Unused> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at the unused connections of a pool as long as there are any.
+async fn go_round(pool: Weak<Pool>) {
+    loop {
+        let Some(pause) = pool.upgrade().map(|pool| pool.longest.min(ROUND)) else { return };
+        sleep(pause).await;
+        if !pool.upgrade().is_some_and(|pool| pool.tidy()) {
+            return;
+        }
     }
 }
 
@@ -84,39 +169,6 @@ pub(super) struct Places(Arc<Semaphore>);
 /// Counts as one of them until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
-
-/// Runs the tasks of pooled connections. They end when the pool drops their
-/// connections, at the latest together with the proxy.
-#[derive(Clone, Default)]
-struct PoolTasks(TaskTracker);
-
-impl<F> hyper::rt::Executor<F> for PoolTasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
-    }
-}
-
-/// A client that keeps so many unused connections.
-pub(crate) fn client<B>(
-    connector: Connector,
-    config: &ProxyConfig,
-    kept: usize,
-) -> Client<Connector, B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    // A request that never left because its pooled connection had just been closed is
-    // sent again on a fresh one (K-01): the default of `retry_canceled_requests`.
-    Client::builder(PoolTasks::default())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(config.pool_idle_timeout)
-        .pool_max_idle_per_host(kept)
-        .http1_max_buf_size(MAX_ANSWER_HEAD)
-        .build(connector)
-}
 
 impl Places {
     fn new(config: &ProxyConfig) -> Self {

@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::turns::Turns;
@@ -24,18 +23,17 @@ impl UpstreamStream {
         Self { transport, turns: Turns::fresh() }
     }
 
+    /// Whose turn it is, now and later.
+    pub(crate) fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
     /// Notes that something was sent, if it was.
     fn spoke(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.turns.spoke();
         }
         written
-    }
-}
-
-impl Connection for UpstreamStream {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.turns.clone())
     }
 }
 
