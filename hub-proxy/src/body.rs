@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -87,9 +87,16 @@ pub(crate) enum ClientBytes {
     Lent(Arc<Mutex<Option<Incoming>>>),
 }
 
-/// How many pieces of a request its target has taken. Clones share the count.
+/// How many pieces of a request its target has taken, and whether that was all. Clones
+/// share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Taken(Arc<AtomicU64>);
+pub(crate) struct Taken(Arc<TakenSoFar>);
+
+#[derive(Debug, Default)]
+struct TakenSoFar {
+    count: AtomicU64,
+    is_over: AtomicBool,
+}
 
 impl FallbackBody {
     pub(crate) fn client(body: Incoming) -> Self {
@@ -238,7 +245,19 @@ impl ClientBytes {
 
 impl Taken {
     pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more of it will be sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ClientBody {
+    /// The connection to the target lets go of it when it has sent all of it.
+    fn drop(&mut self) {
+        self.taken.0.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -318,7 +337,7 @@ impl Body for UpstreamBody {
         match &frame {
             Some(Err(_)) => self.busy = None,
             None => self.release(),
-            Some(Ok(_)) if self.inner.is_end_stream() => self.release(),
+            Some(Ok(frame)) if frame.is_trailers() || self.inner.is_end_stream() => self.release(),
             Some(Ok(_)) => {}
         }
         if let Some(route) = &self.route
@@ -358,7 +377,7 @@ impl Body for ClientBody {
             self.route.touch();
         }
         // The end is something that the target is told, too.
-        self.taken.0.fetch_add(1, Ordering::Relaxed);
+        self.taken.0.count.fetch_add(1, Ordering::Relaxed);
         Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))
     }
 

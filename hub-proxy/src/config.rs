@@ -31,6 +31,8 @@ pub struct ProxyConfig {
     /// How many unused connections are kept per target; 256. With fewer than it answers
     /// requests at once, connections are made anew all the time.
     pub pool_idle_per_target: usize,
+    /// How many unused connections are kept at all targets together; 4,096.
+    pub pool_idle_total: usize,
     /// How many requests a target may have at once; 1,024. Another one
     /// waits as long as for a connection, and gets a 503 (L-06). A WebSocket counts
     /// until its handshake is answered.
@@ -130,6 +132,7 @@ impl Default for ProxyConfig {
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),
             pool_idle_per_target: 256,
+            pool_idle_total: 4096,
             max_per_target: 1024,
             trusted_proxies: TrustForwarded::Nobody,
             reserved_cookies: Vec::new(),

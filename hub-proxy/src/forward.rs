@@ -47,6 +47,11 @@ impl Busy {
         self.link.drive(cx);
     }
 
+    /// Leaves it to a task of its own.
+    fn run(self) {
+        pool::run(self.link, self.pool);
+    }
+
     /// The answer is complete.
     pub(crate) fn release(self) {
         pool::keep(self.link, self.pool);
@@ -148,6 +153,13 @@ impl Upstreams {
                 Failed { error, unseen: kept.filter(|_| is_unseen).map(ClientBytes::again) }
             }
         })?;
+        let busy = match taken.is_over() {
+            true => Some(busy),
+            false => {
+                busy.run();
+                None
+            }
+        };
         client_response(config, route, response, busy, place).map_err(Failed::from)
     }
 
@@ -250,7 +262,7 @@ fn client_response(
     config: &ProxyConfig,
     route: &Arc<Route>,
     response: Response<Incoming>,
-    busy: Busy,
+    busy: Option<Busy>,
     place: Option<Place>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let (mut head, body) = response.into_parts();
@@ -269,6 +281,6 @@ fn client_response(
     head.extensions.clear();
     let used = head.status.as_u16() < 300;
     let route = used.then(|| Arc::clone(route));
-    let body = UpstreamBody::new(body, Some(busy), route, place, config);
+    let body = UpstreamBody::new(body, busy, route, place, config);
     Ok(Response::from_parts(head, body))
 }

@@ -1,7 +1,14 @@
 //! Error pages from another server, such as a hub.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
 
+use bytes::Bytes;
 use http::{Request, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -32,6 +39,8 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) struct PageTarget {
     target: Target,
     connector: Connector,
+    /// A connection that has served.
+    spare: Mutex<Option<Link<Empty<Bytes>>>>,
 }
 
 /// Why there is no page.
@@ -45,7 +54,7 @@ pub(super) enum NoPage {
 
 impl PageTarget {
     pub(super) fn new(target: Target, config: &ProxyConfig) -> Self {
-        Self { target, connector: Connector::new(config) }
+        Self { target, connector: Connector::new(config), spare: Mutex::default() }
     }
 
     /// The page for a status and the path that was asked for. Nothing else
@@ -59,12 +68,18 @@ impl PageTarget {
         *request.uri_mut() = self.target.path_for(Some(&question), true).into();
         request.headers_mut().insert(header::HOST, self.target.host());
         let exchange = async {
-            // A page is asked for too rarely to keep a connection for the next.
-            let there = self.target.uri_for(None, false);
-            let link = Link::open(self.connector.clone(), there).await;
-            let answer = link.map_err(|error| failed(error.into()))?.ask(request).await;
-            let (head, body) = answer.map_err(|error| failed(error.into()))?.into_parts();
-            let body = Limited::new(body, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
+            let link = match self.spare().await {
+                Some(link) => link,
+                None => {
+                    let there = self.target.uri_for(None, false);
+                    let link = Link::open(self.connector.clone(), there).await;
+                    link.map_err(|error| failed(error.into()))?
+                }
+            };
+            let answer = link.ask(request).await;
+            let (head, mut rest) = answer.map_err(|error| failed(error.into()))?.into_parts();
+            let body = Limited::new(&mut rest, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
+            *self.lock() = rest.into_free();
             Ok(Page {
                 body: body.to_bytes(),
                 content_type: head.headers.get(header::CONTENT_TYPE).cloned(),
@@ -72,6 +87,17 @@ impl PageTarget {
             })
         };
         tokio::time::timeout(DEADLINE, exchange).await.unwrap_or(Err(NoPage::TimedOut))
+    }
+
+    /// The connection that was kept, if it is good for another page.
+    async fn spare(&self) -> Option<Link<Empty<Bytes>>> {
+        let mut link = self.lock().take()?;
+        poll_fn(|cx| Poll::Ready(link.is_free(cx))).await.then_some(link)
+    }
+
+    /// Nothing in here can be half done.
+    fn lock(&self) -> MutexGuard<'_, Option<Link<Empty<Bytes>>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

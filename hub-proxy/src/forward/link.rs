@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
 
 use crate::{
     BoxError, ProxyError,
@@ -38,8 +37,6 @@ where
     /// `None` once the connection has ended. It is large, and moves with each exchange.
     driver: Option<Box<Driver<B>>>,
     turns: Turns,
-    /// When it was used last.
-    pub(super) used: Instant,
 }
 
 /// Why there is no answer.
@@ -64,7 +61,7 @@ where
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ProxyError::from_exchange(error.into()))?;
-        Ok(Self { sender, driver: Some(Box::new(driver)), turns, used: Instant::now() })
+        Ok(Self { sender, driver: Some(Box::new(driver)), turns })
     }
 
     /// Sends a request, and waits for the head of its answer.
@@ -72,6 +69,7 @@ where
         &mut self,
         request: Request<B>,
     ) -> Result<Response<Incoming>, Unanswered<B>> {
+        self.turns.asked();
         let mut answer = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
         let answer = poll_fn(|cx| {
@@ -88,7 +86,7 @@ where
         })
     }
 
-    /// Sends its only request. The rest of the answer comes as its body is polled.
+    /// Sends a request. The rest of the answer comes as its body is polled.
     pub(crate) async fn ask(
         mut self,
         request: Request<B>,
@@ -107,29 +105,34 @@ where
         self.driver.is_some()
     }
 
-    /// Whether there is still something of the request to be sent.
-    pub(super) fn is_sending(&self) -> bool {
-        self.driver.is_some() && !self.sender.is_ready()
-    }
-
-    /// Sends what is left of the request.
+    /// Reads and writes to the end of the exchange, whoever takes the answer.
     pub(super) async fn finish(&mut self) {
         poll_fn(|cx| {
-            self.drive(cx);
-            if self.is_sending() { Poll::Pending } else { Poll::Ready(()) }
+            let is_over = self.is_free(cx) || !self.is_open();
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
     /// Whether another request may be sent. What has come unasked, or the target's end
     /// of the connection, is noticed here (K-01).
-    pub(super) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
         self.driver.is_some() && self.sender.is_ready()
     }
 }
 
-/// The body of the answer to the only request on a connection.
+impl<B> LinkBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    /// The connection, if it may be used again: the answer is complete.
+    pub(crate) fn into_free(mut self) -> Option<Link<B>> {
+        self.link.is_free(&mut Context::from_waker(Waker::noop())).then_some(self.link)
+    }
+}
+
+/// The body of an answer, with the connection that it comes over.
 #[derive(Debug)]
 pub(crate) struct LinkBody<B: Body + 'static> {
     inner: Incoming,

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Waker},
     time::Duration,
 };
@@ -25,7 +28,11 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// The pools of one proxy, for as long as somebody else holds them.
 #[derive(Debug, Default)]
-pub(super) struct Pools(Mutex<HashMap<Origin, Weak<Pool>>>);
+pub(super) struct Pools {
+    all: Mutex<HashMap<Origin, Weak<Pool>>>,
+    /// How many connections are unused in all of them.
+    unused: Arc<AtomicUsize>,
+}
 
 /// What connections are kept under: scheme and authority, as an URI without a path.
 type Origin = http::Uri;
@@ -41,14 +48,41 @@ pub(crate) struct Pool {
     /// How many unused ones are kept, and for how long.
     most: usize,
     longest: Duration,
+    /// How many are kept at all targets.
+    most_of_all: usize,
 }
 
 /// Those used last are at the back.
 #[derive(Debug, Default)]
 struct Unused {
-    links: VecDeque<Link<ClientBody>>,
+    links: VecDeque<Resting>,
     /// Whether somebody goes round.
     is_looked_after: bool,
+}
+
+/// A connection that nobody uses.
+#[derive(Debug)]
+struct Resting {
+    link: Link<ClientBody>,
+    since: Instant,
+    _counted: Counted,
+}
+
+/// One more, until it is dropped.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Resting {
+    /// Whether it is good for another request.
+    fn is_good(&mut self, longest: Duration, cx: &mut Context<'_>) -> bool {
+        self.since.elapsed() < longest && self.link.is_free(cx)
+    }
 }
 
 impl Pools {
@@ -66,6 +100,7 @@ impl Pools {
             places: Places::new(config),
             most: config.pool_idle_per_target,
             longest: config.pool_idle_timeout,
+            most_of_all: config.pool_idle_total,
         });
         pools.insert(origin, Arc::downgrade(&pool));
         pool
@@ -73,48 +108,51 @@ impl Pools {
 
     /// Nothing in here can be half done.
     fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Weak<Pool>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps a connection whose answer is complete, if somebody does. A target may have
-/// answered before it had the whole request: then the rest is sent first.
+/// Keeps a connection whose answer is complete, if it may be used again and somebody
+/// keeps it.
 pub(super) fn keep(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
     // Whoever takes it polls it with a waker of their own.
-    if link.is_free(&mut Context::from_waker(Waker::noop())) {
-        if let Some(pool) = pool {
-            pool.put(link);
-        }
-    } else if link.is_sending() {
-        TaskTracker::new().spawn(async move {
-            link.finish().await;
-            if let Some(pool) = pool {
-                pool.put(link);
-            }
-        });
+    let is_free = link.is_free(&mut Context::from_waker(Waker::noop()));
+    if let Some(pool) = pool.filter(|_| is_free) {
+        pool.put(link);
     }
+}
+
+/// Runs a connection to the end of its exchange, for a target that answers before it
+/// has the whole request: the client may take nothing of the answer meanwhile.
+pub(super) fn run(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
+    TaskTracker::new().spawn(async move {
+        link.finish().await;
+        keep(link, pool);
+    });
 }
 
 impl Pool {
     /// A connection that may be used again.
     pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Link<ClientBody>> {
         loop {
-            let mut link = self.unused().links.pop_back()?;
-            if link.used.elapsed() < self.longest && link.is_free(cx) {
-                return Some(link);
+            let mut resting = self.unused().links.pop_back()?;
+            if resting.is_good(self.longest, cx) {
+                return Some(resting.link);
             }
         }
     }
 
-    /// Keeps a connection whose exchange has ended, if it may be used again.
-    fn put(self: &Arc<Self>, mut link: Link<ClientBody>) {
-        if self.most == 0 || !link.is_open() {
+    fn put(self: &Arc<Self>, link: Link<ClientBody>) {
+        let count = &self.owner.unused;
+        if self.most == 0 || count.load(Ordering::Relaxed) >= self.most_of_all {
             return;
         }
-        link.used = Instant::now();
+        count.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(count));
+        let resting = Resting { link, since: Instant::now(), _counted: counted };
         let (surplus, begins) = {
             let mut unused = self.unused();
-            unused.links.push_back(link);
+            unused.links.push_back(resting);
             let surplus = (unused.links.len() > self.most).then(|| unused.links.pop_front());
             (surplus, !std::mem::replace(&mut unused.is_looked_after, true))
         };
@@ -130,7 +168,7 @@ impl Pool {
         let mut cx = Context::from_waker(Waker::noop());
         let mut unused = self.unused();
         let longest = self.longest;
-        unused.links.retain_mut(|link| link.used.elapsed() < longest && link.is_free(&mut cx));
+        unused.links.retain_mut(|resting| resting.is_good(longest, &mut cx));
         unused.is_looked_after = !unused.links.is_empty();
         unused.is_looked_after
     }

@@ -26,8 +26,8 @@ impl Turns {
         self.0.store(HEARD, Ordering::Relaxed);
     }
 
-    /// Something was sent to it.
-    pub(super) fn spoke(&self) {
+    /// A request is about to be sent.
+    pub(crate) fn asked(&self) {
         if self.0.load(Ordering::Relaxed) == HEARD {
             self.0.store(ASKED_AGAIN, Ordering::Relaxed);
         }
@@ -47,12 +47,12 @@ mod tests {
     #[test]
     fn k_02_only_a_connection_that_served_before_and_says_nothing_now() {
         let turns = Turns::fresh();
-        turns.spoke();
+        turns.asked();
         assert!(!turns.is_reused_without_answer(), "its first request");
         turns.heard();
         assert!(!turns.is_reused_without_answer(), "half an answer");
-        turns.spoke();
-        turns.spoke();
+        turns.asked();
+        turns.asked();
         assert!(turns.is_reused_without_answer());
         turns.heard();
         assert!(!turns.is_reused_without_answer(), "half an answer to the next");
