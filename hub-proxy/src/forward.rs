@@ -16,6 +16,8 @@ use crate::{
 
 mod budget;
 mod link;
+#[cfg(feature = "admin")]
+mod link_body;
 mod pool;
 
 pub(crate) use self::{
@@ -143,7 +145,7 @@ impl Upstreams {
         };
         let (response, busy) = answer.map_err(|unanswered| match unanswered {
             NoAnswer::Refused(error) => Failed::from(error),
-            NoAnswer::Broken(Unanswered { error, is_doubtful, .. }) => {
+            NoAnswer::Broken { error, is_doubtful } => {
                 let error = ProxyError::from_exchange(error.into());
                 let is_unseen = matches!(error, ProxyError::NoAnswer(_))
                     && taken.count() == 0
@@ -188,7 +190,9 @@ impl Upstreams {
                 Ok(response) => return Ok((response, Busy { link, pool: pool.cloned() })),
                 // It closed before the request left: another one takes it (K-01).
                 Err(Unanswered { unsent: Some(unsent), .. }) if is_kept => request = unsent,
-                Err(unanswered) => return Err(NoAnswer::Broken(unanswered)),
+                Err(Unanswered { error, is_doubtful, .. }) => {
+                    return Err(NoAnswer::Broken { error, is_doubtful });
+                }
             }
         }
     }
@@ -198,8 +202,8 @@ impl Upstreams {
 enum NoAnswer {
     /// There is no connection.
     Refused(ProxyError),
-    /// There was one.
-    Broken(Unanswered<ClientBody>),
+    /// There was one; whether the target may have closed it before it saw the request.
+    Broken { error: hyper::Error, is_doubtful: bool },
 }
 
 /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).

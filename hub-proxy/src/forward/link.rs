@@ -5,12 +5,12 @@ use std::{
     fmt,
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body::{Body, Frame};
+use http_body::Body;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
@@ -86,15 +86,6 @@ where
         })
     }
 
-    /// Sends a request. The rest of the answer comes as its body is polled.
-    pub(crate) async fn ask(
-        mut self,
-        request: Request<B>,
-    ) -> Result<Response<LinkBody<B>>, hyper::Error> {
-        let answer = self.send(request).await.map_err(|unanswered| unanswered.error)?;
-        Ok(answer.map(|inner| LinkBody { inner, link: self }))
-    }
-
     /// Goes on with what there is to read and to write.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         drive(&mut self.driver, cx);
@@ -119,43 +110,6 @@ where
     pub(crate) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
         self.driver.is_some() && self.sender.is_ready()
-    }
-}
-
-impl<B> LinkBody<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    /// The connection, if it may be used again: the answer is complete.
-    pub(crate) fn into_free(mut self) -> Option<Link<B>> {
-        self.link.is_free(&mut Context::from_waker(Waker::noop())).then_some(self.link)
-    }
-}
-
-/// The body of an answer, with the connection that it comes over.
-#[derive(Debug)]
-pub(crate) struct LinkBody<B: Body + 'static> {
-    inner: Incoming,
-    link: Link<B>,
-}
-
-impl<B> Body for LinkBody<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { inner, link } = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
-        link.drive(cx);
-        Pin::new(inner).poll_frame(cx)
     }
 }
 
