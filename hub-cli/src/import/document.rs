@@ -9,7 +9,7 @@ use toml::Value as Toml;
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) value: Toml,
-    /// From 1.
+    /// From 1; 0 for what it is in JupyterHub unless it is set.
     pub(super) line: usize,
 }
 
@@ -50,7 +50,11 @@ fn write_section(
     } else if !keys.is_empty() {
         writeln!(text, "\n[{}]", section.name)?;
         for (key, found) in keys {
-            writeln!(text, "{} = {}  # {}", key.short_name(), found.value, found.line)?;
+            let line = match found.line {
+                0 => "JupyterHub's default".to_owned(),
+                line => line.to_string(),
+            };
+            writeln!(text, "{} = {}  # {line}", key.short_name(), found.value)?;
         }
     }
     Ok(())

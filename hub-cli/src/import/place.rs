@@ -36,6 +36,9 @@ pub(super) enum Special {
     GroupOverrides,
     OpenSignUp,
     GroupsKey,
+    /// The same as a path in what is kept of a sign-in.
+    StateGroupsKey,
+    HostedDomains,
     GithubHost,
     /// A key of `spawner.docker.system_users`.
     SystemUsers(&'static str),
@@ -101,9 +104,7 @@ fn own(class: &str, name: &str) -> Option<Place> {
             _ => None,
         },
         "GoogleOAuthenticator" | "LocalGoogleOAuthenticator" => match name {
-            "hosted_domain" => Some(Instead(
-                "set auth.oidc.required_claims = { hd = [\"DOMAIN\"] }, and auth.oidc.strip_domains if names should go without it",
-            )),
+            "hosted_domain" => Some(Place::Special(Special::HostedDomains)),
             "allowed_google_groups" => Some(Key("auth.oidc.allowed_groups")),
             "admin_google_groups" => Some(Key("auth.oidc.admin_groups")),
             _ => None,
@@ -386,7 +387,8 @@ fn oauth(name: &str) -> Option<Place> {
         "token_params" => Provider("token_params"),
         "allowed_groups" => Provider("allowed_groups"),
         "admin_groups" => Provider("admin_groups"),
-        "claim_groups_key" | "auth_state_groups_key" => Place::Special(Special::GroupsKey),
+        "claim_groups_key" => Place::Special(Special::GroupsKey),
+        "auth_state_groups_key" => Place::Special(Special::StateGroupsKey),
         "enable_pkce" => Needless("always"),
         "modify_auth_state_hook"
         | "userdata_params"

@@ -140,6 +140,13 @@ impl Script<'_> {
         }
         // Without a right side it is an annotation.
         let Some(right) = right else { return };
+        let is_section = right.kind() == "attribute"
+            && right
+                .child_by_field_name("object")
+                .is_some_and(|object| self.reader().source(object) == CONFIGURATION);
+        if is_section || self.reader().source(right) == CONFIGURATION {
+            self.remark(node, "settings under another name are not followed");
+        }
         let value = self.reader().value(right);
         let mut shared: Vec<String> = targets
             .iter()
@@ -170,8 +177,38 @@ impl Script<'_> {
                 self.names.bind(&name, value);
             }
             "subscript" => self.entry(target, value),
-            _ => self.not_followed(target),
+            _ => self.several(target),
         }
+    }
+
+    /// `c.Spawner.mem_limit, name = ...`
+    fn several(&mut self, targets: Node<'_>) {
+        for node in all_below(targets) {
+            if let Some((class, name)) = self.setting_of(node) {
+                let value = Err(Unknown("is set together with others".to_owned()));
+                let (line, shared_with) = (line(node), Vec::new());
+                self.settings.push(Setting {
+                    line,
+                    class,
+                    name,
+                    value,
+                    perhaps: false,
+                    shared_with,
+                });
+            } else if node.kind() == "identifier" {
+                let name = self.reader().source(node).to_owned();
+                self.names.forget(&name, &changed_in(line(node)));
+            }
+        }
+    }
+
+    /// Something that a person has to look at, and that is no setting.
+    fn remark(&mut self, node: Node<'_>, why: &str) {
+        let source = self.reader().source(node);
+        let name = source.lines().next().unwrap_or_default().chars().take(60).collect();
+        let (value, shared_with) = (Err(Unknown(why.to_owned())), Vec::new());
+        let (line, class) = (line(node), String::new());
+        self.settings.push(Setting { line, class, name, value, perhaps: true, shared_with });
     }
 
     /// `c.Spawner.environment["NAME"] = value`, or the same with a name.
@@ -181,6 +218,10 @@ impl Script<'_> {
         else {
             return;
         };
+        if of.kind() == "subscript" {
+            let line = line(target);
+            return self.change(below_subscripts(of), |_| Err(changed_in(line)));
+        }
         let key = self.reader().value(key);
         let changed = move |table: Value| {
             let mut table = table;
@@ -200,6 +241,22 @@ impl Script<'_> {
         let operator = node.child_by_field_name("operator").map(|operator| operator.kind());
         let added = self.reader().value(right);
         let line = line(node);
+        if left.kind() == "identifier" {
+            let name = self.reader().source(left).to_owned();
+            let before = self.names.value(&name);
+            if !matches!(&before, Some(Ok(value)) if value.is_changed_in_place()) {
+                // The name stands for another value from now on.
+                for setting in &mut self.settings {
+                    setting.shared_with.retain(|one| *one != name);
+                }
+                let sum = match (operator, before, added) {
+                    (Some("+="), Some(Ok(before)), Ok(added)) => before.plus(added),
+                    _ => None,
+                };
+                let sum = sum.ok_or_else(|| changed_in(line)).and_then(Value::bounded);
+                return self.names.bind(&name, sum);
+            }
+        }
         self.change(left, |value| match operator {
             Some("+=") => value.plus(added?).ok_or_else(|| changed_in(line)),
             _ => Err(changed_in(line)),
@@ -213,6 +270,10 @@ impl Script<'_> {
         else {
             return;
         };
+        if self.reader().source(function) == "load_subconfig" {
+            self.remark(node, "reads another script; import that one, too");
+        }
+        self.handed_over(node);
         let (Some(object), Some(method)) = (
             function.child_by_field_name("object"),
             function.child_by_field_name("attribute").map(|name| self.reader().source(name)),
@@ -244,6 +305,27 @@ impl Script<'_> {
         });
     }
 
+    /// Lists and dictionaries that a call is given may be changed by it.
+    fn handed_over(&mut self, call: Node<'_>) {
+        let Some(arguments) = call.child_by_field_name("arguments") else { return };
+        let why = changed_in(line(call));
+        for node in all_below(arguments).filter(|node| node.kind() == "identifier") {
+            let name = self.reader().source(node).to_owned();
+            if matches!(self.names.value(&name), Some(Ok(value)) if value.is_changed_in_place()) {
+                self.lost(&name, &why);
+            }
+        }
+    }
+
+    /// Nobody knows any more what a name, and settings of the same object, stand for.
+    fn lost(&mut self, name: &str, why: &Unknown) {
+        let shares = |one: &&mut Setting| one.shared_with.iter().any(|shared| shared == name);
+        for setting in self.settings.iter_mut().filter(shares) {
+            setting.value = Err(why.clone());
+        }
+        self.names.forget(name, why);
+    }
+
     /// Changes what an expression stands for, wherever else it is known.
     fn change(&mut self, of: Node<'_>, change: impl FnOnce(Value) -> Result<Value, Unknown>) {
         if let Some((class, name)) = self.setting_of(of) {
@@ -254,12 +336,12 @@ impl Script<'_> {
             // JupyterHub's defaults of such values are empty.
             let before = before.map_or(Ok(Value::Table(Vec::new())), |one| one.value.clone());
             let shared_with = Vec::new();
-            let (line, value) = (line(of), before.and_then(change));
+            let (line, value) = (line(of), before.and_then(change).and_then(Value::bounded));
             self.settings.push(Setting { line, class, name, value, perhaps: false, shared_with });
         } else if of.kind() == "identifier" {
             let name = self.reader().source(of).to_owned();
             let Some(before) = self.names.value(&name) else { return };
-            let value = before.and_then(change);
+            let value = before.and_then(change).and_then(Value::bounded);
             for setting in self.settings.iter_mut().filter(|one| one.shared_with.contains(&name)) {
                 setting.value = value.clone();
             }
@@ -271,43 +353,65 @@ impl Script<'_> {
     fn not_followed(&mut self, statement: Node<'_>) {
         let mut changed = BTreeSet::new();
         for node in all_below(statement) {
-            let target = match node.kind() {
-                "assignment" | "augmented_assignment" => node.child_by_field_name("left"),
-                "call" => node
-                    .child_by_field_name("function")
-                    .filter(|function| {
-                        let method = function.child_by_field_name("attribute");
-                        method.is_some_and(|name| CHANGING.contains(&self.reader().source(name)))
-                    })
-                    .and_then(|function| function.child_by_field_name("object")),
-                "function_definition" | "class_definition" => node.child_by_field_name("name"),
-                _ => None,
-            };
-            let Some(mut target) = target else { continue };
-            while let Some(of) = (target.kind() == "subscript")
-                .then(|| target.child_by_field_name("value"))
-                .flatten()
-            {
-                target = of;
+            if node.kind() == "call" {
+                self.handed_over(node);
+                let function = node.child_by_field_name("function");
+                if function.is_some_and(|name| self.reader().source(name) == "load_subconfig") {
+                    self.remark(node, "reads another script; import that one, too");
+                }
             }
-            if let Some((class, name)) = self.setting_of(target) {
-                let value = Err(Unknown(format!(
-                    "is set inside a{} `{}`, which is not followed",
-                    if statement.kind().starts_with(['i', 'a', 'e']) { "n" } else { "" },
-                    statement.kind().split('_').next().unwrap_or_default(),
-                )));
-                let (line, perhaps, shared_with) = (line(node), true, Vec::new());
-                self.settings.push(Setting { line, class, name, value, perhaps, shared_with });
-            } else if target.kind() == "identifier" {
-                changed.insert((self.reader().source(target).to_owned(), line(node)));
+            let mut cursor = node.walk();
+            let targets: Vec<_> = match node.kind() {
+                "assignment" | "augmented_assignment" | "for_statement" => {
+                    node.child_by_field_name("left").into_iter().collect()
+                }
+                "call" => self.changed_by(node).into_iter().collect(),
+                "function_definition" | "class_definition" | "named_expression" => {
+                    node.child_by_field_name("name").into_iter().collect()
+                }
+                "as_pattern_target" => vec![node],
+                "import_statement" | "import_from_statement" | "delete_statement" => {
+                    node.named_children(&mut cursor).collect()
+                }
+                _ => Vec::new(),
+            };
+            for target in targets {
+                self.may_be_set(statement, target, &mut changed);
             }
         }
         for (name, line) in changed {
-            let why = changed_in(line);
-            for setting in self.settings.iter_mut().filter(|one| one.shared_with.contains(&name)) {
-                setting.value = Err(why.clone());
-            }
-            self.names.forget(&name, &why);
+            self.lost(&name, &changed_in(line));
+        }
+    }
+
+    /// The object of a call that changes it.
+    fn changed_by<'t>(&self, call: Node<'t>) -> Option<Node<'t>> {
+        let function = call.child_by_field_name("function")?;
+        let method = function.child_by_field_name("attribute")?;
+        let changes = CHANGING.contains(&self.reader().source(method));
+        changes.then(|| function.child_by_field_name("object")).flatten()
+    }
+
+    /// Notes a target within a statement that is not followed.
+    fn may_be_set(
+        &mut self,
+        statement: Node<'_>,
+        target: Node<'_>,
+        changed: &mut BTreeSet<(String, usize)>,
+    ) {
+        let root = below_subscripts(target);
+        if let Some((class, name)) = self.setting_of(root) {
+            let value = Err(Unknown(format!(
+                "is set inside a{} `{}`, which is not followed",
+                if statement.kind().starts_with(['i', 'a', 'e']) { "n" } else { "" },
+                statement.kind().split('_').next().unwrap_or_default(),
+            )));
+            let (line, perhaps, shared_with) = (line(target), true, Vec::new());
+            self.settings.push(Setting { line, class, name, value, perhaps, shared_with });
+            return;
+        }
+        for node in all_below(root).filter(|node| node.kind() == "identifier") {
+            changed.insert((self.reader().source(node).to_owned(), line(node)));
         }
     }
 
@@ -322,6 +426,17 @@ impl Script<'_> {
             (self.reader().source(class).to_owned(), self.reader().source(name).to_owned())
         })
     }
+}
+
+/// What the outermost of nested subscripts is about.
+fn below_subscripts(node: Node<'_>) -> Node<'_> {
+    let mut node = node;
+    while let Some(of) =
+        (node.kind() == "subscript").then(|| node.child_by_field_name("value")).flatten()
+    {
+        node = of;
+    }
+    node
 }
 
 fn changed_in(line: usize) -> Unknown {

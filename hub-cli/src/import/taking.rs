@@ -45,6 +45,8 @@ pub(super) struct Taking<'a> {
     settings: Vec<&'a Setting>,
     servers: Servers,
     provider: Provider,
+    /// Whether the script's hub starts no proxy itself.
+    proxy_is_apart: bool,
     found: BTreeMap<String, Found>,
     findings: Vec<Finding>,
     /// Parts of `spawner.docker.system_users`.
@@ -84,10 +86,16 @@ impl<'a> Taking<'a> {
             () if uses("GenericOAuthenticator") => Provider::Oidc(None),
             () => Provider::Github,
         });
+        let proxy_is_apart = settings.iter().any(|one| {
+            one.class == "ConfigurableHTTPProxy"
+                && one.name == "should_start"
+                && one.value == Ok(Value::Boolean(false))
+        });
         Self {
             settings,
             servers,
             provider,
+            proxy_is_apart,
             found: BTreeMap::new(),
             findings: Vec::new(),
             system_users: None,
@@ -105,7 +113,10 @@ impl<'a> Taking<'a> {
                 Ok(key) => Outcome::Taken(key),
                 Err(outcome) => outcome,
             };
-            let name = format!("c.{}.{}", setting.class, setting.name);
+            let name = match setting.class.as_str() {
+                "" => setting.name.clone(),
+                class => format!("c.{class}.{}", setting.name),
+            };
             self.findings.push(Finding { line: setting.line, setting: name, outcome });
         }
         self.together();
@@ -114,6 +125,10 @@ impl<'a> Taking<'a> {
     }
 
     fn take(&mut self, setting: &Setting) -> Taken {
+        if setting.class.is_empty() {
+            let why = setting.value.as_ref().err().map(|why| why.0.clone());
+            return Err(Outcome::Left(why.unwrap_or_default()));
+        }
         let Some(place) = place(&setting.class, &setting.name) else {
             return Err(Outcome::Left("this hub knows nothing like it".to_owned()));
         };
@@ -123,11 +138,18 @@ impl<'a> Taking<'a> {
         if let Place::Instead(what) = place {
             return Err(Outcome::Left(what.to_owned()));
         }
+        if setting.class == "ConfigurableHTTPProxy" && !self.proxy_is_apart {
+            return Err(Outcome::Needless("the hub is its own proxy".to_owned()));
+        }
         if !self.counts(&setting.class) {
             let why = format!("does not count: {}", self.chosen());
             return Err(Outcome::Needless(why));
         }
         let value = match &setting.value {
+            // Unless it is told not to, this hub limits memory.
+            Ok(Value::None) if setting.name == "mem_limit" && self.servers != Servers::Process => {
+                return self.set("spawner.docker.mem_limit", "none".into(), setting.line);
+            }
             Ok(Value::None) => {
                 return Err(Outcome::Needless("None is what it is unless it is set".to_owned()));
             }
@@ -141,7 +163,7 @@ impl<'a> Taking<'a> {
             Place::Special(special) => self.special(special, setting, value),
             place => match self.key_of(place) {
                 Some(name) => self.put(&name, value, setting.line),
-                None => Err(Outcome::Left(format!("does not go with {}", self.chosen()))),
+                None => Err(Outcome::Left(format!("has no place here: {}", self.chosen()))),
             },
         }
     }
@@ -156,7 +178,8 @@ impl<'a> Taking<'a> {
             },
             Place::Provider(name) => match self.provider {
                 Provider::Github => format!("auth.github.{name}"),
-                _ => format!("auth.oidc.{name}"),
+                Provider::Oidc(_) => format!("auth.oidc.{name}"),
+                Provider::Local | Provider::Dummy => return None,
             },
             Place::Special(_) | Place::Needless(_) | Place::Instead(_) => return None,
         };
@@ -170,12 +193,8 @@ impl<'a> Taking<'a> {
             "SwarmSpawner" => self.servers == Servers::Swarm,
             "SystemUserSpawner" => self.servers == Servers::SystemUsers,
             "LocalProcessSpawner" | "SimpleLocalProcessSpawner" => self.servers == Servers::Process,
-            "NativeAuthenticator" => self.provider == Provider::Local,
-            "DummyAuthenticator" => self.provider == Provider::Dummy,
-            "GitHubOAuthenticator" | "LocalGitHubOAuthenticator" => {
-                self.provider == Provider::Github
-            }
-            _ => !is_oauth(class) || !matches!(self.provider, Provider::Local | Provider::Dummy),
+            "OAuthenticator" => matches!(self.provider, Provider::Github | Provider::Oidc(_)),
+            _ => provider(class).is_none_or(|its| its == self.provider),
         }
     }
 
@@ -306,6 +325,25 @@ impl<'a> Taking<'a> {
                 let list = Value::List(vec![value.clone()]);
                 self.put("auth.oidc.groups_claims", &list, line)
             }
+            Special::StateGroupsKey => match value.as_text().and_then(|path| path.split_once('.')) {
+                // What the provider told of the person is there under such a name.
+                Some((first, claim)) if first.ends_with("_user") => {
+                    let claim = Value::Text(claim.to_owned());
+                    self.special(Special::GroupsKey, setting, &claim)
+                }
+                _ => Err(Outcome::Left(
+                    "is a path in what JupyterHub keeps; auth.oidc.groups_claims are paths in the \
+                     provider's claims"
+                        .to_owned(),
+                )),
+            },
+            Special::HostedDomains => match value {
+                Value::Text(_) => {
+                    let list = Value::List(vec![value.clone()]);
+                    self.put("auth.oidc.hosted_domains", &list, line)
+                }
+                value => self.put("auth.oidc.hosted_domains", value, line),
+            },
             Special::GithubHost => match value.as_text() {
                 Some(host) => {
                     let url = Value::Text(format!("https://{host}"));
@@ -334,7 +372,10 @@ impl<'a> Taking<'a> {
         let kind = match servers(value.as_text().unwrap_or_default()) {
             None => {
                 return Err(Outcome::Left(
-                    "there is no such spawner; spawner.kind is docker, swarm or process".to_owned(),
+                    "there is no such spawner: spawner.kind is docker, swarm or process, where \
+                     process runs all servers as the hub's own user; for people with accounts of \
+                     the machine there is spawner.docker.system_users"
+                        .to_owned(),
                 ));
             }
             Some(Servers::SystemUsers) => {
@@ -446,12 +487,26 @@ impl<'a> Taking<'a> {
             let found = Found { value: Toml::Table(table), line };
             self.found.insert("spawner.docker.system_users".to_owned(), found);
         }
-        for (key, listen, default) in
-            [("http.listen", &self.public, PUBLIC_PORT), ("hub_api.listen", &self.hub, HUB_PORT)]
-        {
+        if self.servers != Servers::Process && self.settings.iter().any(is_of_docker) {
+            // What JupyterHub does unless it is told.
+            let found = Found { value: Toml::Boolean(false), line: 0 };
+            self.found.entry("spawner.docker.remove".to_owned()).or_insert(found);
+        }
+        // JupyterHub serves browsers at all addresses, and its servers at this machine's own.
+        let inside = match self.servers {
+            Servers::Process => "127.0.0.1",
+            _ => "auto",
+        };
+        for (key, listen, ip, default) in [
+            ("http.listen", &self.public, "0.0.0.0", PUBLIC_PORT),
+            ("hub_api.listen", &self.hub, inside, HUB_PORT),
+        ] {
             let Some(line) = listen.line else { continue };
-            // All addresses, as for JupyterHub.
-            let ip = listen.ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+            let ip = match listen.ip.as_deref() {
+                None => ip,
+                Some("") => "0.0.0.0",
+                Some(ip) => ip,
+            };
             let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
             let value = Toml::String(format!("{ip}:{}", listen.port.unwrap_or(default)));
             self.found.entry(key.to_owned()).or_insert(Found { value, line });
@@ -478,8 +533,8 @@ fn depth(class: &str) -> std::cmp::Reverse<usize> {
     std::cmp::Reverse(std::iter::successors(base(class), |class| base(class)).count())
 }
 
-fn is_oauth(class: &str) -> bool {
-    class == "OAuthenticator" || base(class) == Some("OAuthenticator")
+fn is_of_docker(setting: &&Setting) -> bool {
+    matches!(setting.class.as_str(), "DockerSpawner" | "SystemUserSpawner")
 }
 
 fn servers(class: &str) -> Option<Servers> {
@@ -488,11 +543,7 @@ fn servers(class: &str) -> Option<Servers> {
         "docker" | "DockerSpawner" => Servers::Docker,
         "docker-swarm" | "SwarmSpawner" => Servers::Swarm,
         "docker-system-user" | "SystemUserSpawner" => Servers::SystemUsers,
-        "simple"
-        | "localprocess"
-        | "local-process"
-        | "SimpleLocalProcessSpawner"
-        | "LocalProcessSpawner" => Servers::Process,
+        "simple" | "SimpleLocalProcessSpawner" => Servers::Process,
         _ => return None,
     })
 }

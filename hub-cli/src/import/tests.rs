@@ -95,6 +95,7 @@ c.DockerSpawner.image = "new"
     args = ["a", "b"]  # 9
     environment = { A = "1", B = "2" }  # 7
     network = "net"  # 3
+    remove = false  # JupyterHub's default
     extra_host_config = { network_mode = "another-x" }  # 5
     "#);
 }
@@ -189,6 +190,7 @@ c.DockerSpawner.group_overrides = {
     sign_up = "open"  # 4
     minimum_password_length = 12  # 5
     [spawner.docker]
+    remove = false  # JupyterHub's default
     group_overrides = { 01-crew = { environment = { A = "1" }, groups = ["crew"], mem_limit = "4G" } }  # 16
     [[services]]  # 12
     command = ["python3", "-m", "jupyterhub_idle_culler", "--timeout=3600"]
@@ -228,6 +230,7 @@ c.SwarmSpawner.extra_placement_spec = {"constraints": ["node.role==worker"]}
     kind = "docker"  # 2
     [spawner.docker]
     mem_limit = "2G"  # 5
+    remove = false  # JupyterHub's default
     system_users = { host_homedir = "/home/{username}" }  # 3
     "#);
     insta::assert_snapshot!(document(
@@ -249,6 +252,83 @@ c.DockerSpawner.image = "x"
 }
 
 #[test]
+fn spn_1_settings_of_other_ways_to_sign_in_do_not_count() {
+    insta::assert_snapshot!(told(
+        r#"
+c.JupyterHub.authenticator_class = "github"
+c.GoogleOAuthenticator.client_id = "google"
+c.GitHubOAuthenticator.client_id = "hub"
+c.OAuthenticator.client_secret = "x"
+c.Authenticator.allowed_groups = {"a"}
+"#
+    ), @r#"
+    2 c.JupyterHub.authenticator_class = auth.github
+    3 c.GoogleOAuthenticator.client_id (does not count: servers are containers, people sign in with GitHub)
+    4 c.GitHubOAuthenticator.client_id = auth.github.client_id
+    5 c.OAuthenticator.client_secret = auth.github.client_secret
+    6 c.Authenticator.allowed_groups ? has no place here: servers are containers, people sign in with GitHub
+    "#);
+    insta::assert_snapshot!(document(
+        r#"
+c.JupyterHub.authenticator_class = "google"
+c.GoogleOAuthenticator.hosted_domain = "example.org"
+c.OAuthenticator.auth_state_groups_key = "google_user.groups"
+c.Authenticator.allow_all = True
+c.ConfigurableHTTPProxy.auth_token = "x"
+c.JupyterHub.hub_port = 8082
+c.Spawner.mem_limit = None
+"#
+    ), @r#"
+    [hub_api]
+    listen = "auto:8082"  # 7
+    [auth]
+    allow_all = true  # 5
+    [auth.oidc]
+    preset = "google"  # 2
+    hosted_domains = ["example.org"]  # 3
+    groups_claims = ["groups"]  # 4
+    [spawner.docker]
+    mem_limit = "none"  # 8
+    "#);
+    assert!(told("c.JupyterHub.spawner_class = 'localprocess'").contains("? there is no such"));
+}
+
+#[test]
+fn spn_1_what_is_not_followed_is_told() {
+    insta::assert_snapshot!(told(
+        r#"
+image = "a"
+c.DockerSpawner.image = image
+image += ":x"
+c.DockerSpawner.volumes = {"/data": {"bind": "/data"}}
+c.DockerSpawner.volumes["/data"]["mode"] = "ro"
+c.Spawner.mem_limit, c.Spawner.cpu_limit = "1G", 1
+load_subconfig("more.py")
+hub = c.JupyterHub
+mounts = []
+c.DockerSpawner.mounts = mounts
+add_mounts(mounts)
+prefix = "a"
+for prefix in ["b"]:
+    pass
+c.DockerSpawner.prefix = prefix
+from somewhere import network
+c.DockerSpawner.network_name = network
+"#
+    ), @r#"
+    3 c.DockerSpawner.image = spawner.docker.image
+    6 c.DockerSpawner.volumes ? is changed by the program in line 6; the key is spawner.docker.volumes
+    7 c.Spawner.mem_limit ? is set together with others; the key is spawner.docker.mem_limit
+    7 c.Spawner.cpu_limit ? is set together with others; the key is spawner.docker.cpu_limit
+    8 load_subconfig("more.py") ? reads another script; import that one, too
+    9 hub = c.JupyterHub ? settings under another name are not followed
+    11 c.DockerSpawner.mounts ? is changed by the program in line 12; the key is spawner.docker.mounts
+    16 c.DockerSpawner.prefix ? is changed by the program in line 14; the key is spawner.docker.prefix
+    18 c.DockerSpawner.network_name ? is changed by the program in line 17; the key is spawner.docker.network
+    "#);
+}
+
+#[test]
 fn what_is_no_python_names_its_line() {
     for (script, expected) in [
         ("a = 1\nb = = 2\n", "line 2: not Python"),
@@ -265,8 +345,14 @@ fn nothing_in_a_script_makes_it_panic() {
     let deep = format!("c.Spawner.args = {}{}", "[".repeat(20_000), "]".repeat(20_000));
     let chain = format!("c.Spawner.args = {}1", "a = ".repeat(20_000));
     let sum = format!("c.Spawner.start_timeout = 1{}", " + 1".repeat(20_000));
+    let nested = format!("x = []\n{}c.Spawner.args = x", "x = [x]\n".repeat(20_000));
+    let doubled = format!("x = ['a']\n{}c.Spawner.args = x", "x = [x, x]\n".repeat(64));
+    let texts = format!("x = 'a'\n{}c.Spawner.cmd = x", "x = x + x\n".repeat(64));
     for script in [
         deep.as_str(),
+        &nested,
+        &doubled,
+        &texts,
         &chain,
         &sum,
         "",

@@ -7,6 +7,9 @@ use super::names::Names;
 /// How deep values may be inside one another. No configuration comes near it.
 const DEEPEST: usize = 64;
 
+/// How large they may be: values inside, and bytes of text.
+const LARGEST: usize = 1024 * 1024;
+
 /// What an expression is, without running it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -64,6 +67,35 @@ impl Value {
         true
     }
 
+    /// Whether `+=` changes the object itself, rather than what a name stands for.
+    pub(super) fn is_changed_in_place(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Table(_))
+    }
+
+    /// Itself, unless a script has made it larger or deeper than configurations are.
+    pub(super) fn bounded(self) -> Result<Self, Unknown> {
+        let mut left = LARGEST;
+        match self.fits(DEEPEST, &mut left) {
+            true => Ok(self),
+            false => Err(Unknown("is larger than a setting can be".to_owned())),
+        }
+    }
+
+    fn fits(&self, depth: usize, left: &mut usize) -> bool {
+        let own = 1 + self.as_text().map_or(0, str::len);
+        let (Some(rest), Some(depth)) = (left.checked_sub(own), depth.checked_sub(1)) else {
+            return false;
+        };
+        *left = rest;
+        match self {
+            Self::List(items) => items.iter().all(|item| item.fits(depth, left)),
+            Self::Table(pairs) => {
+                pairs.iter().all(|(key, value)| key.fits(depth, left) && value.fits(depth, left))
+            }
+            _ => true,
+        }
+    }
+
     /// The sum, as `+` makes it.
     pub(super) fn plus(self, other: Self) -> Option<Self> {
         match (self, other) {
@@ -112,7 +144,7 @@ impl<'a> Reader<'a> {
 
     /// The value of an expression.
     pub(super) fn value(self, node: Node<'_>) -> Result<Value, Unknown> {
-        self.within(node, DEEPEST)
+        self.within(node, DEEPEST).and_then(Value::bounded)
     }
 
     fn within(self, node: Node<'_>, depth: usize) -> Result<Value, Unknown> {

@@ -61,6 +61,7 @@ fn spn_1_a_script_becomes_a_file_that_the_hub_reads() {
     [spawner.docker]
     mem_limit = "2G"  # 8
     network = "hub-net"  # 7
+    remove = false  # JupyterHub's default
     "#);
 
     // With the variable that the script took it from, it is complete.
