@@ -98,14 +98,16 @@ pub(crate) async fn hand_over(
     Ok(HandedOver { environment, uid, gid })
 }
 
-/// Directories tell numbers as numbers, as texts, or as lists of one.
+/// Directories tell numbers as numbers, as texts, or as lists of one. Nobody becomes
+/// root by a provider's word.
 fn host_number(value: Option<&Value>) -> Option<u32> {
-    match value? {
+    let number: Option<u32> = match value? {
         Value::Number(number) => number.as_u64()?.try_into().ok(),
         Value::String(text) => text.trim().parse().ok(),
         Value::Array(values) if values.len() == 1 => host_number(values.first()),
         _ => None,
-    }
+    };
+    number.filter(|number| *number > 0)
 }
 
 /// What ties a sealed state to its account.
@@ -132,6 +134,8 @@ mod tests {
             (json!(["1001"]), Some(1001)),
             (json!([1, 2]), None),
             (json!(-1), None),
+            (json!(0), None),
+            (json!("0"), None),
             (json!(4_294_967_296_u64), None),
             (json!(1.5), None),
             (json!("ada"), None),
