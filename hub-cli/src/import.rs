@@ -3,8 +3,10 @@
 //!
 //! Pure: text comes in, text and findings go out. The script is never run.
 
+mod chosen;
 mod convert;
 mod document;
+mod listen;
 mod names;
 mod place;
 mod script;

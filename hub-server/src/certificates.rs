@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use hub_proxy::{Acme, AcmeError, Certificate, TlsKeys};
+use hub_proxy::{Acme, AcmeConfig, AcmeError, Certificate, TlsKeys};
 
 use crate::{
     config::{Config, TlsSource},
@@ -31,7 +31,7 @@ pub(crate) async fn open(config: &Config) -> Result<Option<Certificate>, Startup
             for warning in uncertified(config, &acme.domains) {
                 tracing::warn!("{warning}");
             }
-            Some(Certificate::Acme(Acme::open(acme.clone()).await?))
+            Some(Certificate::Acme(Acme::open(AcmeConfig::clone(acme)).await?))
         }
     })
 }

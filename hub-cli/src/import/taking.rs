@@ -10,8 +10,10 @@ use toml::{Table, Value as Toml};
 
 use super::{
     Finding, Outcome,
+    chosen::{Provider, Servers, provider, servers},
     convert::{convert, natural, variables},
     document::Found,
+    listen::{Listen, address, path_of},
     place::{Place, Special, base, place},
     script::Setting,
     value::Value,
@@ -20,24 +22,6 @@ use super::{
 /// Where JupyterHub listens if it is not told.
 const PUBLIC_PORT: i64 = 8000;
 const HUB_PORT: i64 = 8081;
-
-/// What servers are, by the script's spawner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Servers {
-    Docker,
-    SystemUsers,
-    Swarm,
-    Process,
-}
-
-/// How people sign in, by the script's authenticator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
-    Github,
-    Oidc(Option<&'static str>),
-    Local,
-    Dummy,
-}
 
 /// Keys as far as they are found.
 pub(super) struct Taking<'a> {
@@ -54,13 +38,6 @@ pub(super) struct Taking<'a> {
     /// Addresses are put together of several settings.
     public: Listen,
     hub: Listen,
-}
-
-#[derive(Default)]
-struct Listen {
-    ip: Option<String>,
-    port: Option<i64>,
-    line: Option<usize>,
 }
 
 /// Why a setting is not taken, or the key that it is now.
@@ -537,85 +514,12 @@ fn is_of_docker(setting: &&Setting) -> bool {
     matches!(setting.class.as_str(), "DockerSpawner" | "SystemUserSpawner")
 }
 
-fn servers(class: &str) -> Option<Servers> {
-    let name = class.rsplit('.').next().unwrap_or_default();
-    Some(match name {
-        "docker" | "DockerSpawner" => Servers::Docker,
-        "docker-swarm" | "SwarmSpawner" => Servers::Swarm,
-        "docker-system-user" | "SystemUserSpawner" => Servers::SystemUsers,
-        "simple" | "SimpleLocalProcessSpawner" => Servers::Process,
-        _ => return None,
-    })
-}
-
-fn provider(class: &str) -> Option<Provider> {
-    let name = class.rsplit('.').next().unwrap_or_default();
-    let name = name.strip_prefix("local-").or_else(|| name.strip_prefix("Local")).unwrap_or(name);
-    Some(match name {
-        "github" | "GitHubOAuthenticator" => Provider::Github,
-        "generic-oauth" | "generic" | "GenericOAuthenticator" => Provider::Oidc(None),
-        "google" | "GoogleOAuthenticator" => Provider::Oidc(Some("google")),
-        "gitlab" | "GitLabOAuthenticator" => Provider::Oidc(Some("gitlab")),
-        "azuread" | "AzureAdOAuthenticator" => Provider::Oidc(Some("entra")),
-        "native" | "NativeAuthenticator" => Provider::Local,
-        "dummy" | "DummyAuthenticator" => Provider::Dummy,
-        _ => return None,
-    })
-}
-
 /// Whether the hub looks at a variable for this key.
 fn is_read_for(name: &str, key: &str) -> bool {
     variable(name).is_some_and(|known| match known.effect {
         Effect::Sets(one) | Effect::PartOf(one) | Effect::AddsTo(one) => one == key,
         Effect::Nothing => false,
     })
-}
-
-fn address(
-    listen: &mut Listen,
-    special: Special,
-    value: &Value,
-    line: usize,
-) -> Result<(), Outcome> {
-    let bad =
-        |what: &str| Err(Outcome::Left(format!("is {}, where {what} is needed", value.kind())));
-    match (special, value) {
-        (Special::PublicIp | Special::HubIp, Value::Text(ip)) => {
-            listen.ip = Some(ip.replace('*', ""));
-        }
-        (Special::PublicIp | Special::HubIp, _) => return bad("an address"),
-        (Special::PublicPort | Special::HubPort, Value::Integer(port)) => listen.port = Some(*port),
-        (Special::PublicPort | Special::HubPort, _) => return bad("a port"),
-        (_, Value::Text(url)) => {
-            let Some((ip, port)) = ip_and_port(url) else {
-                return Err(Outcome::Left(
-                    "is no http:// address; the key is http.listen".to_owned(),
-                ));
-            };
-            listen.ip = Some(ip);
-            listen.port = port.or(listen.port);
-        }
-        _ => return bad("an address"),
-    }
-    listen.line.get_or_insert(line);
-    Ok(())
-}
-
-/// Host and port of `http://HOST:PORT/PATH`, whose host may be missing.
-fn ip_and_port(url: &str) -> Option<(String, Option<i64>)> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
-    let authority = rest.split('/').next().unwrap_or_default();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok()?)),
-        _ => (authority, None),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']').replace('*', "");
-    Some((host, port))
-}
-
-fn path_of(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    rest.find('/').and_then(|at| rest.get(at..)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ pub enum TlsSource {
     /// Files of the operator's.
     Files(TlsFiles),
     /// An authority, asked by the hub.
-    Acme(AcmeConfig),
+    Acme(Box<AcmeConfig>),
 }
 
 /// A certificate chain and its key, both PEM.
@@ -240,7 +240,7 @@ impl RawHttp {
             (None, Some(acme)) => {
                 let acme = acme.check(dir, data_dir, public_url.as_ref())?;
                 check_port_80(&acme, redirect_listen.is_some())?;
-                Some(TlsSource::Acme(acme))
+                Some(TlsSource::Acme(Box::new(acme)))
             }
             (Some(_), Some(_)) => {
                 return Err(ConfigError::value(
@@ -423,7 +423,7 @@ mod tests {
 
     fn acme(toml: &str) -> AcmeConfig {
         match checked(toml).unwrap().tls {
-            Some(TlsSource::Acme(acme)) => acme,
+            Some(TlsSource::Acme(acme)) => *acme,
             other => panic!("{other:?}"),
         }
     }
