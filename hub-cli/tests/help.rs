@@ -36,6 +36,11 @@ fn help_of_config() {
 }
 
 #[test]
+fn help_of_import_config() {
+    insta::assert_snapshot!("import_config", help(&["import-config"]));
+}
+
+#[test]
 fn help_of_auth() {
     insta::assert_snapshot!("auth", help(&["auth"]));
     insta::assert_snapshot!("auth_explain", help(&["auth", "explain"]));
