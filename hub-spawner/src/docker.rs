@@ -428,6 +428,10 @@ impl Spawner for DockerSpawner {
             Err(EngineError::Refused { text, .. }) if text.contains("busy") => {
                 Err(rejected("it uses more memory than that now".to_owned()))
             }
+            Err(error) if error.is_no_such_call() => Err(rejected(
+                "this engine cannot do that while it runs; they count from its next start on"
+                    .to_owned(),
+            )),
             outcome => outcome.map_err(|error| spawn_error("change the limits", error)),
         }
     }

@@ -17,9 +17,21 @@ pub(super) fn is_not_running(text: &str) -> bool {
     text.contains("can only kill running containers")
 }
 
+/// Whether an answer means that there is no such call, rather than no such thing, of
+/// which the text would tell the name: Podman 4.3 cannot update containers.
+pub(super) fn is_no_such_call(text: &str) -> bool {
+    text.trim() == "Not Found"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn api_8_a_call_that_is_not_there_is_no_missing_container() {
+        assert!(is_no_such_call("Not Found\n"));
+        assert!(!is_no_such_call("No such container: jupyter-ada"));
+    }
 
     #[test]
     fn api_8_an_empty_label_is_not_any_label() {

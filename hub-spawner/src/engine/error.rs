@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
-use super::transport::DialFailure;
+use super::{dialect, transport::DialFailure};
 use crate::{BoxError, InvalidConfig};
 
 /// Why a call to the Docker engine failed.
@@ -92,6 +92,11 @@ impl EngineError {
     /// Whether the object named by the call does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether the engine has no such call, as Podman lacks some of Docker's.
+    pub fn is_no_such_call(&self) -> bool {
+        matches!(self, Self::NotFound { text, .. } if dialect::is_no_such_call(text))
     }
 
     /// Whether a name is taken or the object is busy.
