@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 mod gc;
 pub(crate) mod import_config;
 mod info;
+mod new_file;
 mod reload;
 mod restore;
 mod servers;

@@ -1,18 +1,14 @@
 //! `hub config`: the hub's configuration as this machine has it. Speaks to no hub.
 
-use std::{
-    fs::File,
-    io::{ErrorKind, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
-use anyhow::Context as _;
 use hub_server::{
     StartupError, check_certificate, check_pages,
     config::{Environment, Loaded, Origin, Setting, Sources, reference},
 };
 use serde_json::{Value, json};
 
+use super::new_file;
 use crate::{
     args::{Config, ConfigFiles, UsageError},
     output::Output,
@@ -115,18 +111,7 @@ fn check(loaded: &Loaded, output: &Output) -> anyhow::Result<()> {
 }
 
 fn init(path: &Path, output: &Output) -> anyhow::Result<()> {
-    let mut file = match File::create_new(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(UsageError {
-                message: format!("{} is there already, and is not touched", path.display()),
-                hint: "name another file: hub config init FILE".to_owned(),
-            }
-            .into());
-        }
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    file.write_all(reference::sample().as_bytes()).with_context(|| path.display().to_string())?;
+    new_file::write(path, &reference::sample(), 0o666, "hub config init FILE")?;
     if output.is_json() {
         return Ok(output.json(&json!({ "file": path }))?);
     }

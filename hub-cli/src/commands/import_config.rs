@@ -1,16 +1,12 @@
 //! `hub import-config`: a `jupyterhub_config.py` becomes a `hub.toml`. Speaks to no hub.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::Context as _;
 use hub_server::config::{Environment, parse};
 use serde_json::json;
 
+use super::new_file;
 use crate::{
     args::{ImportConfig, UsageError},
     import::{Finding, Imported, NotPython, Outcome, import},
@@ -25,7 +21,8 @@ pub(crate) fn run(what: &ImportConfig, output: &Output) -> anyhow::Result<()> {
     let imported = import(&script).map_err(|error| not_python(&what.file, &error))?;
     let problems = problems(&imported);
     if let Some(path) = &what.output {
-        write(path, &imported.document)?;
+        // It may hold secrets.
+        new_file::write(path, &imported.document, 0o600, "--output FILE")?;
     }
     if output.is_json() {
         return Ok(output.json(&json!({
@@ -76,23 +73,6 @@ fn not_python(path: &Path, error: &NotPython) -> UsageError {
         hint: "nothing is written; python3 -m py_compile FILE tells what Python thinks of it"
             .to_owned(),
     }
-}
-
-/// It may hold secrets, and never replaces anything.
-fn write(path: &Path, document: &str) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = match file {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(UsageError {
-                message: format!("{} is there already, and is not touched", path.display()),
-                hint: "name another file: --output FILE".to_owned(),
-            }
-            .into());
-        }
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    file.write_all(document.as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// What the hub would say about the file as it is.

@@ -264,20 +264,16 @@ impl<'a> Taking<'a> {
                 }
                 _ => Err(Outcome::Left("pages.templates is one directory".to_owned())),
             },
-            Special::TemplateVars => match (value, value.get("announcement")) {
-                (Value::Table(all), Some(text)) if all.len() == 1 => {
-                    self.put("pages.announcement", text, line)
-                }
-                _ => Err(Outcome::Left(
+            Special::TemplateVars => match value.only("announcement") {
+                Some(text) => self.put("pages.announcement", text, line),
+                None => Err(Outcome::Left(
                     "of such variables there is pages.announcement; others go into templates"
                         .to_owned(),
                 )),
             },
-            Special::TornadoSettings => match (value, value.get("slow_spawn_timeout")) {
-                (Value::Table(all), Some(seconds)) if all.len() == 1 => {
-                    self.put("servers.slow_spawn_timeout_seconds", seconds, line)
-                }
-                _ => Err(Outcome::Left(
+            Special::TornadoSettings => match value.only("slow_spawn_timeout") {
+                Some(seconds) => self.put("servers.slow_spawn_timeout_seconds", seconds, line),
+                None => Err(Outcome::Left(
                     "of these there is servers.slow_spawn_timeout_seconds; there is no Tornado"
                         .to_owned(),
                 )),

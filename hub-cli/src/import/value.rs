@@ -57,6 +57,12 @@ impl Value {
         pairs.iter().find(|(one, _)| one.as_text() == Some(key)).map(|(_, value)| value)
     }
 
+    /// The same, if a dictionary has nothing else.
+    pub(super) fn only(&self, key: &str) -> Option<&Value> {
+        let Self::Table(pairs) = self else { return None };
+        self.get(key).filter(|_| pairs.len() == 1)
+    }
+
     /// Puts `value` under `key` of a dictionary. Returns whether it is one.
     pub(super) fn insert(&mut self, key: Value, value: Value) -> bool {
         let Self::Table(pairs) = self else { return false };
