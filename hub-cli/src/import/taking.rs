@@ -128,7 +128,7 @@ impl<'a> Taking<'a> {
                 return self.set("spawner.docker.mem_limit", "none".into(), setting.line);
             }
             Ok(Value::None) => {
-                return Err(Outcome::Needless("None is what it is unless it is set".to_owned()));
+                return Err(Outcome::Needless("None means the default".to_owned()));
             }
             Ok(value) => value,
             Err(why) => {

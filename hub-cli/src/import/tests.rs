@@ -129,7 +129,7 @@ c.JupyterHub.services = [{"name": "a", "command": [interpreter, "-m", "x"]}]
     11 c.JupyterHub.cleanup_servers (servers go on when the hub is stopped)
     12 c.DockerSpawner.image_whitelist ? is a function; settings are values here; the key is spawner.docker.allowed_images
     13 c.KubeSpawner.image ? this hub knows nothing like it
-    14 c.Spawner.cpu_limit (None is what it is unless it is set)
+    14 c.Spawner.cpu_limit (None means the default)
     15 c.Spawner.debug ? is a text, where True or False is needed; the key is spawner.docker.debug
     16 c.JupyterHub.services ? `interpreter` is no value that is written here; the key is services
     "#);
