@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use http::{HeaderValue, Request};
+use hub_proxy::RequestBody;
 use hub_proxy::{FallbackBody, GatewayFailure, ListenConfig, Listener, Proxy, ProxyConfig};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn mark(mut request: Request<Incoming>) -> Request<Incoming> {
+fn mark(mut request: Request<RequestBody>) -> Request<RequestBody> {
     request.headers_mut().insert("x-came-through", HeaderValue::from_static("hub-proxy"));
     request
 }

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -13,21 +13,21 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use crate::{
-    BoxError, ProxyConfig,
+    BoxError, ProxyConfig, RequestBody,
     forward::{Busy, Place},
     headers::strip_from_trailers,
+    http1::Http1Error,
     table::Route,
 };
 
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
 #[derive(Debug)]
-pub struct FallbackBody(Option<Incoming>);
+pub struct FallbackBody(Option<RequestBody>);
 
 pin_project! {
     /// The body of a [`Proxy`](crate::Proxy)'s response: a target's, or `B`
@@ -52,8 +52,7 @@ pin_project! {
 /// A target's body; marks its route as used while data passes.
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
-    inner: Incoming,
-    /// What it comes over, where nobody else looks after that.
+    /// What it comes over, until it has been had.
     busy: Option<Busy>,
     /// `None` when this answer is no sign of use (status 300 and above).
     route: Option<Arc<Route>>,
@@ -61,7 +60,7 @@ pub(crate) struct UpstreamBody {
     /// Runs while the target is waited for.
     idle: Option<Pin<Box<Sleep>>>,
     /// What broke off, before it is told.
-    broken: Option<hyper::Error>,
+    broken: Option<Http1Error>,
     /// Given to another exchange when this one has ended.
     _place: Option<Place>,
 }
@@ -72,6 +71,8 @@ pub(crate) struct ClientBody {
     inner: ClientBytes,
     route: Arc<Route>,
     taken: Taken,
+    /// Whether trailers are passed on.
+    has_trailers: bool,
     idle_limit: Option<Duration>,
     /// Runs while the client is waited for.
     idle: Option<Pin<Box<Sleep>>>,
@@ -82,24 +83,17 @@ pub(crate) struct ClientBody {
 pub(crate) enum ClientBytes {
     /// There are none, or none any more.
     Nothing,
-    Once(Incoming),
+    Once(RequestBody),
     /// As long as nothing of it was taken, it can be had [again](Self::again).
-    Lent(Arc<Mutex<Option<Incoming>>>),
+    Lent(Arc<Mutex<Option<RequestBody>>>),
 }
 
-/// How many pieces of a request its target has taken, and whether that was all. Clones
-/// share it.
+/// How many pieces of a request its target has taken. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Taken(Arc<TakenSoFar>);
-
-#[derive(Debug, Default)]
-struct TakenSoFar {
-    count: AtomicU64,
-    is_over: AtomicBool,
-}
+pub(crate) struct Taken(Arc<AtomicU64>);
 
 impl FallbackBody {
-    pub(crate) fn client(body: Incoming) -> Self {
+    pub(crate) fn client(body: RequestBody) -> Self {
         Self(Some(body))
     }
 
@@ -124,25 +118,30 @@ impl<B> ProxyBody<B> {
 
 impl UpstreamBody {
     pub(crate) fn new(
-        inner: Incoming,
-        busy: Option<Busy>,
+        busy: Busy,
         route: Option<Arc<Route>>,
         place: Option<Place>,
         config: &ProxyConfig,
     ) -> Self {
+        let is_empty = busy.is_answered();
         // An answer without a body is never polled, so its end is now.
         if let Some(route) = &route
-            && inner.is_end_stream()
+            && is_empty
         {
             route.touch();
         }
         let idle_limit = config.response_idle_timeout;
-        let mut body =
-            Self { inner, busy, route, idle_limit, idle: None, broken: None, _place: place };
-        if body.inner.is_end_stream() {
+        let busy = Some(busy);
+        let mut body = Self { busy, route, idle_limit, idle: None, broken: None, _place: place };
+        if is_empty {
             body.release();
         }
         body
+    }
+
+    /// There is none.
+    pub(crate) fn empty() -> Self {
+        Self { busy: None, route: None, idle_limit: None, idle: None, broken: None, _place: None }
     }
 
     /// The answer is complete: the connection may serve another request.
@@ -156,16 +155,15 @@ impl UpstreamBody {
     fn poll_inner(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let mut frame = Pin::new(&mut self.inner).poll_frame(cx);
-        if let (Poll::Pending, Some(busy)) = (&frame, &mut self.busy) {
-            busy.drive(cx);
-            frame = Pin::new(&mut self.inner).poll_frame(cx);
-        }
-        let Poll::Ready(Some(Err(error))) = frame else { return frame };
+        let Some(busy) = &mut self.busy else { return Poll::Ready(None) };
+        let error = match ready!(busy.poll_frame(cx)) {
+            Some(Err(error)) => error,
+            frame => return Poll::Ready(frame),
+        };
         // What came before goes to the client first: in HTTP/2 a reset overtakes it.
         self.broken = Some(error);
         cx.waker().wake_by_ref();
@@ -184,14 +182,16 @@ impl ClientBody {
         inner: ClientBytes,
         route: Arc<Route>,
         taken: Taken,
+        has_trailers: bool,
         config: &ProxyConfig,
     ) -> Self {
-        Self { inner, route, taken, idle_limit: config.request_idle_timeout, idle: None }
+        let idle_limit = config.request_idle_timeout;
+        Self { inner, route, taken, has_trailers, idle_limit, idle: None }
     }
 }
 
 impl ClientBytes {
-    pub(crate) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: RequestBody) -> Self {
         if body.is_end_stream() { Self::Nothing } else { Self::Once(body) }
     }
 
@@ -216,7 +216,7 @@ impl ClientBytes {
         }
     }
 
-    fn with<T>(&self, look: impl FnOnce(&Incoming) -> T, without: T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&RequestBody) -> T, without: T) -> T {
         match self {
             Self::Nothing => without,
             Self::Once(body) => look(body),
@@ -228,36 +228,27 @@ impl ClientBytes {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match self {
-            Self::Nothing => return Poll::Ready(None),
-            Self::Once(body) => ready!(Pin::new(body).poll_frame(cx)),
+        match self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Once(body) => Pin::new(body).poll_frame(cx),
             Self::Lent(lent) => {
                 let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
                 match lent.as_mut() {
-                    Some(body) => ready!(Pin::new(body).poll_frame(cx)),
-                    None => return Poll::Ready(None),
+                    Some(body) => Pin::new(body).poll_frame(cx),
+                    None => Poll::Ready(None),
                 }
             }
-        };
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.with(Body::is_end_stream, true)
     }
 }
 
 impl Taken {
     pub(crate) fn count(&self) -> u64 {
-        self.0.count.load(Ordering::Relaxed)
-    }
-
-    /// Whether nothing more of it will be sent.
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.is_over.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for ClientBody {
-    /// The connection to the target lets go of it when it has sent all of it.
-    fn drop(&mut self) {
-        self.taken.0.is_over.store(true, Ordering::Relaxed);
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -271,7 +262,7 @@ impl Body for FallbackBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             None => Poll::Ready(None),
-            Some(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Some(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -337,7 +328,7 @@ impl Body for UpstreamBody {
         match &frame {
             Some(Err(_)) => self.busy = None,
             None => self.release(),
-            Some(Ok(frame)) if frame.is_trailers() || self.inner.is_end_stream() => self.release(),
+            Some(Ok(frame)) if frame.is_trailers() || self.is_end_stream() => self.release(),
             Some(Ok(_)) => {}
         }
         if let Some(route) = &self.route
@@ -349,11 +340,11 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.broken.is_none() && self.busy.as_ref().is_none_or(Busy::is_answered)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.busy.as_ref().map_or_else(|| SizeHint::with_exact(0), Busy::size_hint)
     }
 }
 
@@ -377,12 +368,15 @@ impl Body for ClientBody {
             self.route.touch();
         }
         // The end is something that the target is told, too.
-        self.taken.0.count.fetch_add(1, Ordering::Relaxed);
+        self.taken.0.fetch_add(1, Ordering::Relaxed);
+        if !self.has_trailers && matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+            return Poll::Ready(None);
+        }
         Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.with(Body::is_end_stream, true)
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

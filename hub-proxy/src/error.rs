@@ -11,7 +11,7 @@ use std::{
 
 use http::StatusCode;
 
-use crate::BadPath;
+use crate::{BadPath, http1::Http1Error};
 
 /// A cause whose type is nobody's business.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -154,12 +154,12 @@ impl ProxyError {
     }
 
     /// Sorts an error of an exchange on a connection that was made.
-    pub(crate) fn from_exchange(error: BoxError) -> Self {
-        match find::<hyper::Error>(&*error) {
-            Some(cause) if cause.is_parse() => Self::BadAnswer("it is malformed"),
+    pub(crate) fn from_exchange(error: Http1Error) -> Self {
+        match error {
+            Http1Error::Malformed(what) => Self::BadAnswer(what),
             // The only body we send is the client's.
-            Some(cause) if cause.is_user() => Self::ClientGone(error),
-            _ => Self::NoAnswer(error),
+            Http1Error::Body(error) => Self::ClientGone(error),
+            Http1Error::Io(_) | Http1Error::Incomplete => Self::NoAnswer(error.into()),
         }
     }
 }

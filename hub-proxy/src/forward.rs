@@ -2,26 +2,32 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body, Incoming};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 
-use self::{budget::Budget, link::Unanswered, pool::Pools};
+use self::{
+    budget::Budget,
+    link::{MAX_ANSWER_HEAD, Unanswered},
+    pool::Pools,
+};
 use crate::{
     ProxyConfig, ProxyError,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
-    headers::strip_hop_by_hop,
+    headers::{has_token, strip_hop_by_hop},
+    http1::{Answer, Http1Error, Interims},
     table::Route,
     upstream::Connector,
 };
 
 mod budget;
+mod busy;
 mod link;
 #[cfg(feature = "admin")]
 mod link_body;
 mod pool;
 
 pub(crate) use self::{
-    link::Link,
+    busy::Busy,
+    link::{Link, OnInterim, Question},
     pool::{Place, Pool},
 };
 
@@ -32,32 +38,6 @@ pub(crate) struct Upstreams {
     pools: Arc<Pools>,
     connector: Connector,
     budget: Arc<Budget>,
-}
-
-/// A connection while its answer comes. It is kept when that is complete, and closed
-/// when that is given up.
-#[derive(Debug)]
-pub(crate) struct Busy {
-    link: Link<ClientBody>,
-    /// Where it is kept, if it is.
-    pool: Option<Arc<Pool>>,
-}
-
-impl Busy {
-    /// Goes on with what there is to read and to write.
-    pub(crate) fn drive(&mut self, cx: &mut std::task::Context<'_>) {
-        self.link.drive(cx);
-    }
-
-    /// Leaves it to a task of its own.
-    fn run(self) {
-        pool::run(self.link, self.pool);
-    }
-
-    /// The answer is complete.
-    pub(crate) fn release(self) {
-        pool::keep(self.link, self.pool);
-    }
 }
 
 /// Why there is no answer, and what can be sent again, if anything.
@@ -123,6 +103,7 @@ impl Upstreams {
         config: &ProxyConfig,
         route: &Arc<Route>,
         request: Request<ClientBytes>,
+        interims: Option<&Interims>,
         over: Connections,
     ) -> Result<Response<UpstreamBody>, Failed> {
         let place = self.place(config, route).await?;
@@ -135,18 +116,34 @@ impl Upstreams {
             }
             false => (request, None),
         };
+        let (mut head, bytes) = request.into_parts();
+        let on_interim = |status, headers: &HeaderMap| {
+            if let Some(interims) = interims {
+                interims.say(status, &without_hop(headers));
+            }
+        };
+        let path = route.target().path_for(head.uri.path_and_query(), config.prepend_path);
+        // Origin form: the connection leads to one place only.
+        head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
+        strip_hop_by_hop(&mut head.headers);
+        if bytes.is_end_stream() {
+            head.headers.remove(header::EXPECT);
+        }
+        let has_trailers =
+            head.version == Version::HTTP_2 || has_token(&head.headers, header::TE, "trailers");
         let taken = Taken::default();
-        let request = upstream_request(config, route, request, taken.clone());
+        let body = ClientBody::new(bytes, Arc::clone(route), taken.clone(), has_trailers, config);
+        let question = Question { method: &head.method, path: &path, headers: &head.headers };
         let pool = self.pool(config, route);
-        let answer = self.answer(route, pool, request, over);
+        let answer = self.answer(route, pool, question, body, over, &on_interim);
         let answer = match config.response_header_timeout {
             None => answer.await,
             Some(limit) => within(limit, &taken, answer).await?,
         };
-        let (response, busy) = answer.map_err(|unanswered| match unanswered {
+        let (answer, link) = answer.map_err(|unanswered| match unanswered {
             NoAnswer::Refused(error) => Failed::from(error),
             NoAnswer::Broken { error, is_doubtful } => {
-                let error = ProxyError::from_exchange(error.into());
+                let error = ProxyError::from_exchange(error);
                 let is_unseen = matches!(error, ProxyError::NoAnswer(_))
                     && taken.count() == 0
                     && kept.is_some()
@@ -155,14 +152,11 @@ impl Upstreams {
                 Failed { error, unseen: kept.filter(|_| is_unseen).map(ClientBytes::again) }
             }
         })?;
-        let busy = match taken.is_over() {
-            true => Some(busy),
-            false => {
-                busy.run();
-                None
-            }
-        };
-        client_response(config, route, response, busy, place).map_err(Failed::from)
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ProxyError::BadAnswer("it switches protocols unasked").into());
+        }
+        let busy = Busy::new(link, answer.status, pool.cloned());
+        Ok(client_response(config, route, answer, busy, place))
     }
 
     /// The head of the answer, and the connection that the rest comes over.
@@ -170,9 +164,11 @@ impl Upstreams {
         &self,
         route: &Route,
         pool: Option<&Arc<Pool>>,
-        mut request: Request<ClientBody>,
+        question: Question<'_>,
+        mut body: ClientBody,
         over: Connections,
-    ) -> Result<(Response<Incoming>, Busy), NoAnswer> {
+        on_interim: OnInterim<'_>,
+    ) -> Result<(Answer, Link<ClientBody>), NoAnswer> {
         let kept = pool.filter(|_| over == Connections::Kept);
         loop {
             let link = match kept {
@@ -186,10 +182,10 @@ impl Upstreams {
                     .await
                     .map_err(NoAnswer::Refused)?,
             };
-            match link.send(request).await {
-                Ok(response) => return Ok((response, Busy { link, pool: pool.cloned() })),
+            match link.send(question, body, MAX_ANSWER_HEAD, on_interim).await {
+                Ok(answer) => return Ok((answer, link)),
                 // It closed before the request left: another one takes it (K-01).
-                Err(Unanswered { unsent: Some(unsent), .. }) if is_kept => request = unsent,
+                Err(Unanswered { unsent: Some(unsent), .. }) if is_kept => body = unsent,
                 Err(Unanswered { error, is_doubtful, .. }) => {
                     return Err(NoAnswer::Broken { error, is_doubtful });
                 }
@@ -203,7 +199,7 @@ enum NoAnswer {
     /// There is no connection.
     Refused(ProxyError),
     /// There was one; whether the target may have closed it before it saw the request.
-    Broken { error: hyper::Error, is_doubtful: bool },
+    Broken { error: Http1Error, is_doubtful: bool },
 }
 
 /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2).
@@ -230,61 +226,25 @@ async fn within<T>(
     }
 }
 
-fn upstream_request(
-    config: &ProxyConfig,
-    route: &Arc<Route>,
-    request: Request<ClientBytes>,
-    taken: Taken,
-) -> Request<ClientBody> {
-    let (mut head, bytes) = request.into_parts();
-    let body = ClientBody::new(bytes, Arc::clone(route), taken, config);
-    // Origin form: the connection leads to one place only.
-    head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
-    head.version = Version::HTTP_11;
-    head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
-    strip_hop_by_hop(&mut head.headers);
-    // The listener has answered an expectation itself by the time bytes come.
-    head.headers.remove(header::EXPECT);
-    if body.is_end_stream() {
-        // H-07: some servers wait for a body that these two never announce.
-        if matches!(head.method, Method::DELETE | Method::OPTIONS)
-            && !head.headers.contains_key(header::CONTENT_LENGTH)
-        {
-            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-    } else if body.size_hint().exact().is_none() {
-        // Written anew, not copied; without it hyper would drop the body of a
-        // GET (H-11).
-        head.headers.remove(header::CONTENT_LENGTH);
-        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    head.extensions.clear();
-    Request::from_parts(head, body)
+/// What is said before the answer, without what concerns one hop.
+fn without_hop(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    strip_hop_by_hop(&mut headers);
+    headers
 }
 
 fn client_response(
     config: &ProxyConfig,
     route: &Arc<Route>,
-    response: Response<Incoming>,
-    busy: Option<Busy>,
+    answer: Answer,
+    busy: Busy,
     place: Option<Place>,
-) -> Result<Response<UpstreamBody>, ProxyError> {
-    let (mut head, body) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProxyError::BadAnswer("it switches protocols unasked"));
-    }
-    // SM-44: the client's parser might choose the other one.
-    if head.headers.contains_key(header::TRANSFER_ENCODING)
-        && head.headers.contains_key(header::CONTENT_LENGTH)
-    {
-        return Err(ProxyError::BadAnswer("it has two framings"));
-    }
-    strip_hop_by_hop(&mut head.headers);
-    // Written for the client's version by the listener, whatever the target's.
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
-    let used = head.status.as_u16() < 300;
+) -> Response<UpstreamBody> {
+    let used = answer.status.as_u16() < 300;
     let route = used.then(|| Arc::clone(route));
-    let body = UpstreamBody::new(body, busy, route, place, config);
-    Ok(Response::from_parts(head, body))
+    let mut response = Response::new(UpstreamBody::new(busy, route, place, config));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    strip_hop_by_hop(response.headers_mut());
+    response
 }

@@ -1,14 +1,15 @@
 //! Is the head of a request unambiguous? What the parser lets pass and a target
 //! might read differently ends here, before any byte goes upstream.
 //!
-//! Of two framing fields (`Content-Length` and `Transfer-Encoding`, or two
-//! lengths) hyper leaves one, frames by it and closes the connection after the
-//! answer, or refuses the request; what arrives here has one reading of its
-//! length.
+//! What our own [listener](crate::Listener) reads has one framing already; other servers
+//! leave more to be seen.
 
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 
-use crate::upgrade;
+use crate::{
+    http1::{Framing, framing_of_request},
+    upgrade,
+};
 
 /// The status with which to refuse a request head, if it must be.
 ///
@@ -34,17 +35,13 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
     if !host_is_sound(request.version(), request.uri(), headers) {
         return Some(StatusCode::BAD_REQUEST);
     }
-    if let Some(status) = transfer_encoding_refusal(headers) {
-        return Some(status);
-    }
-    if headers.contains_key(header::CONTENT_LENGTH)
-        && headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Some(StatusCode::BAD_REQUEST);
-    }
+    let framing = match framing_of_request(request.version(), headers) {
+        Ok(framing) => framing,
+        Err(status) => return Some(status),
+    };
     // SM-43: bytes behind an upgrade request belong to the new protocol, so the
     // request may have none of its own.
-    if upgrade::is_websocket(request) && has_body(headers) {
+    if framing != Framing::Empty && upgrade::is_websocket(request) {
         return Some(StatusCode::BAD_REQUEST);
     }
     // H-08: the only expectation there is.
@@ -84,29 +81,6 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
         && host
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
-}
-
-/// `chunked` and nothing else is understood (SM-08, SM-09).
-fn transfer_encoding_refusal(headers: &HeaderMap) -> Option<StatusCode> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let only = codings.next()?;
-    if codings.next().is_some() {
-        return Some(StatusCode::BAD_REQUEST);
-    }
-    let value = only.as_bytes();
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return None;
-    }
-    let chunked = value
-        .split(|&byte| byte == b',')
-        .filter(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-        .count();
-    Some(if chunked == 1 { StatusCode::NOT_IMPLEMENTED } else { StatusCode::BAD_REQUEST })
-}
-
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 #[cfg(test)]

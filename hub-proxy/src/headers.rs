@@ -92,15 +92,13 @@ const ALIASED: [&str; 7] = [
 ///
 /// Source: RFC 9110, section 7.6.1.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Before `Connection`, which has to name it.
+    let trailers = has_token(headers, header::TE, "trailers");
     if headers.contains_key(header::CONNECTION) {
         for name in named_by_connection(headers) {
             headers.remove(name);
         }
     }
-    let trailers = headers
-        .get_all(header::TE)
-        .iter()
-        .any(|value| list(value).any(|coding| coding.eq_ignore_ascii_case("trailers")));
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }

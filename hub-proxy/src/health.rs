@@ -9,11 +9,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::{BoxError, FallbackBody, Proxy, ProxyBody};
+use crate::{BoxError, FallbackBody, Proxy, ProxyBody, RequestBody};
 
 /// What to ask for, exactly: with a query it is an ordinary path (P-069).
 pub(crate) const HEALTH_PATH: &str = "/_chp_healthz";
@@ -47,8 +46,9 @@ impl<F> HealthCheck<F> {
     }
 }
 
-impl<F, B> Service<Request<Incoming>> for HealthCheck<F>
+impl<F, B, R> Service<Request<R>> for HealthCheck<F>
 where
+    R: Into<RequestBody>,
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -65,7 +65,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<R>) -> Self::Future {
         if request.uri().path_and_query().is_some_and(|path| path.as_str() == HEALTH_PATH) {
             let answer = self.answer();
             return Box::pin(async move { Ok(answer) });

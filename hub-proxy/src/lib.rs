@@ -19,6 +19,7 @@ mod head;
 pub mod headers;
 #[cfg(feature = "admin")]
 mod health;
+mod http1;
 mod listener;
 mod path;
 mod peer;
@@ -28,6 +29,7 @@ mod private_file;
 #[cfg(feature = "cli")]
 pub mod program;
 mod redirect;
+mod request_body;
 #[cfg(feature = "self-signed")]
 mod self_signed;
 mod service;
@@ -62,6 +64,7 @@ pub use path::BadPath;
 pub use peer::Peer;
 pub use prefix::{InvalidPrefix, RoutePrefix};
 pub use redirect::RedirectToHttps;
+pub use request_body::RequestBody;
 #[cfg(feature = "self-signed")]
 pub use self_signed::{Overwrite, SelfSigned, SelfSignedError};
 pub use service::Proxy;

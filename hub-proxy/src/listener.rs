@@ -23,12 +23,13 @@ use crate::{ListenConfig, ListenError, Tunnels, socket::Socket};
 mod bound;
 mod connection;
 mod handler;
+mod http1;
 mod http2;
 mod slots;
 mod socket_file;
 mod stream;
 
-pub(crate) use http2::OpenStream;
+pub(crate) use self::{http2::OpenStream, stream::ClientStream};
 
 /// Connections the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 1024;
@@ -247,8 +248,8 @@ impl Listener {
     /// requests in progress and open tunnels have `grace` to end, and what is
     /// left is cut. All tasks have ended when this returns.
     ///
-    /// Each request carries [`Peer`](crate::Peer) and [`Tunnels`] in its
-    /// extensions.
+    /// Each request carries [`Peer`](crate::Peer) in its extensions, and [`Tunnels`] if it
+    /// may become one.
     ///
     /// # Cancellation
     ///

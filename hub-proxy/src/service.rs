@@ -20,12 +20,11 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 use http_body::Body;
-use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RoutePrefix,
-    RouteTable, Tunnels,
+    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RequestBody,
+    RoutePrefix, RouteTable, Tunnels,
     body::{ClientBytes, UpstreamBody},
     error::chain,
     forward::{Connections, Upstreams},
@@ -58,8 +57,8 @@ const NOT_FOR_ERROR_PAGES: [HeaderName; 12] = [
 
 /// Sends each request to the target of its route, or to `F` when it has none.
 ///
-/// A [`tower::Service`] over hyper's requests; [`Listener`](crate::Listener)
-/// runs it. The fallback sees the same `X-Forwarded-*` fields a target would,
+/// A [`tower::Service`] over requests whose bodies can be made [`RequestBody`]s, hyper's
+/// for instance; [`Listener`](crate::Listener) runs it. The fallback sees the same `X-Forwarded-*` fields a target would,
 /// and renders the pages for failures ([`GatewayFailure`]). It is any service
 /// that cannot fail, an HTTP framework's router for instance.
 ///
@@ -106,8 +105,9 @@ impl<F> fmt::Debug for Proxy<F> {
     }
 }
 
-impl<F, B> Service<Request<Incoming>> for Proxy<F>
+impl<F, B, R> Service<Request<R>> for Proxy<F>
 where
+    R: Into<RequestBody>,
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -126,8 +126,9 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<R>) -> Self::Future {
         let Self { shared, fallback } = self.clone();
+        let request = request.map(Into::into);
         Box::pin(async move { Ok(answer(&shared, fallback, request).await) })
     }
 }
@@ -135,7 +136,7 @@ where
 async fn answer<F, B>(
     shared: &Shared,
     fallback: F,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> Response<ProxyBody<B>>
 where
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
@@ -203,11 +204,14 @@ async fn forward(
     shared: &Shared,
     route: &Arc<Route>,
     kept: &Kept,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let Shared { config, upstreams, .. } = shared;
+    let interims = request.body().interims();
+    let interims = interims.as_ref();
     let request = request.map(ClientBytes::new);
-    let failed = match upstreams.exchange(config, route, request, Connections::Kept).await {
+    let first = upstreams.exchange(config, route, request, interims, Connections::Kept);
+    let failed = match first.await {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
@@ -217,12 +221,12 @@ async fn forward(
     metrics::counter!("hub_proxy_upstream_retries_total").increment(1);
     let mut again = kept.request(unseen);
     readdress(config, route, &mut again);
-    let again = upstreams.exchange(config, route, again, Connections::Fresh);
+    let again = upstreams.exchange(config, route, again, interims, Connections::Fresh);
     again.await.map_err(|failed| failed.error)
 }
 
 /// Makes the head say what is true, for targets and fallback alike.
-fn prepare(shared: &Shared, request: &mut Request<Incoming>, websocket: bool) {
+fn prepare(shared: &Shared, request: &mut Request<RequestBody>, websocket: bool) {
     // SM-22, RFC 9112 section 3.2.2: of an absolute target and `Host`, the
     // former counts.
     if let Some(authority) = request.uri().authority() {
@@ -357,7 +361,7 @@ fn report(route: &Route, error: &ProxyError) {
 }
 
 impl Kept {
-    fn of(request: &Request<Incoming>) -> Self {
+    fn of(request: &Request<RequestBody>) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),

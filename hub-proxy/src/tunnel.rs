@@ -14,7 +14,59 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream of which something was read before it became one.
+#[derive(Debug)]
+pub(crate) struct WithEarly<S> {
+    stream: S,
+    early: Bytes,
+}
+
+impl<S> WithEarly<S> {
+    pub(crate) fn new(stream: S, early: Bytes) -> Self {
+        Self { stream, early }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WithEarly<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let here = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early[..here]);
+        self.early.advance(here);
+        if self.early.is_empty() {
+            // Its memory is a whole head's.
+            self.early = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithEarly<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
 
 /// Read at once. On the stack, so it costs nothing between two reads.
 const CHUNK: usize = 16 * 1024;

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Owns the tunnels that WebSocket upgrades leave behind.
 ///
 /// [`Listener`](crate::Listener) puts one into the extensions of every request
-/// and ends it when it drains. With an accept loop of your own, insert a clone
+/// that may become a tunnel, and ends it when it drains. With an accept loop of your own, insert a clone
 /// yourself and call [`stop`](Self::stop) at the end; without that, the tunnels
 /// belong to the [`Proxy`](crate::Proxy) that opened them and nobody ends them
 /// before their peers do.

@@ -6,23 +6,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::Empty;
-use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
-use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    ProxyConfig, ProxyError, Tunnels,
-    body::UpstreamBody,
+    ProxyConfig, ProxyError, RequestBody, Tunnels,
+    body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     error::chain,
-    forward::Upstreams,
+    forward::{Busy, Link, Question, Upstreams},
     headers::{has_token, strip_hop_by_hop},
     listener::OpenStream,
+    request_body::{ClientSide, client_upgrade},
     table::Route,
-    tunnel,
+    transport::Transport,
+    tunnel::{self, WithEarly},
 };
 
 mod own_key;
@@ -81,10 +79,10 @@ pub(crate) async fn exchange(
     config: &ProxyConfig,
     route: &Arc<Route>,
     tunnels: &Tunnels,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     // First of all: the handle is gone once the request has been taken apart.
-    let client = hyper::upgrade::on(&mut request);
+    let client = client_upgrade(&mut request);
     // Its connection is not idle as long as the tunnel is there.
     let stream_of_client = request.extensions().get::<OpenStream>().cloned();
     // A client of HTTP/2 brings no key: that is between the target and us.
@@ -92,69 +90,79 @@ pub(crate) async fn exchange(
         Some(_) => Some(OwnKey::new()?),
         None => None,
     };
-    let mut upstream_request = upstream_request(config, route, request);
+    let path = route.target().path_for(request.uri().path_and_query(), config.prepend_path);
+    let mut headers = upstream_fields(route, &mut request);
     if let Some(key) = &own_key {
-        upstream_request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key.field());
+        headers.insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
+    let question = Question { method: &Method::GET, path: &path, headers: &headers };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
     let leads_there = route.target().uri_for(None, false);
-    let stream =
-        upstreams.connector().connect(leads_there).await.map_err(ProxyError::from_connect)?;
-    let handshake = async {
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_ANSWER_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        tunnels.spawn_support(async move {
-            // What went wrong reaches the reader of the answer or the tunnel.
-            let _ = connection.with_upgrades().await;
-        });
-        sender.send_request(upstream_request).await
-    };
-    let mut response = timeout(config.upgrade_timeout, handshake)
+    let mut link = Link::open(upstreams.connector(), leads_there).await?;
+    let nothing =
+        ClientBody::new(ClientBytes::Nothing, Arc::clone(route), Taken::default(), false, config);
+    let answer = link.send(question, nothing, MAX_ANSWER_HEAD, &|_, _| {});
+    let answer = timeout(config.upgrade_timeout, answer)
         .await
         .map_err(|_| ProxyError::TimedOut)?
-        .map_err(|error| ProxyError::from_exchange(error.into()))?;
+        .map_err(|unanswered| ProxyError::from_exchange(unanswered.error))?;
+    let (status, mut fields) = (answer.status, answer.headers);
 
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        strip_hop_by_hop(response.headers_mut());
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        *response.version_mut() = Version::HTTP_11;
-        let used = response.status().as_u16() < 300;
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        strip_hop_by_hop(&mut fields);
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let used = status.as_u16() < 300;
         let route = used.then(|| Arc::clone(route));
-        return Ok(response.map(|body| UpstreamBody::new(body, None, route, place, config)));
+        let body = UpstreamBody::new(Busy::new(link, status, None), route, place, config);
+        return Ok(response(status, fields, body));
     }
-    if !offers_websocket(response.headers()) {
+    if !offers_websocket(&fields) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));
     }
-    if own_key.as_ref().is_some_and(|key| !key.is_accepted_by(response.headers())) {
+    if own_key.as_ref().is_some_and(|key| !key.is_accepted_by(&fields)) {
         return Err(ProxyError::BadAnswer("it accepts another WebSocket key"));
     }
     // Tunnels idle for days; only what a target works on takes a place there (L-06).
     drop(place);
-    let upstream = hyper::upgrade::on(&mut response);
+    let upstream = link.into_tunnel();
     let (route, grace) = (Arc::clone(route), config.half_close_grace);
     tunnels.spawn(async move {
         let _held = stream_of_client;
-        // Either side may vanish between the handshake and now; then dropping
-        // the other's handle closes it (WS-09).
-        let (Ok(client), Ok(upstream)) = (client.await, upstream.await) else { return };
+        // The client may vanish between the handshake and now; then dropping the
+        // target's side closes it (WS-09).
+        let Some(client) = client.done().await else { return };
         run_tunnel(client, upstream, grace, &route).await;
     });
-    strip_hop_by_hop(response.headers_mut());
-    if own_key.is_some() {
-        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
-        *response.status_mut() = StatusCode::OK;
+    strip_hop_by_hop(&mut fields);
+    let status = if own_key.is_some() {
+        fields.remove(header::SEC_WEBSOCKET_ACCEPT);
+        StatusCode::OK
     } else {
-        renew(response.headers_mut());
-    }
-    Ok(response.map(|body| UpstreamBody::new(body, None, None, None, config)))
+        renew(&mut fields);
+        StatusCode::SWITCHING_PROTOCOLS
+    };
+    Ok(response(status, fields, UpstreamBody::empty()))
 }
 
-async fn run_tunnel(client: Upgraded, upstream: Upgraded, grace: Duration, route: &Route) {
-    let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-    if let Err(error) = tunnel::join(client, upstream, grace, || route.touch()).await {
+fn response(status: StatusCode, headers: HeaderMap, body: UpstreamBody) -> Response<UpstreamBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+async fn run_tunnel(
+    client: ClientSide,
+    upstream: WithEarly<Transport>,
+    grace: Duration,
+    route: &Route,
+) {
+    let ended = match client {
+        ClientSide::Http1(client) => tunnel::join(client, upstream, grace, || route.touch()).await,
+        ClientSide::Hyper(client) => tunnel::join(client, upstream, grace, || route.touch()).await,
+    };
+    if let Err(error) = ended {
         tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
     }
 }
@@ -169,21 +177,12 @@ pub(crate) fn tune(stream: &TcpStream) {
     }
 }
 
-fn upstream_request(
-    config: &ProxyConfig,
-    route: &Route,
-    request: Request<Incoming>,
-) -> Request<Empty<Bytes>> {
-    let (mut head, _empty) = request.into_parts();
-    // Origin form: this connection leads to one place only.
-    head.method = Method::GET;
-    head.version = Version::HTTP_11;
-    head.uri = route.target().path_for(head.uri.path_and_query(), config.prepend_path).into();
-    head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
-    strip_hop_by_hop(&mut head.headers);
-    renew(&mut head.headers);
-    head.extensions.clear();
-    Request::from_parts(head, Empty::new())
+fn upstream_fields(route: &Route, request: &mut Request<RequestBody>) -> HeaderMap {
+    let mut headers = std::mem::take(request.headers_mut());
+    headers.entry(header::HOST).or_insert_with(|| route.target().host());
+    strip_hop_by_hop(&mut headers);
+    renew(&mut headers);
+    headers
 }
 
 fn offers_websocket(headers: &HeaderMap) -> bool {

@@ -12,12 +12,8 @@ use crate::{
     upgrade::TCP_KEEPALIVE,
 };
 
-mod stream;
 #[cfg(feature = "tls")]
 mod tls;
-mod turns;
-
-pub(crate) use self::{stream::UpstreamStream, turns::Turns};
 
 /// Connects to whatever a target's URI leads to.
 #[derive(Clone, Debug)]
@@ -44,17 +40,13 @@ impl Connector {
     }
 
     /// A connection that is ready for HTTP (T-04: in time, a handshake included).
-    pub(crate) async fn connect(self, uri: Uri) -> Result<UpstreamStream, BoxError> {
+    pub(crate) async fn connect(self, uri: Uri) -> Result<Transport, BoxError> {
         let limit = self.limit;
         let late = |_| BoxError::from(io::Error::from(io::ErrorKind::TimedOut));
         timeout(limit, self.open(uri)).await.map_err(late)?
     }
 
-    async fn open(self, uri: Uri) -> Result<UpstreamStream, BoxError> {
-        self.transport(uri).await.map(UpstreamStream::over)
-    }
-
-    async fn transport(self, uri: Uri) -> Result<Transport, BoxError> {
+    async fn open(self, uri: Uri) -> Result<Transport, BoxError> {
         if let Some(path) = socket_of(&uri) {
             return Ok(Transport::Plain(Socket::Unix(UnixStream::connect(path).await?)));
         }

@@ -21,7 +21,7 @@ async fn p_033_a_layer_may_change_a_request_before_it_is_forwarded() {
     });
     let proxy = hub_proxy::Proxy::new(routes, ProxyConfig::default(), fallback);
     let marked = ServiceBuilder::new()
-        .map_request(|mut request: http::Request<hyper::body::Incoming>| {
+        .map_request(|mut request: http::Request<hub_proxy::RequestBody>| {
             request.headers_mut().insert("x-mark", "layer".parse().unwrap());
             request
         })

@@ -76,6 +76,7 @@ async fn h_09_p_032_answers_have_a_date_and_connections_last_as_clients_wish() {
         client.send("GET /user/ada/ HTTP/1.1\r\nHost: h\r\n\r\n").await;
         let head = client.head().await;
         assert!(head.contains("\r\ndate: ") && !head.contains("close"), "{head}");
+        assert!(head.contains("\r\nconnection: keep-alive\r\n"), "{head}");
         client.take(2).await;
     }
     client.send("GET /user/ada/ HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n").await;
@@ -106,37 +107,72 @@ async fn b_05_an_answer_before_the_end_of_a_request_arrives() {
     client.gone().await;
 }
 
-#[tokio::test]
-async fn x_01_a_client_is_told_to_go_on_once_somebody_wants_its_body() {
-    let (target, seen) = lenient().await;
-    let proxy = Running::to(target).await;
-    let head = "PUT /user/ada/f HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\
-                Expect: 100-continue\r\n\r\n";
-    let mut client = proxy.connect().await;
-    client.send(head).await;
-    assert!(client.head().await.starts_with("http/1.1 100 "));
-    client.send("hello").await;
-    assert!(client.head().await.starts_with("http/1.1 200 "));
-    seen.until(|seen| seen.ends_with("\r\n\r\nhello")).await;
+const WAITS: &str = "PUT /user/ada/f HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\
+                     Expect: 100-continue\r\n\r\n";
 
-    let proxy = Running::to(nowhere().await).await;
-    let mut client = proxy.connect().await;
-    client.send(head).await;
-    assert!(client.head().await.starts_with("http/1.1 503 "), "nobody wants it");
+#[tokio::test]
+async fn x_01_a_client_is_told_to_go_on_once_the_target_wants_its_body() {
+    for says_so in [true, false] {
+        let (go_on, may) = tokio::sync::watch::channel(false);
+        let target = target(move |mut client| {
+            let mut may = may.clone();
+            async move {
+                assert!(client.head().await.contains("\r\nexpect: 100-continue\r\n"));
+                if says_so {
+                    may.wait_for(|may| *may).await.unwrap();
+                    client.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+                }
+                // Who says nothing gets it after a while.
+                assert_eq!(client.take(5).await, b"hello");
+                client.send(OK).await;
+            }
+        })
+        .await;
+        let proxy = Running::to(target).await;
+        let mut client = proxy.connect().await;
+        client.send(WAITS).await;
+        go_on.send(true).unwrap();
+        let interim = client.head().await;
+        assert!(interim.starts_with("http/1.1 100 ") && !interim.contains("date"), "{interim}");
+        client.send("hello").await;
+        assert!(client.head().await.starts_with("http/1.1 200 "));
+    }
 }
 
 #[tokio::test]
-async fn x_02_interim_answers_are_not_the_answer() {
-    let (target, _seen) = lenient_with(
-        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n\
-         HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    )
-    .await;
+async fn x_01_a_client_is_not_told_to_go_on_if_nobody_wants_its_body() {
+    let (refuses, seen) = lenient_with("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").await;
+    for (target, status) in [(refuses, 413), (nowhere().await, 503)] {
+        let proxy = Running::to(target).await;
+        let mut client = proxy.connect().await;
+        client.send(WAITS).await;
+        let head = client.head().await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        // What it might still send is no request.
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+        client.rest().await;
+    }
+    assert!(seen.all().ends_with("\r\n\r\n"), "{}", seen.all());
+}
+
+#[tokio::test]
+async fn x_02_what_a_target_says_before_its_answer_arrives() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let (target, _seen) =
+        lenient_with(format!("{interim}HTTP/1.1 102 Processing\r\n\r\n{answer}")).await;
     let proxy = Running::to(target).await;
-    let answer = proxy.ask(&get("/user/ada/")).await;
-    let last = answer.rfind("HTTP/1.1 ").unwrap();
-    assert!(answer[last..].starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    let answered = proxy.ask(&get("/user/ada/")).await;
+    let before = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
+    assert!(answered.starts_with(&format!("{before}HTTP/1.1 200 ")), "{answered}");
+    assert!(answered.ends_with("\r\n\r\nok"), "{answered}");
+    let old = proxy.ask("GET /user/ada/ HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.1 200 "), "HTTP/1.0 knows no such answers: {old}");
+
+    let (target, _seen) = lenient_with(format!("{}{answer}", interim.repeat(9))).await;
+    let answered = Running::to(target).await.ask(&get("/user/ada/")).await;
+    assert_eq!(answered.matches("HTTP/1.1 103 ").count(), 8, "{answered}");
+    assert!(answered.contains("HTTP/1.1 503 "), "{answered}");
 }
 
 #[tokio::test]

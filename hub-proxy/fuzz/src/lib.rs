@@ -9,14 +9,13 @@ use std::{
 };
 
 use http::Response;
-use hub_proxy::{Proxy, ProxyConfig, RouteTable};
-use hyper::server::conn::http1;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hub_proxy::{ListenConfig, Listener, Proxy, ProxyConfig, RouteTable};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
+use tokio_util::sync::CancellationToken;
 
 pub mod strict;
 
@@ -24,6 +23,9 @@ use strict::Read;
 
 /// Longer than any exchange takes on this host.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long the proxy waits for more of an input.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A request as the target read it, whole.
 #[derive(Clone, Debug)]
@@ -46,26 +48,32 @@ pub fn forwarded(input: &[u8]) -> Vec<Arrived> {
         let fallback =
             tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
         let proxy = Proxy::new(routes, ProxyConfig::default(), fallback);
-        let (mut client, server) = duplex(256 * 1024);
-        let serving = async {
-            let service = TowerToHyperService::new(proxy);
-            // The end of the input is no reason to give up what it asked for.
-            let connection = http1::Builder::new()
-                .half_close(true)
-                .serve_connection(TokioIo::new(server), service)
-                .with_upgrades();
-            let _ = connection.await;
-        };
+        let listener = Listener::bind(&config()).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+        let stop = CancellationToken::new();
+        let serving = listener.serve(proxy, stop.clone(), DEADLINE);
         let asking = async {
+            // The end comes from the other side: ours would be a reason to give up what was
+            // asked for.
             let _ = client.write_all(input).await;
-            let _ = client.shutdown().await;
             let mut answers = Vec::new();
             let _ = client.read_to_end(&mut answers).await;
+            drop(client);
+            stop.cancel();
         };
         let both = async { tokio::join!(serving, asking) };
         tokio::time::timeout(DEADLINE, both).await.expect("an exchange hangs");
         arrived.all().await
     })
+}
+
+/// Waits for nobody: what has not come with an input does not come.
+fn config() -> ListenConfig {
+    let mut config = ListenConfig::new("127.0.0.1:0".parse().unwrap());
+    config.keep_alive_timeout = PATIENCE;
+    config.header_read_timeout = PATIENCE;
+    config.busy_idle_timeout = Some(4 * PATIENCE);
+    config
 }
 
 /// One runtime for all inputs, without threads of its own.

@@ -9,12 +9,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, StatusCode, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Page;
-use crate::{BoxError, ProxyConfig, Target, forward::Link, upstream::Connector};
+use crate::{
+    BoxError, ProxyConfig, Target,
+    forward::{Link, Question},
+    upstream::Connector,
+};
 
 /// How long a client waits at most for a nicer page than ours.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -64,9 +68,10 @@ impl PageTarget {
         let question: PathAndQuery = question(status, path)
             .try_into()
             .map_err(|error: http::uri::InvalidUri| failed(error.into()))?;
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.target.path_for(Some(&question), true).into();
-        request.headers_mut().insert(header::HOST, self.target.host());
+        let path = self.target.path_for(Some(&question), true);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, self.target.host());
+        let question = Question { method: &Method::GET, path: &path, headers: &headers };
         let exchange = async {
             let link = match self.spare().await {
                 Some(link) => link,
@@ -76,14 +81,14 @@ impl PageTarget {
                     link.map_err(|error| failed(error.into()))?
                 }
             };
-            let answer = link.ask(request).await;
-            let (head, mut rest) = answer.map_err(|error| failed(error.into()))?.into_parts();
+            let answer = link.ask(question, Empty::new()).await;
+            let (headers, mut rest) = answer.map_err(|error| failed(error.into()))?;
             let body = Limited::new(&mut rest, MAX_PAGE_BYTES).collect().await.map_err(failed)?;
             *self.lock() = rest.into_free();
             Ok(Page {
                 body: body.to_bytes(),
-                content_type: head.headers.get(header::CONTENT_TYPE).cloned(),
-                content_encoding: head.headers.get(header::CONTENT_ENCODING).cloned(),
+                content_type: headers.get(header::CONTENT_TYPE).cloned(),
+                content_encoding: headers.get(header::CONTENT_ENCODING).cloned(),
             })
         };
         tokio::time::timeout(DEADLINE, exchange).await.unwrap_or(Err(NoPage::TimedOut))

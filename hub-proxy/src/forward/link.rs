@@ -1,132 +1,328 @@
-//! A connection to a target. No task of its own runs it: whoever has it polls it, and
-//! what nobody has rests until somebody looks.
+//! A connection to a target, with one exchange on it at a time. No task of its own runs
+//! it: whoever has it polls it, and what nobody has rests until somebody looks.
 
 use std::{
-    fmt,
     future::poll_fn,
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body::Body;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, Method, StatusCode, Uri, header, uri::PathAndQuery};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::sleep;
 
 use crate::{
     BoxError, ProxyError,
-    upstream::{Connector, Turns, UpstreamStream},
+    http1::{
+        Answer, BodyEncoder, Buffered, Decoded, Decoder, Ends, Http1Error, encode_request,
+        find_end, parse_answer,
+    },
+    transport::Transport,
+    tunnel::WithEarly,
+    upstream::Connector,
 };
 
 /// Most a target's answer may have as a head.
-const MAX_ANSWER_HEAD: usize = 256 * 1024;
+pub(super) const MAX_ANSWER_HEAD: usize = 256 * 1024;
 
-/// Reads and writes.
-type Driver<B> = http1::Connection<TokioIo<UpstreamStream>, B>;
+/// Most of a request that waits to be written (B-01).
+const MAX_WAITING: usize = 64 * 1024;
 
-/// One connection, with one request on it at a time.
-pub(crate) struct Link<B>
-where
-    B: Body + 'static,
-{
-    sender: SendRequest<B>,
-    /// `None` once the connection has ended. It is large, and moves with each exchange.
-    driver: Option<Box<Driver<B>>>,
-    turns: Turns,
+/// Answers before the answer.
+const MAX_INTERIM: u8 = 8;
+
+/// How long a target may take to ask for a body, before it gets it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Link<B> {
+    stream: Buffered<Transport>,
+    /// The body of the request, until all of it has been taken.
+    sending: Option<Sending<B>>,
+    /// Why no more of the request can be sent. What the target said before it closed
+    /// still counts.
+    write_error: Option<io::Error>,
+    /// The answer's body, if its head has come and its end has not.
+    receiving: Option<Decoder>,
+    /// How much of a head has been searched for its end.
+    seen: usize,
+    /// Whether there may be another exchange.
+    is_persistent: bool,
+    /// Whether this is not the first exchange, and whether something of its answer has
+    /// come.
+    was_used: bool,
+    is_heard: bool,
+}
+
+#[derive(Debug)]
+struct Sending<B> {
+    body: B,
+    encoder: BodyEncoder,
+}
+
+/// What is asked, but for the body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a PathAndQuery,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) struct Unanswered<B> {
-    pub(super) error: hyper::Error,
-    /// The request, if it never left (K-01).
-    pub(super) unsent: Option<Request<B>>,
+pub(crate) struct Unanswered<B> {
+    pub(crate) error: Http1Error,
+    /// The body, if nothing of the request has left (K-01).
+    pub(crate) unsent: Option<B>,
     /// Whether the target may have closed a kept connection before it saw the request.
-    pub(super) is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
 }
+
+/// Hears what a target says before its answer.
+pub(crate) type OnInterim<'a> = &'a (dyn Fn(StatusCode, &HeaderMap) + Send + Sync);
 
 impl<B> Link<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     pub(crate) async fn open(connector: Connector, target: Uri) -> Result<Self, ProxyError> {
         let stream = connector.connect(target).await.map_err(ProxyError::from_connect)?;
-        let turns = stream.turns();
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_ANSWER_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ProxyError::from_exchange(error.into()))?;
-        Ok(Self { sender, driver: Some(Box::new(driver)), turns })
+        Ok(Self {
+            stream: Buffered::new(stream),
+            sending: None,
+            write_error: None,
+            receiving: None,
+            seen: 0,
+            is_persistent: true,
+            was_used: false,
+            is_heard: false,
+        })
     }
 
-    /// Sends a request, and waits for the head of its answer.
-    pub(super) async fn send(
+    /// Sends a request, and waits for the head of its answer, which may have `most` bytes.
+    pub(crate) async fn send(
         &mut self,
-        request: Request<B>,
-    ) -> Result<Response<Incoming>, Unanswered<B>> {
-        self.turns.asked();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let driver = &mut self.driver;
+        question: Question<'_>,
+        body: B,
+        most: usize,
+        on_interim: OnInterim<'_>,
+    ) -> Result<Answer, Unanswered<B>> {
+        self.was_used = self.is_heard;
+        self.is_heard = false;
+        let hint = (!body.is_end_stream()).then(|| body.size_hint());
+        let Question { method, path, headers } = question;
+        let encoder = self.stream.out.write(|out| encode_request(out, method, path, headers, hint));
+        let head_len = self.stream.out.len();
+        let has_body = encoder != BodyEncoder::Nothing;
+        self.sending = Some(Sending { body, encoder }).filter(|_| has_body);
+        let mut patience =
+            (has_body && headers.contains_key(header::EXPECT)).then(|| Box::pin(sleep(PATIENCE)));
+        let mut interim_left = MAX_INTERIM;
+        let mut is_untouched = true;
         let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
+            loop {
+                if let Some(waits) = &mut patience
+                    && waits.as_mut().poll(cx).is_ready()
+                {
+                    patience = None;
+                }
+                let takes_body = patience.is_none();
+                is_untouched &= !takes_body || self.sending.is_none();
+                if let Err(error) = self.poll_send(cx, takes_body) {
+                    return Poll::Ready(Err(error));
+                }
+                let answer = ready!(self.poll_head(cx, method, most))?;
+                if !answer.status.is_informational()
+                    || answer.status == StatusCode::SWITCHING_PROTOCOLS
+                {
+                    return Poll::Ready(Ok(answer));
+                }
+                if interim_left == 0 {
+                    return Poll::Ready(Err(Http1Error::Malformed("too much before the answer")));
+                }
+                interim_left -= 1;
+                patience = None;
+                if answer.status != StatusCode::CONTINUE {
+                    on_interim(answer.status, &answer.headers);
+                }
             }
-            drive(driver, cx);
-            answer.as_mut().poll(cx)
         });
-        answer.await.map_err(|mut failed| {
-            let (unsent, is_doubtful) =
-                (failed.take_message(), self.turns.is_reused_without_answer());
-            Unanswered { error: failed.into_error(), unsent, is_doubtful }
-        })
+        match answer.await {
+            Ok(answer) => {
+                self.is_persistent = answer.is_persistent;
+                let decoder = Decoder::new(answer.framing);
+                self.receiving = Some(decoder).filter(|decoder| !decoder.is_over());
+                Ok(answer)
+            }
+            Err(error) => {
+                self.is_persistent = false;
+                let left = self.stream.out.len();
+                let unsent = self.sending.take().map(|sending| sending.body);
+                let unsent = unsent.filter(|_| is_untouched && left == head_len);
+                Err(Unanswered { error, unsent, is_doubtful: self.was_used && !self.is_heard })
+            }
+        }
     }
 
-    /// Goes on with what there is to read and to write.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, cx);
+    /// Goes on with what is to be sent; an error if its body broke off.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        takes_body: bool,
+    ) -> Result<(), Http1Error> {
+        loop {
+            let mut waits = !takes_body;
+            while let Some(Sending { body, encoder }) = self.sending.as_mut().filter(|_| !waits)
+                && self.stream.out.len() < MAX_WAITING
+            {
+                let out = &mut self.stream.out;
+                let is_over = match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Pending => {
+                        waits = true;
+                        false
+                    }
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => {
+                            encoder.data(out, data).map_err(Http1Error::Malformed)?;
+                            let is_over = body.is_end_stream();
+                            if is_over {
+                                encoder.end(out, None).map_err(Http1Error::Malformed)?;
+                            }
+                            is_over
+                        }
+                        Err(frame) => {
+                            let trailers = frame.into_trailers().ok();
+                            encoder.end(out, trailers.as_ref()).map_err(Http1Error::Malformed)?;
+                            true
+                        }
+                    },
+                    Poll::Ready(None) => {
+                        encoder.end(out, None).map_err(Http1Error::Malformed)?;
+                        true
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        self.is_persistent = false;
+                        return Err(Http1Error::Body(error.into()));
+                    }
+                };
+                if is_over {
+                    self.sending = None;
+                }
+            }
+            match self.stream.poll_flush(cx) {
+                Poll::Ready(Ok(())) if self.sending.is_some() && !waits => {}
+                Poll::Ready(Err(error)) => {
+                    self.write_error.get_or_insert(error);
+                    self.is_persistent = false;
+                    return Ok(());
+                }
+                Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
+            }
+        }
     }
 
-    /// Whether it has not ended.
-    pub(super) fn is_open(&self) -> bool {
-        self.driver.is_some()
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        most: usize,
+    ) -> Poll<Result<Answer, Http1Error>> {
+        loop {
+            let end = find_end(&self.stream.read, self.seen, Ends::Tolerant);
+            let end = end.map_err(Http1Error::Malformed)?;
+            if end.unwrap_or(self.stream.read.len()) > most {
+                return Poll::Ready(Err(Http1Error::Malformed("its head is too long")));
+            }
+            if let Some(end) = end {
+                self.seen = 0;
+                let head = self.stream.read.split_to(end).freeze();
+                return Poll::Ready(parse_answer(&head, method).map_err(Http1Error::Malformed));
+            }
+            self.seen = self.stream.read.len();
+            match ready!(self.stream.poll_fill(cx)) {
+                Ok(1..) => self.is_heard = true,
+                Ok(0) => {
+                    let error = self.write_error.take();
+                    return Poll::Ready(Err(error.map_or(Http1Error::Incomplete, Http1Error::Io)));
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
     }
 
-    /// Reads and writes to the end of the exchange, whoever takes the answer.
-    pub(super) async fn finish(&mut self) {
-        poll_fn(|cx| {
-            let is_over = self.is_free(cx) || !self.is_open();
-            if is_over { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    /// The next piece of the answer. What is to be sent is left to somebody else if
+    /// `is_sent_elsewhere`.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_sent_elsewhere: bool,
+    ) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
+        if !is_sent_elsewhere && self.is_sending() {
+            self.poll_send(cx, true)?;
+        }
+        let Some(decoder) = &mut self.receiving else { return Poll::Ready(None) };
+        let frame = loop {
+            match decoder.decode(&mut self.stream.read) {
+                Ok(Decoded::Data(data)) => break Some(Ok(Frame::data(data))),
+                Ok(Decoded::Trailers(trailers)) => break Some(Ok(Frame::trailers(trailers))),
+                Ok(Decoded::End) => break None,
+                Ok(Decoded::More) => {}
+                Err(what) => break Some(Err(Http1Error::Malformed(what))),
+            }
+            match ready!(self.stream.poll_fill_body(cx, decoder.wanted())) {
+                Ok(1..) => {}
+                Ok(0) if decoder.ends_with_connection() => {
+                    self.is_persistent = false;
+                    break None;
+                }
+                Ok(0) => break Some(Err(Http1Error::Incomplete)),
+                Err(error) => break Some(Err(error.into())),
+            }
+        };
+        let is_broken = matches!(frame, Some(Err(_)));
+        self.is_persistent &= !is_broken;
+        if decoder.is_over() || is_broken || frame.is_none() {
+            self.receiving = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Whether all of the answer has been had.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.receiving.is_none()
+    }
+
+    /// How much of the answer is to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.receiving.as_ref().map_or_else(|| SizeHint::with_exact(0), Decoder::size_hint)
+    }
+
+    /// Whether something of the request has not left.
+    pub(crate) fn is_sending(&self) -> bool {
+        (self.sending.is_some() || !self.stream.out.is_empty()) && self.write_error.is_none()
     }
 
     /// Whether another request may be sent. What has come unasked, or the target's end
-    /// of the connection, is noticed here (K-01).
+    /// of the connection, is noticed here (K-01, SM-45, SM-46).
     pub(crate) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
-        self.driver.is_some() && self.sender.is_ready()
+        let is_complete = self.is_persistent && self.is_answered() && !self.is_sending();
+        is_complete
+            && self.write_error.is_none()
+            && self.stream.read.is_empty()
+            && self.stream.poll_fill(cx).is_pending()
     }
-}
 
-fn drive<B>(driver: &mut Option<Box<Driver<B>>>, cx: &mut Context<'_>)
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    // How it ended is told to whoever waits for an answer.
-    if let Some(running) = driver
-        && Pin::new(running.as_mut()).poll(cx).is_ready()
-    {
-        *driver = None;
+    /// Gives back what memory a connection does not need that rests.
+    pub(super) fn rest(&mut self) {
+        self.stream.release();
     }
-}
 
-impl<B: Body + 'static> fmt::Debug for Link<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("turns", &self.turns).finish_non_exhaustive()
+    /// The connection itself, after 101.
+    pub(crate) fn into_tunnel(self) -> WithEarly<Transport> {
+        WithEarly::new(self.stream.io, self.stream.read.freeze())
     }
 }

@@ -122,15 +122,6 @@ pub(super) fn keep(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
     }
 }
 
-/// Runs a connection to the end of its exchange, for a target that answers before it
-/// has the whole request: the client may take nothing of the answer meanwhile.
-pub(super) fn run(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
-    TaskTracker::new().spawn(async move {
-        link.finish().await;
-        keep(link, pool);
-    });
-}
-
 impl Pool {
     /// A connection that may be used again.
     pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Link<ClientBody>> {
@@ -142,13 +133,14 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, link: Link<ClientBody>) {
+    fn put(self: &Arc<Self>, mut link: Link<ClientBody>) {
         let count = &self.owner.unused;
         if self.most == 0 || count.load(Ordering::Relaxed) >= self.most_of_all {
             return;
         }
         count.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(Arc::clone(count));
+        link.rest();
         let resting = Resting { link, since: Instant::now(), _counted: counted };
         let (surplus, begins) = {
             let mut unused = self.unused();

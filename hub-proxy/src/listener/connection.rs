@@ -1,30 +1,21 @@
 //! One client connection: handshake, requests, end.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering},
-    task,
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
 
-use http::{HeaderValue, Request, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::{io::AsyncWriteExt, time::timeout};
-use tower::ServiceExt;
 
 use super::{
     Context,
     handler::{Handler, ResponseBody},
-    http2,
+    http1, http2,
     slots::Slot,
     stream::{ClientStream, Limits, Phase},
 };
-use crate::{Peer, error::chain, socket::Socket, transport::Transport};
+#[cfg(feature = "tls")]
+use crate::error::chain;
+use crate::{Peer, socket::Socket, transport::Transport};
 
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -66,63 +57,9 @@ pub(super) async fn serve<S, B>(
         write_stall: context.config.write_stall_timeout,
     };
     let stream = ClientStream::new(transport, Arc::clone(&phase), limits, slot);
-    if is_http2 {
-        return http2::serve(context, stream, phase, peer, service).await;
-    }
-
-    let (tunnels, shared_phase) = (context.tunnels.clone(), Arc::clone(&phase));
-    let release = context.release.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        shared_phase.request_began();
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(tunnels.clone());
-        let (service, phase) = (service.clone(), Arc::clone(&shared_phase));
-        let release = release.clone();
-        async move {
-            let mut response = service.oneshot(request).await?;
-            // A tunnel stays busy until it ends.
-            let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            if !tunnel && release.is_cancelled() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            // Lazily: a guard that is made and not kept ends the request at once.
-            let end = (!tunnel).then(|| RequestEnd(phase));
-            Ok::<_, Infallible>(response.map(|inner| AnswerBody::new(inner, end)))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(context.config.keep_alive_timeout)
-        .max_headers(context.config.max_header_fields)
-        .max_header_size(context.config.max_header_bytes)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-
-    let mut stopping = false;
-    let ended = loop {
-        tokio::select! {
-            ended = connection.as_mut() => break ended,
-            () = context.stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = context.cut.cancelled() => {
-                if phase.is_busy() {
-                    context.cut_busy.fetch_add(1, Ordering::Relaxed);
-                    phase.abort();
-                }
-                return;
-            }
-        }
-    };
-    if let Err(error) = ended {
-        // The answer broke off, and the client must not take it for complete.
-        if error.is_user() {
-            phase.abort();
-        }
-        tracing::debug!(error = %chain(&error), "a client connection broke");
+    match is_http2 {
+        true => http2::serve(context, stream, phase, peer, service).await,
+        false => http1::serve(context, stream, phase, peer, service).await,
     }
 }
 
@@ -173,15 +110,6 @@ async fn handshake(context: &Context, stream: Socket) -> Option<Transport> {
             }
             Err(_) => None,
         },
-    }
-}
-
-/// Ends the request's time on the connection when the answer is dropped.
-struct RequestEnd(Arc<Phase>);
-
-impl Drop for RequestEnd {
-    fn drop(&mut self) {
-        self.0.request_ended();
     }
 }
 

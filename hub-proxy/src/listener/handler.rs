@@ -5,16 +5,15 @@ use std::convert::Infallible;
 use bytes::Buf;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tower::Service;
 
-use crate::BoxError;
+use crate::{BoxError, RequestBody};
 
 /// A service that has an answer for every request. Each connection gets a clone.
 ///
 /// Every service of this kind is one; there is nothing to implement.
 pub trait Handler<B>:
-    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
     + Clone
     + Send
     + 'static
@@ -22,7 +21,7 @@ pub trait Handler<B>:
 }
 
 impl<S, B> Handler<B> for S where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static

@@ -24,7 +24,7 @@ use super::{
     handler::{Handler, ResponseBody},
     stream::{ClientStream, Phase},
 };
-use crate::{Peer, error::chain, headers::strip_hop_by_hop};
+use crate::{Peer, RequestBody, error::chain, headers::strip_hop_by_hop};
 
 /// Requests at once on one connection (H2-05).
 const MAX_STREAMS: u32 = 128;
@@ -122,7 +122,7 @@ pub(super) async fn serve<S, B>(
         request.extensions_mut().insert(open.clone());
         let service = service.clone();
         async move {
-            let mut response = service.oneshot(request).await?;
+            let mut response = service.oneshot(request.map(RequestBody::from)).await?;
             // These are malformed here (RFC 9113 section 8.2.2).
             strip_hop_by_hop(response.headers_mut());
             Ok::<_, Infallible>(response.map(|inner| AnswerBody::new(inner, Some(open))))

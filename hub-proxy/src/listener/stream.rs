@@ -1,8 +1,6 @@
-//! A client's socket, and the deadline for sending it a request head.
-//!
-//! hyper has one timer for both waiting for a request and reading its head. A
-//! browser may wait long, but a client that began to speak must finish soon
-//! (L-07), so the shorter limit is kept here, where the bytes arrive.
+//! A client's socket, and the deadlines for what it does: a browser may wait long
+//! before it asks, but a client that began to speak must finish soon (L-07), and one
+//! that is spoken to must listen (T-08).
 
 use std::{
     io,
@@ -88,8 +86,8 @@ impl Phase {
         self.state.load(Ordering::Relaxed) == BUSY
     }
 
-    fn bytes_arrived(&self) {
-        // Fails when a request is in progress: then they are its body's.
+    /// Some of a head has come, unless a request is in progress: then it is its body's.
+    pub(crate) fn bytes_arrived(&self) {
         let _ = self.state.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
