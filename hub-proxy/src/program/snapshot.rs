@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +21,10 @@ const PACE: Duration = Duration::from_secs(1);
 
 /// Times of use are written only at each so many-th of these moments.
 const USES_EVERY: u32 = 5;
+
+/// Whose turn it is to write. What is written is read in one's turn, so that a writer who
+/// was slow, and whom nobody waits for any more, does not put back what was before.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Where the routes are kept: `--storage-backend snapshot:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +69,7 @@ impl Snapshot {
 
     /// Writes what there is now.
     pub(super) fn write(&self, registry: &Registry) -> io::Result<()> {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = registry.handed();
         // The command line's own route is for it to say.
         table.routes.retain(|route| route.members.is_some());
