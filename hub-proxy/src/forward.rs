@@ -1,8 +1,14 @@
 //! One ordinary HTTP exchange with a target.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use self::{
     budget::Budget,
@@ -12,7 +18,7 @@ use self::{
 use crate::{
     ProxyConfig, ProxyError,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
-    headers::{has_token, strip_hop_by_hop},
+    headers::strip_hop_by_hop,
     http1::{Answer, Http1Error, Interims},
     table::Route,
     upstream::Connector,
@@ -52,6 +58,16 @@ impl From<ProxyError> for Failed {
     fn from(error: ProxyError) -> Self {
         Self { error, unseen: None }
     }
+}
+
+/// A request but for its body, which may be sent twice.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) question: Question<'a>,
+    /// Who hears what the target says before its answer.
+    pub(crate) interims: Option<Interims>,
+    /// Whether trailers are passed on.
+    pub(crate) has_trailers: bool,
 }
 
 /// Which connections a request may go over.
@@ -102,43 +118,36 @@ impl Upstreams {
         &self,
         config: &ProxyConfig,
         route: &Arc<Route>,
-        request: Request<ClientBytes>,
-        interims: Option<&Interims>,
+        asked: &Asked<'_>,
+        body: ClientBytes,
         over: Connections,
     ) -> Result<Response<UpstreamBody>, Failed> {
         let place = self.place(config, route).await?;
-        let (request, kept) = match is_idempotent(request.method()) && over == Connections::Kept {
+        let is_repeatable = is_idempotent(asked.question.method) && over == Connections::Kept;
+        let (body, kept) = match is_repeatable {
             true => {
                 self.budget.deposit();
-                let (head, body) = request.into_parts();
                 let (lent, kept) = body.lend();
-                (Request::from_parts(head, lent), Some(kept))
+                (lent, Some(kept))
             }
-            false => (request, None),
+            false => (body, None),
         };
-        let (mut head, bytes) = request.into_parts();
         let on_interim = |status, headers: &HeaderMap| {
-            if let Some(interims) = interims {
+            if let Some(interims) = &asked.interims {
                 interims.say(status, &without_hop(headers));
             }
         };
-        let path = route.target().path_for(head.uri.path_and_query(), config.prepend_path);
-        // Origin form: the connection leads to one place only.
-        head.headers.entry(header::HOST).or_insert_with(|| route.target().host());
-        strip_hop_by_hop(&mut head.headers);
-        if bytes.is_end_stream() {
-            head.headers.remove(header::EXPECT);
-        }
-        let has_trailers =
-            head.version == Version::HTTP_2 || has_token(&head.headers, header::TE, "trailers");
         let taken = Taken::default();
-        let body = ClientBody::new(bytes, Arc::clone(route), taken.clone(), has_trailers, config);
-        let question = Question { method: &head.method, path: &path, headers: &head.headers };
+        let body =
+            ClientBody::new(body, Arc::clone(route), taken.clone(), asked.has_trailers, config);
         let pool = self.pool(config, route);
-        let answer = self.answer(route, pool, question, body, over, &on_interim);
-        let answer = match config.response_header_timeout {
-            None => answer.await,
-            Some(limit) => within(limit, &taken, answer).await?,
+        let answer = {
+            let mut answer =
+                pin!(self.answer(route, pool, asked.question, body, over, &on_interim));
+            match config.response_header_timeout {
+                None => answer.await,
+                Some(limit) => Box::pin(within(limit, &taken, answer.as_mut())).await?,
+            }
         };
         let (answer, link) = answer.map_err(|unanswered| match unanswered {
             NoAnswer::Refused(error) => Failed::from(error),
@@ -168,7 +177,7 @@ impl Upstreams {
         mut body: ClientBody,
         over: Connections,
         on_interim: OnInterim<'_>,
-    ) -> Result<(Answer, Link<ClientBody>), NoAnswer> {
+    ) -> Result<(Answer, Box<Link<ClientBody>>), NoAnswer> {
         let kept = pool.filter(|_| over == Connections::Kept);
         loop {
             let link = match kept {
@@ -178,7 +187,8 @@ impl Upstreams {
             let is_kept = link.is_some();
             let mut link = match link {
                 Some(link) => link,
-                None => Link::open(self.connector(), route.target().uri_for(None, false))
+                // Apart: it is large, and most requests do without.
+                None => Box::pin(Link::open(self.connector(), route.target()))
                     .await
                     .map_err(NoAnswer::Refused)?,
             };
@@ -213,9 +223,8 @@ fn is_idempotent(method: &Method) -> bool {
 async fn within<T>(
     limit: Duration,
     taken: &Taken,
-    answer: impl Future<Output = T>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, ProxyError> {
-    let mut answer = pin!(answer);
     loop {
         let before = taken.count();
         match tokio::time::timeout(limit, answer.as_mut()).await {

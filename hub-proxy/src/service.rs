@@ -17,7 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    request::Parts, uri::PathAndQuery,
 };
 use http_body::Body;
 use tower::{Service, ServiceExt};
@@ -27,7 +28,7 @@ use crate::{
     RoutePrefix, RouteTable, Tunnels,
     body::{ClientBytes, UpstreamBody},
     error::chain,
-    forward::{Connections, Upstreams},
+    forward::{Asked, Connections, Question, Upstreams},
     head,
     headers::{
         add_forwarded, join_cookies, rewrite_location, strip_aliases, strip_claims,
@@ -75,16 +76,6 @@ struct Shared {
     upstreams: Upstreams,
     /// For requests that bring none.
     tunnels: Tunnels,
-}
-
-/// What a client asked, kept while the target has the request: to be sent again, or to
-/// ask for an error page.
-struct Kept {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: HeaderMap,
-    peer: Option<Peer>,
 }
 
 impl<F> Proxy<F> {
@@ -155,46 +146,56 @@ where
         Err(_) if websocket => return bare(StatusCode::BAD_REQUEST),
         Err(bad) => {
             let error = ProxyError::BadPath(bad);
-            return error_page(fallback, Kept::of(&request), &error).await;
+            return Box::pin(error_page(fallback, request.into_parts().0, &error)).await;
         }
     };
     let Some(route) = route else {
-        let response = ask(fallback, request.map(FallbackBody::client)).await;
+        let response = Box::pin(ask(fallback, request.map(FallbackBody::client))).await;
         return response.map(ProxyBody::fallback);
     };
     // Without the query, for what it may carry (G-05).
     let kind = if websocket { "WS" } else { "WEB" };
     tracing::debug!("PROXY {kind} {} to {}", request.uri().path(), route.target());
-    let host = shared.config.auto_rewrite.then(|| request.headers().get(header::HOST).cloned());
-    // Before anything is changed: a page is about what the client asked.
-    let kept = Kept::of(&request);
-    readdress(&shared.config, &route, &mut request);
     if websocket {
-        let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
-        return match upgrade::exchange(&shared.upstreams, &shared.config, &route, &tunnels, request)
-            .await
-        {
-            Ok(response) => guarded(shared, &route, response).map(ProxyBody::upstream),
-            // A script waits for this answer, not a person: no page (E-05).
-            Err(error) => {
-                report(&route, &error);
-                bare(error.status())
-            }
-        };
+        let answer = Box::pin(tunnel(shared, &route, request)).await;
+        return answer.map(ProxyBody::upstream);
     }
-    match forward(shared, &route, &kept, request).await {
+    let (mut head, body) = request.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    match forward(shared, &route, &head, body).await {
         Ok(mut response) => {
-            let (status, scheme) = (response.status(), shared.config.protocol_rewrite.as_ref());
-            let host = host.flatten();
-            if host.is_some() || scheme.is_some() {
+            let config = &shared.config;
+            if config.auto_rewrite || config.protocol_rewrite.is_some() {
+                let (status, scheme) = (response.status(), config.protocol_rewrite.as_ref());
+                let host = head.headers.get(header::HOST).filter(|_| config.auto_rewrite);
                 let (headers, target) = (response.headers_mut(), route.target());
-                rewrite_location(headers, status, target, host.as_ref(), scheme);
+                rewrite_location(headers, status, target, host, scheme);
             }
             guarded(shared, &route, response).map(ProxyBody::upstream)
         }
         Err(error) => {
             report(&route, &error);
-            error_page(fallback, kept, &error).await
+            Box::pin(error_page(fallback, head, &error)).await
+        }
+    }
+}
+
+/// Passes a handshake on.
+async fn tunnel(
+    shared: &Shared,
+    route: &Arc<Route>,
+    mut request: Request<RequestBody>,
+) -> Response<UpstreamBody> {
+    let Shared { config, upstreams, .. } = shared;
+    let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
+    let path = target_path(config, route, request.uri());
+    readdress(config, route, request.headers_mut());
+    match upgrade::exchange(upstreams, config, route, &path, &tunnels, request).await {
+        Ok(response) => guarded(shared, route, response),
+        // A script waits for this answer, not a person: no page (E-05).
+        Err(error) => {
+            report(route, &error);
+            bare(error.status()).map(|_: ProxyBody<FallbackBody>| UpstreamBody::empty())
         }
     }
 }
@@ -203,15 +204,20 @@ where
 async fn forward(
     shared: &Shared,
     route: &Arc<Route>,
-    kept: &Kept,
-    request: Request<RequestBody>,
+    head: &Parts,
+    body: RequestBody,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let Shared { config, upstreams, .. } = shared;
-    let interims = request.body().interims();
-    let interims = interims.as_ref();
-    let request = request.map(ClientBytes::new);
-    let first = upstreams.exchange(config, route, request, interims, Connections::Kept);
-    let failed = match first.await {
+    let path = target_path(config, route, &head.uri);
+    let mut headers = Cow::Borrowed(&head.headers);
+    if config.change_origin || !config.custom_headers.is_empty() {
+        readdress(config, route, headers.to_mut());
+    }
+    let question = Question { method: &head.method, path: &path, headers: &headers };
+    let has_trailers = head.version == Version::HTTP_2 || head.headers.contains_key(header::TE);
+    let asked = Asked { question, interims: body.interims(), has_trailers };
+    let body = ClientBytes::new(body);
+    let failed = match upstreams.exchange(config, route, &asked, body, Connections::Kept).await {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
@@ -219,10 +225,10 @@ async fn forward(
     tracing::debug!(route = %route.prefix(), error = %chain(&failed.error), "sent once more");
     #[cfg(feature = "cli")]
     metrics::counter!("hub_proxy_upstream_retries_total").increment(1);
-    let mut again = kept.request(unseen);
-    readdress(config, route, &mut again);
-    let again = upstreams.exchange(config, route, again, interims, Connections::Fresh);
-    again.await.map_err(|failed| failed.error)
+    // Apart, as it is large and rare.
+    Box::pin(upstreams.exchange(config, route, &asked, unseen, Connections::Fresh))
+        .await
+        .map_err(|failed| failed.error)
 }
 
 /// Makes the head say what is true, for targets and fallback alike.
@@ -255,19 +261,23 @@ fn prepare(shared: &Shared, request: &mut Request<RequestBody>, websocket: bool)
     add_forwarded(headers, peer.as_ref(), websocket);
 }
 
-/// Makes the head one for this target, as far as the configuration wants it.
-fn readdress<B>(config: &ProxyConfig, route: &Route, request: &mut Request<B>) {
-    if !config.include_prefix {
-        let prefix = local_prefix(config, route);
-        let uri = request.uri();
-        let mut path = path::behind(uri.path(), prefix.decoded_len());
-        if let Some(query) = uri.query() {
-            path.push('?');
-            path.push_str(query);
-        }
-        *request.uri_mut() = path.parse().expect("the end of a valid path is one");
+/// What to ask the target for, as far as the configuration wants it changed.
+fn target_path(config: &ProxyConfig, route: &Route, uri: &Uri) -> PathAndQuery {
+    if config.include_prefix {
+        return route.target().path_for(uri.path_and_query(), config.prepend_path);
     }
-    let headers = request.headers_mut();
+    let prefix = local_prefix(config, route);
+    let mut path = path::behind(uri.path(), prefix.decoded_len());
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let path = path.parse().expect("the end of a valid path is one");
+    route.target().path_for(Some(&path), config.prepend_path)
+}
+
+/// Makes the fields ones for this target, as far as the configuration wants it.
+fn readdress(config: &ProxyConfig, route: &Route, headers: &mut HeaderMap) {
     if config.change_origin {
         headers.insert(header::HOST, route.target().host());
     }
@@ -312,12 +322,12 @@ fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Resp
     response
 }
 
-async fn error_page<F, B>(fallback: F, kept: Kept, error: &ProxyError) -> Response<ProxyBody<B>>
+async fn error_page<F, B>(fallback: F, head: Parts, error: &ProxyError) -> Response<ProxyBody<B>>
 where
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
 {
-    let path = kept.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let mut request = kept.page();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut request = page_request(head);
     let status = error.status();
     request.extensions_mut().insert(GatewayFailure { status, path });
     let mut response = ask(fallback, request).await;
@@ -360,41 +370,19 @@ fn report(route: &Route, error: &ProxyError) {
     }
 }
 
-impl Kept {
-    fn of(request: &Request<RequestBody>) -> Self {
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers: request.headers().clone(),
-            peer: request.extensions().get().copied(),
-        }
+/// The question for a page about a request.
+fn page_request(head: Parts) -> Request<FallbackBody> {
+    let mut request = Request::new(FallbackBody::empty());
+    *request.uri_mut() = head.uri;
+    *request.version_mut() = head.version;
+    *request.headers_mut() = head.headers;
+    let headers = request.headers_mut();
+    strip_hop_by_hop(headers);
+    for name in &NOT_FOR_ERROR_PAGES {
+        headers.remove(name);
     }
-
-    /// The same with these bytes.
-    fn request(&self, bytes: ClientBytes) -> Request<ClientBytes> {
-        let mut request = Request::new(bytes);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.clone();
-        request
+    if let Some(peer) = head.extensions.get::<Peer>() {
+        request.extensions_mut().insert(*peer);
     }
-
-    /// The question for a page about it.
-    fn page(self) -> Request<FallbackBody> {
-        let mut request = Request::new(FallbackBody::empty());
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers;
-        let headers = request.headers_mut();
-        strip_hop_by_hop(headers);
-        for name in &NOT_FOR_ERROR_PAGES {
-            headers.remove(name);
-        }
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
-        request
-    }
+    request
 }

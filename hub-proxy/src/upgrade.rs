@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    uri::PathAndQuery,
+};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -78,6 +81,7 @@ pub(crate) async fn exchange(
     upstreams: &Upstreams,
     config: &ProxyConfig,
     route: &Arc<Route>,
+    path: &PathAndQuery,
     tunnels: &Tunnels,
     mut request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
@@ -90,16 +94,16 @@ pub(crate) async fn exchange(
         Some(_) => Some(OwnKey::new()?),
         None => None,
     };
-    let path = route.target().path_for(request.uri().path_and_query(), config.prepend_path);
-    let mut headers = upstream_fields(route, &mut request);
+    let mut headers = std::mem::take(request.headers_mut());
+    strip_hop_by_hop(&mut headers);
+    renew(&mut headers);
     if let Some(key) = &own_key {
         headers.insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
-    let question = Question { method: &Method::GET, path: &path, headers: &headers };
+    let question = Question { method: &Method::GET, path, headers: &headers };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
-    let leads_there = route.target().uri_for(None, false);
-    let mut link = Link::open(upstreams.connector(), leads_there).await?;
+    let mut link = Link::open(upstreams.connector(), route.target()).await?;
     let nothing =
         ClientBody::new(ClientBytes::Nothing, Arc::clone(route), Taken::default(), false, config);
     let answer = link.send(question, nothing, MAX_ANSWER_HEAD, &|_, _| {});
@@ -175,14 +179,6 @@ pub(crate) fn tune(stream: &TcpStream) {
     if let Err(error) = set {
         tracing::debug!(%error, "cannot set socket options");
     }
-}
-
-fn upstream_fields(route: &Route, request: &mut Request<RequestBody>) -> HeaderMap {
-    let mut headers = std::mem::take(request.headers_mut());
-    headers.entry(header::HOST).or_insert_with(|| route.target().host());
-    strip_hop_by_hop(&mut headers);
-    renew(&mut headers);
-    headers
 }
 
 fn offers_websocket(headers: &HeaderMap) -> bool {

@@ -44,7 +44,7 @@ pub(super) struct PageTarget {
     target: Target,
     connector: Connector,
     /// A connection that has served.
-    spare: Mutex<Option<Link<Empty<Bytes>>>>,
+    spare: Mutex<Option<Box<Link<Empty<Bytes>>>>>,
 }
 
 /// Why there is no page.
@@ -76,8 +76,7 @@ impl PageTarget {
             let link = match self.spare().await {
                 Some(link) => link,
                 None => {
-                    let there = self.target.uri_for(None, false);
-                    let link = Link::open(self.connector.clone(), there).await;
+                    let link = Link::open(self.connector.clone(), &self.target).await;
                     link.map_err(|error| failed(error.into()))?
                 }
             };
@@ -95,13 +94,13 @@ impl PageTarget {
     }
 
     /// The connection that was kept, if it is good for another page.
-    async fn spare(&self) -> Option<Link<Empty<Bytes>>> {
+    async fn spare(&self) -> Option<Box<Link<Empty<Bytes>>>> {
         let mut link = self.lock().take()?;
         poll_fn(|cx| Poll::Ready(link.is_free(cx))).await.then_some(link)
     }
 
     /// Nothing in here can be half done.
-    fn lock(&self) -> MutexGuard<'_, Option<Link<Empty<Bytes>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Link<Empty<Bytes>>>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -46,12 +46,16 @@ struct Shared {
 }
 
 /// `None` once one of both is done with it.
-type Sharable = Arc<Mutex<Option<Link<ClientBody>>>>;
+type Sharable = Arc<Mutex<Option<Box<Link<ClientBody>>>>>;
 
 impl Busy {
-    pub(crate) fn new(link: Link<ClientBody>, status: StatusCode, pool: Option<Arc<Pool>>) -> Self {
+    pub(crate) fn new(
+        link: Box<Link<ClientBody>>,
+        status: StatusCode,
+        pool: Option<Arc<Pool>>,
+    ) -> Self {
         let link = match link.is_sending() {
-            false => Held::Own(Box::new(link)),
+            false => Held::Own(link),
             true => {
                 let link = Arc::new(Mutex::new(Some(link)));
                 let task = TaskTracker::new().spawn(upload(Arc::clone(&link), pool.clone()));
@@ -81,7 +85,7 @@ impl Busy {
         match &self.link {
             Held::Own(link) => link.size_hint(),
             Held::Shared(shared) => {
-                lock(&shared.link).as_ref().map_or_else(nothing, Link::size_hint)
+                lock(&shared.link).as_ref().map_or_else(nothing, |link| link.size_hint())
             }
         }
     }
@@ -89,14 +93,16 @@ impl Busy {
     pub(crate) fn is_answered(&self) -> bool {
         match &self.link {
             Held::Own(link) => link.is_answered(),
-            Held::Shared(shared) => lock(&shared.link).as_ref().is_none_or(Link::is_answered),
+            Held::Shared(shared) => {
+                lock(&shared.link).as_ref().is_none_or(|link| link.is_answered())
+            }
         }
     }
 
     /// The answer is complete.
     pub(crate) fn release(self) {
         match self.link {
-            Held::Own(link) => pool::keep(*link, self.pool),
+            Held::Own(link) => pool::keep(link, self.pool),
             // What is still wanted of the request is sent first.
             Held::Shared(mut shared) if !shared.is_refused => {
                 let done = lock(&shared.link).take_if(|link| !link.is_sending());
@@ -144,6 +150,6 @@ async fn upload(link: Sharable, pool: Option<Arc<Pool>>) {
 }
 
 /// Nothing in here can be half done.
-fn lock(link: &Sharable) -> MutexGuard<'_, Option<Link<ClientBody>>> {
+fn lock(link: &Sharable) -> MutexGuard<'_, Option<Box<Link<ClientBody>>>> {
     link.lock().unwrap_or_else(PoisonError::into_inner)
 }

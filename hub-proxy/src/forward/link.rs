@@ -10,12 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
 use crate::{
-    BoxError, ProxyError,
+    BoxError, ProxyError, Target,
     http1::{
         Answer, BodyEncoder, Buffered, Decoded, Decoder, Ends, Http1Error, encode_request,
         find_end, parse_answer,
@@ -41,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Link<B> {
     stream: Buffered<Transport>,
+    /// For requests that name none (H-01).
+    host: HeaderValue,
     /// The body of the request, until all of it has been taken.
     sending: Option<Sending<B>>,
     /// Why no more of the request can be sent. What the target said before it closed
@@ -89,9 +91,15 @@ impl<B> Link<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    pub(crate) async fn open(connector: Connector, target: Uri) -> Result<Self, ProxyError> {
-        let stream = connector.connect(target).await.map_err(ProxyError::from_connect)?;
-        Ok(Self {
+    /// Boxed: it goes from hand to hand with each exchange.
+    pub(crate) async fn open(
+        connector: Connector,
+        target: &Target,
+    ) -> Result<Box<Self>, ProxyError> {
+        let leads_there = target.uri_for(None, false);
+        let stream = connector.connect(leads_there).await.map_err(ProxyError::from_connect)?;
+        Ok(Box::new(Self {
+            host: target.host(),
             stream: Buffered::new(stream),
             sending: None,
             write_error: None,
@@ -100,7 +108,7 @@ where
             is_persistent: true,
             was_used: false,
             is_heard: false,
-        })
+        }))
     }
 
     /// Sends a request, and waits for the head of its answer, which may have `most` bytes.
@@ -115,7 +123,9 @@ where
         self.is_heard = false;
         let hint = (!body.is_end_stream()).then(|| body.size_hint());
         let Question { method, path, headers } = question;
-        let encoder = self.stream.out.write(|out| encode_request(out, method, path, headers, hint));
+        let Self { stream, host, .. } = self;
+        let encoder =
+            stream.out.write(|out| encode_request(out, method, path, headers, host, hint));
         let head_len = self.stream.out.len();
         let has_body = encoder != BodyEncoder::Nothing;
         self.sending = Some(Sending { body, encoder }).filter(|_| has_body);
@@ -322,7 +332,8 @@ where
     }
 
     /// The connection itself, after 101.
-    pub(crate) fn into_tunnel(self) -> WithEarly<Transport> {
-        WithEarly::new(self.stream.io, self.stream.read.freeze())
+    pub(crate) fn into_tunnel(self: Box<Self>) -> WithEarly<Transport> {
+        let Self { stream, .. } = *self;
+        WithEarly::new(stream.io, stream.read.freeze())
     }
 }

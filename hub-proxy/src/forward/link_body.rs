@@ -17,7 +17,7 @@ use crate::{BoxError, http1::Http1Error};
 
 /// The body of an answer, with the connection that it comes over.
 #[derive(Debug)]
-pub(crate) struct LinkBody<B>(Link<B>);
+pub(crate) struct LinkBody<B>(Box<Link<B>>);
 
 impl<B> Link<B>
 where
@@ -25,7 +25,7 @@ where
 {
     /// Sends a request. The rest of the answer comes as its body is polled.
     pub(crate) async fn ask(
-        mut self,
+        mut self: Box<Self>,
         question: Question<'_>,
         body: B,
     ) -> Result<(HeaderMap, LinkBody<B>), Http1Error> {
@@ -40,7 +40,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     /// The connection, if it may be used again: the answer is complete.
-    pub(crate) fn into_free(mut self) -> Option<Link<B>> {
+    pub(crate) fn into_free(mut self) -> Option<Box<Link<B>>> {
         self.0.is_free(&mut Context::from_waker(Waker::noop())).then_some(self.0)
     }
 }

@@ -63,7 +63,7 @@ struct Unused {
 /// A connection that nobody uses.
 #[derive(Debug)]
 struct Resting {
-    link: Link<ClientBody>,
+    link: Box<Link<ClientBody>>,
     since: Instant,
     _counted: Counted,
 }
@@ -114,7 +114,7 @@ impl Pools {
 
 /// Keeps a connection whose answer is complete, if it may be used again and somebody
 /// keeps it.
-pub(super) fn keep(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
+pub(super) fn keep(mut link: Box<Link<ClientBody>>, pool: Option<Arc<Pool>>) {
     // Whoever takes it polls it with a waker of their own.
     let is_free = link.is_free(&mut Context::from_waker(Waker::noop()));
     if let Some(pool) = pool.filter(|_| is_free) {
@@ -124,7 +124,7 @@ pub(super) fn keep(mut link: Link<ClientBody>, pool: Option<Arc<Pool>>) {
 
 impl Pool {
     /// A connection that may be used again.
-    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Link<ClientBody>> {
+    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Box<Link<ClientBody>>> {
         loop {
             let mut resting = self.unused().links.pop_back()?;
             if resting.is_good(self.longest, cx) {
@@ -133,14 +133,13 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, mut link: Link<ClientBody>) {
+    fn put(self: &Arc<Self>, link: Box<Link<ClientBody>>) {
         let count = &self.owner.unused;
         if self.most == 0 || count.load(Ordering::Relaxed) >= self.most_of_all {
             return;
         }
         count.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(Arc::clone(count));
-        link.rest();
         let resting = Resting { link, since: Instant::now(), _counted: counted };
         let (surplus, begins) = {
             let mut unused = self.unused();
@@ -160,7 +159,11 @@ impl Pool {
         let mut cx = Context::from_waker(Waker::noop());
         let mut unused = self.unused();
         let longest = self.longest;
-        unused.links.retain_mut(|resting| resting.is_good(longest, &mut cx));
+        unused.links.retain_mut(|resting| {
+            // Those that are used all the time keep their buffers.
+            resting.link.rest();
+            resting.is_good(longest, &mut cx)
+        });
         unused.is_looked_after = !unused.links.is_empty();
         unused.is_looked_after
     }

@@ -3,7 +3,9 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::PathAndQuery,
+};
 use http_body::SizeHint;
 
 use super::{date::push_date, outgoing::Outgoing};
@@ -109,24 +111,34 @@ pub(crate) fn encode_interim(out: &mut Vec<u8>, status: StatusCode, headers: &He
 }
 
 /// Writes the head of a request, and says how its body is written. `body` is `None` if
-/// there is none.
+/// there is none, `host` is for requests that name none. `Expect` without a body is
+/// nobody's business.
 pub(crate) fn encode_request(
     out: &mut Vec<u8>,
     method: &Method,
     path: &PathAndQuery,
     headers: &HeaderMap,
+    host: &HeaderValue,
     body: Option<SizeHint>,
 ) -> BodyEncoder {
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(path.as_str().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    if !headers.contains_key(header::HOST) {
+        push_field(out, b"host", host.as_bytes());
+    }
     if headers.contains_key(header::UPGRADE) {
         push_fields(out, headers);
         out.extend_from_slice(b"\r\n");
         return BodyEncoder::Nothing;
     }
-    push_fields_but_ours(out, headers);
+    let is_empty = body.is_none();
+    for (name, value) in headers {
+        if !OURS.contains(name) && !(is_empty && *name == header::EXPECT) {
+            push_field(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
     let encoder = match body.map(|hint| hint.exact()) {
         Some(Some(length)) => {
             push_length(out, length);
@@ -249,8 +261,6 @@ fn finish_head(out: &mut Vec<u8>, headers: &HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const BROWSER: Asker = Asker { is_head: false, version: Version::HTTP_11, keeps: true };
@@ -309,14 +319,16 @@ mod tests {
     #[test]
     fn h_07_h_11_the_framing_of_a_request_is_written_anew() {
         let request = |method: Method, said: Option<&'static str>, body: Option<SizeHint>| {
+            let host = HeaderValue::from_static("h");
             let mut headers = HeaderMap::new();
+            headers.insert("host", host.clone());
             if let Some(said) = said {
                 headers.insert("content-length", HeaderValue::from_static(said));
             }
             let mut out = Vec::new();
             let path = PathAndQuery::from_static("/a");
-            let encoder = encode_request(&mut out, &method, &path, &headers, body);
-            (String::from_utf8(out).unwrap(), encoder)
+            let encoder = encode_request(&mut out, &method, &path, &headers, &host, body);
+            (String::from_utf8(out).unwrap().replace("host: h\r\n", ""), encoder)
         };
         let none = BodyEncoder::Nothing;
         assert_eq!(request(Method::GET, None, None), ("GET /a HTTP/1.1\r\n\r\n".into(), none));

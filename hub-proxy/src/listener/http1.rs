@@ -12,7 +12,6 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tower::ServiceExt;
 
 use super::{
     Context,
@@ -85,7 +84,7 @@ pub(super) async fn serve<S, B>(
 }
 
 impl Connection<'_> {
-    async fn run<S, B>(&mut self, service: S)
+    async fn run<S, B>(&mut self, mut service: S)
     where
         S: Handler<B>,
         B: ResponseBody,
@@ -94,7 +93,7 @@ impl Connection<'_> {
             let next = match self.head().await {
                 HeadRead::Head(head) => {
                     self.phase.request_began();
-                    let next = self.exchange(*head, service.clone()).await;
+                    let next = self.exchange(*head, &mut service).await;
                     if next != Next::Nothing {
                         self.phase.request_ended();
                     }
@@ -135,7 +134,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn exchange<S, B>(&self, head: RequestHead, service: S) -> Next
+    async fn exchange<S, B>(&self, head: RequestHead, service: &mut S) -> Next
     where
         S: Handler<B>,
         B: ResponseBody,
@@ -147,11 +146,11 @@ impl Connection<'_> {
         };
         let has_trailers = head.takes_trailers;
         let request = self.request(head);
+        let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
         let answer = {
-            let mut answer = pin!(service.oneshot(request));
+            let mut answer = pin!(service.call(request));
             let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
                 Poll::Ready(Ok(answer)) => Poll::Ready(Some(answer)),
-                Poll::Ready(Err(never)) => match never {},
                 Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
             });
             answer.await
