@@ -30,6 +30,7 @@ mod release;
 mod reload;
 mod report;
 mod rootfs;
+mod scratch;
 mod settings;
 mod status;
 mod terminal;

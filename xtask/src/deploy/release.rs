@@ -8,10 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use hub_spawner::engine::Engine;
-use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{elf, layout::UID, operator::Operator, rootfs};
+use super::{elf, layout::UID, operator::Operator, rootfs, scratch::Scratch};
 use crate::{process, programs, step::Step, workspace};
 
 /// The programs in the image.
@@ -50,14 +49,14 @@ pub(super) struct Release {
     /// that are trusted.
     pub(super) runtime_hash: String,
     /// Of this run alone: another one may deploy other programs at the same time.
-    _scratch: Option<TempDir>,
+    _scratch: Option<Scratch>,
 }
 
 /// Builds the programs and the image, as far as they are not there.
 pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Result<Release> {
     let theirs = architecture(operator.engine(), source).await?;
     let directory = programs(operator, source).await?;
-    let scratch = scratch()?;
+    let scratch = Scratch::new().context("cannot make a directory for the image")?;
     let mut stripped = Vec::new();
     for program in PROGRAMS {
         let built = directory.join(program);
@@ -287,12 +286,6 @@ async fn libraries(programs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     all.sort();
     all.dedup();
     Ok(all)
-}
-
-fn scratch() -> anyhow::Result<TempDir> {
-    let parent = workspace::state_dir();
-    fs::create_dir_all(&parent)?;
-    Ok(tempfile::Builder::new().prefix("image-").tempdir_in(parent)?)
 }
 
 fn hash<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<String> {
