@@ -52,7 +52,7 @@ pub use container::{
 pub use credentials::{Credentials, RegistryLogin};
 pub use error::EngineError;
 pub use host::{DockerHost, HostSettings};
-pub use image::{Build, ImageDetails};
+pub use image::{Build, ImageDetails, ImageSummary};
 pub use info::EngineInfo;
 pub use network::{Network, NetworkSpec};
 pub use permissions::{ENDPOINTS, Endpoint, EndpointUser};

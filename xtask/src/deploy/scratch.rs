@@ -52,6 +52,14 @@ impl Scratch {
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
+
+    /// Keeps other runs of this checkout from beginning, if none is at work.
+    pub(super) fn alone(&self) -> io::Result<Option<Gate>> {
+        let Some(parent) = self.path().parent() else { return Ok(None) };
+        let gate = Gate::enter(parent)?;
+        let is_shared = others(parent)?.any(|other| other.0 != self.path() && other.is_at_work());
+        Ok((!is_shared).then_some(gate))
+    }
 }
 
 /// As long as it is there no run makes a directory.
@@ -124,7 +132,10 @@ mod tests {
         assert!(
             parent.path().join("image-notes.txt").exists() && parent.path().join("npm").exists()
         );
+
+        assert!(next.alone().unwrap().is_none(), "another is at work");
         drop(at_work);
+        assert!(next.alone().unwrap().is_some());
         drop(next);
         assert!(directories().is_empty());
     }
