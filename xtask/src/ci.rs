@@ -8,6 +8,7 @@ mod counts;
 mod panics;
 mod postgres;
 mod report;
+mod room;
 mod sweep;
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
@@ -73,6 +74,7 @@ pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 
 async fn all(args: &TestArgs) -> Report {
     let mut report = Report::default();
+    room::before_the_build();
     if args.filter.is_none() {
         report.step("formatting", cargo(&["fmt", "--all", "--check"])).await;
         report.step("tidy", async { clean(tidy::run()?) }).await;
@@ -121,6 +123,7 @@ async fn prepare() -> anyhow::Result<Stage> {
     let services_python = pip::services_python().await?;
     let jupyterhub_api = pip::jupyterhub_api(&services_python).await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
+    room::before_the_tests()?;
     Ok(Stage {
         engine,
         images,
