@@ -6,7 +6,7 @@ mod support {
     pub(crate) mod openid;
 }
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
@@ -269,6 +269,39 @@ async fn a_provider_that_fails_is_told_by_name() {
         let error = sign_in(&openid, &openid.authenticator()).await.unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("Keycloak ") && text.contains(part), "{path}: {}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn hostile_answers_each_give_their_message() {
+    let endless = || Some(" ".repeat(10 << 20));
+    let unusable = "Keycloak gave an unusable answer to the request for ";
+    let rows = [
+        ("/.well-known/openid-configuration", "its OpenID configuration"),
+        ("/keys", "its keys"),
+        ("/token", "an access token"),
+        ("/userinfo", "the user info"),
+    ];
+    for (path, what) in rows {
+        for (answer, begins, cause) in [
+            (None, "Keycloak could not be reached: ".to_owned(), "no complete answer within 0.3 s"),
+            (endless(), format!("{unusable}{what}: "), "the answer is larger than 1048576 bytes"),
+            (Some("{\"a\":".to_owned()), format!("{unusable}{what}: "), "EOF while parsing"),
+            (Some("<html>".to_owned()), format!("{unusable}{what}: "), "expected value"),
+        ] {
+            let openid = Openid::start().await;
+            openid.change(|inner| {
+                inner.says.insert(path, answer);
+            });
+            let mut config = openid.config();
+            config.timeout = Duration::from_millis(300);
+            // The user info is asked for them.
+            config.claims.groups = vec!["groups".to_owned()];
+            let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+            let error = sign_in(&openid, &oidc).await.unwrap_err();
+            let told = chain(&error);
+            assert!(told.starts_with(&begins) && told.contains(cause), "{path}: {told}");
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub use container::{
 pub use credentials::{Credentials, RegistryLogin};
 pub use error::EngineError;
 pub use host::{DockerHost, HostSettings};
-pub use image::{Build, ImageDetails};
+pub use image::{Build, ImageDetails, ImageSummary};
 pub use info::EngineInfo;
 pub use network::{Network, NetworkSpec};
 pub use permissions::{ENDPOINTS, Endpoint, EndpointUser};
@@ -263,6 +263,7 @@ mod tests {
     use std::sync::Mutex;
 
     use bollard::{API_DEFAULT_VERSION, BollardRequest, errors::Error};
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -298,6 +299,28 @@ mod tests {
         assert_eq!(seen.lock().unwrap().len(), 3);
         assert!(engine.start_container("abc").await.is_err());
         assert_eq!(seen.lock().unwrap().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spn_32_sixteen_calls_are_under_way_at_once_and_four_of_them_change_something() {
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        // A daemon that takes requests and answers none.
+        let transport = move |_: BollardRequest| {
+            *count.lock().unwrap() += 1;
+            std::future::pending::<Result<_, Error>>()
+        };
+        let address = Some("http://docker");
+        let docker =
+            Docker::connect_with_custom_transport(transport, address, 600, API_DEFAULT_VERSION);
+        let engine = Engine::over(docker.unwrap(), "test", None);
+        let a_moment = Duration::from_millis(100);
+        let mut changes = join_all((0..10).map(|_| engine.start_container("abc")));
+        tokio::time::timeout(a_moment, &mut changes).await.unwrap_err();
+        assert_eq!(*asked.lock().unwrap(), 4);
+        let looks = join_all((0..30).map(|_| engine.inspect("abc")));
+        tokio::time::timeout(a_moment, looks).await.unwrap_err();
+        assert_eq!(*asked.lock().unwrap(), 16);
     }
 
     #[tokio::test]

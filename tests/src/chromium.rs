@@ -46,8 +46,11 @@ impl Chromium {
     /// Starts driver and browser.
     pub async fn start() -> Self {
         let port = free_port();
+        let profile = tempfile::Builder::new().prefix("hub-chromium-").tempdir().unwrap();
         let driver = Command::new("/usr/bin/chromedriver")
             .arg(format!("--port={port}"))
+            // Killed, they leave what they put there.
+            .env("TMPDIR", profile.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -69,7 +72,6 @@ impl Chromium {
         ] {
             wanted.add_arg(argument).unwrap();
         }
-        let profile = tempfile::Builder::new().prefix("hub-chromium-").tempdir().unwrap();
         wanted.add_arg(&format!("--user-data-dir={}", profile.path().display())).unwrap();
         wanted.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
         wanted.set_binary("/usr/bin/chromium").unwrap();

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Mutex,
 };
 
 use serde_json::Value;
@@ -24,7 +25,7 @@ use crate::{
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A directory as an operator keeps it, and what was deployed from it. Dropping
-/// it removes containers, volumes and networks.
+/// it removes containers, volumes, networks, and the images of releases of its own.
 #[derive(Debug)]
 pub struct Deployment {
     /// The name of the deployment and of the hub's container.
@@ -43,6 +44,8 @@ pub struct Deployment {
     programs: PathBuf,
     /// Where it looks for programs.
     path: String,
+    /// The images of releases that no other test has. They are large.
+    images: Mutex<Vec<String>>,
 }
 
 impl Deployment {
@@ -91,10 +94,12 @@ impl Deployment {
             ("OAUTH_CALLBACK_URL", format!("{url}/hub/oauth_callback")),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let programs = program("hub-server").parent().unwrap().to_owned();
+        let programs = first_programs();
         let ca = authority.pem().to_owned();
         let path = PATH.to_owned();
-        let deployment = Self { name, url, ca, port, http_port, dir, variables, programs, path };
+        let images = Mutex::default();
+        let deployment =
+            Self { name, url, ca, port, http_port, dir, variables, programs, path, images };
         deployment.write_env();
         deployment
     }
@@ -133,7 +138,7 @@ impl Deployment {
     /// Makes a release of the programs as they are, but for the proxy.
     fn release(&mut self, name: &str, put_proxy: impl FnOnce(&Path)) {
         let release = self.dir.path().join(name);
-        let programs = program("hub-server").parent().unwrap().to_owned();
+        let programs = first_programs();
         if !release.exists() {
             fs::create_dir(&release).unwrap();
             for name in ["hub-server", "hub"] {
@@ -148,7 +153,7 @@ impl Deployment {
 
     /// Goes back to the programs of this build.
     pub fn first_release(&mut self) {
-        self.programs = program("hub-server").parent().unwrap().to_owned();
+        self.programs = first_programs();
     }
 
     /// Starts a GitHub where the hub's container reaches it. The network has to
@@ -202,7 +207,21 @@ impl Deployment {
 
     /// Runs it, whatever comes of it.
     pub async fn try_run(&self, arguments: &[&str]) -> Output {
-        tokio::process::Command::from(self.command(arguments)).output().await.unwrap()
+        let output = tokio::process::Command::from(self.command(arguments)).output().await;
+        let output = output.unwrap();
+        self.note(&output);
+        output
+    }
+
+    /// Remembers which image a run has made, to remove it with the deployment.
+    pub fn note(&self, output: &Output) {
+        if self.programs == first_programs() {
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let made = said.split("making the image ").skip(1);
+        let names = made.filter_map(|rest| rest.split_whitespace().next().map(str::to_owned));
+        self.images.lock().unwrap().extend(names);
     }
 
     /// The command, to be run in a way of the test's own.
@@ -262,7 +281,15 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         docker::sweep(&self.name);
+        for image in self.images.get_mut().unwrap().drain(..) {
+            docker::forget_image(&image);
+        }
     }
+}
+
+/// Where the programs of this build are.
+fn first_programs() -> PathBuf {
+    program("hub-server").parent().unwrap().to_owned()
 }
 
 /// What a command printed, both outputs.

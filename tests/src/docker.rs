@@ -12,6 +12,9 @@ use tokio::{
 /// sweeps by it what a killed test could not.
 const DEPLOYMENT: &str = "hub.deployment";
 
+/// How the images of hub and proxy are called.
+const RELEASES: &str = "notebook-hub:";
+
 /// Where it listens.
 pub const SOCKET: &str = "/var/run/docker.sock";
 
@@ -51,8 +54,8 @@ pub async fn post(path: &str, body: &Value) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or_default())
 }
 
-/// Removes the containers, volumes and networks of a deployment. For
-/// destructors.
+/// Removes the containers, volumes and networks of a deployment, and the images that
+/// it built of `singleuser/`. For destructors.
 pub fn sweep(deployment: &str) {
     let name = deployment.to_owned();
     wait_for(async move { remove_all(&name).await });
@@ -102,6 +105,13 @@ async fn remove_all(deployment: &str) {
     networks.extend(engine.networks(&network(deployment)).await.unwrap_or_default());
     for network in networks {
         engine.remove_network(&network.id).await.ok();
+    }
+    // Not those of releases: other tests use the one of this build, too.
+    for image in engine.images(&labels(deployment)).await.unwrap_or_default() {
+        let names = if image.tags.is_empty() { vec![image.id] } else { image.tags };
+        for name in names.iter().filter(|name| !name.starts_with(RELEASES)) {
+            engine.remove_image(name).await.ok();
+        }
     }
 }
 

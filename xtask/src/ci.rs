@@ -6,8 +6,10 @@
 
 mod counts;
 mod panics;
+mod podman;
 mod postgres;
 mod report;
+mod room;
 mod sweep;
 
 use std::{ffi::OsStr, path::PathBuf, process::ExitCode};
@@ -22,6 +24,7 @@ use tokio::{
 use self::{
     counts::Counts,
     panics::Panics,
+    podman::Podman,
     postgres::Postgres,
     report::{Done, Report},
 };
@@ -41,6 +44,15 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 }
+
+/// What each spawner has to do, and what kept containers do.
+const ON_PODMAN: [&str; 5] = [
+    "spawner::the_docker_spawner_conforms",
+    "kept::a_user_with_files_keeps_the_name_and_one_without_goes_on_under_another",
+    "kept::spn_11_a_kept_container_goes_on_until_its_settings_change",
+    "kept::spn_12_a_kept_container_with_another_token_is_made_anew",
+    "kept::spn_30_what_is_left_of_a_user_is_the_operators_choice",
+];
 
 /// What the tests that are otherwise ignored need.
 struct Stage {
@@ -73,6 +85,7 @@ pub(crate) async fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 
 async fn all(args: &TestArgs) -> Report {
     let mut report = Report::default();
+    room::before_the_build();
     if args.filter.is_none() {
         report.step("formatting", cargo(&["fmt", "--all", "--check"])).await;
         report.step("tidy", async { clean(tidy::run()?) }).await;
@@ -107,6 +120,9 @@ async fn with_stage(report: &mut Report, runner: &Runner<'_>) {
         return;
     };
     report.step("tests with Docker", runner.run(Choice::NeedingMore, Some(&stage))).await;
+    if let Some(names) = on_podman(runner.filter) {
+        report.step("tests with Podman", runner.run_on_podman(&names)).await;
+    }
     report.step("sweep", sweep::run(&stage.engine)).await;
     stage.postgres.stop().await;
 }
@@ -121,6 +137,7 @@ async fn prepare() -> anyhow::Result<Stage> {
     let services_python = pip::services_python().await?;
     let jupyterhub_api = pip::jupyterhub_api(&services_python).await?;
     let postgres = Postgres::start().await.context("cannot start a PostgreSQL for the tests")?;
+    room::before_the_tests()?;
     Ok(Stage {
         engine,
         images,
@@ -131,6 +148,13 @@ async fn prepare() -> anyhow::Result<Stage> {
         services_python,
         jupyterhub_api,
     })
+}
+
+/// The tests with Docker that pass on Podman as well, and that a filter leaves.
+fn on_podman(filter: Option<&str>) -> Option<Vec<&'static str>> {
+    let is_meant = |name: &&str| filter.is_none_or(|text| name.contains(text));
+    let names: Vec<_> = ON_PODMAN.into_iter().filter(is_meant).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 /// What a check that has printed its findings came to.
@@ -171,6 +195,28 @@ impl Runner<'_> {
                 .envs(stage.matrix.iter().map(|image| (image.variable, &image.name)));
         }
         tests(command).await
+    }
+
+    async fn run_on_podman(&self, names: &[&str]) -> anyhow::Result<Done> {
+        let podman = Podman::start().await.context("cannot start a Podman for the tests")?;
+        let mut command = command(&self.arguments_on_podman(names));
+        command.env("HUB_TEST_ENGINE", podman.address());
+        let done = tests(command).await;
+        podman.stop().await;
+        done
+    }
+
+    fn arguments_on_podman<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = if self.nextest { vec!["nextest", "run"] } else { vec!["test"] };
+        // Of the whole workspace: of one package they would be compiled anew.
+        arguments.extend(["--workspace", "--locked", "--no-fail-fast", "--test", "docker"]);
+        if self.nextest {
+            arguments.extend(["--run-ignored", "only", "--test-threads", "1", "--", "--exact"]);
+        } else {
+            arguments.extend(["--", "--ignored", "--test-threads", "1", "--exact"]);
+        }
+        arguments.extend(names);
+        arguments
     }
 
     fn arguments(&self, choice: Choice) -> Vec<&str> {
@@ -236,5 +282,12 @@ mod tests {
         };
         assert!(with(true).ends_with("--run-ignored only spawn"), "{}", with(true));
         assert!(with(false).ends_with("spawn -- --ignored"), "{}", with(false));
+    }
+
+    #[test]
+    fn a_filter_counts_for_podman_as_well() {
+        assert_eq!(on_podman(None).map(|names| names.len()), Some(ON_PODMAN.len()));
+        assert_eq!(on_podman(Some("spn_11")).map(|names| names.len()), Some(1));
+        assert_eq!(on_podman(Some("websocket")), None);
     }
 }

@@ -30,8 +30,10 @@ mod release;
 mod reload;
 mod report;
 mod rootfs;
+mod scratch;
 mod settings;
 mod status;
+mod superseded;
 mod terminal;
 mod tokens;
 mod tool;
@@ -288,7 +290,7 @@ async fn perform(
             check_files(settings)?;
             networks::ensure(operator, layout).await?;
             volumes::ensure(operator, layout).await?;
-            let release = release::ensure(operator, source).await?;
+            let release = release::ensure(operator, settings, source).await?;
             report::line("image", &release.image);
         }
         Some(Command::Pull) => notebook::pull(operator, settings, true).await?,
@@ -296,7 +298,7 @@ async fn perform(
         Some(command @ (Command::Up | Command::Upgrade { .. })) => {
             let manner = manner(&command);
             let remarks = check_files(settings)?;
-            let release = release::ensure(operator, source).await?;
+            let release = release::ensure(operator, settings, source).await?;
             notebook::ensure(operator, settings, false).await?;
             start(operator, settings, &release, &remarks, manner).await?;
         }
@@ -325,7 +327,7 @@ async fn perform(
             compose::refuse_elsewhere(settings)?;
             let networks = networks::ensure(operator, layout).await?;
             volumes::ensure(operator, layout).await?;
-            let release = release::ensure(operator, source).await?;
+            let release = release::ensure(operator, settings, source).await?;
             let log_driver = operator.engine().info().await?.log_driver;
             let dry = operator.is_dry_run();
             compose::write(settings, &release.image, &networks, &log_driver, &output, dry)?;
@@ -356,7 +358,7 @@ async fn everything(
     let remarks = check_files(settings)?;
     networks::ensure(operator, &settings.layout).await?;
     volumes::ensure(operator, &settings.layout).await?;
-    let release = release::ensure(operator, source).await?;
+    let release = release::ensure(operator, settings, source).await?;
     notebook::ensure(operator, settings, false).await?;
     start(operator, settings, &release, &remarks, Manner::default()).await
 }
@@ -370,6 +372,9 @@ async fn start(
 ) -> anyhow::Result<()> {
     let up = Box::pin(up::run(operator, settings, release, manner)).await?;
     health::of_hub(operator, settings).await?;
+    if let Some(until_now) = &up.until_now {
+        superseded::remove_releases(operator, release, until_now).await?;
+    }
     if !operator.is_dry_run() {
         let websockets = up.told(operator, settings).await?;
         report::ready(settings, remarks, &up, websockets.as_deref());

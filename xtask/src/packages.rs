@@ -41,6 +41,13 @@ pub(crate) const TESTS: [Need; 11] = [
     need("age", "age"),
 ];
 
+/// Podman. Its package leaves out an init for containers, and their networks.
+pub(crate) const PODMAN: [Need; 3] = [
+    need("podman", "podman"),
+    need("catatonit", "catatonit"),
+    need("/usr/lib/cni/bridge", "containernetworking-plugins"),
+];
+
 /// Makes sure that all of `needs` are installed.
 ///
 /// # Errors

@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) tamper: Option<fn(String) -> String>,
     /// Paths that answer with a status instead.
     pub(crate) fails: HashMap<&'static str, StatusCode>,
+    /// Paths that answer with this text instead; without one they never answer.
+    pub(crate) says: HashMap<&'static str, Option<String>>,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
     /// Path of each request that arrived.
@@ -122,6 +124,7 @@ impl Openid {
             userinfo: json!({ "sub": "4711", "name": "Ada L.", "groups": ["staff"] }),
             tamper: None,
             fails: HashMap::new(),
+            says: HashMap::new(),
             access_token: "access-1".to_owned(),
             refresh_token: None,
             seen: Vec::new(),
@@ -194,8 +197,14 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let mut inner = inner.lock().unwrap();
     let path = parts.uri.path();
+    let said = inner.lock().unwrap().says.get(path).cloned();
+    match said {
+        Some(Some(text)) => return Ok(Response::new(Full::from(text))),
+        Some(None) => return std::future::pending().await,
+        None => {}
+    }
+    let mut inner = inner.lock().unwrap();
     inner.seen.push(path.to_owned());
     if let Some(status) = inner.fails.get(path) {
         return Ok(json_answer(*status, &json!({})));

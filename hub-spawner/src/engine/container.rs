@@ -13,13 +13,14 @@ use std::time::Duration;
 use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
-    models::ContainerCreateBody,
+    models::{ContainerCreateBody, ContainerInspectResponse},
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
         ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
         StartContainerOptions, StopContainerOptionsBuilder,
     },
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
 
 pub use attach::Streams;
@@ -32,7 +33,7 @@ pub use spec::{
 };
 pub use update::ContainerLimits;
 
-use super::{CALL_DEADLINE, Engine, EngineError, Labels, dialect, label_filters};
+use super::{CALL_DEADLINE, Engine, EngineError, Labels, dialect, label_filters, transport};
 
 /// How much longer than its grace period a stop may take.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -69,11 +70,18 @@ pub struct ExecOutput {
 impl Engine {
     /// All containers, also stopped ones, that carry every one of `labels`.
     pub async fn containers(&self, labels: &Labels) -> Result<Vec<ContainerSummary>, EngineError> {
+        const ACTION: &str = "list containers";
         let filters = label_filters(labels);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = self
-            .read("list containers", || self.docker.list_containers(Some(options.clone())))
-            .await?;
+        let found = self.read(ACTION, || self.docker.list_containers(Some(options.clone()))).await;
+        let found = match found {
+            Err(error) if error.is_unreadable() => {
+                // The labels are looked at here as well.
+                let answer = self.answer(ACTION, "/containers/json?all=true").await?;
+                dialect::list(&answer).map_err(|_| error)?
+            }
+            other => other?,
+        };
         let has = |one: &ContainerSummary| dialect::carries(&one.labels, labels);
         Ok(found.into_iter().map(summary).filter(has).collect())
     }
@@ -231,11 +239,31 @@ impl Engine {
 
     /// Looks at a container by id or name; `None` if there is none.
     pub async fn inspect(&self, id: &str) -> Result<Option<ContainerDetails>, EngineError> {
+        Ok(self.inspection(id).await?.map(details::details))
+    }
+
+    /// All that the daemon tells of a container, or as much as can be read.
+    async fn inspection(&self, id: &str) -> Result<Option<ContainerInspectResponse>, EngineError> {
+        const ACTION: &str = "look at a container";
         let call = || self.docker.inspect_container(id, None::<InspectContainerOptions>);
-        match self.read("look at a container", call).await {
-            Ok(found) => Ok(Some(details::details(found))),
+        match self.read(ACTION, call).await {
+            Ok(found) => Ok(Some(found)),
             Err(EngineError::NotFound { .. }) => Ok(None),
+            Err(error) if error.is_unreadable() => {
+                let answer = self.answer(ACTION, &format!("/containers/{id}/json")).await?;
+                dialect::inspection(&answer).map(Some).map_err(|_| error)
+            }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What the daemon says to `GET path`, as it stands (API-3).
+    async fn answer(&self, action: &'static str, path: &str) -> Result<Bytes, EngineError> {
+        let broken = |source| EngineError::Broken { action, source };
+        let host = self.shared.host.as_ref().ok_or_else(|| broken("no address".into()))?;
+        match tokio::time::timeout(CALL_DEADLINE, transport::get(host, path)).await {
+            Ok(answer) => answer.map_err(broken),
+            Err(_) => Err(EngineError::TimedOut { action, after: CALL_DEADLINE }),
         }
     }
 }

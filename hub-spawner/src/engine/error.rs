@@ -150,6 +150,13 @@ impl EngineError {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
     }
 
+    /// Whether there was an answer that the client library cannot read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        use bollard::errors::Error::JsonDataError;
+        matches!(self, Self::Broken { source, .. }
+            if matches!(source.downcast_ref(), Some(JsonDataError { .. })))
+    }
+
     /// Whether it is unknown if the call took effect. A connection that ends
     /// without an answer may have carried the request.
     pub(crate) fn is_uncertain(&self) -> bool {

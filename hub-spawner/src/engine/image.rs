@@ -8,7 +8,7 @@ use bollard::{
     models::CreateImageInfo,
     query_parameters::{
         BuildImageOptionsBuilder, CreateImageOptions, CreateImageOptionsBuilder,
-        RemoveImageOptions, TagImageOptionsBuilder,
+        ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
     },
 };
 use bytes::Bytes;
@@ -17,10 +17,26 @@ use tokio::io::AsyncReadExt;
 
 pub use details::ImageDetails;
 
-use super::{Credentials, Engine, EngineError, ImageReference, PullEvent};
+use super::{
+    Credentials, Engine, EngineError, ImageReference, Labels, PullEvent, dialect, label_filters,
+};
 
 /// How much of a file is read at once when it is streamed to the daemon.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What older daemons call an image without a name.
+const UNNAMED: &str = "<none>:<none>";
+
+/// An image in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// The daemon's id.
+    pub id: String,
+    /// What it is called here, `path:tag`; empty if another took its name.
+    pub tags: Vec<String>,
+    /// What it is labelled with.
+    pub labels: Labels,
+}
 
 /// What to build and how. `Build::new` is enough for a plain Dockerfile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +93,15 @@ impl Engine {
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// All images that carry every one of `labels`.
+    pub async fn images(&self, labels: &Labels) -> Result<Vec<ImageSummary>, EngineError> {
+        let options = ListImagesOptionsBuilder::new().filters(&label_filters(labels)).build();
+        let found =
+            self.read("list images", || self.docker.list_images(Some(options.clone()))).await?;
+        let has = |one: &ImageSummary| dialect::carries(&one.labels, labels);
+        Ok(found.into_iter().map(summary).filter(has).collect())
     }
 
     /// Fetches the image from its registry and reports on the way.
@@ -207,13 +232,26 @@ impl Engine {
         self.change("name an image", self.docker.tag_image(source, Some(options))).await
     }
 
-    /// Removes an image by name. Succeeds if there is none.
+    /// Takes a name away from an image, and with its last name the image; an image
+    /// without a name is removed by its id. Succeeds if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Conflict`] if a container uses it.
     pub async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
         let call = self.docker.remove_image(name, None::<RemoveImageOptions>, None);
         match self.change("remove an image", call).await {
             Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn summary(found: bollard::models::ImageSummary) -> ImageSummary {
+    ImageSummary {
+        id: found.id,
+        tags: found.repo_tags.into_iter().filter(|tag| tag != UNNAMED).collect(),
+        labels: found.labels.into_iter().collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use hub_spawner::{
 use tokio::net::TcpListener;
 
 use crate::{
-    bench::{Corner, eventually, in_a_corner},
+    bench::{Corner, eventually, in_a_corner, root},
     registry::Registry,
     spawner::{connect, get, key, start},
 };
@@ -345,6 +345,33 @@ async fn c11_no_object_tells_a_secret_but_the_servers_own_environment() {
         assert!(!told.contains("s3cr3t"), "{told}");
         let env = inside(&corner, &ada, &["cat", "/proc/1/environ"]).await;
         assert!(env.contains("s3cr3t-1") && env.contains("s3cr3t-3") && !env.contains("s3cr3t-2"));
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_16_arguments_follow_the_command_of_the_image() {
+    in_a_corner(|corner| async move {
+        let ada = key("ada", "");
+        let spawner =
+            connect(&corner, |config| config.args = ["--more"].into_iter().collect()).await;
+        start(&spawner, &ada).await.unwrap();
+        let id = corner.container(&ada).await;
+        let recipe = corner.engine.recipe(&id).await.unwrap().unwrap();
+        assert_eq!(recipe.command, ["/bin/serve", "--more"]);
+
+        let image = format!("{}:built", corner.name);
+        corner.engine.import(root(), &image, &["ENV PATH=/bin"]).await.unwrap();
+        let spawner = connect(&corner, |config| {
+            config.image = image.clone();
+            config.args = ["--more"].into_iter().collect();
+        })
+        .await;
+        let error = start(&spawner, &key("bob", "")).await.unwrap_err();
+        let SpawnError::Rejected { what, reason } = &error else { panic!("{error:?}") };
+        assert_eq!(what, "args without cmd");
+        assert!(reason.contains(&image), "{reason}");
     })
     .await;
 }

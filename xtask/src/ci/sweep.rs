@@ -12,7 +12,7 @@ const DEPLOYMENT: &str = "hub.deployment";
 /// How the names begin that tests give to theirs.
 const TESTS: &str = "test-";
 
-/// Removes containers, volumes and networks of all test deployments.
+/// Removes containers, volumes, networks and images of all test deployments.
 pub(super) async fn run(engine: &Engine) -> anyhow::Result<Done> {
     let mut deployments = BTreeSet::new();
     for container in engine.containers(&Labels::new()).await? {
@@ -39,6 +39,19 @@ pub(super) async fn run(engine: &Engine) -> anyhow::Result<Done> {
         for network in engine.networks(&format!("jupyterhub-{deployment}")).await? {
             eprintln!("removing network {}", network.name);
             engine.remove_network(&network.id).await?;
+        }
+    }
+    for image in engine.images(&Labels::new()).await? {
+        if of_a_test(&image.labels).is_some() {
+            let names = if image.tags.is_empty() { vec![image.id] } else { image.tags };
+            for name in names {
+                eprintln!("removing image {name}");
+                match engine.remove_image(&name).await {
+                    // It is in use, or below another, and then it goes another time.
+                    Err(error) if error.is_conflict() => eprintln!("  {error}"),
+                    other => other?,
+                }
+            }
         }
     }
     Ok(Done::default())

@@ -118,7 +118,7 @@ async fn any_image(
         return Ok(image.to_owned());
     }
     // The first command on a fresh host.
-    Ok(release::ensure(operator, source).await?.image)
+    Ok(release::ensure(operator, settings, source).await?.image)
 }
 
 /// Makes a certificate that this deployment signs itself (TLS-4).

@@ -8,10 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use hub_spawner::engine::Engine;
-use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{elf, layout::UID, operator::Operator, rootfs};
+use super::{elf, layout::UID, operator::Operator, rootfs, scratch::Scratch, settings::Settings};
 use crate::{process, programs, step::Step, workspace};
 
 /// The programs in the image.
@@ -21,7 +20,7 @@ const PROGRAMS: [&str; 3] = ["hub-server", "hub-proxy", "hub"];
 const PACKAGES: [&str; 3] = ["hub-server", "hub-proxy", "hub-cli"];
 
 /// How the image is called; its tag is its content.
-const REPOSITORY: &str = "notebook-hub";
+pub(super) const REPOSITORY: &str = "notebook-hub";
 
 /// Where distributions keep the certificates that programs trust.
 const CA_BUNDLES: [&str; 3] =
@@ -50,14 +49,18 @@ pub(super) struct Release {
     /// that are trusted.
     pub(super) runtime_hash: String,
     /// Of this run alone: another one may deploy other programs at the same time.
-    _scratch: Option<TempDir>,
+    pub(super) scratch: Option<Scratch>,
 }
 
 /// Builds the programs and the image, as far as they are not there.
-pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Result<Release> {
+pub(super) async fn ensure(
+    operator: &Operator,
+    settings: &Settings,
+    source: &Source,
+) -> anyhow::Result<Release> {
     let theirs = architecture(operator.engine(), source).await?;
     let directory = programs(operator, source).await?;
-    let scratch = scratch()?;
+    let scratch = Scratch::new().context("cannot make a directory for the image")?;
     let mut stripped = Vec::new();
     for program in PROGRAMS {
         let built = directory.join(program);
@@ -91,13 +94,13 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
         let step = (!operator.is_dry_run())
             .then(|| Step::begin(format!("making the image {image} ({size} MiB)")));
         let user = format!("USER {UID}:{UID}");
-        let version = format!("LABEL hub.version={}", env!("CARGO_PKG_VERSION"));
-        let changes = [
-            "ENV PATH=/usr/bin",
-            user.as_str(),
-            version.as_str(),
-            "ENTRYPOINT [\"/usr/bin/hub-server\"]",
-        ];
+        // Which deployment it was made for first; others may use it as well.
+        let labels = settings.layout.labels("image");
+        let labels: Vec<String> =
+            labels.iter().map(|(key, value)| format!("LABEL {key}={value}")).collect();
+        let mut changes =
+            vec!["ENV PATH=/usr/bin", user.as_str(), "ENTRYPOINT [\"/usr/bin/hub-server\"]"];
+        changes.extend(labels.iter().map(String::as_str));
         operator
             .change(
                 format_args!(
@@ -120,7 +123,7 @@ pub(super) async fn ensure(operator: &Operator, source: &Source) -> anyhow::Resu
         proxy_hash: hash([proxy.as_path()])?,
         runtime_hash: hash(runtime)?,
         proxy_program: proxy.clone(),
-        _scratch: Some(scratch),
+        scratch: Some(scratch),
     })
 }
 
@@ -139,7 +142,7 @@ fn unbuilt() -> Release {
         proxy_program: PathBuf::new(),
         proxy_hash: String::new(),
         runtime_hash: String::new(),
-        _scratch: None,
+        scratch: None,
     }
 }
 
@@ -287,12 +290,6 @@ async fn libraries(programs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     all.sort();
     all.dedup();
     Ok(all)
-}
-
-fn scratch() -> anyhow::Result<TempDir> {
-    let parent = workspace::state_dir();
-    fs::create_dir_all(&parent)?;
-    Ok(tempfile::Builder::new().prefix("image-").tempdir_in(parent)?)
 }
 
 fn hash<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<String> {

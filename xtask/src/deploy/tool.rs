@@ -179,7 +179,7 @@ async fn image(
 ) -> anyhow::Result<String> {
     match engine.inspect(&settings.layout.hub).await? {
         Some(hub) => Ok(hub.image_id),
-        None => Ok(release::ensure(operator, source).await?.image),
+        None => Ok(release::ensure(operator, settings, source).await?.image),
     }
 }
 

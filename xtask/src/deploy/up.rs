@@ -74,6 +74,8 @@ pub(super) struct Manner {
 pub(super) struct Up {
     pub(super) hub: Outcome,
     pub(super) proxy: Outcome,
+    /// The id of the image that the hub had before; `None` if there was none.
+    pub(super) until_now: Option<String>,
     /// What a proxy that ran already had seen before anything was done.
     before: Option<Witness>,
 }
@@ -153,6 +155,7 @@ pub(super) async fn run(
         Some(found) if found.is_running() => witness::ask(operator, settings).await.ok(),
         _ => None,
     };
+    let until_now = operator.engine().inspect(&layout.hub).await?.map(|hub| hub.image_id);
     let ground = Box::pin(Ground::prepare(operator, settings, &release.image)).await?;
     if before.is_some() && ground.brought.has_new_token() {
         share_token(operator, settings).await?;
@@ -183,7 +186,7 @@ pub(super) async fn run(
     }
     let hub = Box::pin(container::ensure(operator, layout, hub, &fingerprint, undo)).await?;
     report::line(&layout.hub, hub.word());
-    Ok(Up { hub, proxy, before })
+    Ok(Up { hub, proxy, until_now, before })
 }
 
 /// Puts the database in place that was kept for an older hub, with no hub running.

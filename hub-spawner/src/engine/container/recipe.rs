@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
+use bollard::models::ContainerInspectResponse;
 use secrecy::SecretString;
 
 use crate::engine::{Engine, EngineError};
@@ -20,12 +20,7 @@ pub struct ContainerRecipe {
 impl Engine {
     /// What a container was made with; `None` if there is none of that id or name.
     pub async fn recipe(&self, id: &str) -> Result<Option<ContainerRecipe>, EngineError> {
-        let call = || self.docker.inspect_container(id, None::<InspectContainerOptions>);
-        match self.read("look at a container", call).await {
-            Ok(found) => Ok(Some(recipe(found))),
-            Err(EngineError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(self.inspection(id).await?.map(recipe))
     }
 }
 

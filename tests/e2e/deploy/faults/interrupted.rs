@@ -38,6 +38,7 @@ async fn ended_at(
     let pid = run.pid.to_string();
     assert!(Command::new("kill").arg(signal).arg(pid).status().unwrap().success());
     let output = run.end().await;
+    deployment.note(&output);
     assert!(!output.status.success(), "{}", said(&output));
     drop(gate);
     deployment.set("DOCKER_HOST", "");
@@ -98,7 +99,6 @@ async fn xt_1_a_first_run_that_is_ended_anywhere_is_gone_on_with() {
     deployment.run(&[]).await;
     is_up(&deployment).await;
     deployment.run(&["down", "--purge", "--yes"]).await;
-    docker::forget_image(&image_name);
 }
 
 #[tokio::test]

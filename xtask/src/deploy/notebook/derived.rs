@@ -15,6 +15,7 @@ use tar::{Builder, HeaderMode};
 use super::super::{
     operator::Operator,
     settings::{DerivedImage, Settings},
+    superseded,
 };
 use crate::{step::Step, workspace::shown};
 
@@ -59,7 +60,8 @@ pub(super) async fn ensure(
     }
     build.labels = settings.layout.labels("image").into_iter().collect();
     build.labels.insert(BUILT_FROM.to_owned(), built_from);
-    run(operator, image, build, context).await
+    run(operator, image, build, context).await?;
+    superseded::remove_builds(operator, settings).await
 }
 
 /// Both spellings of the reference deployment's Dockerfile.
