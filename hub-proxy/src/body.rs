@@ -89,8 +89,8 @@ pub(crate) enum ClientBytes {
 }
 
 /// How many pieces of a request its target has taken. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Taken(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub(crate) struct Taken(Option<Arc<AtomicU64>>);
 
 impl FallbackBody {
     pub(crate) fn client(body: RequestBody) -> Self {
@@ -247,8 +247,19 @@ impl ClientBytes {
 }
 
 impl Taken {
+    /// Nothing yet of these.
+    pub(crate) fn of(bytes: &ClientBytes) -> Self {
+        Self((!bytes.is_end_stream()).then(Arc::default))
+    }
+
     pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn one_more(&self) {
+        if let Some(count) = &self.0 {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -368,7 +379,7 @@ impl Body for ClientBody {
             self.route.touch();
         }
         // The end is something that the target is told, too.
-        self.taken.0.fetch_add(1, Ordering::Relaxed);
+        self.taken.one_more();
         if !self.has_trailers && matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
             return Poll::Ready(None);
         }

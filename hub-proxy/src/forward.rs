@@ -137,7 +137,7 @@ impl Upstreams {
                 interims.say(status, &without_hop(headers));
             }
         };
-        let taken = Taken::default();
+        let taken = Taken::of(&body);
         let body =
             ClientBody::new(body, Arc::clone(route), taken.clone(), asked.has_trailers, config);
         let pool = self.pool(config, route);

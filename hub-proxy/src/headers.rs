@@ -4,7 +4,7 @@
 //! the client are set, those with which a target would reach beyond its route
 //! are removed if that is wanted, all others pass untouched and in their order.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header, header::Entry};
 
 use crate::Peer;
 
@@ -92,12 +92,15 @@ const ALIASED: [&str; 7] = [
 ///
 /// Source: RFC 9110, section 7.6.1.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Nearly all messages have none or one of them, so one look is cheaper than one search
+    // for each.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     // Before `Connection`, which has to name it.
     let trailers = has_token(headers, header::TE, "trailers");
-    if headers.contains_key(header::CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
-        }
+    for name in named_by_connection(headers) {
+        headers.remove(name);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -139,7 +142,10 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 /// For clients outside [`TrustForwarded`](crate::TrustForwarded): `Forwarded`,
 /// all `X-Forwarded-*`, `X-Real-IP` and `X-Scheme` (security rule A11).
 pub fn strip_claims(headers: &mut HeaderMap) {
-    remove_where(headers, |name| CLAIMS.contains(&name) || name.starts_with("x-forwarded-"));
+    // All of them begin with one of two letters.
+    remove_where(headers, |name| {
+        name.starts_with(['x', 'f']) && (CLAIMS.contains(&name) || name.starts_with("x-forwarded-"))
+    });
 }
 
 /// Removes fields that only an underscore distinguishes from one that matters
@@ -229,15 +235,25 @@ fn port_of(host: &HeaderValue) -> Option<&str> {
 /// Appends to the one value of a field; several lines become one first, so
 /// that readers of the first and of the last line agree.
 fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    let mut joined = Vec::new();
-    for line in headers.get_all(&name) {
-        joined.extend_from_slice(line.as_bytes());
-        joined.push(b',');
+    match headers.entry(name) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(field_value(value.as_bytes()));
+        }
+        Entry::Occupied(mut lines) => {
+            let mut joined = Vec::new();
+            for line in lines.iter() {
+                joined.extend_from_slice(line.as_bytes());
+                joined.push(b',');
+            }
+            joined.extend_from_slice(value.as_bytes());
+            lines.insert(field_value(&joined));
+        }
     }
-    joined.extend_from_slice(value.as_bytes());
-    let value = HeaderValue::from_bytes(&joined)
-        .expect("joined field values hold nothing a field value may not hold");
-    headers.insert(name, value);
+}
+
+fn field_value(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(bytes)
+        .expect("joined field values hold nothing a field value may not hold")
 }
 
 #[cfg(test)]

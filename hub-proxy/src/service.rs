@@ -10,6 +10,7 @@ use std::{
     borrow::Cow,
     convert::Infallible,
     fmt,
+    future::ready,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -119,21 +120,46 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let Self { shared, fallback } = self.clone();
-        let request = request.map(Into::into);
-        Box::pin(async move { Ok(answer(&shared, fallback, request).await) })
+        // One future for each way to go on: what a request does not need, it does not carry.
+        match plan(&shared, request.map(Into::into)) {
+            Plan::Refuse(status) => Box::pin(ready(Ok(bare(status)))),
+            Plan::Page(head, error) => {
+                Box::pin(async move { Ok(error_page(fallback, head, &error).await) })
+            }
+            Plan::Ask(request) => Box::pin(async move {
+                let answer = ask(fallback, request.map(FallbackBody::client)).await;
+                Ok(answer.map(ProxyBody::fallback))
+            }),
+            Plan::Tunnel(route, request) => Box::pin(async move {
+                Ok(tunnel(&shared, &route, request).await.map(ProxyBody::upstream))
+            }),
+            Plan::Forward(route, head, body) => Box::pin(async move {
+                match forward(&shared, &route, &head, body).await {
+                    Ok(answer) => Ok(rewritten(&shared, &route, &head, answer)),
+                    Err(error) => {
+                        report(&route, &error);
+                        Ok(Box::pin(error_page(fallback, head, &error)).await)
+                    }
+                }
+            }),
+        }
     }
 }
 
-async fn answer<F, B>(
-    shared: &Shared,
-    fallback: F,
-    mut request: Request<RequestBody>,
-) -> Response<ProxyBody<B>>
-where
-    F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
-{
+/// What becomes of a request.
+enum Plan {
+    Refuse(StatusCode),
+    Page(Parts, ProxyError),
+    /// The fallback answers.
+    Ask(Request<RequestBody>),
+    Tunnel(Arc<Route>, Request<RequestBody>),
+    Forward(Arc<Route>, Parts, RequestBody),
+}
+
+/// Decides without waiting for anybody.
+fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
     if let Some(status) = head::refusal(&request) {
-        return bare(status);
+        return Plan::Refuse(status);
     }
     let websocket = upgrade::is_websocket(&request);
     prepare(shared, &mut request, websocket);
@@ -143,41 +169,35 @@ where
             shared.routes.lookup(&behind_host(request.headers(), &decoded))
         }
         Ok(decoded) => shared.routes.lookup(&decoded),
-        Err(_) if websocket => return bare(StatusCode::BAD_REQUEST),
-        Err(bad) => {
-            let error = ProxyError::BadPath(bad);
-            return Box::pin(error_page(fallback, request.into_parts().0, &error)).await;
-        }
+        Err(_) if websocket => return Plan::Refuse(StatusCode::BAD_REQUEST),
+        Err(bad) => return Plan::Page(request.into_parts().0, ProxyError::BadPath(bad)),
     };
-    let Some(route) = route else {
-        let response = Box::pin(ask(fallback, request.map(FallbackBody::client))).await;
-        return response.map(ProxyBody::fallback);
-    };
+    let Some(route) = route else { return Plan::Ask(request) };
     // Without the query, for what it may carry (G-05).
     let kind = if websocket { "WS" } else { "WEB" };
     tracing::debug!("PROXY {kind} {} to {}", request.uri().path(), route.target());
     if websocket {
-        let answer = Box::pin(tunnel(shared, &route, request)).await;
-        return answer.map(ProxyBody::upstream);
+        return Plan::Tunnel(route, request);
     }
     let (mut head, body) = request.into_parts();
     strip_hop_by_hop(&mut head.headers);
-    match forward(shared, &route, &head, body).await {
-        Ok(mut response) => {
-            let config = &shared.config;
-            if config.auto_rewrite || config.protocol_rewrite.is_some() {
-                let (status, scheme) = (response.status(), config.protocol_rewrite.as_ref());
-                let host = head.headers.get(header::HOST).filter(|_| config.auto_rewrite);
-                let (headers, target) = (response.headers_mut(), route.target());
-                rewrite_location(headers, status, target, host, scheme);
-            }
-            guarded(shared, &route, response).map(ProxyBody::upstream)
-        }
-        Err(error) => {
-            report(&route, &error);
-            Box::pin(error_page(fallback, head, &error)).await
-        }
+    Plan::Forward(route, head, body)
+}
+
+/// A target's answer as the client gets it.
+fn rewritten<B>(
+    shared: &Shared,
+    route: &Route,
+    head: &Parts,
+    mut answer: Response<UpstreamBody>,
+) -> Response<ProxyBody<B>> {
+    let config = &shared.config;
+    if config.auto_rewrite || config.protocol_rewrite.is_some() {
+        let (status, scheme) = (answer.status(), config.protocol_rewrite.as_ref());
+        let host = head.headers.get(header::HOST).filter(|_| config.auto_rewrite);
+        rewrite_location(answer.headers_mut(), status, route.target(), host, scheme);
     }
+    guarded(shared, route, answer).map(ProxyBody::upstream)
 }
 
 /// Passes a handshake on.

@@ -104,8 +104,9 @@ pub(crate) async fn exchange(
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
     let mut link = Link::open(upstreams.connector(), route.target()).await?;
-    let nothing =
-        ClientBody::new(ClientBytes::Nothing, Arc::clone(route), Taken::default(), false, config);
+    let nothing = ClientBytes::Nothing;
+    let taken = Taken::of(&nothing);
+    let nothing = ClientBody::new(nothing, Arc::clone(route), taken, false, config);
     let answer = link.send(question, nothing, MAX_ANSWER_HEAD, &|_, _| {});
     let answer = timeout(config.upgrade_timeout, answer)
         .await

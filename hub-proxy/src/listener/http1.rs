@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::{
     Context,
@@ -34,12 +35,31 @@ const MAX_DISCARDED: usize = 64 * 1024;
 const DISCARD_LIMIT: Duration = Duration::from_secs(1);
 
 /// One connection.
-struct Connection<'a> {
-    context: &'a Context,
+struct Connection<'c, 's> {
+    context: &'c Context,
     wire: Arc<Wire>,
     phase: Arc<Phase>,
     peer: Peer,
+    stop: Signal<'c, 's>,
     idle: Idle,
+}
+
+/// A token that one task waits for again and again. It is told once whom to wake, which
+/// takes a lock that all connections share.
+struct Signal<'c, 's> {
+    token: &'c CancellationToken,
+    cancelled: Pin<&'s mut WaitForCancellationFuture<'c>>,
+    is_heard: bool,
+}
+
+impl Signal<'_, '_> {
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if !self.is_heard {
+            self.is_heard = true;
+            return self.cancelled.as_mut().poll(cx);
+        }
+        if self.token.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 /// What comes after a request.
@@ -64,11 +84,13 @@ pub(super) async fn serve<S, B>(
     B: ResponseBody,
 {
     let wire = Wire::new(stream);
+    let stop = pin!(context.stop.cancelled());
     let mut connection = Connection {
         context: &context,
         wire,
         phase: Arc::clone(&phase),
         peer,
+        stop: Signal { token: &context.stop, cancelled: stop, is_heard: false },
         idle: Idle::default(),
     };
     tokio::select! {
@@ -83,7 +105,7 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-impl Connection<'_> {
+impl Connection<'_, '_> {
     async fn run<S, B>(&mut self, mut service: S)
     where
         S: Handler<B>,
@@ -119,7 +141,7 @@ impl Connection<'_> {
             HeadLimits { bytes: config.max_header_bytes, fields: config.max_header_fields };
         let enough = async {
             tokio::select! {
-                () = self.context.stop.cancelled() => {}
+                () = poll_fn(|cx| self.stop.poll(cx)) => {}
                 () = self.idle.over(config.keep_alive_timeout) => {}
             }
         };
