@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use self::{
     budget::Budget,
@@ -18,7 +18,7 @@ use self::{
 use crate::{
     ProxyConfig, ProxyError,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
-    headers::strip_hop_by_hop,
+    headers::{strip_hop_by_hop, strip_origin_wide},
     http1::{Answer, Http1Error, Interims},
     table::Route,
     upstream::Connector,
@@ -134,7 +134,7 @@ impl Upstreams {
         };
         let on_interim = |status, headers: &HeaderMap| {
             if let Some(interims) = &asked.interims {
-                interims.say(status, &without_hop(headers));
+                interims.say(status, &for_interim(headers));
             }
         };
         let taken = Taken::of(&body);
@@ -164,7 +164,7 @@ impl Upstreams {
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ProxyError::BadAnswer("it switches protocols unasked").into());
         }
-        let busy = Busy::new(link, answer.status, pool.cloned());
+        let busy = Busy::new(link, pool.cloned());
         Ok(client_response(config, route, answer, busy, place))
     }
 
@@ -235,10 +235,13 @@ async fn within<T>(
     }
 }
 
-/// What is said before the answer, without what concerns one hop.
-fn without_hop(headers: &HeaderMap) -> HeaderMap {
+/// What is said before the answer, without what concerns one hop, and without what only
+/// an answer may say to a browser, if it may.
+fn for_interim(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     strip_hop_by_hop(&mut headers);
+    strip_origin_wide(&mut headers);
+    headers.remove(header::SET_COOKIE);
     headers
 }
 

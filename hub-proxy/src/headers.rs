@@ -12,6 +12,7 @@ mod location;
 mod origin;
 
 pub use location::rewrite_location;
+pub(crate) use origin::strip_origin_wide;
 pub use origin::{strip_origin_rules, strip_tossed_cookies};
 
 /// The first proxy's view of the client's address.

@@ -233,7 +233,8 @@ async fn forward(
     if config.change_origin || !config.custom_headers.is_empty() {
         readdress(config, route, headers.to_mut());
     }
-    let question = Question { method: &head.method, path: &path, headers: &headers };
+    let question =
+        Question { method: &head.method, path: &path, headers: &headers, is_upgrade: false };
     let has_trailers = head.version == Version::HTTP_2 || head.headers.contains_key(header::TE);
     let asked = Asked { question, interims: body.interims(), has_trailers };
     let body = ClientBytes::new(body);

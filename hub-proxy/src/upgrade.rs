@@ -100,7 +100,7 @@ pub(crate) async fn exchange(
     if let Some(key) = &own_key {
         headers.insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
-    let question = Question { method: &Method::GET, path, headers: &headers };
+    let question = Question { method: &Method::GET, path, headers: &headers, is_upgrade: true };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
     let mut link = Link::open(upstreams.connector(), route.target()).await?;
@@ -119,7 +119,7 @@ pub(crate) async fn exchange(
         fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         let used = status.as_u16() < 300;
         let route = used.then(|| Arc::clone(route));
-        let body = UpstreamBody::new(Busy::new(link, status, None), route, place, config);
+        let body = UpstreamBody::new(Busy::new(link, None), route, place, config);
         return Ok(response(status, fields, body));
     }
     if !offers_websocket(&fields) {
@@ -140,6 +140,7 @@ pub(crate) async fn exchange(
         run_tunnel(client, upstream, grace, &route).await;
     });
     strip_hop_by_hop(&mut fields);
+    fields.remove(header::CONTENT_LENGTH);
     let status = if own_key.is_some() {
         fields.remove(header::SEC_WEBSOCKET_ACCEPT);
         StatusCode::OK

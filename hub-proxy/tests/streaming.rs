@@ -107,6 +107,25 @@ async fn b_05_an_answer_before_the_end_of_a_request_arrives() {
     client.gone().await;
 }
 
+#[tokio::test]
+async fn e_06_an_answer_has_no_end_when_its_request_broke_off() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n").await;
+        client.gone().await;
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    let mut client = proxy.connect().await;
+    let head = "POST /user/ada/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(format!("{head}1\r\na\r\n")).await;
+    assert!(client.head().await.starts_with("http/1.1 200 "));
+    client.until("hi\r\n").await;
+    client.send("no size\r\n").await;
+    client.gone().await;
+    assert!(!client.ahead.ends_with(b"0\r\n\r\n"), "it looks complete");
+}
+
 const WAITS: &str = "PUT /user/ada/f HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\
                      Expect: 100-continue\r\n\r\n";
 
@@ -157,7 +176,8 @@ async fn x_01_a_client_is_not_told_to_go_on_if_nobody_wants_its_body() {
 
 #[tokio::test]
 async fn x_02_what_a_target_says_before_its_answer_arrives() {
-    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n";
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\
+                   Set-Cookie: hub=1\r\nClear-Site-Data: \"*\"\r\n\r\n";
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let (target, _seen) =
         lenient_with(format!("{interim}HTTP/1.1 102 Processing\r\n\r\n{answer}")).await;

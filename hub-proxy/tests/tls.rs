@@ -126,6 +126,34 @@ async fn h_04_behind_tls_the_scheme_is_https() {
 }
 
 #[tokio::test]
+async fn b_01_who_reads_slowly_gets_all_of_an_answer_under_tls() {
+    const LENGTH: usize = 4 * 1024 * 1024;
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
+        client.send(vec![b'x'; LENGTH]).await;
+        client.gone().await;
+    })
+    .await;
+    let pair = fresh();
+    let mut listen = listen();
+    listen.tls = Some(TlsKeys::from_pem(pair.cert.as_bytes(), pair.key.as_bytes()).unwrap());
+    let config = ProxyConfig::default();
+    let proxy = Running::listening(target, config, listen, Duration::ZERO).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = soon(socket.connect(proxy.addr)).await.unwrap();
+    let mut client = Client::over(handshake(stream, &[&pair]).await.unwrap());
+    client.send("GET /user/ada/ HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    client.head().await;
+    for _ in 0..LENGTH / 4096 {
+        // The end of it waits in the proxy's TLS when the target has said it all.
+        assert_eq!(client.take(4096).await, [b'x'; 4096]);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn ws_14_a_tunnel_under_tls_passes_data_and_its_end() {
     let target = target(|mut client| async move {
         assert!(client.head().await.contains("\r\nx-forwarded-proto: wss\r\n"));

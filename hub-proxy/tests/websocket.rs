@@ -249,6 +249,17 @@ async fn ws_07_sm_41_a_refusal_is_passed_on_and_early_bytes_are_no_request() {
 }
 
 #[tokio::test]
+async fn sm_41_early_bytes_are_no_request_to_the_fallback() {
+    let proxy = Running::to(nowhere().await).await;
+    let mut client = proxy.connect().await;
+    let handshake = HANDSHAKE.replace("/user/ada/", "/hub/");
+    client.send(format!("{handshake}GET /hub/smuggled HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+    let answers = client.rest().await;
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    assert!(!answers.contains("smuggled"), "{answers}");
+}
+
+#[tokio::test]
 async fn e_05_ws_08_ws_15_p_045_a_failed_handshake_is_a_bare_status() {
     let closing = target(|mut client| async move {
         client.head().await;

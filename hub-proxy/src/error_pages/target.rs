@@ -71,7 +71,8 @@ impl PageTarget {
         let path = self.target.path_for(Some(&question), true);
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, self.target.host());
-        let question = Question { method: &Method::GET, path: &path, headers: &headers };
+        let question =
+            Question { method: &Method::GET, path: &path, headers: &headers, is_upgrade: false };
         let exchange = async {
             let link = match self.spare().await {
                 Some(link) => link,

@@ -2,14 +2,18 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Frame, SizeHint};
-use tokio::task::AbortHandle;
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -17,6 +21,9 @@ use super::{
     pool::{self, Pool},
 };
 use crate::{body::ClientBody, http1::Http1Error};
+
+/// How long a target that has answered may take nothing of the request.
+const STALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// One connection. It is kept when the exchange is complete, and closed when the answer is
 /// given up.
@@ -37,31 +44,31 @@ enum Held {
 
 #[derive(Debug)]
 struct Shared {
-    link: Sharable,
+    both: Arc<Mutex<Both>>,
     upload: AbortHandle,
-    /// The target has refused what is sent (B-05).
-    is_refused: bool,
-    /// Whoever sends it does the rest.
-    is_left: bool,
 }
 
-/// `None` once one of both is done with it.
-type Sharable = Arc<Mutex<Option<Box<Link<ClientBody>>>>>;
+/// What the answer's body and the sender of the request share.
+#[derive(Debug)]
+struct Both {
+    /// `None` once one of them is done with it.
+    link: Option<Box<Link<ClientBody>>>,
+    /// The answer has been had; the sender does the rest.
+    is_answered: bool,
+    /// Who waits for more of the answer, and has to hear when there will be none.
+    reader: Option<Waker>,
+}
 
 impl Busy {
-    pub(crate) fn new(
-        link: Box<Link<ClientBody>>,
-        status: StatusCode,
-        pool: Option<Arc<Pool>>,
-    ) -> Self {
+    pub(crate) fn new(link: Box<Link<ClientBody>>, pool: Option<Arc<Pool>>) -> Self {
         let link = match link.is_sending() {
             false => Held::Own(link),
             true => {
-                let link = Arc::new(Mutex::new(Some(link)));
-                let task = TaskTracker::new().spawn(upload(Arc::clone(&link), pool.clone()));
-                let is_refused = status.is_client_error() || status.is_server_error();
+                let both = Both { link: Some(link), is_answered: false, reader: None };
+                let both = Arc::new(Mutex::new(both));
+                let task = TaskTracker::new().spawn(upload(Arc::clone(&both), pool.clone()));
                 let upload = task.abort_handle();
-                Held::Shared(Shared { link, upload, is_refused, is_left: false })
+                Held::Shared(Shared { both, upload })
             }
         };
         Self { link, pool }
@@ -73,19 +80,25 @@ impl Busy {
     ) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
         match &mut self.link {
             Held::Own(link) => link.poll_body(cx, false),
-            Held::Shared(shared) => match &mut *lock(&shared.link) {
-                Some(link) => link.poll_body(cx, true),
-                None => Poll::Ready(None),
-            },
+            Held::Shared(shared) => {
+                let mut both = lock(&shared.both);
+                // The request may have broken off.
+                let Some(link) = &mut both.link else {
+                    return Poll::Ready(Some(Err(Http1Error::Incomplete)));
+                };
+                let frame = link.poll_body(cx, true);
+                both.reader = frame.is_pending().then(|| cx.waker().clone());
+                frame
+            }
         }
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        let nothing = || SizeHint::with_exact(0);
         match &self.link {
             Held::Own(link) => link.size_hint(),
             Held::Shared(shared) => {
-                lock(&shared.link).as_ref().map_or_else(nothing, |link| link.size_hint())
+                let both = lock(&shared.both);
+                both.link.as_ref().map_or_else(SizeHint::default, |link| link.size_hint())
             }
         }
     }
@@ -94,7 +107,7 @@ impl Busy {
         match &self.link {
             Held::Own(link) => link.is_answered(),
             Held::Shared(shared) => {
-                lock(&shared.link).as_ref().is_none_or(|link| link.is_answered())
+                lock(&shared.both).link.as_ref().is_some_and(|link| link.is_answered())
             }
         }
     }
@@ -104,52 +117,69 @@ impl Busy {
         match self.link {
             Held::Own(link) => pool::keep(link, self.pool),
             // What is still wanted of the request is sent first.
-            Held::Shared(mut shared) if !shared.is_refused => {
-                let done = lock(&shared.link).take_if(|link| !link.is_sending());
+            Held::Shared(shared) => {
+                let done = {
+                    let mut both = lock(&shared.both);
+                    both.is_answered = true;
+                    both.link.take_if(|link| !link.is_sending())
+                };
                 if let Some(link) = done {
                     pool::keep(link, self.pool);
                 }
-                shared.is_left = true;
             }
-            Held::Shared(_) => {}
         }
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.is_left {
-            return;
+        let mut both = lock(&self.both);
+        if !both.is_answered {
+            // Nobody wants the answer.
+            self.upload.abort();
+            both.link = None;
         }
-        // Nobody wants the answer, or it was the last that the target had to say.
-        self.upload.abort();
-        *lock(&self.link) = None;
     }
 }
 
-/// Sends the rest of a request.
-async fn upload(link: Sharable, pool: Option<Arc<Pool>>) {
+/// Sends the rest of a request, to a target that goes on taking it.
+async fn upload(both: Arc<Mutex<Both>>, pool: Option<Arc<Pool>>) {
+    let mut stall = pin!(sleep(STALL_LIMIT));
+    let mut written = 0;
     poll_fn(|cx| {
-        let mut link = lock(&link);
-        let Some(sending) = link.as_mut() else { return Poll::Ready(()) };
-        match sending.poll_send(cx, true) {
-            Ok(()) if sending.is_sending() => Poll::Pending,
-            Ok(()) => Poll::Ready(()),
-            // The client broke off: the target must not take it for complete.
-            Err(_) => {
-                *link = None;
-                Poll::Ready(())
-            }
+        let mut both = lock(&both);
+        let Some(link) = &mut both.link else { return Poll::Ready(()) };
+        let sent = link.poll_send(cx, true);
+        if sent.is_ok() && !link.is_sending() {
+            return Poll::Ready(());
         }
+        if link.written() != written || !link.is_blocked() {
+            written = link.written();
+            stall.as_mut().reset(Instant::now() + STALL_LIMIT);
+        }
+        let is_stalled = stall.as_mut().poll(cx).is_ready();
+        if sent.is_ok() && !is_stalled {
+            return Poll::Pending;
+        }
+        // The client broke off: the target must not take it for complete, nor anybody the
+        // answer.
+        both.link = None;
+        if let Some(reader) = both.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(())
     })
     .await;
-    let done = lock(&link).take_if(|link| link.is_answered());
+    let done = {
+        let mut both = lock(&both);
+        if both.is_answered { both.link.take() } else { None }
+    };
     if let Some(link) = done {
         pool::keep(link, pool);
     }
 }
 
 /// Nothing in here can be half done.
-fn lock(link: &Sharable) -> MutexGuard<'_, Option<Box<Link<ClientBody>>>> {
-    link.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(both: &Mutex<Both>) -> MutexGuard<'_, Both> {
+    both.lock().unwrap_or_else(PoisonError::into_inner)
 }

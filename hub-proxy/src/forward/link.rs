@@ -58,6 +58,8 @@ pub(crate) struct Link<B> {
     /// come.
     was_used: bool,
     is_heard: bool,
+    /// Whether something of the request's body has been taken.
+    has_taken: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub(crate) struct Question<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a PathAndQuery,
     pub(crate) headers: &'a HeaderMap,
+    /// Whether it asks for another protocol, as the fields say.
+    pub(crate) is_upgrade: bool,
 }
 
 /// Why there is no answer.
@@ -108,6 +112,7 @@ where
             is_persistent: true,
             was_used: false,
             is_heard: false,
+            has_taken: false,
         }))
     }
 
@@ -121,18 +126,21 @@ where
     ) -> Result<Answer, Unanswered<B>> {
         self.was_used = self.is_heard;
         self.is_heard = false;
+        self.has_taken = false;
         let hint = (!body.is_end_stream()).then(|| body.size_hint());
-        let Question { method, path, headers } = question;
+        let Question { method, headers, .. } = question;
         let Self { stream, host, .. } = self;
-        let encoder =
-            stream.out.write(|out| encode_request(out, method, path, headers, host, hint));
+        let encoder = stream.out.write(|out| encode_request(out, question, host, hint));
         let head_len = self.stream.out.len();
         let has_body = encoder != BodyEncoder::Nothing;
-        self.sending = Some(Sending { body, encoder }).filter(|_| has_body);
+        let mut unsent = None;
+        match has_body {
+            true => self.sending = Some(Sending { body, encoder }),
+            false => unsent = Some(body),
+        }
         let mut patience =
             (has_body && headers.contains_key(header::EXPECT)).then(|| Box::pin(sleep(PATIENCE)));
         let mut interim_left = MAX_INTERIM;
-        let mut is_untouched = true;
         let answer = poll_fn(|cx| {
             loop {
                 if let Some(waits) = &mut patience
@@ -141,7 +149,6 @@ where
                     patience = None;
                 }
                 let takes_body = patience.is_none();
-                is_untouched &= !takes_body || self.sending.is_none();
                 if let Err(error) = self.poll_send(cx, takes_body) {
                     return Poll::Ready(Err(error));
                 }
@@ -149,6 +156,11 @@ where
                 if !answer.status.is_informational()
                     || answer.status == StatusCode::SWITCHING_PROTOCOLS
                 {
+                    // The body is not wanted: it was waited with, or refused (X-01, B-05).
+                    let is_refused = answer.status.as_u16() >= 400 || patience.is_some();
+                    if is_refused && self.sending.take().is_some() {
+                        return Poll::Ready(Ok(Answer { is_persistent: false, ..answer }));
+                    }
                     return Poll::Ready(Ok(answer));
                 }
                 if interim_left == 0 {
@@ -171,8 +183,8 @@ where
             Err(error) => {
                 self.is_persistent = false;
                 let left = self.stream.out.len();
-                let unsent = self.sending.take().map(|sending| sending.body);
-                let unsent = unsent.filter(|_| is_untouched && left == head_len);
+                let unsent = self.sending.take().map(|sending| sending.body).or(unsent);
+                let unsent = unsent.filter(|_| !self.has_taken && left == head_len);
                 Err(Unanswered { error, unsent, is_doubtful: self.was_used && !self.is_heard })
             }
         }
@@ -197,6 +209,7 @@ where
                     }
                     Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                         Ok(data) => {
+                            self.has_taken = true;
                             encoder.data(out, data).map_err(Http1Error::Malformed)?;
                             let is_over = body.is_end_stream();
                             if is_over {
@@ -316,6 +329,15 @@ where
         (self.sending.is_some() || !self.stream.out.is_empty()) && self.write_error.is_none()
     }
 
+    /// How many bytes have been written in all, and whether some cannot be now.
+    pub(super) fn written(&self) -> u64 {
+        self.stream.out.written()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.stream.out.is_empty()
+    }
+
     /// Whether another request may be sent. What has come unasked, or the target's end
     /// of the connection, is noticed here (K-01, SM-45, SM-46).
     pub(crate) fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
@@ -332,8 +354,8 @@ where
     }
 
     /// The connection itself, after 101.
-    pub(crate) fn into_tunnel(self: Box<Self>) -> WithEarly<Transport> {
-        let Self { stream, .. } = *self;
+    pub(crate) fn into_tunnel(self) -> WithEarly<Transport> {
+        let Self { stream, .. } = self;
         WithEarly::new(stream.io, stream.read.freeze())
     }
 }

@@ -63,6 +63,13 @@ pub fn strip_origin_rules(headers: &mut HeaderMap, prefix: &RoutePrefix) {
     }
 }
 
+/// The same for every prefix.
+pub(crate) fn strip_origin_wide(headers: &mut HeaderMap) {
+    remove_where(headers, |name| {
+        ORIGIN_WIDE.contains(&name) || *name == *SERVICE_WORKER_ALLOWED.as_str()
+    });
+}
+
 fn is_tossed(cookie: &[u8], reserved: &[String]) -> bool {
     // Lossy: what is not UTF-8 is no part of a reserved name, and stays foreign.
     let cookie = String::from_utf8_lossy(cookie);

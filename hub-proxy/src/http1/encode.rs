@@ -3,13 +3,11 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body::SizeHint;
 
 use super::{date::push_date, outgoing::Outgoing};
-use crate::headers::has_token;
+use crate::{forward::Question, headers::has_token};
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +37,10 @@ const OURS: [HeaderName; 4] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
 ];
+
+/// What a request without a body has nothing to say about.
+const NO_BODY: [HeaderName; 3] =
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT];
 
 /// Writes the head of an answer. Says how its body is written, and whether the connection
 /// stays.
@@ -115,12 +117,11 @@ pub(crate) fn encode_interim(out: &mut Vec<u8>, status: StatusCode, headers: &He
 /// nobody's business.
 pub(crate) fn encode_request(
     out: &mut Vec<u8>,
-    method: &Method,
-    path: &PathAndQuery,
-    headers: &HeaderMap,
+    question: Question<'_>,
     host: &HeaderValue,
     body: Option<SizeHint>,
 ) -> BodyEncoder {
+    let Question { method, path, headers, is_upgrade } = question;
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(path.as_str().as_bytes());
@@ -128,14 +129,18 @@ pub(crate) fn encode_request(
     if !headers.contains_key(header::HOST) {
         push_field(out, b"host", host.as_bytes());
     }
-    if headers.contains_key(header::UPGRADE) {
-        push_fields(out, headers);
+    if is_upgrade {
+        for (name, value) in headers {
+            if !NO_BODY.contains(name) {
+                push_field(out, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
         out.extend_from_slice(b"\r\n");
         return BodyEncoder::Nothing;
     }
     let is_empty = body.is_none();
     for (name, value) in headers {
-        if !OURS.contains(name) && !(is_empty && *name == header::EXPECT) {
+        if !OURS.contains(name) && (!is_empty || *name != header::EXPECT) {
             push_field(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
@@ -261,6 +266,8 @@ fn finish_head(out: &mut Vec<u8>, headers: &HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use http::uri::PathAndQuery;
+
     use super::*;
 
     const BROWSER: Asker = Asker { is_head: false, version: Version::HTTP_11, keeps: true };
@@ -327,7 +334,9 @@ mod tests {
             }
             let mut out = Vec::new();
             let path = PathAndQuery::from_static("/a");
-            let encoder = encode_request(&mut out, &method, &path, &headers, &host, body);
+            let question =
+                Question { method: &method, path: &path, headers: &headers, is_upgrade: false };
+            let encoder = encode_request(&mut out, question, &host, body);
             (String::from_utf8(out).unwrap().replace("host: h\r\n", ""), encoder)
         };
         let none = BodyEncoder::Nothing;

@@ -26,6 +26,10 @@ pub(crate) struct Outgoing {
     tail_written: usize,
     /// Of pieces and tail.
     len: usize,
+    /// Of all that there ever was.
+    written: u64,
+    /// Whether something was written that may not have left: TLS has a buffer of its own.
+    is_unflushed: bool,
 }
 
 impl Outgoing {
@@ -34,8 +38,14 @@ impl Outgoing {
         self.len
     }
 
+    /// How many bytes have been written, ever.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether all of it has left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && !self.is_unflushed
     }
 
     /// Lets something be written at the end.
@@ -72,7 +82,7 @@ impl Outgoing {
         if self.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        while !self.is_empty() {
+        while self.len > 0 {
             let written = if self.pieces.is_empty() {
                 ready!(to.as_mut().poll_write(cx, &self.tail[self.tail_written..]))?
             } else {
@@ -88,14 +98,18 @@ impl Outgoing {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.is_unflushed = true;
             self.forget(written);
         }
-        to.poll_flush(cx)
+        ready!(to.poll_flush(cx))?;
+        self.is_unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// What has been written.
     fn forget(&mut self, mut written: usize) {
         self.len -= written;
+        self.written += written as u64;
         while let Some(first) = self.pieces.front_mut() {
             if written < first.len() {
                 first.advance(written);
@@ -114,14 +128,16 @@ impl Outgoing {
     /// Gives its memory back.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
-            *self = Self::default();
+            *self = Self { written: self.written, ..Self::default() };
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, duplex};
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt, BufWriter, duplex};
 
     use super::*;
 
@@ -145,6 +161,24 @@ mod tests {
         flushed.unwrap();
         read.unwrap();
         assert_eq!(got, expected);
+        assert!(out.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_keeps_back_is_flushed_later() {
+        let (near, mut far) = duplex(4);
+        let mut near = BufWriter::new(near);
+        let mut out = Outgoing::default();
+        out.write(|tail| tail.extend_from_slice(b"hello, you"));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(out.poll_flush(&mut cx, Pin::new(&mut near)).is_pending());
+        assert_eq!((out.len(), out.is_empty()), (0, false), "taken, but not on its way");
+        let mut got = [0; 10];
+        let flush = std::future::poll_fn(|cx| out.poll_flush(cx, Pin::new(&mut near)));
+        let (flushed, read) = tokio::join!(flush, far.read_exact(&mut got));
+        flushed.unwrap();
+        read.unwrap();
+        assert_eq!(&got, b"hello, you");
         assert!(out.is_empty());
     }
 }

@@ -1,5 +1,5 @@
 //! A client's connection, shared by who answers on it and the body of the request that
-//! is being answered. Nobody holds the lock while somebody else is polled.
+//! is being answered. Nobody holds the lock while a body of somebody else is polled.
 
 mod body;
 
@@ -65,6 +65,10 @@ struct State {
     interim_left: u8,
     /// The body broke off, so the connection is of no use behind it.
     is_broken: bool,
+    /// It did because the client has gone.
+    is_gone: bool,
+    /// Who waits for more of the body.
+    reader: Option<Waker>,
     /// Who answers, if the body may be read by somebody else.
     owner: Option<Waker>,
     /// Who takes the connection over after 101.
@@ -86,6 +90,8 @@ impl Wire {
             is_awaited: false,
             interim_left: 0,
             is_broken: false,
+            is_gone: false,
+            reader: None,
             owner: None,
             successor: None,
         })))
@@ -144,6 +150,9 @@ impl Wire {
     /// Makes the body of a request whose head was read.
     pub(crate) fn begin(self: &Arc<Self>, head: &RequestHead) -> WireBody {
         let mut state = self.lock();
+        if let Some(stream) = &mut state.stream {
+            stream.io.head_is_complete();
+        }
         state.turn = state.turn.wrapping_add(1);
         state.is_awaited = head.expects_continue;
         state.interim_left = if head.version == Version::HTTP_11 { MAX_INTERIM } else { 0 };
@@ -163,10 +172,12 @@ impl Wire {
                 owner => *owner = Some(cx.waker().clone()),
             }
         }
-        let State { stream: Some(stream), body, is_broken, .. } = &mut *state else {
+        let State { stream: Some(stream), body, is_broken, is_gone, .. } = &mut *state else {
             return Poll::Pending;
         };
-        if !stream.out.is_empty() && matches!(stream.poll_flush(cx), Poll::Ready(Err(_))) {
+        if *is_gone
+            || !stream.out.is_empty() && matches!(stream.poll_flush(cx), Poll::Ready(Err(_)))
+        {
             return Poll::Ready(());
         }
         // The next request may be there already: then its client's end is seen later.
@@ -222,8 +233,6 @@ impl Wire {
     /// the body.
     pub(crate) fn poll_discard(&self, cx: &mut Context<'_>, most: &mut usize) -> Poll<bool> {
         let mut state = self.lock();
-        // Whoever has the body from here on has nothing.
-        state.turn = state.turn.wrapping_add(1);
         let is_broken = state.is_broken;
         let State { stream: Some(stream), body: Some(decoder), .. } = &mut *state else {
             return Poll::Ready(!is_broken);
@@ -262,6 +271,18 @@ impl Wire {
         }
     }
 
+    /// Ends it, whoever still reads a body from it.
+    pub(crate) fn cut(&self) {
+        let mut state = self.lock();
+        state.stream = None;
+        state.forsake();
+    }
+
+    /// Takes the body from whoever has it.
+    pub(crate) fn forsake_body(&self) {
+        self.lock().forsake();
+    }
+
     /// Whether the connection is somebody else's.
     pub(crate) fn is_handed_over(&self) -> bool {
         self.lock().stream.is_none()
@@ -275,6 +296,15 @@ impl Wire {
         };
         // Nobody there any more: that closes it.
         let _ = successor.send(WithEarly::new(stream.io, stream.read.freeze()));
+    }
+}
+
+impl State {
+    fn forsake(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 }
 

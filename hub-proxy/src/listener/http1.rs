@@ -25,6 +25,7 @@ use crate::{
     http1::{
         Asker, BodyEncoder, HeadLimits, HeadRead, Http1Error, RequestHead, Wire, encode_answer,
     },
+    upgrade,
 };
 
 /// Most of an answer that waits to be written (B-01).
@@ -37,7 +38,7 @@ const DISCARD_LIMIT: Duration = Duration::from_secs(1);
 /// One connection.
 struct Connection<'c, 's> {
     context: &'c Context,
-    wire: Arc<Wire>,
+    wire: &'c Arc<Wire>,
     phase: Arc<Phase>,
     peer: Peer,
     stop: Signal<'c, 's>,
@@ -66,7 +67,9 @@ impl Signal<'_, '_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Request,
-    /// The end. The client may still be sending what nobody reads.
+    /// The end.
+    Close,
+    /// The end, while the client may still be sending what nobody reads.
     Farewell,
     /// Nothing: nobody is there, or the connection is somebody else's.
     Nothing,
@@ -83,7 +86,7 @@ pub(super) async fn serve<S, B>(
     S: Handler<B>,
     B: ResponseBody,
 {
-    let wire = Wire::new(stream);
+    let wire = &Wire::new(stream);
     let stop = pin!(context.stop.cancelled());
     let mut connection = Connection {
         context: &context,
@@ -101,6 +104,7 @@ pub(super) async fn serve<S, B>(
                 context.cut_busy.fetch_add(1, Ordering::Relaxed);
                 phase.abort();
             }
+            wire.cut();
         }
     }
 }
@@ -128,6 +132,7 @@ impl Connection<'_, '_> {
                 // A part of it may be here already.
                 Next::Request if self.wire.has_more() => self.phase.bytes_arrived(),
                 Next::Request => {}
+                Next::Close => return poll_fn(|cx| self.wire.poll_shutdown(cx)).await,
                 Next::Farewell => return self.take_leave().await,
                 Next::Nothing => return,
             }
@@ -152,7 +157,10 @@ impl Connection<'_, '_> {
         }
         match self.wire.has_more() {
             true => poll_fn(|cx| self.wire.poll_head(cx, limits)).await,
-            false => HeadRead::End,
+            false => {
+                poll_fn(|cx| self.wire.poll_shutdown(cx)).await;
+                HeadRead::End
+            }
         }
     }
 
@@ -167,7 +175,9 @@ impl Connection<'_, '_> {
             keeps: head.is_persistent,
         };
         let has_trailers = head.takes_trailers;
+        let wants_to_stay = head.is_persistent;
         let request = self.request(head);
+        let is_handshake = upgrade::is_websocket(&request);
         let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
         let answer = {
             let mut answer = pin!(service.call(request));
@@ -178,14 +188,14 @@ impl Connection<'_, '_> {
             answer.await
         };
         let Some(answer) = answer else { return Next::Nothing };
+        // What a client may have sent behind a handshake is no request (SM-41).
+        let asker = Asker { keeps: asker.keeps && !is_handshake, ..asker };
         match self.answer(answer, asker, has_trailers).await {
-            Ok(keeps) => self.end(keeps).await,
+            Ok(keeps) => self.end(wants_to_stay, keeps).await,
             Err(error) => {
                 // What was sent is not all there was, and the client must not take it
                 // for complete.
-                if matches!(error, Http1Error::Body(_) | Http1Error::Malformed(_)) {
-                    self.phase.abort();
-                }
+                self.phase.abort();
                 tracing::debug!(error = %chain(&error), "a client connection broke");
                 Next::Nothing
             }
@@ -233,19 +243,24 @@ impl Connection<'_, '_> {
         }
         let mut body = pin!(body);
         let mut sender = Sender { encoder, has_trailers, is_over: encoder.is_done() };
-        poll_fn(|cx| sender.poll(cx, &self.wire, body.as_mut())).await?;
+        poll_fn(|cx| sender.poll(cx, self.wire, body.as_mut())).await?;
         Ok(keeps)
     }
 
     /// What is left of the request is read, if that is not much.
-    async fn end(&self, keeps: bool) -> Next {
+    async fn end(&self, wants_to_stay: bool, keeps: bool) -> Next {
         let is_all = poll_fn(|cx| self.wire.poll_body_left(cx)).await;
-        if !keeps {
-            return if self.wire.is_handed_over() { Next::Nothing } else { Next::Farewell };
+        if self.wire.is_handed_over() {
+            return Next::Nothing;
         }
-        if is_all {
-            return Next::Request;
+        match (is_all, keeps) {
+            (true, true) => return Next::Request,
+            // Who wanted it to stay may have asked something already.
+            (true, false) if !wants_to_stay && !self.wire.has_more() => return Next::Close,
+            (_, false) => return Next::Farewell,
+            (false, true) => {}
         }
+        self.wire.forsake_body();
         let mut most = MAX_DISCARDED;
         let discarded = poll_fn(|cx| self.wire.poll_discard(cx, &mut most));
         match timeout(DISCARD_LIMIT, discarded).await {

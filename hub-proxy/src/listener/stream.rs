@@ -105,6 +105,11 @@ impl ClientStream {
         }
     }
 
+    /// The head that was read is complete; the next has its own time.
+    pub(crate) fn head_is_complete(&mut self) {
+        self.head_deadline = None;
+    }
+
     /// Ready once the client took too long for what it is doing.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.poll_head_deadline(cx) {
@@ -154,11 +159,11 @@ impl ClientStream {
 
     /// The outcome of a write; an error once the client took nothing for too
     /// long.
-    fn poll_stall(
+    fn poll_stall<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -211,12 +216,15 @@ impl AsyncWrite for ClientStream {
         self.poll_stall(cx, written)
     }
 
+    // TLS keeps some of what was written: it may wait for the client here, too.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.poll_stall(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
+        self.poll_stall(cx, shut)
     }
 
     fn poll_write_vectored(

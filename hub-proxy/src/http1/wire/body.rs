@@ -15,6 +15,9 @@ use crate::http1::{Buffered, Decoded, Decoder, Http1Error, encode_interim};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Most that waits to be written when something is said before the answer.
+const MAX_WAITING: usize = 16 * 1024;
+
 /// A body, read from the connection as it is polled.
 #[derive(Debug)]
 pub(crate) struct WireBody {
@@ -39,7 +42,8 @@ impl Interims {
             return;
         }
         state.interim_left -= 1;
-        if let Some(stream) = &mut state.stream {
+        // Who takes nothing gets the answer only (B-01).
+        if let Some(stream) = state.stream.as_mut().filter(|it| it.out.len() < MAX_WAITING) {
             stream.out.write(|out| encode_interim(out, status, headers));
         }
     }
@@ -83,7 +87,13 @@ impl WireBody {
         let frame = {
             let mut state = self.wire.lock();
             let frame = match state.turn == self.turn {
-                true => ready!(state.poll_frame(cx)),
+                true => match state.poll_frame(cx) {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        state.reader = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                },
                 // It has been answered, and what was left is gone.
                 false => Some(Err(Http1Error::Incomplete)),
             };
@@ -105,8 +115,8 @@ impl State {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
-        let Self { stream: Some(stream), body: Some(decoder), .. } = self else {
-            return Poll::Ready(None);
+        let (Some(stream), Some(decoder)) = (&mut self.stream, &mut self.body) else {
+            return Poll::Ready(Some(Err(Http1Error::Incomplete)));
         };
         if std::mem::take(&mut self.is_awaited) {
             stream.out.write(|out| out.extend_from_slice(CONTINUE));
@@ -120,6 +130,8 @@ impl State {
         let frame = ready!(poll_decode(stream, decoder, cx));
         let broke = matches!(frame, Some(Err(_)));
         self.is_broken |= broke;
+        self.is_gone |= broke && !matches!(frame, Some(Err(Http1Error::Malformed(_))));
+        self.reader = None;
         let is_over = decoder.is_over() || !matches!(frame, Some(Ok(_)));
         if is_over {
             self.body = None;
