@@ -9,6 +9,7 @@ mod containers;
 mod engine;
 mod faults;
 mod gate;
+mod halted;
 mod isolation;
 mod joined;
 mod kept;
