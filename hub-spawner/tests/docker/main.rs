@@ -13,6 +13,7 @@ mod halted;
 mod isolation;
 mod joined;
 mod kept;
+mod late;
 mod options;
 mod pull;
 mod registry;
