@@ -22,6 +22,9 @@ pub struct Exit {
     /// Why it never really ran, in the backend's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// When it ended, in RFC 3339, if the backend tells (SPN-26).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
     /// The end of what it printed: at most 50 lines and 16 KiB, without control
     /// codes. Text from inside the server: never trust it, never take it for HTML.
     #[serde(default)]
@@ -84,5 +87,8 @@ mod tests {
         let text = serde_json::to_string(&exit).unwrap();
         assert_eq!(text, r#"{"code":3,"oom_killed":false,"log_tail":"bye\n"}"#);
         assert_eq!(serde_json::from_str::<Exit>(&text).unwrap(), exit);
+        let dated = Exit { finished_at: Some("2026-11-23T00:00:00Z".to_owned()), ..exit };
+        let text = serde_json::to_string(&dated).unwrap();
+        assert_eq!(serde_json::from_str::<Exit>(&text).unwrap(), dated);
     }
 }

@@ -312,7 +312,7 @@ pub enum Liveness {
     Running {
         /// Where it is reached now, which may differ from where it started.
         url: Url,
-        /// What its own health check says, if it has one.
+        /// How it is doing, if that is known: most have no health check.
         health: Option<Health>,
     },
     /// It ended by itself or was killed, and can still be asked why.

@@ -46,8 +46,11 @@ pub(crate) struct TestArgs {
 }
 
 /// What each spawner has to do, and what kept containers do.
-const ON_PODMAN: [&str; 5] = [
+const ON_PODMAN: [&str; 8] = [
     "spawner::the_docker_spawner_conforms",
+    "faults::api_5_a_container_whose_creation_was_not_answered_is_found_by_its_labels",
+    "faults::spn_29_what_happened_while_the_stream_was_broken_is_made_up_for",
+    "halted::spn_26_the_end_of_a_server_has_a_time",
     "kept::a_user_with_files_keeps_the_name_and_one_without_goes_on_under_another",
     "kept::spn_11_a_kept_container_goes_on_until_its_settings_change",
     "kept::spn_12_a_kept_container_with_another_token_is_made_anew",

@@ -41,6 +41,8 @@ function show(card, server) {
   setEnd(card, server?.stops_at);
   // Absent from a template of the operator's that was made before it.
   card.querySelector('[data-field="health"]')?.toggleAttribute("hidden", server?.health !== "unhealthy");
+  const halted = ["paused", "restarting"].includes(server?.health);
+  card.querySelector('[data-field="halted"]')?.toggleAttribute("hidden", !halted);
   if (state === before) return;
   // Only the page knows why a server ended.
   if (state === "stopped") {

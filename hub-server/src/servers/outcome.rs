@@ -1,6 +1,7 @@
 //! How a server's last run ended, kept for the page and the next start.
 
 use hub_spawner::{Exit, SpawnError};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::compatibility;
@@ -99,6 +100,11 @@ impl Failure {
     /// A failure with nothing but a message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, exit: None, log: None, rejected: false }
+    }
+
+    /// When its process ended, if the spawner told (SPN-26).
+    pub(crate) fn ended(&self) -> Option<Timestamp> {
+        self.exit.as_ref()?.finished_at.as_ref()?.parse().ok()
     }
 
     pub(super) fn from_spawn(error: &SpawnError) -> Self {
@@ -208,11 +214,13 @@ mod tests {
             code: 137,
             oom_killed: true,
             error: None,
+            finished_at: Some("2026-11-23T01:00:00+01:00".to_owned()),
             log_tail: String::new(),
             memory_limit: Some(1 << 30),
         };
         let failure = Outcome::Exited(exit).as_failure().unwrap();
         assert!(failure.message.contains("1 GiB"), "{}", failure.message);
+        assert_eq!(failure.ended().unwrap().to_string(), "2026-11-23T00:00:00Z", "SPN-26");
         assert!(failure.hint.unwrap().contains("less data"));
     }
 

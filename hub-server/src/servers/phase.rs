@@ -328,6 +328,7 @@ mod tests {
             code: 1,
             oom_killed: false,
             error: None,
+            finished_at: None,
             log_tail: "last words".to_owned(),
             memory_limit: None,
         }))

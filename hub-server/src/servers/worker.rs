@@ -223,7 +223,7 @@ impl Worker {
                 // One that is not well again by that is not helped by it.
                 OnUnhealthy::Restart => self.apply(Event::Unwell { again: !self.convalescent }),
             },
-            Some(Health::Starting) | None => {}
+            Some(Health::Starting | Health::Paused | Health::Restarting) | None => {}
         }
     }
 

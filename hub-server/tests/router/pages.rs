@@ -233,6 +233,7 @@ async fn a_failed_start_shows_the_last_words_as_text() {
         code: 3,
         oom_killed: false,
         error: None,
+        finished_at: Some("2026-11-23T00:00:00.5Z".to_owned()),
         log_tail: "<script>alert(1)</script> boom".to_owned(),
         memory_limit: None,
     };
@@ -249,6 +250,7 @@ async fn a_failed_start_shows_the_last_words_as_text() {
     let page = ada.get("/hub/spawn-pending/ada").await.text;
     assert!(page.contains("boom") && !page.contains("<script>alert"), "{page}");
     assert!(page.contains("Start again"));
+    assert!(page.contains("2026-11-23 00:00:00 UTC"), "SPN-26: {page}");
     assert!(hub.spawner.running().is_empty());
 }
 

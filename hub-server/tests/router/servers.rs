@@ -110,6 +110,7 @@ async fn spn_33_a_server_that_exits_at_once_leaves_its_last_words() {
         code: 3,
         oom_killed: false,
         error: None,
+        finished_at: None,
         log_tail: "no module named jupyterhub".to_owned(),
         memory_limit: None,
     };
@@ -194,6 +195,7 @@ async fn rst_8_a_server_that_dies_is_noticed_by_its_event() {
         code: 137,
         oom_killed: true,
         error: None,
+        finished_at: Some("2026-11-23T00:00:00.5Z".to_owned()),
         log_tail: String::new(),
         memory_limit: Some(1 << 30),
     };
@@ -207,6 +209,7 @@ async fn rst_8_a_server_that_dies_is_noticed_by_its_event() {
     assert!(hub.assembled.routes().resolve("/user/ada/").is_none());
     let server = hub.get("/users/ada/server").await.json();
     assert_eq!(server["last_failure"]["oom_killed"], true);
+    assert_eq!(server["last_failure"]["finished_at"], "2026-11-23T00:00:00.500000Z", "SPN-26");
     assert!(server["last_failure"]["message"].as_str().unwrap().contains("1 GiB"));
     let again = hub.post("/users/ada/server", None).await;
     assert_eq!(again.status, StatusCode::CREATED);

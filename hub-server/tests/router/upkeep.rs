@@ -37,6 +37,30 @@ async fn is_valid(hub: &TestHub, token: &str) -> bool {
 }
 
 #[tokio::test]
+async fn spn_26_a_server_that_was_halted_counts_as_running_and_its_user_is_told() {
+    let hub = TestHub::over(spawner().await.on_unhealthy(OnUnhealthy::Stop)).await;
+    start(&hub, "/users/ada/server").await;
+    let ada = hub.signed_in("ada").await;
+    for (health, shown) in
+        [(Some(Health::Paused), true), (None, false), (Some(Health::Restarting), true)]
+    {
+        hub.spawner.set_health(&key("ada"), health);
+        eventually("its user is told", || {
+            let mut ada = ada.clone();
+            async move {
+                let text = ada.get("/hub/home").await.text;
+                let (_, notice) = text.split_once("data-field=\"halted\"").unwrap();
+                notice.split_once('>').unwrap().0.contains("hidden") != shown
+            }
+        })
+        .await;
+        let told = hub.get("/users/ada/server").await.json();
+        assert_eq!(told["health"].as_str(), health.map(Health::as_str), "{told}");
+        assert!(is_ready(&hub).await && hub.spawner.stops().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn spn_28_an_unwell_server_is_left_alone_unless_somebody_wants_more() {
     let hub = TestHub::over(spawner().await).await;
     start(&hub, "/users/ada/server").await;

@@ -78,7 +78,12 @@ mod tests {
     #[test]
     fn spn_11_a_kept_container_is_started_again_if_a_new_one_would_be_the_same() {
         use ReuseStopped::{Always, IfSame, Never};
-        let exited = || ContainerState::Exited { code: 0, oom_killed: false, error: None };
+        let exited = || ContainerState::Exited {
+            code: 0,
+            oom_killed: false,
+            error: None,
+            finished_at: None,
+        };
         assert_eq!(fate(IfSame, exited(), "h", "t"), Fate::Reused);
         assert!(
             matches!(fate(IfSame, exited(), "other", "t"), Fate::Replaced(why) if why.contains("settings"))
@@ -92,7 +97,12 @@ mod tests {
 
     #[test]
     fn spn_12_a_container_whose_token_the_hub_does_not_know_is_replaced() {
-        let exited = || ContainerState::Exited { code: 0, oom_killed: false, error: None };
+        let exited = || ContainerState::Exited {
+            code: 0,
+            oom_killed: false,
+            error: None,
+            finished_at: None,
+        };
         for reuse in [ReuseStopped::IfSame, ReuseStopped::Always] {
             assert!(
                 matches!(fate(reuse, exited(), "h", "new"), Fate::Replaced(why) if why.contains("token"))

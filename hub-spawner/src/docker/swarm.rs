@@ -308,9 +308,11 @@ impl SwarmSpawner {
     }
 
     async fn exit(&self, blueprint: &Blueprint, id: &str, seen: &Seen) -> Exit {
-        let (code, error) = match &seen.doing {
-            Doing::Ended { code, error } => (*code, error.clone()),
-            Doing::Running | Doing::Waiting { .. } | Doing::Preparing { .. } => (0, None),
+        let (code, error, finished_at) = match &seen.doing {
+            Doing::Ended { code, error, finished_at } => {
+                (*code, error.clone(), finished_at.clone())
+            }
+            Doing::Running | Doing::Waiting { .. } | Doing::Preparing { .. } => (0, None, None),
         };
         // A machine that is gone keeps its logs to itself.
         let log = match seen.is_lost {
@@ -320,6 +322,7 @@ impl SwarmSpawner {
         Exit {
             code,
             error,
+            finished_at,
             log_tail: log_text::tail(&log, log_text::TAIL_LINES, log_text::TAIL_BYTES),
             memory_limit: blueprint.settings.memory_limit,
             ..Exit::default()

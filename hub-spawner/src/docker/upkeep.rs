@@ -72,8 +72,8 @@ impl DockerSpawner {
 
     /// How a container ended, with its last words.
     pub(super) async fn exit(&self, found: &ContainerDetails) -> Result<Exit, SpawnError> {
-        let (code, oom_killed, error) = match &found.state {
-            ContainerState::Exited { code, oom_killed, error } => {
+        let (code, oom_killed, error, finished_at) = match &found.state {
+            ContainerState::Exited { code, oom_killed, error, finished_at } => {
                 let may_be = *code == KILLED && found.memory_limit.is_some();
                 let oom_killed = *oom_killed
                     || may_be
@@ -82,10 +82,10 @@ impl DockerSpawner {
                             .reported_out_of_memory(&found.id)
                             .await
                             .map_err(|error| spawn_error("look for reports", error))?;
-                (*code, oom_killed, error.clone())
+                (*code, oom_killed, error.clone(), finished_at.clone())
             }
-            ContainerState::Created => (0, false, Some("it was never started".to_owned())),
-            ContainerState::Running | ContainerState::Removing => (0, false, None),
+            ContainerState::Created => (0, false, Some("it was never started".to_owned()), None),
+            ContainerState::Running | ContainerState::Removing => (0, false, None, None),
         };
         let log = self
             .engine
@@ -97,6 +97,7 @@ impl DockerSpawner {
             code,
             oom_killed,
             error,
+            finished_at,
             log_tail: log_text::tail(&log, log_text::TAIL_LINES, log_text::TAIL_BYTES),
             memory_limit: found.memory_limit,
         })

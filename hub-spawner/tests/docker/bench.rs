@@ -118,6 +118,12 @@ fn host() -> Option<String> {
     std::env::var("HUB_TEST_ENGINE").ok().filter(|host| !host.is_empty())
 }
 
+/// Where that listens.
+pub(crate) fn socket() -> String {
+    let host = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    host.strip_prefix("unix://").expect("a socket of this machine").to_owned()
+}
+
 /// Looks until there is something to see.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let found = async {

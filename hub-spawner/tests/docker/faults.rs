@@ -9,13 +9,10 @@ use hub_spawner::{
 };
 
 use crate::{
-    bench::{Corner, in_a_corner},
+    bench::{Corner, in_a_corner, socket},
     containers::shell,
     gate::Gate,
 };
-
-/// Where the machine's own daemon listens.
-const DAEMON: &str = "/var/run/docker.sock";
 
 /// A corner that is reached through a gate.
 #[derive(Debug)]
@@ -52,7 +49,7 @@ fn ada() -> ServerKey {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_5_a_container_whose_creation_was_not_answered_is_found_by_its_labels() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
         gate.beside(Box::pin(async {
             let spawner = gated.spawner(|_| {}).await;
@@ -73,7 +70,7 @@ async fn api_5_a_container_whose_creation_was_not_answered_is_found_by_its_label
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_5_a_plain_container_whose_creation_was_not_answered_is_found_by_its_name() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         gate.beside(Box::pin(async {
             let engine = Engine::connect(Some(&gate.address())).await.unwrap();
             let spec = shell(&corner, "job", "true");
@@ -97,7 +94,7 @@ async fn api_5_a_plain_container_whose_creation_was_not_answered_is_found_by_its
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_5_a_look_whose_answer_was_lost_is_made_again() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         gate.beside(Box::pin(async {
             let engine = Engine::connect(Some(&gate.address())).await.unwrap();
             gate.lose("GET", "/containers/json");
@@ -126,7 +123,7 @@ fn kinds(gate: &Gate) -> Vec<&'static Endpoint> {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_7_the_hub_asks_for_what_is_listed_and_for_nothing_else() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
         gate.beside(Box::pin(async {
             conformance::check(&gated).await;
@@ -157,7 +154,7 @@ async fn api_7_the_hub_asks_for_what_is_listed_and_for_nothing_else() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_7_copies_and_deployments_ask_for_what_is_listed() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         gate.beside(Box::pin(use_everything(&corner, gate.address()))).await;
         let asked = kinds(&gate);
         for one in ENDPOINTS {
@@ -172,7 +169,7 @@ async fn api_7_copies_and_deployments_ask_for_what_is_listed() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn api_7_options_ask_for_what_is_listed_with_them() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
         gate.beside(Box::pin(async {
             let hub = corner.engine.create_container_from(&shell(&corner, "hub", "true")).await;
@@ -210,7 +207,7 @@ async fn api_7_options_ask_for_what_is_listed_with_them() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_33_a_start_that_fails_at_any_step_leaves_nothing() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
         let absent = format!("127.0.0.1:1/{}:none", corner.name);
         gate.beside(Box::pin(async {
@@ -276,7 +273,7 @@ async fn spn_33_a_start_that_fails_at_any_step_leaves_nothing() {
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_29_what_happened_while_the_stream_was_broken_is_made_up_for() {
     in_a_corner(|corner| async move {
-        let gate = Gate::before(DAEMON).await;
+        let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
         gate.beside(Box::pin(async {
             let spawner = gated.spawner(|_| {}).await;

@@ -14,7 +14,9 @@ use std::{
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     models::{SwarmInitRequest, SwarmJoinRequest},
+    query_parameters::ImportImageOptionsBuilder,
 };
+use futures_util::StreamExt;
 use hub_spawner::engine::Engine;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -157,7 +159,7 @@ impl Node {
             .arg(at("pid"))
             .arg("--host")
             .arg(format!("unix://{}", at("sock").display()))
-            .arg("--storage-driver=vfs")
+            .arg(format!("--storage-driver={}", storage_driver(dir.path())))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
@@ -180,15 +182,24 @@ impl Node {
         Docker::connect_with_unix(&self.address(), 60, API_DEFAULT_VERSION).expect("connect")
     }
 
-    /// What a page says to somebody at this machine.
-    pub(crate) async fn get(&self, url: &str) -> String {
-        let output = tokio::process::Command::new("nsenter")
-            .arg(format!("--net=/run/netns/{}", self.namespace))
-            .args(["/bin/busybox", "wget", "-q", "-O", "-", url])
-            .output()
-            .await
-            .expect("run wget");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+    /// A program of busybox that finds itself in this machine's network.
+    pub(crate) fn busybox(&self, words: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("nsenter");
+        let namespace = format!("--net=/run/netns/{}", self.namespace);
+        command.arg(namespace).arg("/bin/busybox").args(words);
+        command
+    }
+
+    /// Takes over an image of the machine that the tests run on.
+    pub(crate) async fn load(&self, image: &str, name: &str) {
+        let here = Docker::connect_with_local_defaults().expect("connect");
+        let saved = here.export_image(image);
+        let options = ImportImageOptionsBuilder::default().quiet(true).build();
+        let mut loading = self.docker().import_image_stream(options, saved, None);
+        while let Some(line) = loading.next().await {
+            line.expect("load the image");
+        }
+        self.engine.tag(image, name).await.expect("tag the image");
     }
 
     /// Ends the machine as a power cut does: everything on it at once.
@@ -215,6 +226,16 @@ impl Node {
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// Layers where the file system can have them: a notebook's image is large. Else copies,
+/// which are possible on every one, also on layers.
+fn storage_driver(dir: &Path) -> &'static str {
+    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(dir).output();
+    match output.expect("run stat").stdout.trim_ascii() {
+        b"ext2/ext3" => "overlay2",
+        _ => "vfs",
     }
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod gate;
 #[path = "../docker/bench/image.rs"]
 mod image;
+mod notebook;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 
 use cluster::Cluster;
+use notebook::Notebook;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -158,27 +160,33 @@ async fn what_a_swarm_cannot_do_is_explained() {
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
-async fn a_server_lands_on_the_second_machine_and_its_loss_is_noticed_and_explained() {
+async fn a_notebook_lands_on_the_second_machine_and_its_loss_is_noticed_and_explained() {
     let mut cluster = Cluster::start(2).await;
     let ada = key("ada");
-    let spawner = spawner(&cluster, |swarm| {
-        swarm.constraints = vec!["node.role == worker".to_owned()];
-        swarm.publish = Publish::Host;
-        swarm.pending_timeout_seconds = 1;
-    })
-    .await;
+    let swarm = SwarmConfig {
+        constraints: vec!["node.role == worker".to_owned()],
+        publish: Publish::Host,
+        pending_timeout_seconds: 1,
+        ..SwarmConfig::default()
+    };
+    let image = format!("{}-notebook", cluster.image());
+    cluster.nodes[1].load(&notebook::image(), &image).await;
+    let docker = notebook::config(config(&cluster), &image);
+    let spawner = SwarmSpawner::connect(docker, swarm).await.unwrap();
     let started = spawner.start(&request(ada.clone()), &Progress::ignored()).await.unwrap();
     let state = SavedState::default();
     let [manager, worker] = &cluster.nodes[..] else { panic!("two machines") };
     assert!(container(&worker.engine, &cluster, &ada).await.is_some(), "it is on the worker");
     assert!(container(&manager.engine, &cluster, &ada).await.is_none());
     assert_eq!(started.url.host_str(), Some(worker.ip.to_string().as_str()));
+    let server = Notebook { url: started.url, visitor: manager };
     cluster
         .eventually("the server answers at its machine", async || {
-            let page = manager.get(&format!("{}index.html", started.url)).await;
-            Some(page).filter(|page| page.contains("hello"))
+            Some(server.ask("api", &[]).await).filter(|told| told["version"].is_string())
         })
         .await;
+    let product = server.run("import os; print(6 * 7, os.environ['JUPYTERHUB_USER'])").await;
+    assert_eq!(product, "42 ada\n");
 
     let (notices, mut told) = mpsc::channel(8);
     let story = async {

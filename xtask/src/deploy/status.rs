@@ -154,6 +154,8 @@ fn container(found: ContainerDetails) -> Container {
             Health::Starting => "starting",
             Health::Healthy => "healthy",
             Health::Unhealthy => UNHEALTHY,
+            Health::Paused => "paused",
+            Health::Restarting => "restarting",
         }),
         version: found.labels.get("hub.version").cloned(),
         ports: found.published.iter().map(|(port, at)| (port.clone(), at.to_string())).collect(),

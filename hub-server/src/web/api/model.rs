@@ -89,7 +89,7 @@ pub(super) struct ServerModel {
     /// Ours: what is odd about a server that is up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warning: Option<WarningModel>,
-    /// Ours: what the image's own check says of it (NBI-8).
+    /// Ours: what the image's own check says of it (NBI-8), or that it is paused or restarting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) health: Option<&'static str>,
     /// Ours: when the hub will stop it by itself.
@@ -128,6 +128,8 @@ pub(super) struct FailureModel {
     pub(super) message: String,
     pub(super) exit_code: Option<i64>,
     pub(super) oom_killed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) finished_at: Option<Moment>,
 }
 
 /// What a caller may see of a user.
@@ -317,6 +319,7 @@ pub(super) fn server(
         last_failure: view.phase.last().and_then(Outcome::as_failure).map(|failure| FailureModel {
             exit_code: failure.exit.as_ref().map(|exit| exit.code),
             oom_killed: failure.exit.as_ref().is_some_and(|exit| exit.oom_killed),
+            finished_at: failure.ended().map(Moment),
             message: failure.message,
         }),
     }

@@ -93,6 +93,7 @@ pub(super) fn failure_value(hub: &Hub, key: &ServerKey, failure: &Failure) -> Va
         message => failure.message.as_str(),
         hint => failure.hint.as_deref(),
         exit_code => exit.map(|exit| exit.code),
+        ended => failure.ended().map(|at| at.to_string()),
         oom => exit.is_some_and(|exit| exit.oom_killed),
         log => log.filter(|log| !log.trim().is_empty()),
         log_url => hub.paths.log(key),

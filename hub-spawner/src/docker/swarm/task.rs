@@ -32,6 +32,8 @@ pub(super) enum Doing {
     Ended {
         code: i64,
         error: Option<String>,
+        /// When, in RFC 3339.
+        finished_at: Option<String>,
     },
 }
 
@@ -62,10 +64,15 @@ pub(super) fn seen(tasks: &[Task], nodes: &[Node]) -> Seen {
             | TaskState::REJECTED
             | TaskState::REMOVE
             | TaskState::ORPHANED,
-        ) => ended(status.err.clone(), container.exit_code, container.container_id.is_some()),
+        ) => {
+            let has_run = container.container_id.is_some();
+            let at = status.timestamp.as_ref().map(ToString::to_string);
+            ended(status.err.clone(), container.exit_code, has_run, at)
+        }
         _ if is_lost => Doing::Ended {
             code: KILLED,
             error: Some(format!("its machine {} does not answer any more", name(node, task))),
+            finished_at: None,
         },
         Some(TaskState::RUNNING) => Doing::Running,
         Some(
@@ -101,12 +108,17 @@ pub(super) fn any_left(tasks: &[Task], nodes: &[Node]) -> bool {
     })
 }
 
-fn ended(error: Option<String>, code: Option<i64>, has_run: bool) -> Doing {
+fn ended(
+    error: Option<String>,
+    code: Option<i64>,
+    has_run: bool,
+    finished_at: Option<String>,
+) -> Doing {
     let code = code.unwrap_or_default();
     // "task: non-zero exit (3)" says nothing that the code does not.
     let error = error.filter(|text| !text.is_empty() && !text.contains("non-zero exit"));
     let error = if has_run && code != 0 { None } else { error };
-    Doing::Ended { code, error }
+    Doing::Ended { code, error, finished_at }
 }
 
 fn is_down(node: &Node) -> bool {
@@ -145,13 +157,15 @@ mod tests {
             ("preparing", Doing::Preparing { why: String::new() }),
             ("starting", Doing::Preparing { why: String::new() }),
             ("running", Doing::Running),
-            ("complete", Doing::Ended { code: 0, error: None }),
+            ("complete", Doing::Ended { code: 0, error: None, finished_at: None }),
         ] {
             assert_eq!(look(state, none(), "ready").doing, doing, "{state}");
         }
-        let failed = json!({"Err": "task: non-zero exit (3)",
+        let at = "2026-01-01T00:00:01Z";
+        let failed = json!({"Err": "task: non-zero exit (3)", "Timestamp": at,
                             "ContainerStatus": {"ContainerID": "c", "ExitCode": 3}});
-        assert_eq!(look("failed", failed, "ready").doing, Doing::Ended { code: 3, error: None });
+        let ended = Doing::Ended { code: 3, error: None, finished_at: Some(at.to_owned()) };
+        assert_eq!(look("failed", failed, "ready").doing, ended, "SPN-26");
         let rejected = look("rejected", json!({"Err": "No such image: lab:4"}), "ready");
         assert!(
             matches!(rejected.doing, Doing::Ended { error: Some(text), .. } if text.contains("lab:4"))
@@ -169,7 +183,8 @@ mod tests {
             assert!(text.contains("blade-7") && lost.is_lost, "{text}");
         }
         let ended = look("failed", json!({"ContainerStatus": {"ExitCode": 1}}), "down");
-        assert_eq!(ended.doing, Doing::Ended { code: 1, error: None }, "it ended before");
+        let before = Doing::Ended { code: 1, error: None, finished_at: None };
+        assert_eq!(ended.doing, before, "it ended before");
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub struct ContainerDetails {
     pub labels: Labels,
     /// Whether it runs, and how it ended if it does not.
     pub state: ContainerState,
-    /// The verdict of its health check, if it has one and runs.
+    /// The verdict of its health check, if it has one and runs; or that it is paused or
+    /// restarting, of which the verdict would be an old one.
     pub health: Option<Health>,
     /// When it was started last, in RFC 3339; `None` if it never was.
     pub started_at: Option<String>,
@@ -54,7 +55,7 @@ pub enum ContainerState {
     /// Made, but never started.
     #[default]
     Created,
-    /// Also paused and restarting: it is there and may go on (SPN-26).
+    /// Also paused and restarting, as its health tells: it is there and may go on (SPN-26).
     Running,
     /// Its process ended.
     Exited {
@@ -64,6 +65,8 @@ pub enum ContainerState {
         oom_killed: bool,
         /// What the daemon says went wrong.
         error: Option<String>,
+        /// When, in RFC 3339.
+        finished_at: Option<String>,
     },
     /// About to be gone.
     Removing,
@@ -101,9 +104,8 @@ pub(super) fn details(found: ContainerInspectResponse) -> ContainerDetails {
         image: config.image.unwrap_or_default(),
         image_id: found.image.unwrap_or_default(),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
-        health: state.health.as_ref().and_then(|health| verdict(health.status?)),
-        // A container that was never started has year one.
-        started_at: state.started_at.clone().filter(|at| !at.is_empty() && !at.starts_with("0001")),
+        health: doing(&state),
+        started_at: moment(state.started_at.clone()),
         state: lifecycle(state),
         restarts: found.restart_count.and_then(|count| count.try_into().ok()).unwrap_or_default(),
         networks: networks.keys().cloned().collect(),
@@ -141,7 +143,21 @@ fn lifecycle(found: wire::ContainerState) -> ContainerState {
             code: found.exit_code.unwrap_or_default(),
             oom_killed: found.oom_killed.unwrap_or_default(),
             error: found.error.filter(|text| !text.is_empty()),
+            finished_at: moment(found.finished_at),
         },
+    }
+}
+
+/// What never happened is told with year one.
+fn moment(at: Option<String>) -> Option<String> {
+    at.filter(|at| !at.is_empty() && !at.starts_with("0001"))
+}
+
+fn doing(found: &wire::ContainerState) -> Option<Health> {
+    match found.status {
+        Some(ContainerStateStatusEnum::PAUSED) => Some(Health::Paused),
+        Some(ContainerStateStatusEnum::RESTARTING) => Some(Health::Restarting),
+        _ => found.health.as_ref().and_then(|health| verdict(health.status?)),
     }
 }
 
@@ -204,6 +220,47 @@ mod tests {
         assert_eq!(found.published["443/tcp"].to_string(), "0.0.0.0:443");
         assert_eq!((found.mounts[0].source.as_str(), found.mounts[1].read_only), ("data", true));
         assert!(!format!("{found:?}").contains("hush"), "values may be secrets");
+    }
+
+    #[test]
+    fn spn_26_each_status_is_running_ended_or_neither() {
+        let look = |state: serde_json::Value| {
+            details(serde_json::from_value(serde_json::json!({ "State": state })).unwrap())
+        };
+        let status = |status: &str| {
+            // Docker goes on to tell the last verdict, and when the container ended before.
+            look(serde_json::json!({
+                "Status": status, "ExitCode": 3, "Error": "", "OOMKilled": true,
+                "StartedAt": "2026-11-22T00:00:00Z",
+                "FinishedAt": "2026-11-23T00:00:00.123456789Z",
+                "Health": {"Status": "healthy"},
+            }))
+        };
+        let exited = ContainerState::Exited {
+            code: 3,
+            oom_killed: true,
+            error: None,
+            finished_at: Some("2026-11-23T00:00:00.123456789Z".to_owned()),
+        };
+        for (word, state, health) in [
+            ("created", ContainerState::Created, Health::Healthy),
+            ("running", ContainerState::Running, Health::Healthy),
+            ("paused", ContainerState::Running, Health::Paused),
+            ("restarting", ContainerState::Running, Health::Restarting),
+            ("removing", ContainerState::Removing, Health::Healthy),
+            ("exited", exited.clone(), Health::Healthy),
+            ("dead", exited, Health::Healthy),
+        ] {
+            let found = status(word);
+            assert_eq!((found.state, found.health), (state, Some(health)), "{word}");
+        }
+        let unknown = look(serde_json::json!({
+            "Status": "exited", "FinishedAt": "0001-01-01T00:00:00Z"
+        }));
+        assert!(
+            matches!(unknown.state, ContainerState::Exited { finished_at: None, .. }),
+            "{unknown:?}"
+        );
     }
 
     #[test]
