@@ -50,6 +50,8 @@ pub(crate) struct Live {
     pub(crate) landing: Landing,
     /// What everybody is told on every page.
     pub(crate) announcement: Option<String>,
+    /// What somebody is told whom the rules do not let in.
+    pub(crate) refusal: Option<String>,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
     /// When servers are stopped that nobody uses.
@@ -80,6 +82,7 @@ impl Live {
             render,
             landing: config.landing.clone(),
             announcement: config.announcement.clone(),
+            refusal: config.refusal.clone(),
             limits: config.servers.clone(),
             culling: config.culling.clone(),
             events: config.events.clone(),

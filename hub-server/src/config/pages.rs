@@ -37,6 +37,12 @@ pub(super) const SECTION: Section = Section {
             "What everybody is told on every page, the sign-in included. Plain text.",
         )
         .example("\"The hub will be down on Friday from 18:00.\""),
+        Key::new(
+            "pages.custom_403_message",
+            Kind::Text,
+            "What somebody is told whom the rules do not let in, instead of the advice to ask an administrator; the reason is told as well. Plain text.",
+        )
+        .example("\"Ask for an account at help@example.org.\""),
     ],
 };
 
@@ -56,11 +62,18 @@ pub(super) struct RawPages {
     default_url: Option<String>,
     redirect_to_server: bool,
     pub(super) announcement: Option<String>,
+    pub(super) custom_403_message: Option<String>,
 }
 
 impl Default for RawPages {
     fn default() -> Self {
-        Self { templates: None, default_url: None, redirect_to_server: true, announcement: None }
+        Self {
+            templates: None,
+            default_url: None,
+            redirect_to_server: true,
+            announcement: None,
+            custom_403_message: None,
+        }
     }
 }
 
