@@ -153,6 +153,12 @@ pub(super) const SECTION: Section = Section {
         )
         .example("false"),
         Key::new(
+            "auth.auth_refresh_strict",
+            Kind::Boolean,
+            "Whether API tokens, too, are worth nothing while their owner would have to sign in again, and nobody else can start that person's server. Only with `enable_auth_state`.",
+        )
+        .default("false"),
+        Key::new(
             "auth.spawn_env_from_auth_state",
             Kind::Table,
             "Variable of a server to what it gets of what is kept: a dotted path.",
@@ -280,6 +286,7 @@ pub(super) struct RawAuth {
     auth_refresh_age_seconds: Option<u64>,
     auth_grace_seconds: Option<u64>,
     refresh_pre_spawn: Option<bool>,
+    auth_refresh_strict: bool,
     spawn_env_from_auth_state: BTreeMap<String, String>,
     host_ids_from_auth_state: HostIds,
     extra_user_scopes: Vec<String>,
@@ -436,6 +443,7 @@ impl RawAuth {
             refresh_age_seconds: self.auth_refresh_age_seconds,
             grace_seconds: self.auth_grace_seconds,
             refresh_pre_spawn: self.refresh_pre_spawn,
+            refresh_strict: self.auth_refresh_strict,
             spawn_env: self.spawn_env_from_auth_state,
             host_ids: self.host_ids_from_auth_state,
         };
