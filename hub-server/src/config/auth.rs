@@ -85,6 +85,12 @@ pub(super) const SECTION: Section = Section {
         )
         .default("false"),
         Key::new(
+            "auth.auto_login_oauth2_authorize",
+            Kind::Boolean,
+            "The same, only for people whom a notebook server or a service sends to the hub.",
+        )
+        .default("false"),
+        Key::new(
             "auth.cookie_max_age_days",
             Kind::Integer("days"),
             "How long a sign-in lasts at most, 1 to 400.",
@@ -214,6 +220,8 @@ pub struct AuthConfig {
     pub mode: UserlistMode,
     /// Whether people go on at once to the only site they can sign in at.
     pub auto_login: bool,
+    /// Whether those do whom a notebook server or a service sends here.
+    pub auto_login_of_clients: bool,
     /// How long the servers of somebody who lost access go on.
     pub removed_user_grace: Duration,
     /// How long a browser stays signed in.
@@ -272,6 +280,7 @@ pub(super) struct RawAuth {
     session_idle_days: Option<u16>,
     token_expires_in_max_seconds: Option<u64>,
     auto_login: bool,
+    auto_login_oauth2_authorize: bool,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -454,6 +463,7 @@ impl RawAuth {
             policy: AccessPolicy::new(rules),
             mode,
             auto_login: self.auto_login,
+            auto_login_of_clients: self.auto_login_oauth2_authorize,
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),

@@ -55,7 +55,9 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
     }
     let live = hub.live();
     let signed_out = !cookies(visitor.headers(), SIGNED_OUT_COOKIE).is_empty();
-    if let Landing::GoOn(only) = live.methods.landing(live.auto_login, signed_out) {
+    let of_client = || next.as_deref().is_some_and(|next| next.starts_with(&authorize(&hub)));
+    let at_once = live.auto_login || live.auto_login_of_clients && of_client();
+    if let Landing::GoOn(only) = live.methods.landing(at_once, signed_out) {
         return redirect(&hub.paths.oauth_login(&only.id, next.as_deref()));
     }
     let page = form(&hub, next.as_deref(), "", None);
@@ -64,6 +66,11 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
         set_cookies(&mut response, [gone(SIGNED_OUT_COOKIE, hub.paths.login(None))]);
     }
     response
+}
+
+/// Where notebook servers and services send people to.
+fn authorize(hub: &Hub) -> String {
+    hub.paths.in_hub("api/oauth2/authorize?")
 }
 
 /// `POST /hub/login`

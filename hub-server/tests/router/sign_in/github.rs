@@ -178,3 +178,20 @@ async fn oau_6_who_is_refused_reads_what_the_operator_says() {
     assert!(refused.text.contains("ask an owner of ada-lab"), "the reason is told, too");
     assert!(!refused.text.contains("Ask the administrator"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn aut_auto_login_oauth2_authorize_is_for_people_whom_a_server_sends() {
+    let github = Github::start().await;
+    let lines = "auto_login_oauth2_authorize = true\nallowed_users = [\"octo-cat\"]";
+    let hub = hub(lines, &github_section(&github, "")).await;
+    let sent = hub.browser().get("/hub/api/oauth2/authorize?client_id=x").await;
+    assert!(sent.location().starts_with("/hub/login?next="), "{sent:?}");
+    let gone_on = hub.browser().get(sent.location()).await;
+    assert!(
+        gone_on.location().starts_with("/hub/oauth_login?provider=github&next="),
+        "{gone_on:?}"
+    );
+    for path in ["/hub/login", "/hub/login?next=%2Fhub%2Fhome", "/hub/login?next=%2Fhub%2Fapi"] {
+        assert_eq!(hub.browser().get(path).await.status, StatusCode::OK, "{path}");
+    }
+}
