@@ -160,6 +160,10 @@ impl OidcAuthenticator {
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| bad(error.into()))?;
         authorization.set_sensitive(true);
+        let mut url = url.clone();
+        if !self.config.userinfo_params.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.config.userinfo_params);
+        }
         let request = Request::get(url.as_str())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(AUTHORIZATION, authorization)

@@ -101,6 +101,14 @@ impl AccessPolicy {
             && (*allow_all || *allow_existing || allowed.contains(name) || admins.contains(name))
     }
 
+    /// Whether somebody could come to have an account of this name: it is what a login
+    /// name becomes, and fits the pattern.
+    pub fn can_be_account(&self, name: &UserName) -> bool {
+        let is_folded = fold(name.as_str()) == name.as_str();
+        let is_mapped = || self.rules.username_map.values().any(|to| to == name.as_str());
+        (is_folded || is_mapped()) && self.fits_pattern(name)
+    }
+
     /// Whether somebody is kept out, whatever else is said of them.
     pub fn blocks(&self, name: &UserName) -> bool {
         self.rules.blocked.contains(name)

@@ -451,6 +451,24 @@ async fn a_plain_oauth_provider_tells_all_by_its_user_info() {
 }
 
 #[tokio::test]
+async fn oidc_the_question_for_the_user_info_has_the_parameters_of_the_operator() {
+    let openid = Openid::start().await;
+    let mut config = openid.config();
+    config.userinfo = UserinfoUse::Always;
+    let oidc = OidcAuthenticator::new(config.clone(), clock()).unwrap();
+    sign_in(&openid, &oidc).await.unwrap();
+    openid.change(|inner| assert_eq!(inner.userinfo_query, None));
+
+    config.userinfo_params = vec![("fields".to_owned(), "id,name & more".to_owned())];
+    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+    let claims = sign_in(&openid, &oidc).await.unwrap();
+    let asked = Some("fields=id%2Cname+%26+more");
+    openid.change(|inner| assert_eq!(inner.userinfo_query.take().as_deref(), asked));
+    oidc.refresh(claims.auth_state.as_ref().unwrap()).await.unwrap();
+    openid.change(|inner| assert_eq!(inner.userinfo_query.as_deref(), asked, "also later"));
+}
+
+#[tokio::test]
 async fn g1_neither_secret_nor_token_appears_in_an_error() {
     let openid = Openid::start().await;
     let oidc = openid.authenticator();

@@ -150,17 +150,22 @@ impl Caller {
             return Ok(None);
         }
         check_xsrf(hub, parts, Some(&session))?;
-        match refresh::confirm(hub, &session.user, Moment::Request).await? {
-            Confirmed::Yes => {}
-            Confirmed::NotNow => {
-                return Err(ApiError::unavailable(
-                    "The sign-in service could not be asked about this session.",
-                ));
-            }
-            Confirmed::SignInAgain => return Ok(None),
+        if !is_vouched_for(refresh::confirm(hub, &session.user, Moment::Request).await?)? {
+            return Ok(None);
         }
         let scopes = hub.scopes_of_user(&session.user).await?;
         Ok(Some(Self { who: Who::User(session.user), scopes, token: None, needed }))
+    }
+}
+
+/// Whether a credential counts, by what its owner's provider says of them.
+fn is_vouched_for(confirmed: Confirmed) -> Result<bool, ApiError> {
+    match confirmed {
+        Confirmed::Yes => Ok(true),
+        Confirmed::NotNow => {
+            Err(ApiError::unavailable("The sign-in service could not be asked about this person."))
+        }
+        Confirmed::SignInAgain => Ok(false),
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Config {
     pub landing: Landing,
     /// What everybody is told on every page.
     pub announcement: Option<String>,
+    /// What somebody is told whom the rules do not let in.
+    pub refusal: Option<String>,
     /// Log level and format.
     pub log: LogConfig,
     /// Stopping servers that nobody uses.

@@ -32,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) local: Option<LocalConfig>,
     /// Whether people go on at once to the only site they can sign in at.
     pub(crate) auto_login: bool,
+    /// Whether those do whom a notebook server or a service sends here.
+    pub(crate) auto_login_of_clients: bool,
     /// What is kept of people's sign-ins; `None` for nothing.
     pub(crate) auth_state: Option<AuthStateConfig>,
     /// Who is let in.
@@ -50,6 +52,8 @@ pub(crate) struct Live {
     pub(crate) landing: Landing,
     /// What everybody is told on every page.
     pub(crate) announcement: Option<String>,
+    /// What somebody is told whom the rules do not let in.
+    pub(crate) refusal: Option<String>,
     /// Time limits of servers.
     pub(crate) limits: ServersConfig,
     /// When servers are stopped that nobody uses.
@@ -71,6 +75,7 @@ impl Live {
             sign_out_at: oidc.map(|oidc| oidc.provider.id.clone()).collect(),
             local: config.auth.local,
             auto_login: config.auth.auto_login,
+            auto_login_of_clients: config.auth.auto_login_of_clients,
             auth_state: config.auth.state.clone(),
             policy: config.auth.policy.clone(),
             mode: config.auth.mode,
@@ -80,6 +85,7 @@ impl Live {
             render,
             landing: config.landing.clone(),
             announcement: config.announcement.clone(),
+            refusal: config.refusal.clone(),
             limits: config.servers.clone(),
             culling: config.culling.clone(),
             events: config.events.clone(),

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use hub_auth::AccessPolicy;
 use hub_names::UserName;
-use hub_store::{Group, Store, StoreError, UserFilter, UserOrder};
+use hub_store::{Group, Store, StoreError, User, UserFilter, UserOrder};
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -25,6 +26,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(5);
 /// How many users are read at once.
 const PAGE: u64 = 1000;
+/// How many names are told in one line of the log.
+const TOLD: usize = 20;
 
 /// Puts into the store what the configuration says: the people on the lists
 /// (USR-4), and tokens and OAuth clients of `services`. If the user list decides alone, takes back
@@ -64,7 +67,8 @@ pub(crate) async fn remember(
             users.iter().filter_map(|user| policy.normalise(user.as_str()).ok()).collect();
         join(store, name, &users, now).await?;
     }
-    organise(&config.roles, store, now).await
+    organise(&config.roles, store, now).await?;
+    warn_of_names(policy, store).await
 }
 
 /// Adds people to a group, which is made if it is not there.
@@ -116,18 +120,51 @@ async fn organise(config: &RolesConfig, store: &Store, now: Timestamp) -> Result
 
 /// Nobody but `admins` is an administrator after this.
 async fn dismiss_admins(admins: &BTreeSet<UserName>, store: &Store) -> Result<(), StoreError> {
-    let mut offset = 0;
-    loop {
-        let filter =
-            UserFilter { name_contains: None, offset, limit: PAGE, order: UserOrder::Added };
-        let users = store.users().page(&filter).await?;
-        for user in users.iter().filter(|user| user.admin && !admins.contains(&user.name)) {
+    for user in everybody(store).await? {
+        if user.admin && !admins.contains(&user.name) {
             store.users().set_admin(user.id, false).await?;
             tracing::info!(user = %user.name, "is no administrator any more: not on the user list");
         }
-        offset += PAGE;
-        if (users.len() as u64) < PAGE {
-            return Ok(());
+    }
+    Ok(())
+}
+
+/// Tells of accounts whose names the rules do not allow (any more). JupyterHub can
+/// delete them (`delete_invalid_users`); their files would be nobody's then, so that an
+/// administrator has to decide.
+async fn warn_of_names(policy: &AccessPolicy, store: &Store) -> Result<(), StoreError> {
+    let names = unfit(policy, store).await?;
+    if !names.is_empty() {
+        let some = names.iter().take(TOLD).map(UserName::as_str).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            count = names.len(),
+            users = some,
+            "accounts have names that auth.username_pattern or the rules for names do not allow; rename or delete them"
+        );
+    }
+    Ok(())
+}
+
+/// The accounts that nobody could get any more.
+async fn unfit(policy: &AccessPolicy, store: &Store) -> Result<Vec<UserName>, StoreError> {
+    let all = everybody(store).await?.into_iter().map(|user| user.name);
+    Ok(all.filter(|name| !policy.can_be_account(name)).collect())
+}
+
+async fn everybody(store: &Store) -> Result<Vec<User>, StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let filter = UserFilter {
+            name_contains: None,
+            offset: all.len() as u64,
+            limit: PAGE,
+            order: UserOrder::Added,
+        };
+        let users = store.users().page(&filter).await?;
+        let is_last = (users.len() as u64) < PAGE;
+        all.extend(users);
+        if is_last {
+            return Ok(all);
         }
     }
 }
@@ -174,4 +211,30 @@ fn overdue(hub: &Hub, without_access: &mut BTreeMap<UserName, Timestamp>) -> Vec
         .filter(|(_, since)| now.duration_since(**since).unsigned_abs() >= live.removed_user_grace)
         .map(|(name, _)| name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_auth::AccessRules;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn aut_1_accounts_that_nobody_could_get_any_more_are_found_and_kept() {
+        let store = Store::in_memory().await.unwrap();
+        for name in ["ada", "Bob", "cyd.99"] {
+            store.users().ensure(&name.parse().unwrap(), Timestamp::UNIX_EPOCH).await.unwrap();
+        }
+        let with = |pattern: Option<&str>| {
+            let username_pattern = pattern.map(str::to_owned);
+            AccessPolicy::new(AccessRules { username_pattern, ..AccessRules::default() })
+        };
+        let names =
+            |unfit: Vec<UserName>| unfit.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(unfit(&with(None), &store).await.unwrap()), ["Bob"]);
+        let strict = with(Some("[a-z]+"));
+        assert_eq!(names(unfit(&strict, &store).await.unwrap()), ["Bob", "cyd.99"]);
+        warn_of_names(&strict, &store).await.unwrap();
+        assert_eq!(store.users().count(None).await.unwrap(), 3);
+    }
 }

@@ -26,6 +26,10 @@ pub struct RefreshPolicy {
     /// Whether a server only starts on knowledge that was just confirmed
     /// (`refresh_pre_spawn`).
     pub before_spawn: bool,
+    /// Whether scripts with tokens, and whoever starts a server for somebody else, are
+    /// refused as well when the owner's sign-in is good no longer
+    /// (`auth_refresh_strict`).
+    pub strict: bool,
 }
 
 /// What to do before somebody's request is served.
@@ -59,6 +63,7 @@ impl Default for RefreshPolicy {
             max_age: Duration::from_secs(300),
             grace: Duration::from_secs(3600),
             before_spawn: false,
+            strict: false,
         }
     }
 }

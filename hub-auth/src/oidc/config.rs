@@ -42,6 +42,9 @@ pub struct OidcConfig {
     pub extra_authorize_params: Vec<(String, String)>,
     /// Further parameters of the token request, such as `audience`.
     pub token_params: Vec<(String, String)>,
+    /// Further parameters of the user info's address, such as `fields`
+    /// (`userdata_params`).
+    pub userinfo_params: Vec<(String, String)>,
     /// What the claims mean.
     pub claims: ClaimPaths,
     /// When to ask for the user info.
@@ -126,6 +129,7 @@ impl OidcConfig {
             scope: ["openid", "profile", "email"].map(str::to_owned).into(),
             extra_authorize_params: Vec::new(),
             token_params: Vec::new(),
+            userinfo_params: Vec::new(),
             claims: ClaimPaths::default(),
             userinfo: UserinfoUse::default(),
             clock_skew: SKEW,

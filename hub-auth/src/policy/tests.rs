@@ -115,3 +115,16 @@ fn a_claim_that_says_yes_or_no_is_written_so() {
     assert!(said(true.into()) && said("true".into()));
     assert!(!said(false.into()) && !said(1.into()) && !said(serde_json::Value::Null));
 }
+
+#[test]
+fn aut_1_names_that_no_login_becomes_are_told_from_others() {
+    let rules = AccessRules {
+        username_pattern: Some("[A-Za-z]+".to_owned()),
+        username_map: BTreeMap::from([("root".to_owned(), "Chief".to_owned())]),
+        ..AccessRules::default()
+    };
+    let policy = AccessPolicy::new(rules);
+    for (name, expected) in [("ada", true), ("Ada", false), ("ada2", false), ("Chief", true)] {
+        assert_eq!(policy.can_be_account(&name.parse().unwrap()), expected, "{name}");
+    }
+}

@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     /// Are put over the ID token's own claims; null removes one.
     pub(crate) claims: Value,
     pub(crate) userinfo: Value,
+    /// What the last question for it had in its address.
+    pub(crate) userinfo_query: Option<String>,
     /// What becomes of a signed token.
     pub(crate) tamper: Option<fn(String) -> String>,
     /// Paths that answer with a status instead.
@@ -121,6 +123,7 @@ impl Openid {
             keys: vec![key.published()],
             key,
             claims: json!({}),
+            userinfo_query: None,
             userinfo: json!({ "sub": "4711", "name": "Ada L.", "groups": ["staff"] }),
             tamper: None,
             fails: HashMap::new(),
@@ -216,7 +219,10 @@ async fn answer(
         "/.well-known/openid-configuration" => (StatusCode::OK, inner.metadata.clone()),
         "/keys" => (StatusCode::OK, json!({ "keys": inner.keys })),
         "/token" => inner.token(&body),
-        "/userinfo" if authorized => (StatusCode::OK, inner.userinfo.clone()),
+        "/userinfo" if authorized => {
+            inner.userinfo_query = parts.uri.query().map(str::to_owned);
+            (StatusCode::OK, inner.userinfo.clone())
+        }
         "/userinfo" => (StatusCode::UNAUTHORIZED, json!({ "error": "invalid_token" })),
         _ => (StatusCode::NOT_FOUND, json!({})),
     };

@@ -347,23 +347,26 @@ fn authenticator(name: &str) -> Option<Place> {
         "enable_auth_state" => Key("auth.enable_auth_state"),
         "auth_refresh_age" => Key("auth.auth_refresh_age_seconds"),
         "refresh_pre_spawn" => Key("auth.refresh_pre_spawn"),
+        "refresh_pre_stop" => Needless("nothing that ends a server looks at the sign-in"),
+        "auth_refresh_strict" => Key("auth.auth_refresh_strict"),
         "username_map" => Key("auth.username_map"),
         "username_pattern" => Key("auth.username_pattern"),
         "manage_groups" => Key("auth.manage_groups"),
         "any_allow_config" => Needless("the hub warns by itself when nobody is let in"),
-        "delete_invalid_users"
-        | "auto_login_oauth2_authorize"
-        | "reset_managed_roles_on_startup" => Needless("the hub does without"),
+        "auto_login_oauth2_authorize" => Key("auth.auto_login_oauth2_authorize"),
+        "delete_invalid_users" => Instead(
+            "the hub's log names such users when it starts; delete them with `hub users delete`",
+        ),
+        "reset_managed_roles_on_startup" => Needless("the hub does without"),
         "post_auth_hook"
         | "reconcile_auth_state_hook"
         | "refresh_user_hook"
         | "custom_login_error"
         | "custom_html"
         | "manage_roles"
-        | "refresh_pre_stop"
-        | "auth_refresh_strict"
         | "request_otp"
         | "otp_prompt" => Instead("there is nothing like it; see docs/sign-in.md"),
+        "custom_403_message" => Key("pages.custom_403_message"),
         "admin_groups" => Provider("admin_groups"),
         "allowed_groups" => Provider("allowed_groups"),
         _ => return None,
@@ -384,20 +387,21 @@ fn oauth(name: &str) -> Option<Place> {
         "login_service" => Provider("service"),
         "basic_auth" => Provider("basic_auth"),
         "extra_authorize_params" => Provider("extra_authorize_params"),
-        "token_params" => Provider("token_params"),
+        "token_params" | "extra_params" => Provider("token_params"),
+        "userdata_params" => Provider("userdata_params"),
         "allowed_groups" => Provider("allowed_groups"),
         "admin_groups" => Provider("admin_groups"),
         "claim_groups_key" => Place::Special(Special::GroupsKey),
         "auth_state_groups_key" => Place::Special(Special::StateGroupsKey),
         "enable_pkce" => Needless("always"),
+        "validate_server_cert" | "tls_verify" => Instead(
+            "certificates are always checked; SSL_CERT_FILE in the hub's environment names an authority of your own",
+        ),
         "modify_auth_state_hook"
-        | "userdata_params"
         | "userdata_token_method"
         | "userdata_from_id_token"
-        | "logout_redirect_url"
-        | "validate_server_cert"
-        | "http_request_kwargs"
-        | "custom_403_message" => Instead("there is nothing like it; see docs/sign-in.md"),
+        | "http_request_kwargs" => Instead("there is nothing like it; see docs/sign-in.md"),
+        "logout_redirect_url" => Key("pages.logout_redirect_url"),
         _ => return None,
     })
 }
@@ -411,8 +415,8 @@ fn github(name: &str) -> Option<Place> {
         "github_url" => Key("auth.github.url"),
         "github_api" => Key("auth.github.api_url"),
         "github_host" => Place::Special(Special::GithubHost),
-        "client_id" => Key("auth.github.client_id"),
-        "client_secret" => Key("auth.github.client_secret"),
+        "client_id" | "github_client_id" => Key("auth.github.client_id"),
+        "client_secret" | "github_client_secret" => Key("auth.github.client_secret"),
         "oauth_callback_url" => Key("auth.github.callback_url"),
         "scope" => Key("auth.github.scope"),
         _ => return None,
@@ -436,6 +440,8 @@ fn native(name: &str) -> Option<Place> {
         | "recaptcha_secret"
         | "tos"
         | "allow_self_approval_for"
+        | "self_approval_email"
+        | "self_approval_server"
         | "secret_key" => Instead("see auth.local.sign_up, and docs/local-accounts.md"),
         _ => return None,
     })

@@ -390,3 +390,28 @@ fn what_is_written_reads_as_the_same_values() {
     assert_eq!(environment["é"].as_str(), Some("#"));
     assert_eq!(read["services"][0]["info"]["x y"][1].as_float(), Some(2.5));
 }
+
+#[test]
+fn aut_what_happens_around_a_sign_in_is_taken_over() {
+    insta::assert_snapshot!(document(
+        r#"
+c.JupyterHub.authenticator_class = "generic-oauth"
+c.Authenticator.auth_refresh_strict = True
+c.Authenticator.auto_login_oauth2_authorize = True
+c.GenericOAuthenticator.custom_403_message = "Write to us."
+c.GenericOAuthenticator.logout_redirect_url = "https://www.test/"
+c.GenericOAuthenticator.userdata_params = {"fields": "id"}
+c.GenericOAuthenticator.extra_params = {"audience": "hub"}
+"#
+    ), @r#"
+    [auth]
+    auto_login_oauth2_authorize = true  # 4
+    auth_refresh_strict = true  # 3
+    [auth.oidc]
+    token_params = { audience = "hub" }  # 8
+    userdata_params = { fields = "id" }  # 7
+    [pages]
+    logout_redirect_url = "https://www.test/"  # 6
+    custom_403_message = "Write to us."  # 5
+    "#);
+}

@@ -1,12 +1,18 @@
 //! Token to caller.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, header};
 use hub_auth::{ApiToken, Owner, Scope, ScopeSet, resolve_token};
 use hub_store::{StoreError, TokenOwner, TokenRecord};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Caller, Who, held::issuer, recent::Ground};
-use crate::{hub::Hub, web::error::ApiError};
+use super::{Caller, Who, held::issuer, is_vouched_for, recent::Ground};
+use crate::{
+    auth_state::{refresh, refreshes::Confirmed},
+    hub::Hub,
+    web::error::ApiError,
+};
 
 /// How often a token's time of last use is written down, as JupyterHub's
 /// `activity_resolution`.
@@ -14,15 +20,28 @@ const RESOLUTION: SignedDuration = SignedDuration::from_secs(30);
 
 /// The caller behind a valid `Authorization` token; `None` when there is no
 /// token or it is unknown.
-pub(crate) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+pub(crate) async fn caller(
+    hub: &Arc<Hub>,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, ApiError> {
     match token(headers) {
         Some(token) => of_token(hub, &token).await,
         None => Ok(None),
     }
 }
 
-/// The caller whose token this is.
-pub(crate) async fn of_token(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
+/// The caller whose token this is, if their provider still vouches for them or need not
+/// be asked (`auth_refresh_strict`).
+pub(crate) async fn of_token(hub: &Arc<Hub>, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
+    let Some(caller) = known(hub, token).await? else { return Ok(None) };
+    let confirmed = match caller.user() {
+        Some(user) => refresh::confirm_token(hub, user).await?,
+        None => Confirmed::Yes,
+    };
+    Ok(is_vouched_for(confirmed)?.then_some(caller))
+}
+
+async fn known(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> {
     let now = hub.clock.now();
     let (ground, hash) = (Ground::now(hub), token.hash());
     if let Some(caller) = hub.recent.caller(&ground, &hash)

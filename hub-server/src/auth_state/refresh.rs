@@ -1,7 +1,7 @@
 //! Asking a provider again about somebody who signed in before (3.7).
 //!
-//! Only browsers' sessions depend on it, as in JupyterHub without
-//! `auth_refresh_strict`: scripts with tokens go on.
+//! Only browsers' sessions depend on it, as in JupyterHub: scripts with tokens go on,
+//! unless `auth_refresh_strict` is set.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,6 +51,15 @@ pub(crate) async fn confirm(
     }
 }
 
+/// The same for a request with a token of the user's, which only counts if
+/// `auth_refresh_strict` is set.
+pub(crate) async fn confirm_token(hub: &Arc<Hub>, user: &User) -> Result<Confirmed, StoreError> {
+    match hub.live().auth_state.as_ref().is_some_and(|config| config.refresh.strict) {
+        true => confirm(hub, user, Moment::Request).await,
+        false => Ok(Confirmed::Yes),
+    }
+}
+
 /// As [`confirm`], where something has to be looked up. Boxed: every page and every
 /// endpoint waits for it, and the compiler would go through all of it for each.
 fn look<'a>(
@@ -93,19 +102,23 @@ async fn looked_up(
 }
 
 /// Whether a server of `owner` may start, as far as their provider's word goes
-/// (`refresh_pre_spawn`). Whoever starts servers of others is not kept from it.
+/// (`refresh_pre_spawn`). Whoever starts servers of others is not kept from it, unless
+/// `auth_refresh_strict` is set.
 pub(crate) async fn before_spawn(
     hub: &Arc<Hub>,
     owner: &UserName,
     by: Option<&User>,
 ) -> Result<Confirmed, StoreError> {
-    if hub.live().auth_state.as_ref().is_none_or(|config| !config.refresh.before_spawn) {
+    let live = hub.live();
+    let refresh = live.auth_state.as_ref().map(|config| config.refresh);
+    let Some(refresh) = refresh.filter(|refresh| refresh.before_spawn || refresh.strict) else {
         return Ok(Confirmed::Yes);
-    }
+    };
     let Some(user) = hub.store.users().by_name(owner).await? else { return Ok(Confirmed::Yes) };
     let confirmed = confirm(hub, &user, Moment::Spawn).await?;
     match by {
         Some(by) if by.id == user.id => Ok(confirmed),
+        _ if refresh.strict => Ok(confirmed),
         _ => {
             if confirmed != Confirmed::Yes {
                 tracing::warn!(user = %owner, "the server starts without new tokens of its user");

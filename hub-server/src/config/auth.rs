@@ -85,6 +85,12 @@ pub(super) const SECTION: Section = Section {
         )
         .default("false"),
         Key::new(
+            "auth.auto_login_oauth2_authorize",
+            Kind::Boolean,
+            "The same, only for people whom a notebook server or a service sends to the hub.",
+        )
+        .default("false"),
+        Key::new(
             "auth.cookie_max_age_days",
             Kind::Integer("days"),
             "How long a sign-in lasts at most, 1 to 400.",
@@ -153,6 +159,12 @@ pub(super) const SECTION: Section = Section {
         )
         .example("false"),
         Key::new(
+            "auth.auth_refresh_strict",
+            Kind::Boolean,
+            "Whether API tokens, too, are worth nothing while their owner would have to sign in again, and nobody else can start that person's server. Only with `enable_auth_state`.",
+        )
+        .default("false"),
+        Key::new(
             "auth.spawn_env_from_auth_state",
             Kind::Table,
             "Variable of a server to what it gets of what is kept: a dotted path.",
@@ -208,6 +220,8 @@ pub struct AuthConfig {
     pub mode: UserlistMode,
     /// Whether people go on at once to the only site they can sign in at.
     pub auto_login: bool,
+    /// Whether those do whom a notebook server or a service sends here.
+    pub auto_login_of_clients: bool,
     /// How long the servers of somebody who lost access go on.
     pub removed_user_grace: Duration,
     /// How long a browser stays signed in.
@@ -266,6 +280,7 @@ pub(super) struct RawAuth {
     session_idle_days: Option<u16>,
     token_expires_in_max_seconds: Option<u64>,
     auto_login: bool,
+    auto_login_oauth2_authorize: bool,
     allow_all: bool,
     allow_existing_users: Option<bool>,
     allowed_users: Vec<String>,
@@ -280,6 +295,7 @@ pub(super) struct RawAuth {
     auth_refresh_age_seconds: Option<u64>,
     auth_grace_seconds: Option<u64>,
     refresh_pre_spawn: Option<bool>,
+    auth_refresh_strict: bool,
     spawn_env_from_auth_state: BTreeMap<String, String>,
     host_ids_from_auth_state: HostIds,
     extra_user_scopes: Vec<String>,
@@ -436,6 +452,7 @@ impl RawAuth {
             refresh_age_seconds: self.auth_refresh_age_seconds,
             grace_seconds: self.auth_grace_seconds,
             refresh_pre_spawn: self.refresh_pre_spawn,
+            refresh_strict: self.auth_refresh_strict,
             spawn_env: self.spawn_env_from_auth_state,
             host_ids: self.host_ids_from_auth_state,
         };
@@ -446,6 +463,7 @@ impl RawAuth {
             policy: AccessPolicy::new(rules),
             mode,
             auto_login: self.auto_login,
+            auto_login_of_clients: self.auto_login_oauth2_authorize,
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),

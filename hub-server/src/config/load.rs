@@ -325,6 +325,7 @@ fn check(
                 templates: raw.pages.templates.map(|path| dir.join(path)),
                 landing,
                 announcement: raw.pages.announcement.filter(|text| !text.trim().is_empty()),
+                refusal: raw.pages.custom_403_message.filter(|text| !text.trim().is_empty()),
                 log: raw.log,
                 culling,
                 events: raw.events.check(dir),

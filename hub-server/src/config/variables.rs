@@ -177,6 +177,12 @@ pub const VARIABLES: &[Variable] = &[
         "`https://HOST/hub/oauth_callback`.",
     ),
     Variable::sets(
+        "OAUTH_LOGOUT_REDIRECT_URL",
+        "pages.logout_redirect_url",
+        HUB,
+        "Where people go who signed out.",
+    ),
+    Variable::sets(
         "GITHUB_CLIENT_ID",
         "auth.github.client_id",
         HUB,

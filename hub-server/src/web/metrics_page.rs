@@ -51,7 +51,7 @@ async fn show(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Result<Respons
 }
 
 /// By token, or by cookie: reading changes nothing, so no XSRF token is asked for.
-async fn may_read(hub: &Hub, headers: &HeaderMap) -> Result<bool, PageError> {
+async fn may_read(hub: &Arc<Hub>, headers: &HeaderMap) -> Result<bool, PageError> {
     let by_token = bearer::caller(hub, headers).await.map_err(|_| unavailable())?;
     let scopes = match by_token {
         Some(caller) => caller.scopes,

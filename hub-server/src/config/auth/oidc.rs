@@ -77,6 +77,7 @@ pub(super) struct RawOidc {
     scope: Option<Vec<String>>,
     extra_authorize_params: BTreeMap<String, String>,
     token_params: BTreeMap<String, String>,
+    userdata_params: BTreeMap<String, String>,
     subject_claim: Option<String>,
     username_claim: Option<String>,
     strip_domains: Option<Vec<String>>,
@@ -266,6 +267,7 @@ impl RawOidc {
             .retain(|(name, _)| !self.extra_authorize_params.contains_key(name));
         config.extra_authorize_params.extend(self.extra_authorize_params);
         config.token_params.extend(self.token_params);
+        config.userinfo_params.extend(self.userdata_params);
         set(
             &mut config.userinfo,
             self.userinfo.map(|wanted| match wanted {

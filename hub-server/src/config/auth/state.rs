@@ -40,6 +40,7 @@ pub(super) struct RawAuthState {
     pub(super) refresh_age_seconds: Option<u64>,
     pub(super) grace_seconds: Option<u64>,
     pub(super) refresh_pre_spawn: Option<bool>,
+    pub(super) refresh_strict: bool,
     pub(super) spawn_env: BTreeMap<String, String>,
     pub(super) host_ids: HostIds,
 }
@@ -63,6 +64,12 @@ impl RawAuthState {
                     "needs auth.enable_auth_state = true; without it nothing is kept to look them up in",
                 ));
             }
+            if self.refresh_strict {
+                return Err(ConfigError::value(
+                    "auth.auth_refresh_strict",
+                    "needs auth.enable_auth_state = true; without it no provider is asked again",
+                ));
+            }
             return Ok(None);
         }
         let text = self.crypt_key.as_ref().map_or("", |key| key.expose_secret());
@@ -75,6 +82,7 @@ impl RawAuthState {
                 max_age: seconds(self.refresh_age_seconds, default.max_age),
                 grace: seconds(self.grace_seconds, default.grace),
                 before_spawn: self.refresh_pre_spawn.unwrap_or(true),
+                strict: self.refresh_strict,
             },
             environment,
             host_ids: self.host_ids,

@@ -103,6 +103,7 @@ fn what_cannot_work_names_its_key() {
             "auth.spawn_env_from_auth_state.PATH",
             format!("{STATE}spawn_env_from_auth_state = {{ PATH = 'access_token' }}"),
         ),
+        ("auth.auth_refresh_strict", "[auth]\nauth_refresh_strict = true".to_owned()),
         ("auth.oidc.id", format!("{GITHUB}{OIDC}id = 'github'\n")),
         (
             "auth.manage_groups",
@@ -118,6 +119,7 @@ fn what_cannot_work_names_its_key() {
         "[auth]\nauth_refresh_age_seconds = -1",
         "[auth]\nauth_grace_seconds = 'long'",
         "[auth]\nrefresh_pre_spawn = 1",
+        "[auth]\nauth_refresh_strict = 'very'",
         "[auth]\nidentity_key = 'mail'",
         "[auth]\nmanage_groups = 'yes'",
     ] {

@@ -32,7 +32,7 @@ use crate::{
 pub(in crate::web) const FRESH_COOKIE: &str = "hub-signed-in";
 /// How long that is, in seconds.
 const FRESH_SECONDS: i64 = 60;
-/// Cookie that says that somebody has just signed out here and at the provider.
+/// Cookie that says that somebody has just signed out and was sent elsewhere.
 pub(in crate::web) const SIGNED_OUT_COOKIE: &str = "hub-signed-out";
 /// How long the way there and back may take, in seconds.
 const SIGNED_OUT_SECONDS: i64 = 600;
@@ -55,7 +55,9 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
     }
     let live = hub.live();
     let signed_out = !cookies(visitor.headers(), SIGNED_OUT_COOKIE).is_empty();
-    if let Landing::GoOn(only) = live.methods.landing(live.auto_login, signed_out) {
+    let of_client = || next.as_deref().is_some_and(|next| next.starts_with(&authorize(&hub)));
+    let at_once = live.auto_login || live.auto_login_of_clients && of_client();
+    if let Landing::GoOn(only) = live.methods.landing(at_once, signed_out) {
         return redirect(&hub.paths.oauth_login(&only.id, next.as_deref()));
     }
     let page = form(&hub, next.as_deref(), "", None);
@@ -64,6 +66,11 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri
         set_cookies(&mut response, [gone(SIGNED_OUT_COOKIE, hub.paths.login(None))]);
     }
     response
+}
+
+/// Where notebook servers and services send people to.
+fn authorize(hub: &Hub) -> String {
+    hub.paths.in_hub("api/oauth2/authorize?")
 }
 
 /// `POST /hub/login`
@@ -159,11 +166,12 @@ pub(super) async fn sign_out(
         .filter(|one| one.kind == MethodKind::Redirect)
         .map(|one| one.label)
         .collect();
+    let there = elsewhere.as_ref().map(Url::as_str).or(live.landing.after_sign_out.as_deref());
     // Where only a service knows who somebody is, it may know it still: that is said.
     // Else it is the sign-in page at once, as in JupyterHub.
-    let mut response = match (elsewhere, live.methods.form()) {
+    let mut response = match (there, live.methods.form()) {
         (Some(there), _) => {
-            let mut response = redirect(there.as_str());
+            let mut response = redirect(there);
             set_cookies(&mut response, [gone(xsrf::XSRF, hub.paths.hub()), signed_out(&hub)]);
             response
         }
@@ -195,9 +203,9 @@ async fn sign_out_elsewhere(
     visitor: &Visitor,
     user: &hub_store::User,
 ) -> Result<Option<Url>, PageError> {
-    let login = hub.paths.login(None);
+    let after = live.landing.after_sign_out.clone().unwrap_or_else(|| hub.paths.login(None));
     let own = hub.public_url.clone().or_else(|| Url::parse(&visitor.own_origin()).ok());
-    let Some(then) = own.and_then(|origin| origin.join(&login).ok()) else { return Ok(None) };
+    let Some(then) = own.and_then(|origin| origin.join(&after).ok()) else { return Ok(None) };
     for provider in &live.sign_out_at {
         let Some(authenticator) = live.authenticator(provider) else { continue };
         if hub.store.users().subject_of(user.id, provider).await?.is_none() {

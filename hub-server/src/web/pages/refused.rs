@@ -20,12 +20,13 @@ pub(super) fn page(hub: &Hub, error: SignInError) -> PageError {
     tracing::warn!(reason = %printable(&error.to_string()), error = &error as &(dyn std::error::Error + 'static), "sign-in refused");
     match error {
         SignInError::Store(error) => error.into(),
-        SignInError::Auth(error) => of_auth(error, &again),
+        SignInError::Auth(error) => of_auth(error, &again, hub.live().refusal.as_deref()),
     }
 }
 
-/// What is told about each kind of failure; `again` is where a new try begins.
-fn of_auth(error: AuthError, again: &str) -> PageError {
+/// What is told about each kind of failure; `again` is where a new try begins, and
+/// `advice` what the operator wants to be told to whom the rules do not let in.
+fn of_auth(error: AuthError, again: &str, advice: Option<&str>) -> PageError {
     let page =
         |status, message: String| PageError::new(status, message).action("Start again", again);
     match error {
@@ -41,7 +42,7 @@ fn of_auth(error: AuthError, again: &str) -> PageError {
             format!("Sorry, {user}: you are not allowed to use this hub."),
         )
         .hint(reason)
-        .hint("Ask the administrator of this hub to add you.")
+        .hint(advice.unwrap_or("Ask the administrator of this hub to add you."))
         .action("Sign in as somebody else", again),
         AuthError::Unchecked { user, reason } => later(
             page(
@@ -52,13 +53,16 @@ fn of_auth(error: AuthError, again: &str) -> PageError {
             .hint("Nothing is wrong with your account. Your running server is not affected."),
             None,
         ),
-        AuthError::OtherPerson { account, provider } => page(
-            StatusCode::FORBIDDEN,
-            format!("The name {account:?} belongs to somebody else on this hub."),
-        )
-        .hint(format!(
-            "It was used before by another {provider} account, or belongs to another way of signing in. If both are you, ask your administrator to join them."
-        )),
+        AuthError::OtherPerson { account, provider } => {
+            let page = page(
+                StatusCode::FORBIDDEN,
+                format!("The name {account:?} belongs to somebody else on this hub."),
+            )
+            .hint(format!(
+                "It was used before by another {provider} account, or belongs to another way of signing in. If both are you, ask your administrator to join them."
+            ));
+            advice.into_iter().fold(page, PageError::hint)
+        }
         AuthError::SignInAgain { provider, reason } => PageError::new(
             StatusCode::FORBIDDEN,
             format!("{provider} asks you to sign in again: {reason}."),
@@ -66,7 +70,8 @@ fn of_auth(error: AuthError, again: &str) -> PageError {
         .hint("Your running server is not affected.")
         .action("Sign in", again),
         AuthError::InvalidName { login, .. } => {
-            page(StatusCode::FORBIDDEN, format!("{login:?} cannot be a user name on this hub."))
+            let text = format!("{login:?} cannot be a user name on this hub.");
+            advice.into_iter().fold(page(StatusCode::FORBIDDEN, text), PageError::hint)
         }
         AuthError::BadCredentials => {
             page(StatusCode::FORBIDDEN, "Invalid username or password".to_owned())
@@ -161,11 +166,25 @@ mod tests {
         ];
         for (error, status, retry_after, part) in rows {
             let label = error.to_string();
-            let page = of_auth(error, "/hub/login");
+            let page = of_auth(error, "/hub/login", None);
             assert_eq!((page.status.as_u16(), page.retry_after), (status, retry_after), "{label}");
             let told = format!("{}\n{}", page.message, page.hints.join("\n"));
             assert!(told.contains(part), "{label}: {told}");
             assert_eq!(page.actions[0].url, "/hub/login", "{label}");
         }
+    }
+
+    #[test]
+    fn oau_6_the_operator_says_what_to_do_about_a_refusal_and_the_reason_stays() {
+        let user = || "ada".to_owned();
+        let refused = AuthError::NotAllowed { user: user(), reason: "not listed".to_owned() };
+        let hints = of_auth(refused, "/hub/login", Some("Write to help@hub.test.")).hints;
+        assert_eq!(hints, ["not listed", "Write to help@hub.test."]);
+        let other = AuthError::OtherPerson { account: user(), provider: "GitHub".to_owned() };
+        let hints = of_auth(other, "/hub/login", Some("Write to help@hub.test.")).hints;
+        assert_eq!(hints.last().map(String::as_str), Some("Write to help@hub.test."));
+        // A typing error is no refusal.
+        let page = of_auth(AuthError::BadCredentials, "/hub/login", Some("Write."));
+        assert!(page.hints.is_empty());
     }
 }

@@ -187,6 +187,12 @@ async fn confirm(visitor: &Visitor, key: &ServerKey) -> Result<(), PageError> {
     match refresh::before_spawn(&visitor.hub, key.user(), by).await? {
         Confirmed::Yes => Ok(()),
         Confirmed::NotNow => Err(unconfirmed()),
+        Confirmed::SignInAgain if by.is_some_and(|by| by.name != *key.user()) => {
+            let text = format!("{} has to sign in again first.", key.user());
+            Err(PageError::new(StatusCode::FORBIDDEN, text)
+                .hint("This hub starts nobody's server while their sign-in is good no longer.")
+                .action("Home", visitor.hub.paths.home()))
+        }
         Confirmed::SignInAgain => {
             Err(PageError::redirect(visitor.hub.paths.login(Some(&visitor.requested()))))
         }

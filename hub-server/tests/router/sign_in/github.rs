@@ -166,3 +166,32 @@ async fn oau_7_the_only_way_is_taken_at_once_but_not_after_a_sign_out_or_an_erro
     assert!(answer.text.contains("GitHub"), "{}", answer.text);
     assert_eq!(browser.get("/hub/home").await.location(), "/hub/login?next=%2Fhub%2Fhome");
 }
+
+#[tokio::test]
+async fn oau_6_who_is_refused_reads_what_the_operator_says() {
+    let github = Github::start().await;
+    let pages = "[pages]\ncustom_403_message = \"Write to <help@hub.test>.\"\n";
+    let hub = hub("", &(github_section(&github, ORGANIZATIONS) + pages)).await;
+    let (_, refused) = by_github(&hub, &github).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.text.contains("Write to &lt;help@hub.test&gt;."), "{}", refused.text);
+    assert!(refused.text.contains("ask an owner of ada-lab"), "the reason is told, too");
+    assert!(!refused.text.contains("Ask the administrator"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn aut_auto_login_oauth2_authorize_is_for_people_whom_a_server_sends() {
+    let github = Github::start().await;
+    let lines = "auto_login_oauth2_authorize = true\nallowed_users = [\"octo-cat\"]";
+    let hub = hub(lines, &github_section(&github, "")).await;
+    let sent = hub.browser().get("/hub/api/oauth2/authorize?client_id=x").await;
+    assert!(sent.location().starts_with("/hub/login?next="), "{sent:?}");
+    let gone_on = hub.browser().get(sent.location()).await;
+    assert!(
+        gone_on.location().starts_with("/hub/oauth_login?provider=github&next="),
+        "{gone_on:?}"
+    );
+    for path in ["/hub/login", "/hub/login?next=%2Fhub%2Fhome", "/hub/login?next=%2Fhub%2Fapi"] {
+        assert_eq!(hub.browser().get(path).await.status, StatusCode::OK, "{path}");
+    }
+}

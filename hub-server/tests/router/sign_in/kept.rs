@@ -126,3 +126,42 @@ async fn a_server_gets_what_the_configuration_names_and_starts_on_a_word_that_is
     let refused = browser.get("/hub/spawn").await;
     assert!(refused.location().starts_with("/hub/login?next="), "{refused:?}");
 }
+
+#[tokio::test]
+async fn aut_auth_refresh_strict_ends_tokens_with_the_sign_in_of_their_owner() {
+    for strict in [false, true] {
+        let github = Github::start().await;
+        let hub = keeping(&github, &format!("auth_refresh_strict = {strict}")).await;
+        let (mut browser, _) = by_github(&hub, &github).await;
+        let headers = [
+            ("x-xsrftoken", browser.xsrf().to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let made =
+            browser.request(Method::POST, "/hub/api/users/octo-cat/tokens", &headers, "{}").await;
+        let token = made.json()["token"].as_str().unwrap().to_owned();
+        let whose = format!("/authorizations/token/{token}");
+        assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
+
+        github.tokens_are_revoked();
+        hub.clock.advance(SignedDuration::from_secs(301));
+        let [own, asked_for, start] = match strict {
+            false => [StatusCode::OK, StatusCode::OK, StatusCode::CREATED],
+            true => [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::FORBIDDEN],
+        };
+        let answer = hub.api(&token, Method::GET, "/user", None).await;
+        assert_eq!(answer.status, own, "{}", answer.text);
+        let answer = hub.api("chief-service-token", Method::GET, &whose, None).await;
+        assert_eq!(answer.status, asked_for, "{}", answer.text);
+        // Services have no provider; what they do for somebody depends on theirs.
+        let path = "/users/octo-cat/server";
+        let answer = hub.api("chief-service-token", Method::POST, path, None).await;
+        assert_eq!(answer.status, start, "{}", answer.text);
+
+        // The next sign-in makes the token good again.
+        let (_, answer) = by_github(&hub, &github).await;
+        assert_eq!(answer.status, StatusCode::FOUND);
+        assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
+    }
+}

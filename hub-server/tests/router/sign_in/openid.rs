@@ -91,3 +91,33 @@ async fn oidc_1_signing_out_goes_by_the_provider_and_is_not_undone() {
     assert!(matches!(browser.get("/hub/logout").await.status, StatusCode::OK | StatusCode::FOUND));
     assert!(browser.get("/hub/home").await.location().starts_with("/hub/login"));
 }
+
+#[tokio::test]
+async fn oau_7_who_signs_out_goes_where_the_operator_says_and_is_not_signed_in_again() {
+    let openid = Openid::start().await;
+    for (key, sign_out, expected) in [
+        ("https://www.test/bye", "", "https://www.test/bye"),
+        // To a page that would lead to the sign-in.
+        ("/hub/home", "", "/hub/home"),
+        ("/bye", "sign_out = true", "http://hub.test/bye"),
+    ] {
+        let sections = openid_section(&openid, sign_out)
+            + &format!("[pages]\nlogout_redirect_url = \"{key}\"\n");
+        let hub = hub("auto_login = true\nallowed_users = [\"ada\"]", &sections).await;
+        let (mut browser, _) = by_openid(&hub, &openid).await;
+        let out = browser.get("/hub/logout").await;
+        assert_eq!(out.status, StatusCode::FOUND, "{key}");
+        let to = match sign_out {
+            "" => out.location().to_owned(),
+            _ => {
+                let there = address(out.location());
+                let then = there.query_pairs().find(|(name, _)| name == "post_logout_redirect_uri");
+                then.unwrap().1.into_owned()
+            }
+        };
+        assert_eq!(to, expected);
+        assert!(browser.get("/hub/home").await.location().starts_with("/hub/login"), "{key}");
+        let page = browser.get("/hub/login?next=%2Fhub%2Fhome").await;
+        assert_eq!(page.status, StatusCode::OK, "{key}: the sign-out is not undone");
+    }
+}

@@ -99,6 +99,13 @@ pub(in crate::config) const SECTION: Section = Section {
         .default("{}")
         .example("{ audience = \"hub\" }"),
         Key::new(
+            "auth.oidc.userdata_params",
+            Kind::Table,
+            "Further parameters of the address at which the user info is asked for.",
+        )
+        .default("{}")
+        .example("{ fields = \"id,name,email\" }"),
+        Key::new(
             "auth.oidc.subject_claim",
             Kind::Text,
             "Dotted path of the claim that names a person for good.",
