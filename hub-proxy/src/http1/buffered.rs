@@ -61,12 +61,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Buffered<T> {
         }
         self.read.reserve(chunk);
         let mut spare = (&mut self.read).limit(chunk);
-        let Poll::Ready(filled) = poll_read_buf(Pin::new(&mut self.io), cx, &mut spare)? else {
-            if self.read.is_empty() {
-                self.read = BytesMut::new();
-            }
-            return Poll::Pending;
-        };
+        // What was made room for stays while the body lasts: most that wait go on soon.
+        let filled = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut spare))?;
         if filled == chunk {
             self.body_chunk = (2 * chunk).min(MOST_OF_BODY);
         } else if filled < chunk / 4 {
