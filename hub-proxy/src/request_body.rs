@@ -38,13 +38,13 @@ enum Kind {
 
 /// The client's side of a connection that is to speak another protocol.
 pub(crate) enum ClientUpgrade {
-    Http1(oneshot::Receiver<ClientTunnel>),
+    Http1(oneshot::Receiver<Box<ClientTunnel>>),
     Hyper(OnUpgrade),
 }
 
 /// That side, once it does.
 pub(crate) enum ClientSide {
-    Http1(ClientTunnel),
+    Http1(Box<ClientTunnel>),
     Hyper(TokioIo<Upgraded>),
 }
 

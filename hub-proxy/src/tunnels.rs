@@ -67,19 +67,14 @@ impl Tunnels {
     pub(crate) fn spawn(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
         self.counts.open.fetch_add(1, Ordering::Relaxed);
         let open = Open(Arc::clone(&self.counts));
-        self.spawn_support(async move {
-            let _open = open;
-            tunnel.await;
-        });
-    }
-
-    /// Runs a task that serves an upgrade without being a tunnel itself.
-    pub(crate) fn spawn_support(&self, task: impl Future<Output = ()> + Send + 'static) {
         let cut = self.cut.clone();
+        // Boxed, or it would be in here twice, and there are thousands.
+        let mut tunnel = Box::pin(tunnel);
         self.tasks.spawn(async move {
+            let _open = open;
             tokio::select! {
                 () = cut.cancelled() => {}
-                () = task => {}
+                () = &mut tunnel => {}
             }
         });
     }

@@ -160,7 +160,7 @@ fn response(status: StatusCode, headers: HeaderMap, body: UpstreamBody) -> Respo
 
 async fn run_tunnel(
     client: ClientSide,
-    upstream: WithEarly<Transport>,
+    upstream: Box<WithEarly<Transport>>,
     grace: Duration,
     route: &Route,
 ) {

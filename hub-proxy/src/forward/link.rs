@@ -354,8 +354,8 @@ where
     }
 
     /// The connection itself, after 101.
-    pub(crate) fn into_tunnel(self) -> WithEarly<Transport> {
+    pub(crate) fn into_tunnel(self) -> Box<WithEarly<Transport>> {
         let Self { stream, .. } = self;
-        WithEarly::new(stream.io, stream.read.freeze())
+        Box::new(WithEarly::new(stream.io, stream.read.freeze()))
     }
 }

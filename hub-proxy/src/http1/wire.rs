@@ -72,10 +72,11 @@ struct State {
     /// Who answers, if the body may be read by somebody else.
     owner: Option<Waker>,
     /// Who takes the connection over after 101.
-    successor: Option<oneshot::Sender<ClientTunnel>>,
+    successor: Option<oneshot::Sender<Box<ClientTunnel>>>,
 }
 
-/// A client's stream after 101, with what came ahead.
+/// A client's stream after 101, with what came ahead. Boxed wherever it goes: each future
+/// that it goes through would have room for it.
 pub(crate) type ClientTunnel = WithEarly<ClientStream>;
 
 impl Wire {
@@ -295,7 +296,7 @@ impl Wire {
             return;
         };
         // Nobody there any more: that closes it.
-        let _ = successor.send(WithEarly::new(stream.io, stream.read.freeze()));
+        let _ = successor.send(Box::new(WithEarly::new(stream.io, stream.read.freeze())));
     }
 }
 

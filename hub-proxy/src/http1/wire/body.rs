@@ -60,7 +60,7 @@ impl WireBody {
     }
 
     /// The connection itself, once it has been answered that another protocol is spoken.
-    pub(crate) fn tunnel(&self) -> oneshot::Receiver<ClientTunnel> {
+    pub(crate) fn tunnel(&self) -> oneshot::Receiver<Box<ClientTunnel>> {
         let (give, take) = oneshot::channel();
         let mut state = self.wire.lock();
         if state.turn == self.turn {
