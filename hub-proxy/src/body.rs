@@ -27,7 +27,7 @@ use crate::{
 /// The body of a request the fallback gets: the client's, streamed, or none
 /// when the proxy asks for an error page itself.
 #[derive(Debug)]
-pub struct FallbackBody(Option<RequestBody>);
+pub struct FallbackBody(RequestBody);
 
 pin_project! {
     /// The body of a [`Proxy`](crate::Proxy)'s response: a target's, or `B`
@@ -94,11 +94,11 @@ pub(crate) struct Taken(Option<Arc<AtomicU64>>);
 
 impl FallbackBody {
     pub(crate) fn client(body: RequestBody) -> Self {
-        Self(Some(body))
+        Self(body)
     }
 
     pub(crate) fn empty() -> Self {
-        Self(None)
+        Self(RequestBody::empty())
     }
 }
 
@@ -271,18 +271,15 @@ impl Body for FallbackBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.0 {
-            None => Poll::Ready(None),
-            Some(body) => Pin::new(body).poll_frame(cx),
-        }
+        Pin::new(&mut self.0).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Body::is_end_stream)
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.0.size_hint()
     }
 }
 

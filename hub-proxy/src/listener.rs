@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::handler::{Handler, ResponseBody};
-use self::{bound::Bound, slots::Slots, socket_file::SocketFile};
+use self::{bound::Bound, slots::Slots, socket_file::SocketFile, stream::Phase};
 use crate::{ListenConfig, ListenError, Tunnels, socket::Socket};
 
 mod bound;
@@ -96,6 +96,17 @@ struct Context {
     cut: CancellationToken,
     /// How many were cut with a request in progress.
     cut_busy: Arc<AtomicUsize>,
+}
+
+impl Context {
+    /// A connection is cut. If it has a request in progress, that counts, and its client
+    /// is told in the way that nobody takes for an end.
+    fn cut(&self, phase: &Phase) {
+        if phase.is_busy() {
+            self.cut_busy.fetch_add(1, Ordering::Relaxed);
+            phase.abort();
+        }
+    }
 }
 
 impl Traffic {

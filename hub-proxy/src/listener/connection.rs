@@ -1,9 +1,7 @@
 //! One client connection: handshake, requests, end.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
@@ -110,40 +108,5 @@ async fn handshake(context: &Context, stream: Socket) -> Option<Transport> {
             }
             Err(_) => None,
         },
-    }
-}
-
-pin_project! {
-    /// An answer's body that knows when it is over: then it drops `E`.
-    pub(super) struct AnswerBody<B, E> {
-        #[pin]
-        inner: B,
-        _end: Option<E>,
-    }
-}
-
-impl<B, E> AnswerBody<B, E> {
-    pub(super) fn new(inner: B, end: Option<E>) -> Self {
-        Self { inner, _end: end }
-    }
-}
-
-impl<B: Body, E> Body for AnswerBody<B, E> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> task::Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().inner.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{self, Poll, ready},
     time::Duration,
 };
@@ -100,10 +100,7 @@ pub(super) async fn serve<S, B>(
         biased;
         () = connection.run(service) => {}
         () = context.cut.cancelled() => {
-            if phase.is_busy() {
-                context.cut_busy.fetch_add(1, Ordering::Relaxed);
-                phase.abort();
-            }
+            context.cut(&phase);
             wire.cut();
         }
     }

@@ -3,24 +3,26 @@
 
 use std::{
     convert::Infallible,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task,
     time::Duration,
 };
 
 use http::Request;
+use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::{
     Context,
-    connection::AnswerBody,
     handler::{Handler, ResponseBody},
     stream::{ClientStream, Phase},
 };
@@ -101,6 +103,35 @@ impl Drop for Counted {
     }
 }
 
+pin_project! {
+    /// An answer's body, which ends its request's time when it is dropped.
+    struct AnswerBody<B> {
+        #[pin]
+        inner: B,
+        _open: OpenStream,
+    }
+}
+
+impl<B: Body> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
     context: Context,
@@ -125,7 +156,7 @@ pub(super) async fn serve<S, B>(
             let mut response = service.oneshot(request.map(RequestBody::from)).await?;
             // These are malformed here (RFC 9113 section 8.2.2).
             strip_hop_by_hop(response.headers_mut());
-            Ok::<_, Infallible>(response.map(|inner| AnswerBody::new(inner, Some(open))))
+            Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _open: open }))
         }
     });
     let tasks = StreamTasks::default();
@@ -165,10 +196,7 @@ pub(super) async fn serve<S, B>(
                     connection.as_mut().graceful_shutdown();
                 }
                 () = context.cut.cancelled() => {
-                    if phase.is_busy() {
-                        context.cut_busy.fetch_add(1, Ordering::Relaxed);
-                        phase.abort();
-                    }
+                    context.cut(&phase);
                     break;
                 }
             }
