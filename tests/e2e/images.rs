@@ -35,10 +35,13 @@ struct Image(String);
 
 impl Image {
     /// Made from the notebook image with more Dockerfile lines.
+    ///
+    /// No step is that of another test's image: when Docker removes an image, it removes
+    /// what that was built on too, even if a build has just given it a name.
     async fn with(lines: &str) -> Self {
         let name = format!("hub-test-{}:e2e", Uuid::new_v4().simple());
         let dockerfile = format!(
-            "FROM {}\nUSER root\nCOPY docker-entrypoint.sh /srv/\nCOPY start-singleuser.sh /usr/local/bin/\n\
+            "FROM {}\nLABEL hub.test=\"{name}\"\nUSER root\nCOPY docker-entrypoint.sh /srv/\nCOPY start-singleuser.sh /usr/local/bin/\n\
              RUN chmod 755 /srv/docker-entrypoint.sh /usr/local/bin/start-singleuser.sh\n\
              ENTRYPOINT [\"/srv/docker-entrypoint.sh\"]\nCMD [\"start-singleuser.sh\"]\n{lines}\n",
             notebook_image()
