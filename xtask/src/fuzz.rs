@@ -15,7 +15,7 @@ use crate::{process, programs, workspace};
 const PACKAGE: &str = "hub-proxy/fuzz";
 
 /// What there is to fuzz.
-const TARGETS: [&str; 4] = ["request", "chunked", "path", "admin"];
+const TARGETS: [&str; 5] = ["request", "chunked", "answer", "path", "admin"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct FuzzArgs {
@@ -23,7 +23,7 @@ pub(crate) struct FuzzArgs {
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u32,
 
-    /// Only these of: request, chunked, path, admin.
+    /// Only these of: request, chunked, answer, path, admin.
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
 }

@@ -43,28 +43,56 @@ pub struct Arrived {
 pub fn forwarded(input: &[u8]) -> Vec<Arrived> {
     runtime().block_on(async {
         let (addr, arrived) = target().await;
-        let routes = RouteTable::default();
-        routes.insert("/".parse().unwrap(), format!("http://{addr}").parse().unwrap());
-        let fallback =
-            tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
-        let proxy = Proxy::new(routes, ProxyConfig::default(), fallback);
-        let listener = Listener::bind(&config()).await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
-        let stop = CancellationToken::new();
-        let serving = listener.serve(proxy, stop.clone(), DEADLINE);
-        let asking = async {
-            // The end comes from the other side: ours would be a reason to give up what was
-            // asked for.
-            let _ = client.write_all(input).await;
-            let mut answers = Vec::new();
-            let _ = client.read_to_end(&mut answers).await;
-            drop(client);
-            stop.cancel();
-        };
-        let both = async { tokio::join!(serving, asking) };
-        tokio::time::timeout(DEADLINE, both).await.expect("an exchange hangs");
+        let _ = through(addr, input).await;
         arrived.all().await
     })
+}
+
+/// What a client gets of a target that sends `input` and closes: the bytes, and whether
+/// they ended in a way that tells that this was all.
+pub fn answered(input: &[u8]) -> (Vec<u8>, bool) {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let answering = async {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(input).await;
+                let _ = stream.shutdown().await;
+            }
+        };
+        let request =
+            b"GET /p HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n";
+        tokio::select! {
+            got = through(addr, request) => got,
+            () = answering => unreachable!("it accepts for ever"),
+        }
+    })
+}
+
+/// Sends `input` on one connection of a proxy to `target`: what comes back, and whether
+/// that ended without a reset.
+async fn through(target: SocketAddr, input: &[u8]) -> (Vec<u8>, bool) {
+    let routes = RouteTable::default();
+    routes.insert("/".parse().unwrap(), format!("http://{target}").parse().unwrap());
+    let fallback = tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new())));
+    let proxy = Proxy::new(routes, ProxyConfig::default(), fallback);
+    let listener = Listener::bind(&config()).await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let stop = CancellationToken::new();
+    let serving = listener.serve(proxy, stop.clone(), DEADLINE);
+    let asking = async {
+        // The end comes from the other side: ours would be a reason to give up what was
+        // asked for.
+        let _ = client.write_all(input).await;
+        let mut answers = Vec::new();
+        let ended = client.read_to_end(&mut answers).await.is_ok();
+        drop(client);
+        stop.cancel();
+        (answers, ended)
+    };
+    let both = async { tokio::join!(serving, asking).1 };
+    tokio::time::timeout(DEADLINE, both).await.expect("an exchange hangs")
 }
 
 /// Waits for nobody: what has not come with an input does not come.

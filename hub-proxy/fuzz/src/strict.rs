@@ -76,6 +76,67 @@ fn request_of(head: &str, bytes: &[u8], behind: usize) -> Read<Arrived> {
     }
 }
 
+/// One answer to a GET at the end of what comes before it: how long the body is that came,
+/// or what is wrong. `None` if the connection had to break off for it to be right.
+///
+/// # Errors
+///
+/// What another reader might take for something else.
+pub fn answers(mut bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    loop {
+        let end = find(bytes, b"\r\n\r\n").ok_or("end of the head")?;
+        let head = String::from_utf8_lossy(&bytes[..end + 2]).into_owned();
+        bytes = &bytes[end + 4..];
+        let mut lines = head.split_terminator("\r\n");
+        let line = lines.next().unwrap_or_default();
+        let status: u16 = match line.strip_prefix("HTTP/1.1 ").map(|rest| rest.split_at(3)) {
+            Some((status, reason)) if reason.starts_with(' ') => {
+                status.parse().map_err(|_| "status")?
+            }
+            _ => return Err("status line"),
+        };
+        let (mut lengths, mut codings) = (Vec::new(), Vec::new());
+        for field in lines {
+            let (name, value) = field.split_once(':').ok_or("field")?;
+            if name.is_empty() || !name.bytes().all(is_token) {
+                return Err("name of a field");
+            }
+            if value.bytes().any(|byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
+                return Err("value of a field");
+            }
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => lengths.push(value.trim().to_owned()),
+                "transfer-encoding" => codings.push(value.trim().to_owned()),
+                _ => {}
+            }
+        }
+        let is_interim = (100..200).contains(&status);
+        match (&lengths[..], &codings[..]) {
+            ([], []) if is_interim => {}
+            _ if is_interim => return Err("framing before the answer"),
+            ([], []) if matches!(status, 204 | 304) && bytes.is_empty() => return Ok(Some(0)),
+            ([_], []) if status == 304 && bytes.is_empty() => return Ok(Some(0)),
+            ([length], []) => {
+                let length: usize = length.parse().map_err(|_| "length")?;
+                return match bytes.len().cmp(&length) {
+                    std::cmp::Ordering::Less => Ok(None),
+                    std::cmp::Ordering::Equal => Ok(Some(length)),
+                    std::cmp::Ordering::Greater => Err("behind the body"),
+                };
+            }
+            ([], [coding]) if coding == "chunked" => {
+                return match chunked(bytes) {
+                    Read::Whole(body, len) if len == bytes.len() => Ok(Some(body.len())),
+                    Read::Whole(..) => Err("behind the body"),
+                    Read::Incomplete => Ok(None),
+                    Read::Malformed(why) => Err(why),
+                };
+            }
+            _ => return Err("framing"),
+        }
+    }
+}
+
 /// One chunked body, without extensions; trailers are skipped.
 pub fn chunked(bytes: &[u8]) -> Read<Vec<u8>> {
     let (mut body, mut at) = (Vec::new(), 0);
