@@ -4,6 +4,9 @@
 mod acme;
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 #[cfg(feature = "acme")]
 mod certificate;
