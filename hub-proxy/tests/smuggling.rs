@@ -8,8 +8,9 @@ mod lenient;
 #[path = "support/running.rs"]
 mod support;
 
-use lenient::{lenient, lenient_with};
+use lenient::{HELD, Seen, lenient, lenient_with};
 use support::*;
+use tokio::io::AsyncWriteExt;
 
 /// A request that would give itself away if it reached the target.
 const HIDDEN: &str = "GET /user/ada/hidden HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -155,22 +156,25 @@ async fn sm_23_chunks_are_written_anew_without_extensions() {
     }
 }
 
+/// Bodies that are not chunked well.
+const MALFORMED: [&str; 12] = [
+    "2;x\ny\r\nhi\r\n0\r\n\r\n",
+    "2\nhi\r\n0\r\n\r\n",
+    "0x2\r\nhi\r\n0\r\n\r\n",
+    "+2\r\nhi\r\n0\r\n\r\n",
+    " 2\r\nhi\r\n0\r\n\r\n",
+    "2 \r\nhi\r\n0\r\n\r\n",
+    "_2\r\nhi\r\n0\r\n\r\n",
+    "10000000000000002\r\nhi\r\n0\r\n\r\n",
+    "2\r\nhi0\r\n\r\n",
+    "2\r\nhi!\r\n0\r\n\r\n",
+    "0\r\nno colon\r\n\r\n",
+    "0\r\nX: a\r\n folded\r\n\r\n",
+];
+
 #[tokio::test]
 async fn sm_24_to_sm_26_sm_28_bodies_that_are_not_chunked_well_end_the_connection() {
-    for body in [
-        "2;x\ny\r\nhi\r\n0\r\n\r\n",
-        "2\nhi\r\n0\r\n\r\n",
-        "0x2\r\nhi\r\n0\r\n\r\n",
-        "+2\r\nhi\r\n0\r\n\r\n",
-        " 2\r\nhi\r\n0\r\n\r\n",
-        "2 \r\nhi\r\n0\r\n\r\n",
-        "_2\r\nhi\r\n0\r\n\r\n",
-        "10000000000000002\r\nhi\r\n0\r\n\r\n",
-        "2\r\nhi0\r\n\r\n",
-        "2\r\nhi!\r\n0\r\n\r\n",
-        "0\r\nno colon\r\n\r\n",
-        "0\r\nX: a\r\n folded\r\n\r\n",
-    ] {
+    for body in MALFORMED {
         let (target, seen) = lenient_with("").await;
         let proxy = Running::to(target).await;
         let mut client = proxy.connect().await;
@@ -183,6 +187,69 @@ async fn sm_24_to_sm_26_sm_28_bodies_that_are_not_chunked_well_end_the_connectio
         assert!(!seen.contains("hidden"), "{body:?} became {seen}");
         assert!(!seen.ends_with("0\r\n\r\n"), "{body:?} looks finished: {seen}");
     }
+}
+
+#[tokio::test]
+async fn sm_24_to_sm_26_sm_28_so_they_do_where_connections_are_kept() {
+    for body in MALFORMED {
+        let (target, seen) = lenient().await;
+        let proxy = Running::to(target).await;
+        warm(&proxy, &seen).await;
+        let mut client = proxy.connect().await;
+        client.send(post("Transfer-Encoding: chunked", body)).await;
+        client.gone().await;
+        let answer = String::from_utf8_lossy(&client.ahead).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?} gave {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?} gave {answer}");
+        // What is not complete may have begun, but says that it goes on.
+        let seen = seen.all();
+        assert!(!seen.contains("hidden"), "{body:?} became {seen}");
+        assert!(!seen.contains("content-length: 0"), "{body:?} became empty: {seen}");
+        assert!(!seen.ends_with("0\r\n\r\n"), "{body:?} looks finished: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn u_04_k_04_an_upload_that_ends_at_once_is_sent_over_no_kept_connection() {
+    for fields in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+        for method in ["POST", "PUT"] {
+            let (target, seen) = lenient().await;
+            let proxy = Running::to(target).await;
+            warm(&proxy, &seen).await;
+            let mut client = proxy.connect().await;
+            // All of it is there, and its end, before the upload is begun.
+            let begun = format!("{method} /user/ada/cut HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n");
+            let first = format!("GET /user/ada{HELD} HTTP/1.1\r\nHost: h\r\n\r\n");
+            client.send(first + &begun).await;
+            client.stream.shutdown().await.unwrap();
+            seen.let_go();
+            client.gone().await;
+            // Whatever left before this is there before it.
+            proxy.ask(&get("/user/ada/last")).await;
+            let seen = seen.until(|seen| seen.contains("/last")).await;
+            assert!(seen.contains(HELD), "{seen}");
+            assert!(!seen.contains("content-length: 0"), "{method}, {fields} became {seen}");
+        }
+    }
+}
+
+/// Has the proxy keep three connections to its target.
+async fn warm(proxy: &Running, seen: &Seen) {
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = proxy.connect().await;
+        let head = "POST /user/ada/warm HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
+        client.send(format!("{head}h")).await;
+        clients.push(client);
+    }
+    // None of them is free for another.
+    seen.until(|seen| seen.matches("\r\n\r\nh").count() == 3).await;
+    for client in &mut clients {
+        client.send("i").await;
+        client.head().await;
+        client.until("ok").await;
+    }
+    seen.until(|seen| seen.matches("\r\n\r\nhi").count() == 3).await;
 }
 
 #[tokio::test]

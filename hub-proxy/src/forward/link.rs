@@ -150,6 +150,8 @@ where
                 }
                 let takes_body = patience.is_none();
                 if let Err(error) = self.poll_send(cx, takes_body) {
+                    // What broke off is not to be sent elsewhere, as if it were complete.
+                    self.sending = None;
                     return Poll::Ready(Err(error));
                 }
                 let answer = ready!(self.poll_head(cx, method, most))?;

@@ -8,13 +8,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::Notify};
 
 use crate::support::{OK, soon, target};
 
+/// A request with this in it is not answered before it is [let go](Seen::let_go).
+pub(crate) const HELD: &str = "/held";
+
 /// What arrived, connection by connection.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Seen(Arc<Mutex<Vec<Vec<u8>>>>, Arc<Notify>);
 
 impl Seen {
     /// All bytes of one connection, in the order of connecting.
@@ -30,6 +33,11 @@ impl Seen {
     /// Everything, connections one after the other.
     pub(crate) fn all(&self) -> String {
         (0..self.connections()).map(|index| self.connection(index)).collect()
+    }
+
+    /// Lets a request be answered that is held.
+    pub(crate) fn let_go(&self) {
+        self.1.notify_one();
     }
 
     /// Waits until something holds for all that arrived.
@@ -67,6 +75,9 @@ pub(crate) async fn lenient_with(answer: impl Into<Vec<u8>>) -> (SocketAddr, See
             let mut answered = 0;
             let mut piece = vec![0; 64 * 1024];
             while let Ok(n @ 1..) = client.stream.read(&mut piece).await {
+                if String::from_utf8_lossy(&piece[..n]).contains(HELD) {
+                    kept.1.notified().await;
+                }
                 let heads = {
                     let mut all = kept.0.lock().unwrap();
                     all[index].extend_from_slice(&piece[..n]);
