@@ -66,12 +66,13 @@ fn request_of(head: &str, bytes: &[u8], behind: usize) -> Read<Arrived> {
                 None => Read::Incomplete,
             }
         }
-        ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => match chunked(&bytes[behind..])
-        {
-            Read::Whole(body, len) => whole(body, behind + len),
-            Read::Incomplete => Read::Incomplete,
-            Read::Malformed(why) => Read::Malformed(why),
-        },
+        ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => {
+            match chunked(&bytes[behind..], Writer::Proxy) {
+                Read::Whole(body, len) => whole(body, behind + len),
+                Read::Incomplete => Read::Incomplete,
+                Read::Malformed(why) => Read::Malformed(why),
+            }
+        }
         _ => Read::Malformed("framing"),
     }
 }
@@ -125,7 +126,7 @@ pub fn answers(mut bytes: &[u8]) -> Result<Option<usize>, &'static str> {
                 };
             }
             ([], [coding]) if coding == "chunked" => {
-                return match chunked(bytes) {
+                return match chunked(bytes, Writer::Proxy) {
                     Read::Whole(body, len) if len == bytes.len() => Ok(Some(body.len())),
                     Read::Whole(..) => Err("behind the body"),
                     Read::Incomplete => Ok(None),
@@ -137,22 +138,38 @@ pub fn answers(mut bytes: &[u8]) -> Result<Option<usize>, &'static str> {
     }
 }
 
-/// One chunked body, without extensions; trailers are skipped.
-pub fn chunked(bytes: &[u8]) -> Read<Vec<u8>> {
+/// Who has written what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Any client: chunks may have extensions, trailers may say what is dropped.
+    Client,
+    /// The proxy.
+    Proxy,
+}
+
+/// One chunked body; trailers are skipped.
+pub fn chunked(bytes: &[u8], writer: Writer) -> Read<Vec<u8>> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
         let Some(end) = find(&bytes[at..], b"\r\n") else { return Read::Incomplete };
-        let size = &bytes[at..at + end];
-        let is_hex = !size.is_empty() && size.len() <= 8 && size.iter().all(u8::is_ascii_hexdigit);
+        let line = &bytes[at..at + end];
+        let extension = line.iter().position(|&byte| byte == b';').unwrap_or(line.len());
+        let (size, extension) = line.split_at(extension);
+        if extension.iter().any(|&byte| byte < b' ' && byte != b'\t')
+            || writer == Writer::Proxy && !extension.is_empty()
+        {
+            return Read::Malformed("extension of a chunk");
+        }
+        let is_hex = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
         let size = std::str::from_utf8(size).ok().filter(|_| is_hex);
         let Some(size) = size.and_then(|size| usize::from_str_radix(size, 16).ok()) else {
             return Read::Malformed("chunk size");
         };
         at += end + 2;
         if size == 0 {
-            return trailers(bytes, at, body);
+            return trailers(bytes, at, body, writer);
         }
-        let Some(data) = bytes.get(at..at + size) else { return Read::Incomplete };
+        let Some(data) = bytes.get(at..at.saturating_add(size)) else { return Read::Incomplete };
         body.extend_from_slice(data);
         at += size;
         match bytes.get(at..at + 2) {
@@ -163,7 +180,7 @@ pub fn chunked(bytes: &[u8]) -> Read<Vec<u8>> {
     }
 }
 
-fn trailers(bytes: &[u8], mut at: usize, body: Vec<u8>) -> Read<Vec<u8>> {
+fn trailers(bytes: &[u8], mut at: usize, body: Vec<u8>, writer: Writer) -> Read<Vec<u8>> {
     loop {
         let Some(end) = find(&bytes[at..], b"\r\n") else { return Read::Incomplete };
         let line = &bytes[at..at + end];
@@ -175,8 +192,11 @@ fn trailers(bytes: &[u8], mut at: usize, body: Vec<u8>) -> Read<Vec<u8>> {
             return Read::Malformed("trailer");
         };
         let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-        if !line[..colon].iter().all(|&byte| is_token(byte))
-            || matches!(name.as_str(), "content-length" | "transfer-encoding" | "host" | "cookie")
+        let is_dropped =
+            matches!(name.as_str(), "content-length" | "transfer-encoding" | "host" | "cookie");
+        if name.is_empty()
+            || !line[..colon].iter().all(|&byte| is_token(byte))
+            || is_dropped && writer == Writer::Proxy
         {
             return Read::Malformed("name of a trailer");
         }
