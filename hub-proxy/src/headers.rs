@@ -4,6 +4,8 @@
 //! the client are set, those with which a target would reach beyond its route
 //! are removed if that is wanted, all others pass untouched and in their order.
 
+use std::{io::Write, net::IpAddr};
+
 use http::{HeaderMap, HeaderName, HeaderValue, header, header::Entry};
 
 use crate::Peer;
@@ -23,6 +25,9 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 /// The scheme the browser used.
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Room for any address: an IPv6 one that ends in an IPv4 one.
+const LONGEST_ADDRESS: usize = 45;
 
 /// Fields that are about one connection whatever `Connection` says.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -170,23 +175,22 @@ pub fn add_forwarded(headers: &mut HeaderMap, peer: Option<&Peer>, websocket: bo
     let tls = peer.is_some_and(|peer| peer.tls);
     if let Some(addr) = peer.and_then(|peer| peer.addr) {
         // An IPv4 client of a dual-stack socket is written as IPv4 (H-02).
-        append(headers, X_FORWARDED_FOR, &addr.ip().to_canonical().to_string());
+        append(headers, X_FORWARDED_FOR, address(addr.ip().to_canonical()));
     }
     let host = headers.get(header::HOST).cloned();
     let port = match host.as_ref().and_then(port_of) {
-        Some(port) => port,
-        None if tls => "443",
-        None => "80",
-    }
-    .to_owned();
-    append(headers, X_FORWARDED_PORT, &port);
+        Some(port) => field_value(port.as_bytes()),
+        None if tls => HeaderValue::from_static("443"),
+        None => HeaderValue::from_static("80"),
+    };
+    append(headers, X_FORWARDED_PORT, port);
     let proto = match (websocket, tls) {
         (false, false) => "http",
         (false, true) => "https",
         (true, false) => "ws",
         (true, true) => "wss",
     };
-    append(headers, X_FORWARDED_PROTO, proto);
+    append(headers, X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     if let Some(host) = host {
         headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
@@ -235,10 +239,10 @@ fn port_of(host: &HeaderValue) -> Option<&str> {
 
 /// Appends to the one value of a field; several lines become one first, so
 /// that readers of the first and of the last line agree.
-fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     match headers.entry(name) {
         Entry::Vacant(vacant) => {
-            vacant.insert(field_value(value.as_bytes()));
+            vacant.insert(value);
         }
         Entry::Occupied(mut lines) => {
             let mut joined = Vec::new();
@@ -250,6 +254,14 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
             lines.insert(field_value(&joined));
         }
     }
+}
+
+/// An address as a field's value, written without a detour over the heap.
+fn address(ip: IpAddr) -> HeaderValue {
+    let mut text = [0; LONGEST_ADDRESS];
+    let mut rest = &mut text[..];
+    let written = write!(rest, "{ip}").map_or(0, |()| LONGEST_ADDRESS - rest.len());
+    field_value(&text[..written])
 }
 
 fn field_value(bytes: &[u8]) -> HeaderValue {

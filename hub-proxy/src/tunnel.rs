@@ -68,8 +68,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithEarly<S> {
     }
 }
 
-/// Read at once. On the stack, so it costs nothing between two reads.
-const CHUNK: usize = 16 * 1024;
+/// Read at once (B-01). On the stack, so it costs nothing between two reads.
+const CHUNK: usize = 64 * 1024;
 
 /// One direction.
 #[derive(Default)]
