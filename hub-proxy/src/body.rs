@@ -18,10 +18,10 @@ use tokio::time::Sleep;
 
 use crate::{
     BoxError, ProxyConfig, RequestBody,
+    activity::Activity,
     forward::{Busy, Place},
     headers::strip_from_trailers,
     http1::Http1Error,
-    table::Route,
 };
 
 /// The body of a request the fallback gets: the client's, streamed, or none
@@ -55,7 +55,7 @@ pub(crate) struct UpstreamBody {
     /// What it comes over, until it has been had.
     busy: Option<Busy>,
     /// `None` when this answer is no sign of use (status 300 and above).
-    route: Option<Arc<Route>>,
+    activity: Option<Activity>,
     idle_limit: Option<Duration>,
     /// Runs while the target is waited for.
     idle: Option<Pin<Box<Sleep>>>,
@@ -69,7 +69,7 @@ pub(crate) struct UpstreamBody {
 #[derive(Debug)]
 pub(crate) struct ClientBody {
     inner: ClientBytes,
-    route: Arc<Route>,
+    activity: Activity,
     taken: Taken,
     /// Whether trailers are passed on.
     has_trailers: bool,
@@ -119,20 +119,20 @@ impl<B> ProxyBody<B> {
 impl UpstreamBody {
     pub(crate) fn new(
         busy: Busy,
-        route: Option<Arc<Route>>,
+        activity: Option<Activity>,
         place: Option<Place>,
         config: &ProxyConfig,
     ) -> Self {
         let is_empty = busy.is_answered();
         // An answer without a body is never polled, so its end is now.
-        if let Some(route) = &route
+        if let Some(activity) = &activity
             && is_empty
         {
-            route.touch();
+            activity.mark();
         }
         let idle_limit = config.response_idle_timeout;
         let busy = Some(busy);
-        let mut body = Self { busy, route, idle_limit, idle: None, broken: None, _place: place };
+        let mut body = Self { busy, activity, idle_limit, idle: None, broken: None, _place: place };
         if is_empty {
             body.release();
         }
@@ -141,7 +141,14 @@ impl UpstreamBody {
 
     /// There is none.
     pub(crate) fn empty() -> Self {
-        Self { busy: None, route: None, idle_limit: None, idle: None, broken: None, _place: None }
+        Self {
+            busy: None,
+            activity: None,
+            idle_limit: None,
+            idle: None,
+            broken: None,
+            _place: None,
+        }
     }
 
     /// The answer is complete: the connection may serve another request.
@@ -180,13 +187,13 @@ impl UpstreamBody {
 impl ClientBody {
     pub(crate) fn new(
         inner: ClientBytes,
-        route: Arc<Route>,
+        activity: Activity,
         taken: Taken,
         has_trailers: bool,
         config: &ProxyConfig,
     ) -> Self {
         let idle_limit = config.request_idle_timeout;
-        Self { inner, route, taken, has_trailers, idle_limit, idle: None }
+        Self { inner, activity, taken, has_trailers, idle_limit, idle: None }
     }
 }
 
@@ -339,10 +346,10 @@ impl Body for UpstreamBody {
             Some(Ok(frame)) if frame.is_trailers() || self.is_end_stream() => self.release(),
             Some(Ok(_)) => {}
         }
-        if let Some(route) = &self.route
+        if let Some(activity) = &self.activity
             && !matches!(frame, Some(Err(_)))
         {
-            route.touch();
+            activity.mark();
         }
         Poll::Ready(frame.map(|frame| frame.map(sound_trailers).map_err(Into::into)))
     }
@@ -373,7 +380,7 @@ impl Body for ClientBody {
         };
         self.idle = None;
         if matches!(frame, Some(Ok(_))) {
-            self.route.touch();
+            self.activity.mark();
         }
         // The end is something that the target is told, too.
         self.taken.one_more();

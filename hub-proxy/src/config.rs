@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue, uri::Scheme};
 
-use crate::{Network, RoutePrefix, TrustForwarded};
+use crate::{Network, RoutePrefix, RouteTimings, TrustForwarded};
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
 #[derive(Clone, Debug)]
@@ -74,6 +74,8 @@ pub struct ProxyConfig {
     /// Whether the first segment of every prefix is the host a client asked
     /// for, in lower case and without port; false. The root stays everybody's.
     pub host_routing: bool,
+    /// Where it is counted how long it takes to find routes and to record their use; none.
+    pub timings: Option<RouteTimings>,
     /// How targets at `https` are spoken to. None: the authorities of this system vouch
     /// for them, and they are not told who we are.
     #[cfg(feature = "tls")]
@@ -146,6 +148,7 @@ impl Default for ProxyConfig {
             protocol_rewrite: None,
             custom_headers: Vec::new(),
             host_routing: false,
+            timings: None,
             #[cfg(feature = "tls")]
             target_tls: None,
         }

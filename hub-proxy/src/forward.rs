@@ -17,6 +17,7 @@ use self::{
 };
 use crate::{
     ProxyConfig, ProxyError,
+    activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     headers::{strip_hop_by_hop, strip_origin_wide},
     http1::{Answer, Http1Error, Interims},
@@ -138,8 +139,13 @@ impl Upstreams {
             }
         };
         let taken = Taken::of(&body);
-        let body =
-            ClientBody::new(body, Arc::clone(route), taken.clone(), asked.has_trailers, config);
+        let body = ClientBody::new(
+            body,
+            Activity::on(route, config),
+            taken.clone(),
+            asked.has_trailers,
+            config,
+        );
         let pool = self.pool(config, route);
         let answer = {
             let mut answer =
@@ -253,8 +259,8 @@ fn client_response(
     place: Option<Place>,
 ) -> Response<UpstreamBody> {
     let used = answer.status.as_u16() < 300;
-    let route = used.then(|| Arc::clone(route));
-    let mut response = Response::new(UpstreamBody::new(busy, route, place, config));
+    let activity = used.then(|| Activity::on(route, config));
+    let mut response = Response::new(UpstreamBody::new(busy, activity, place, config));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     strip_hop_by_hop(response.headers_mut());

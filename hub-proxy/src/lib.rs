@@ -2,6 +2,7 @@
 
 #[cfg(feature = "acme")]
 mod acme;
+mod activity;
 #[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "bench")]
@@ -39,6 +40,7 @@ mod service;
 mod socket;
 mod table;
 mod target;
+mod timings;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
@@ -73,6 +75,7 @@ pub use self_signed::{Overwrite, SelfSigned, SelfSignedError};
 pub use service::Proxy;
 pub use table::{Resolved, RouteStatus, RouteTable};
 pub use target::{InvalidTarget, Target};
+pub use timings::{RouteTimings, Timing};
 #[cfg(feature = "tls")]
 pub use tls::{
     ClientAuthorities, FreshKeys, NoCiphers, TargetTls, TargetTlsConfig, TlsError, TlsKeys,

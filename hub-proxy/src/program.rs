@@ -30,6 +30,7 @@ mod signals;
 mod snapshot;
 mod sockets;
 mod successor;
+mod summaries;
 mod supervisor;
 mod token_file;
 mod upgrade_socket;

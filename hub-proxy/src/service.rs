@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt};
 
 use crate::{
     BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RequestBody,
-    RoutePrefix, RouteTable, Tunnels,
+    RoutePrefix, RouteTable, RouteTimings, Tunnels,
     body::{ClientBytes, UpstreamBody},
     error::chain,
     forward::{Asked, Connections, Question, Upstreams},
@@ -164,11 +164,15 @@ fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
     let websocket = upgrade::is_websocket(&request);
     prepare(shared, &mut request, websocket);
 
-    let route = match path::decode(request.uri().path()) {
-        Ok(decoded) if shared.config.host_routing => {
-            shared.routes.lookup(&behind_host(request.headers(), &decoded))
-        }
-        Ok(decoded) => shared.routes.lookup(&decoded),
+    let look_up = || {
+        let decoded = path::decode(request.uri().path())?;
+        Ok(match shared.config.host_routing {
+            true => shared.routes.lookup(&behind_host(request.headers(), &decoded)),
+            false => shared.routes.lookup(&decoded),
+        })
+    };
+    let route = match RouteTimings::look_up(shared.config.timings.as_ref(), look_up) {
+        Ok(route) => route,
         Err(_) if websocket => return Plan::Refuse(StatusCode::BAD_REQUEST),
         Err(bad) => return Plan::Page(request.into_parts().0, ProxyError::BadPath(bad)),
     };

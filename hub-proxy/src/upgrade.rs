@@ -15,6 +15,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     ProxyConfig, ProxyError, RequestBody, Tunnels,
+    activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     error::chain,
     forward::{Busy, Link, Question, Upstreams},
@@ -106,7 +107,7 @@ pub(crate) async fn exchange(
     let mut link = Link::open(upstreams.connector(), route.target()).await?;
     let nothing = ClientBytes::Nothing;
     let taken = Taken::of(&nothing);
-    let nothing = ClientBody::new(nothing, Arc::clone(route), taken, false, config);
+    let nothing = ClientBody::new(nothing, Activity::on(route, config), taken, false, config);
     let answer = link.send(question, nothing, MAX_ANSWER_HEAD, &|_, _| {});
     let answer = timeout(config.upgrade_timeout, answer)
         .await
@@ -118,8 +119,8 @@ pub(crate) async fn exchange(
         strip_hop_by_hop(&mut fields);
         fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         let used = status.as_u16() < 300;
-        let route = used.then(|| Arc::clone(route));
-        let body = UpstreamBody::new(Busy::new(link, None), route, place, config);
+        let activity = used.then(|| Activity::on(route, config));
+        let body = UpstreamBody::new(Busy::new(link, None), activity, place, config);
         return Ok(response(status, fields, body));
     }
     if !offers_websocket(&fields) {
@@ -131,13 +132,13 @@ pub(crate) async fn exchange(
     // Tunnels idle for days; only what a target works on takes a place there (L-06).
     drop(place);
     let upstream = link.into_tunnel();
-    let (route, grace) = (Arc::clone(route), config.half_close_grace);
+    let (activity, grace) = (Activity::on(route, config), config.half_close_grace);
     tunnels.spawn(async move {
         let _held = stream_of_client;
         // The client may vanish between the handshake and now; then dropping the
         // target's side closes it (WS-09).
         let Some(client) = client.done().await else { return };
-        run_tunnel(client, upstream, grace, &route).await;
+        run_tunnel(client, upstream, grace, &activity).await;
     });
     strip_hop_by_hop(&mut fields);
     fields.remove(header::CONTENT_LENGTH);
@@ -162,11 +163,15 @@ async fn run_tunnel(
     client: ClientSide,
     upstream: Box<WithEarly<Transport>>,
     grace: Duration,
-    route: &Route,
+    activity: &Activity,
 ) {
     let ended = match client {
-        ClientSide::Http1(client) => tunnel::join(client, upstream, grace, || route.touch()).await,
-        ClientSide::Hyper(client) => tunnel::join(client, upstream, grace, || route.touch()).await,
+        ClientSide::Http1(client) => {
+            tunnel::join(client, upstream, grace, || activity.mark()).await
+        }
+        ClientSide::Hyper(client) => {
+            tunnel::join(client, upstream, grace, || activity.mark()).await
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");

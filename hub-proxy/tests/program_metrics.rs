@@ -97,6 +97,39 @@ async fn m_01_to_m_09_numbers_are_at_one_path_of_a_listener_of_their_own() {
 }
 
 #[tokio::test]
+async fn m_01_look_ups_and_updates_are_summaries_as_configurable_http_proxy_has_them() {
+    let args = ["--metrics-ip", "127.0.0.1", "--metrics-port", "0"];
+    let mut program = Program::start(&args).await;
+    let at = announced(&mut program).await;
+    let page = ask(at, "GET", "/metrics", "", "").await.body;
+    let names = ["find_target_for_req", "last_activity_updating"];
+    for name in names {
+        assert!(page.contains(&format!("\n# TYPE {name} summary\n")), "{page}");
+        for series in ["_sum", "_count", "{quantile=\"0.5\"}", "{quantile=\"0.999\"}"] {
+            assert_eq!(number(at, &format!("{name}{series}")).await, Some(0.0), "{series}");
+        }
+    }
+    // Nothing below 300, nothing that counts as use.
+    assert_eq!(program.get("/nowhere").await.status, 404);
+    assert_eq!(number(at, "find_target_for_req_count").await, Some(1.0));
+    assert_eq!(number(at, "last_activity_updating_count").await, Some(0.0));
+
+    let (target, _heads) = answering(ONCE).await;
+    program.route("/user/ada", target).await;
+    assert_eq!(program.get("/user/ada/").await.body, "ok");
+    assert_eq!(number(at, "find_target_for_req_count").await, Some(2.0));
+    for name in names {
+        assert!(number(at, &format!("{name}_count")).await >= Some(1.0), "{name}");
+        let sum = number(at, &format!("{name}_sum")).await.unwrap();
+        assert!(sum > 0.0 && sum < 60.0, "in seconds: {sum}");
+        let low = number(at, &format!("{name}{{quantile=\"0.01\"}}")).await.unwrap();
+        let high = number(at, &format!("{name}{{quantile=\"0.999\"}}")).await.unwrap();
+        // The middle of a range may be a sixteenth beside what was measured.
+        assert!(low <= high && high <= sum * 17.0 / 16.0, "{name}: {low}, {high} of {sum}");
+    }
+}
+
+#[tokio::test]
 async fn acme_2_the_end_of_the_certificate_is_a_number_and_z_01_a_successor_goes_on_with_it() {
     let dir = tempfile::tempdir().unwrap();
     certify(dir.path(), 2040);

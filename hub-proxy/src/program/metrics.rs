@@ -15,8 +15,11 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower::Service;
 
-use super::counted;
-use crate::admin::{Registry, Vitals};
+use super::{counted, summaries};
+use crate::{
+    RouteTimings,
+    admin::{Registry, Vitals},
+};
 
 const PATH: &str = "/metrics";
 
@@ -40,6 +43,7 @@ struct Inner {
     process: metrics_process::Collector,
     registry: Registry,
     vitals: Vitals,
+    timings: RouteTimings,
 }
 
 impl fmt::Debug for MetricsPage {
@@ -54,6 +58,7 @@ impl MetricsPage {
         version: &'static str,
         registry: Registry,
         vitals: Vitals,
+        timings: RouteTimings,
     ) -> io::Result<Self> {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
@@ -63,7 +68,7 @@ impl MetricsPage {
         describe();
         gauge!(BUILD, "version" => version).set(1.0);
         counted::describe();
-        Ok(Self(Arc::new(Inner { handle, process, registry, vitals })))
+        Ok(Self(Arc::new(Inner { handle, process, registry, vitals, timings })))
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<String> {
@@ -94,7 +99,9 @@ impl Inner {
             gauge!(NOT_AFTER).set(not_after.as_second() as f64);
         }
         self.handle.run_upkeep();
-        self.handle.render()
+        let mut text = self.handle.render();
+        summaries::write(&mut text, &self.timings);
+        text
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
-    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, TlsKeys,
+    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, RouteTimings, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
     handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, give},
@@ -119,14 +119,16 @@ impl Running {
         }
         write_routes(&settings, &registry)?;
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
+        let mut proxying = settings.proxy.clone();
         let numbers = match &settings.metrics {
-            Some(_) => Some(
-                MetricsPage::install(version, registry.clone(), vitals.clone())
-                    .map_err(ProgramError::Runtime)?,
-            ),
+            Some(_) => {
+                let timings = proxying.timings.insert(RouteTimings::default()).clone();
+                let page = MetricsPage::install(version, registry.clone(), vitals.clone(), timings);
+                Some(page.map_err(ProgramError::Runtime)?)
+            }
             None => None,
         };
-        let proxy = Proxy::new(table, settings.proxy.clone(), settings.pages.clone());
+        let proxy = Proxy::new(table, proxying, settings.pages.clone());
         announce(&settings, &sockets);
         let mut serving = Serving::default();
         let counts = numbers.is_some();
