@@ -37,6 +37,7 @@ mod upgrade_socket;
 
 use args::{Command, CommandLine, HealthcheckArgs, RunArgs, StatusArgs};
 use environment::Environment;
+use healthcheck::Asked;
 use running::Running;
 use settings::{BadSetting, Settings};
 
@@ -152,10 +153,11 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
 }
 
 fn print_status(args: &StatusArgs) -> ExitCode {
+    let api = Asked { url: &args.api, socket: args.api_socket.as_deref() };
     let report = || -> Result<String, crate::BoxError> {
         let token = settings::secret(&Environment::read())?;
         let tls = https::target_tls(&args.tls)?;
-        runtime()?.block_on(healthcheck::report(&args.api, token.as_deref(), tls))
+        runtime()?.block_on(healthcheck::report(api, token.as_deref(), tls))
     };
     match report() {
         Ok(report) => {
@@ -163,7 +165,7 @@ fn print_status(args: &StatusArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("hub-proxy: {}: {}", args.api, chain(&*error));
+            eprintln!("hub-proxy: {api}: {}", chain(&*error));
             ExitCode::from(FAILED)
         }
     }
@@ -175,11 +177,11 @@ fn say(text: &str) {
 }
 
 fn check_health(args: &HealthcheckArgs) -> ExitCode {
-    let asked = runtime().map(|runtime| runtime.block_on(healthcheck::ask(&args.url)));
-    match asked {
+    let asked = Asked { url: &args.url, socket: args.socket.as_deref() };
+    match runtime().map(|runtime| runtime.block_on(healthcheck::ask(asked))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("hub-proxy: {}: {}", args.url, chain(&*error));
+            eprintln!("hub-proxy: {asked}: {}", chain(&*error));
             ExitCode::from(FAILED)
         }
         Err(error) => {

@@ -143,6 +143,33 @@ async fn the_api_alone_can_be_at_a_unix_socket() {
 }
 
 #[tokio::test]
+async fn p_052_r_31_the_program_asks_another_one_at_unix_sockets() {
+    let sockets = Sockets::new();
+    let _program = Program::of(sockets.command(&[])).await;
+    let run = async |args: &[&str]| {
+        let output = soon(command_anywhere(Path::new(PROGRAM), args).output()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (public, api) = (sockets.path("public"), sockets.path("api"));
+    let (public, api) = (public.to_str().unwrap(), api.to_str().unwrap());
+    let well = run(&["healthcheck", "--socket", public]).await;
+    assert_eq!(well, (0, String::new(), String::new()));
+    let (code, _, said) = run(&["healthcheck", "--socket", public, "--url", "http://h/x"]).await;
+    assert!(code == 1 && said.contains(&format!("http://h/x at {public}: the answer is 404")));
+    let nobody = sockets.path("nobody").display().to_string();
+    let (code, _, said) = run(&["healthcheck", "--socket", &nobody]).await;
+    assert!(code == 1 && said.contains(&nobody), "{said}");
+
+    let (code, report, said) = run(&["status", "--api-socket", api]).await;
+    assert_eq!(code, 0, "{said}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["pid"].as_u64().unwrap(), sockets.pid().await, "{report}");
+    let (code, _, said) = run(&["status", "--api-socket", public]).await;
+    assert!(code == 1 && said.contains(public), "{said}");
+}
+
+#[tokio::test]
 async fn files_of_sockets_have_the_permissions_that_the_umask_leaves() {
     let sockets = Sockets::new();
     let plain = sockets.command(&[]);

@@ -53,6 +53,10 @@ pub(super) struct StatusArgs {
     #[arg(long, value_name = "URL", default_value = "http://localhost:8001")]
     pub(super) api: String,
 
+    /// The REST API's Unix socket, which is asked whatever host and port --api names.
+    #[arg(long, value_name = "PATH")]
+    pub(super) api_socket: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) tls: TargetTlsArgs,
 }
@@ -63,6 +67,10 @@ pub(super) struct HealthcheckArgs {
     /// the same host.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000/_chp_healthz")]
     pub(super) url: String,
+
+    /// Unix socket of the proxy, which is asked whatever host and port --url names.
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
 }
 
 /// How to run a proxy.
