@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use secrecy::SecretString;
@@ -17,6 +17,7 @@ use crate::acme::challenges::{TlsChallenges, is_asked};
 
 mod check;
 mod clients;
+mod configs;
 mod encrypted;
 mod error;
 mod offer;
@@ -30,6 +31,7 @@ mod watch;
 
 use self::{
     check::Expired,
+    configs::{Configs, Recipe},
     pair::{Files, Pair},
     watch::Stamp,
 };
@@ -58,9 +60,8 @@ struct Inner {
     /// With what they were like just before they were read.
     files: Option<(Files, Stamp)>,
     current: Arc<Current>,
-    config: Arc<ServerConfig>,
-    /// The same, with HTTP/2 before the other protocols.
-    config_http2: Arc<ServerConfig>,
+    recipe: Recipe,
+    configs: ArcSwap<Configs>,
 }
 
 /// A pair in files, and what is asked of it and of clients.
@@ -104,7 +105,14 @@ impl TlsOptions {
 
 /// A pair that was read and is not in use yet; see [`TlsKeys::read_again`].
 #[derive(Debug)]
-pub struct FreshKeys(Option<Pair>);
+pub struct FreshKeys(Option<Fresh>);
+
+#[derive(Debug)]
+struct Fresh {
+    pair: Pair,
+    /// If clients have other authorities than before.
+    configs: Option<Configs>,
+}
 
 /// What the next handshake uses.
 #[derive(Debug)]
@@ -150,12 +158,11 @@ impl TlsKeys {
     pub fn load_with(options: TlsOptions) -> Result<Self, TlsError> {
         let TlsOptions { certificate, key, passphrase, hosts, even_expired, clients, offer } =
             options;
-        let files = Files { cert: certificate, key, passphrase, hosts };
-        let stamp = Stamp::of(&files);
+        let files = Files { cert: certificate, key, passphrase, hosts, clients };
+        let stamp = Stamp::of(&files.paths());
         let expired = if even_expired { Expired::Taken } else { Expired::Refused };
         let pair = files.read(expired)?;
-        let verifier = clients.as_ref().map(ClientAuthorities::verifier).transpose()?;
-        Self::new(Some((files, stamp)), pair, verifier, &offer)
+        Self::new(Some((files, stamp)), pair, &offer)
     }
 
     /// As [`load`](Self::load), from memory. Errors call the two texts
@@ -165,7 +172,7 @@ impl TlsKeys {
     ///
     /// As [`load`](Self::load), but for those about files.
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, &[])?, None, &TlsOffer::default())
+        Self::new(None, Pair::of_texts(cert, key, &[])?, &TlsOffer::default())
     }
 
     /// As [`from_pem`](Self::from_pem), for a certificate that has to be for all
@@ -175,15 +182,15 @@ impl TlsKeys {
     ///
     /// As [`load_for`](Self::load_for), but for those about files.
     pub fn from_pem_for(cert: &[u8], key: &[u8], hosts: &[String]) -> Result<Self, TlsError> {
-        Self::new(None, Pair::of_texts(cert, key, hosts)?, None, &TlsOffer::default())
+        Self::new(None, Pair::of_texts(cert, key, hosts)?, &TlsOffer::default())
     }
 
-    /// Reads the files again; handshakes from now on use what they hold.
-    /// Running connections are not touched.
+    /// Reads the files again, that of clients' authorities among them; handshakes from
+    /// now on use what they hold. Running connections are not touched.
     ///
     /// # Errors
     ///
-    /// As [`load_for`](Self::load_for); the old pair stays in use then.
+    /// As [`load_with`](Self::load_with); all that was in use stays so then.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.read_again().map(|fresh| self.adopt(fresh))
     }
@@ -192,16 +199,21 @@ impl TlsKeys {
     ///
     /// # Errors
     ///
-    /// As [`load_for`](Self::load_for).
+    /// As [`load_with`](Self::load_with).
     pub fn read_again(&self) -> Result<FreshKeys, TlsError> {
-        let files = self.0.files.as_ref().map(|(files, _)| files);
-        files.map(|files| files.read(Expired::Refused)).transpose().map(FreshKeys)
+        let Inner { files, recipe, configs, .. } = &*self.0;
+        let Some((files, _)) = files else { return Ok(FreshKeys(None)) };
+        let pair = files.read(Expired::Refused)?;
+        let configs = recipe.read_again(files.clients.as_ref(), &configs.load())?;
+        Ok(FreshKeys(Some(Fresh { pair, configs })))
     }
 
     /// Handshakes from now on use `fresh`.
     pub fn adopt(&self, fresh: FreshKeys) {
-        if let FreshKeys(Some(pair)) = fresh {
-            self.0.current.pair.store(Arc::new(pair));
+        let FreshKeys(Some(Fresh { pair, configs })) = fresh else { return };
+        self.0.current.pair.store(Arc::new(pair));
+        if let Some(configs) = configs {
+            self.0.configs.store(Arc::new(configs));
         }
     }
 
@@ -209,7 +221,9 @@ impl TlsKeys {
     fn shows(&self, fresh: &FreshKeys) -> bool {
         let current = self.0.current.pair.load();
         // The key is that of the certificate in either.
-        fresh.0.as_ref().is_none_or(|pair| pair.key.cert == current.key.cert)
+        fresh.0.as_ref().is_none_or(|Fresh { pair, configs }| {
+            pair.key.cert == current.key.cert && configs.is_none()
+        })
     }
 
     /// When the certificate in use expires.
@@ -234,44 +248,31 @@ impl TlsKeys {
     }
 
     pub(crate) fn server_config(&self, http2: bool) -> Arc<ServerConfig> {
-        Arc::clone(if http2 { &self.0.config_http2 } else { &self.0.config })
+        let configs = self.0.configs.load();
+        Arc::clone(if http2 { &configs.http2 } else { &configs.http1 })
     }
 
-    fn new(
-        files: Option<(Files, Stamp)>,
-        pair: Pair,
-        clients: Option<Arc<dyn ClientCertVerifier>>,
-        offer: &TlsOffer,
-    ) -> Result<Self, TlsError> {
+    fn new(files: Option<(Files, Stamp)>, pair: Pair, offer: &TlsOffer) -> Result<Self, TlsError> {
         let current = Current {
             pair: ArcSwap::from_pointee(pair),
             #[cfg(feature = "acme")]
             challenges: None,
         };
-        Self::serving(files, current, clients, &[HTTP_1], offer)
+        Self::serving(files, current, &[HTTP_1], offer)
     }
 
     fn serving(
         files: Option<(Files, Stamp)>,
         current: Current,
-        clients: Option<Arc<dyn ClientCertVerifier>>,
         protocols: &[&[u8]],
         offer: &TlsOffer,
     ) -> Result<Self, TlsError> {
         let current = Arc::new(current);
-        let resolver: Arc<dyn ResolvesServerCert> = current.clone();
-        let mut config = ServerConfig::builder_with_provider(Arc::new(
-            offer.provider(aws_lc_rs::default_provider()),
-        ))
-        .with_protocol_versions(&offer.versions())
-        .map_err(|error| TlsError::Setup(error.into()))?
-        .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
-        .with_cert_resolver(resolver);
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let mut http2 = config.clone();
-        http2.alpn_protocols.insert(0, HTTP_2.to_vec());
-        let (config, config_http2) = (Arc::new(config), Arc::new(http2));
-        Ok(Self(Arc::new(Inner { files, current, config, config_http2 })))
+        let protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let recipe = Recipe { current: current.clone(), protocols, offer: offer.clone() };
+        let clients = files.as_ref().and_then(|(files, _)| files.clients.as_ref());
+        let configs = ArcSwap::from_pointee(recipe.read(clients)?);
+        Ok(Self(Arc::new(Inner { files, current, recipe, configs })))
     }
 }
 

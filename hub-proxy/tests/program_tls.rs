@@ -9,10 +9,11 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
 
 use authority::*;
 use process::{PROGRAM, Program, command, outcome, refused};
+use rustix::process::Signal;
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::ServerName;
 use support::*;
@@ -173,6 +174,101 @@ async fn s_03_browsers_show_certificates_where_they_are_asked() {
     let answer = asked(proxy.public, authority.client(None), "").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     assert!(asked(proxy.public, authority.client(Some(&unknown)), "").await.is_err());
+}
+
+#[tokio::test]
+async fn s_08_other_authorities_of_clients_are_taken_up_and_what_is_none_changes_nothing() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let shown = first.issue(&["127.0.0.1"]);
+    let dir = tempfile::tempdir().unwrap();
+    let clients = dir.path().join("clients.pem");
+    fs::copy(first.file(), &clients).unwrap();
+    for side in ["", "api-"] {
+        fs::copy(first.file(), &clients).unwrap();
+        let flag = |name: &str| format!("--{side}ssl-{name}");
+        let mut proxy = Program::start(&[
+            &flag("cert"),
+            arg(&shown.cert),
+            &flag("key"),
+            arg(&shown.key),
+            &flag("ca"),
+            arg(&clients),
+            &flag("request-cert"),
+            &flag("reject-unauthorized"),
+        ])
+        .await;
+        let addr = if side.is_empty() { proxy.public } else { proxy.api };
+        // Whoever comes again resumes a session, for which no certificate is asked.
+        let known = first.client(Some(&first.issue(&["client"])));
+        let other = first.client(Some(&second.issue(&["client"])));
+        for _ in 0..2 {
+            assert!(asked(addr, known.clone(), "").await.is_ok());
+        }
+        assert!(asked(addr, other.clone(), "").await.is_err());
+        let mut open = connect(addr, "127.0.0.1", known.clone()).await.unwrap();
+        let question = "GET /api/routes HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret\r\n\r\n";
+        open.send(question).await;
+        let before = open.head().await;
+
+        fs::copy(second.file(), &clients).unwrap();
+        proxy.signal(Signal::HUP);
+        proxy.line("Certificate and key were read again").await;
+        assert!(asked(addr, other.clone(), "").await.is_ok());
+        assert!(asked(addr, known, "").await.is_err(), "nor by a session of before");
+        // No open connection is touched.
+        open.until(if side.is_empty() { "</html>\n" } else { "{}" }).await;
+        open.send(question).await;
+        assert_eq!(open.head().await.lines().next(), before.lines().next());
+
+        fs::write(&clients, "nothing of the kind").unwrap();
+        proxy.signal(Signal::HUP);
+        let told = proxy.line("the certificate was not replaced; the old one stays").await;
+        assert!(told.contains(arg(&clients)), "{told}");
+        assert!(asked(addr, other, "").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn s_08_files_towards_targets_are_taken_up_when_they_change() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let [at_first, at_second] = [&first, &second]
+        .map(|authority| encrypted_target(authority.server(&authority.issue(&["localhost"]))));
+    let (at_first, at_second) = (at_first.await, at_second.await);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+    let put = |authority: &Authority| {
+        let ours = authority.issue(&["proxy"]);
+        for (from, to) in [(&authority.file(), &ca), (&ours.cert, &cert), (&ours.key, &key)] {
+            fs::copy(from, to).unwrap();
+        }
+    };
+    put(&first);
+    let files = ["--client-ssl-ca", arg(&ca), "--client-ssl-cert", arg(&cert)];
+    let mut proxy = Program::start(&[&files[..], &["--client-ssl-key", arg(&key)]].concat()).await;
+    for (path, target) in [("/first", at_first), ("/second", at_second)] {
+        let body = format!(r#"{{"target": "https://localhost:{}"}}"#, target.port());
+        let added = proxy.api("POST", &format!("/api/routes{path}"), &body).await;
+        assert_eq!(added.status, 201, "{added:?}");
+    }
+    let statuses = async |proxy: &Program| {
+        (proxy.get("/first").await.status, proxy.get("/second").await.status)
+    };
+    assert_eq!(statuses(&proxy).await, (200, 503));
+
+    put(&second);
+    proxy.line("Certificates towards targets were read again").await;
+    assert_eq!(statuses(&proxy).await, (503, 200));
+
+    fs::write(&ca, "nothing of the kind").unwrap();
+    let told = proxy.line("the certificates towards targets were not replaced").await;
+    assert!(told.contains(arg(&ca)), "{told}");
+    assert_eq!(statuses(&proxy).await, (503, 200));
+
+    put(&first);
+    proxy.signal(Signal::HUP);
+    proxy.line("Certificates towards targets were read again").await;
+    assert_eq!(statuses(&proxy).await, (200, 503));
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ use super::{
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
-    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, RouteTimings, TlsKeys,
+    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, RouteTimings,
+    TargetTls, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
     handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, give},
@@ -198,6 +199,13 @@ impl Running {
         // Both end with this function: whoever takes over goes on with them.
         let mut kept_fresh = std::pin::pin!(keep_fresh(self.certificate.clone()));
         let mut api_kept_fresh = std::pin::pin!(keep_fresh(self.api_certificate.clone()));
+        let target_tls = self.settings.proxy.target_tls.clone();
+        let mut targets_kept_fresh = std::pin::pin!(async {
+            match &target_tls {
+                Some(tls) => tls.keep_watching(CancellationToken::new()).await,
+                None => std::future::pending().await,
+            }
+        });
         let (snapshot, registry) = (self.settings.snapshot.clone(), self.registry.clone());
         let mut routes_kept = std::pin::pin!(async {
             match &snapshot {
@@ -217,6 +225,7 @@ impl Running {
             tokio::select! {
                 () = &mut kept_fresh => {}
                 () = &mut api_kept_fresh => {}
+                () = &mut targets_kept_fresh => {}
                 () = &mut routes_kept => {}
                 () = &mut token_kept_fresh => {}
                 wish = self.signals.next() => match wish {
@@ -225,6 +234,7 @@ impl Running {
                         reload_token(token_file.as_ref(), &api);
                         reload(self.certificate.as_ref());
                         reload(self.api_certificate.as_ref());
+                        reload_towards_targets(target_tls.as_ref());
                     }
                     Wish::Reap => { reap(None); }
                     Wish::Upgrade => if let Some(end) = self.upgrade().await {
@@ -466,6 +476,16 @@ fn reload(certificate: Option<&Certificate>) {
         Some(Ok(())) => tracing::info!("Certificate and key were read again"),
         Some(Err(error)) => {
             tracing::error!(error = %chain(&error), "the certificate was not replaced; the old one stays");
+        }
+    }
+}
+
+fn reload_towards_targets(tls: Option<&TargetTls>) {
+    match tls.map(TargetTls::reload) {
+        None => {}
+        Some(Ok(())) => tracing::info!("Certificates towards targets were read again"),
+        Some(Err(error)) => {
+            tracing::error!(error = %chain(&error), "the certificates towards targets were not replaced; the old ones stay");
         }
     }
 }

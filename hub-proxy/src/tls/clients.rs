@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::{
+    RootCertStore,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 
 use super::{TlsError, provider, targets::authorities};
 
@@ -10,7 +13,7 @@ use super::{TlsError, provider, targets::authorities};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientAuthorities {
-    /// The authorities' certificates, PEM; there may be several.
+    /// The authorities' certificates, PEM; there may be several. Read again with the pair.
     pub path: PathBuf,
     /// Whether clients without a certificate are turned away. One that these
     /// authorities do not vouch for is never taken.
@@ -28,8 +31,14 @@ impl ClientAuthorities {
         Self { path: path.into(), required: false }
     }
 
-    pub(super) fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let roots = Arc::new(authorities(&self.path)?);
+    pub(super) fn read(&self) -> Result<Arc<RootCertStore>, TlsError> {
+        authorities(&self.path).map(Arc::new)
+    }
+
+    pub(super) fn verifier(
+        &self,
+        roots: Arc<RootCertStore>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
         let builder = if self.required { builder } else { builder.allow_unauthenticated() };
         builder.build().map_err(|error| TlsError::BadCertificate {

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use secrecy::SecretString;
 
 use super::{
-    TlsError, TlsWarning,
+    ClientAuthorities, TlsError, TlsWarning,
     check::{Checked, Expired, check, covers},
     pem::{self, Text},
     provider,
@@ -27,13 +27,15 @@ pub(crate) struct Pair {
     pub(crate) warnings: Vec<TlsWarning>,
 }
 
-/// Where a pair comes from, and the hosts it has to be for.
+/// Where a pair comes from, the hosts it has to be for, and who vouches for the clients it
+/// is shown to.
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
     pub(super) passphrase: Option<SecretString>,
     pub(super) hosts: Vec<String>,
+    pub(super) clients: Option<ClientAuthorities>,
 }
 
 /// What is asked of a pair.
@@ -45,6 +47,12 @@ pub(super) struct Asked<'a> {
 }
 
 impl Files {
+    /// All that are read.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let clients = self.clients.as_ref().map(|clients| &clients.path);
+        [&self.cert, &self.key].into_iter().chain(clients).cloned().collect()
+    }
+
     pub(super) fn read(&self, expired: Expired) -> Result<Pair, TlsError> {
         let (cert, key) = (pem::read(&self.cert)?, pem::read(&self.key)?);
         let (cert, key) =

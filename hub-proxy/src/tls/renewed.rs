@@ -19,7 +19,7 @@ impl TlsKeys {
         offer: &TlsOffer,
     ) -> Result<Self, TlsError> {
         let current = Current { pair: ArcSwap::from_pointee(pair), challenges: Some(challenges) };
-        Self::serving(None, current, None, &[HTTP_1, ACME_TLS], offer)
+        Self::serving(None, current, &[HTTP_1, ACME_TLS], offer)
     }
 
     /// Handshakes from now on use `pair`.
@@ -32,6 +32,7 @@ impl Pair {
     /// From a file with both, for whatever hosts.
     pub(crate) fn read(path: &Path) -> Result<Self, TlsError> {
         let (cert, key) = (path.into(), path.into());
-        Files { cert, key, passphrase: None, hosts: Vec::new() }.read(Expired::Refused)
+        Files { cert, key, passphrase: None, hosts: Vec::new(), clients: None }
+            .read(Expired::Refused)
     }
 }

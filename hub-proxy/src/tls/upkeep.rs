@@ -11,7 +11,7 @@ use super::{TlsError, TlsKeys};
 use crate::{clock, error::chain};
 
 /// How often the files are looked at. A change is taken up at the second look.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the log hears about a certificate that expires soon.
 const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,11 +20,11 @@ const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const WARN_DAYS: i64 = 14;
 
 impl TlsKeys {
-    /// Reloads when the files change (TLS-3), and warns in the log, daily, in
+    /// Reloads when the files change (TLS-3), that of clients' authorities, too, and warns in the log, daily, in
     /// the last 14 days of a certificate. Returns once `stop` is cancelled.
     ///
-    /// A change is taken up within some seconds. A pair that cannot be used is
-    /// logged, and the old one stays.
+    /// A change is taken up within some seconds. Files that cannot be used are
+    /// logged, and what was in use stays.
     pub async fn keep_watching(&self, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}

@@ -8,7 +8,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Certificates of clients")]
 pub(in crate::program) struct ClientCertArgs {
-    /// Certificates of the authorities that vouch for clients, PEM. Read once.
+    /// Certificates of the authorities that vouch for clients, PEM. Read again as
+    /// the certificate is.
     #[arg(long, value_name = "FILE", requires = "ssl_cert")]
     pub(in crate::program) ssl_ca: Option<PathBuf>,
 
@@ -33,7 +34,8 @@ pub(in crate::program) struct ApiTlsArgs {
     #[arg(long, value_name = "FILE", requires = "api_ssl_key")]
     pub(in crate::program) api_ssl_cert: Option<PathBuf>,
 
-    /// Certificates of the authorities that vouch for the API's clients, PEM. Read once.
+    /// Certificates of the authorities that vouch for the API's clients, PEM. Read
+    /// again as the certificate is.
     #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
     pub(in crate::program) api_ssl_ca: Option<PathBuf>,
 
@@ -51,7 +53,7 @@ pub(in crate::program) struct ApiTlsArgs {
 #[command(next_help_heading = "Targets at https")]
 pub(in crate::program) struct TargetTlsArgs {
     /// Private key of the certificate that targets at https are shown, PEM. This and
-    /// what follows is read once; a hand-over (SIGUSR2) reads it again.
+    /// what follows is read again when the files change, and on SIGHUP.
     #[arg(long, value_name = "FILE", requires = "client_ssl_cert")]
     pub(in crate::program) client_ssl_key: Option<PathBuf>,
 
