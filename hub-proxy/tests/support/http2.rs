@@ -19,13 +19,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::{Client, soon};
 
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 
-const PING: u8 = 6;
+pub(crate) const PING: u8 = 6;
+pub(crate) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -85,7 +87,7 @@ impl Tls {
 }
 
 /// Frames as they are.
-pub(crate) struct Raw(Client<TlsStream<TcpStream>>);
+pub(crate) struct Raw(pub(crate) Client<TlsStream<TcpStream>>);
 
 /// One frame.
 #[derive(Debug)]
@@ -95,13 +97,24 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
+/// A frame's bytes.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
 impl Raw {
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.0.send(frame).await;
+        self.0.send(frame(kind, flags, stream, payload)).await;
+    }
+
+    /// As [`send`](Self::send), if the other side still listens.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut self.0.stream, bytes);
+        soon(sent).await.is_ok()
     }
 
     /// A request without a body, with these fields and no others.
@@ -111,12 +124,8 @@ impl Raw {
 
     /// As [`request`](Self::request), if the other side still listens.
     pub(crate) async fn request_quietly(&mut self, stream: u32, fields: &[(&str, &str)]) {
-        let block = block(fields);
-        let mut frame = u32::try_from(block.len()).unwrap().to_be_bytes()[1..].to_vec();
-        frame.extend([HEADERS, END_STREAM | END_HEADERS]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(block);
-        let _ = soon(tokio::io::AsyncWriteExt::write_all(&mut self.0.stream, &frame)).await;
+        let _ =
+            self.try_send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields))).await;
     }
 
     /// A request whose body comes later.
@@ -130,11 +139,7 @@ impl Raw {
 
     /// As [`send`](Self::send), if the other side still listens.
     pub(crate) async fn try_reset(&mut self, stream: u32) -> bool {
-        let mut frame = vec![0, 0, 4, RST_STREAM, 0];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(8_u32.to_be_bytes());
-        let sent = tokio::io::AsyncWriteExt::write_all(&mut self.0.stream, &frame);
-        soon(sent).await.is_ok()
+        self.try_send(&frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await
     }
 
     /// The next frame; `None` once the connection is closed.
@@ -161,7 +166,7 @@ impl Raw {
 }
 
 /// Fields in the one encoding that needs no table and no compression.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);

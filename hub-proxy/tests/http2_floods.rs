@@ -1,0 +1,165 @@
+//! Clients of HTTP/2 that make work and take no answers (H2-05).
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![cfg(feature = "tls")]
+
+#[path = "support/http2.rs"]
+mod http2;
+#[path = "support/running.rs"]
+mod support;
+
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use http2::*;
+use hub_proxy::ProxyConfig;
+use support::*;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+const GET: [(&str, &str); 4] = [
+    (":method", "GET"),
+    (":scheme", "https"),
+    (":authority", "hub.example"),
+    (":path", "/user/ada/"),
+];
+
+const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+
+/// More than all buffers of two connected sockets hold, and than may wait in ours.
+const FLOOD: usize = 64 << 20;
+
+/// A proxy in front of a target that never answers.
+struct Flooded {
+    tls: Tls,
+    proxy: Running,
+}
+
+impl Flooded {
+    async fn keeping(keep_alive: Duration) -> Self {
+        let target = target(|mut client| async move { client.gone().await }).await;
+        let tls = Tls::new();
+        let mut listen = listen();
+        listen.tls = Some(tls.keys.clone());
+        listen.http2 = true;
+        listen.keep_alive_timeout = keep_alive;
+        let config = ProxyConfig::default();
+        let proxy = Running::listening(target, config, listen, Duration::ZERO).await;
+        Self { tls, proxy }
+    }
+
+    async fn start() -> Self {
+        Self::keeping(DEADLINE * 2).await
+    }
+
+    async fn raw(&self) -> Raw {
+        self.tls.raw(self.proxy.addr).await
+    }
+
+    async fn assert_serves_others(&self) {
+        let mut other = self.tls.open(self.proxy.addr).await;
+        let request = Request::get("https://hub.example/hub/").body(Default::default()).unwrap();
+        let answer = soon(other.send_request(request)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+
+    /// Told why, and that is the end of the connection.
+    async fn assert_ends(&self, mut flooding: Raw, reason: [u8; 4]) {
+        let goaway = flooding.next_of(&[GOAWAY]).await.unwrap();
+        assert_eq!(goaway.payload[4..8], reason, "{goaway:?}");
+        while flooding.next().await.is_some() {}
+        self.assert_serves_others().await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_fields_that_never_end_end_the_connection() {
+    let flooded = Flooded::start().await;
+    // Those that would be few if they ended, and those beyond the limit of all fields.
+    for size in [1, 16 * 1024] {
+        let mut raw = flooded.raw().await;
+        raw.send(HEADERS, 0, 1, &block(&GET)).await;
+        // A value that is announced as longer than all that comes of it.
+        raw.send(CONTINUATION, 0, 1, b"\x00\x01a\x7f\xff\xff\xff\x01").await;
+        let piece = frame(CONTINUATION, 0, 1, &vec![b'a'; size]);
+        for _ in 0..8 {
+            if !raw.try_send(&piece).await {
+                break;
+            }
+        }
+        flooded.assert_ends(raw, ENHANCE_YOUR_CALM).await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_whoever_makes_the_proxy_reset_is_told_to_calm_down() {
+    let flooded = Flooded::start().await;
+    // A window beyond what one can have is an error of its stream. Of a window that does not
+    // grow and of more of a request that was complete, the first one is enough.
+    let beyond = 0x7fff_ffff_u32.to_be_bytes();
+    for (kind, payload, reason) in [
+        (WINDOW_UPDATE, &beyond, ENHANCE_YOUR_CALM),
+        (WINDOW_UPDATE, &[0; 4], PROTOCOL_ERROR),
+        (DATA, b"more", PROTOCOL_ERROR),
+    ] {
+        let mut raw = flooded.raw().await;
+        for stream in (1..20_001).step_by(2) {
+            raw.request_quietly(stream, &GET).await;
+            if !raw.try_send(&frame(kind, 0, stream, payload)).await {
+                break;
+            }
+        }
+        flooded.assert_ends(raw, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_pieces_without_content_end_the_connection() {
+    let flooded = Flooded::start().await;
+    let mut raw = flooded.raw().await;
+    let mut post = GET;
+    post[0].1 = "POST";
+    raw.upload(1, &post).await;
+    let pieces = frame(DATA, 0, 1, &[]).repeat(100);
+    for _ in 0..100 {
+        if !raw.try_send(&pieces).await {
+            break;
+        }
+    }
+    flooded.assert_ends(raw, ENHANCE_YOUR_CALM).await;
+}
+
+/// Frames that have to be answered, many of them.
+fn to_be_answered() -> [Vec<u8>; 2] {
+    [frame(PING, 0, 0, b"hurry up"), frame(SETTINGS, 0, 0, &[])].map(|frame| frame.repeat(1000))
+}
+
+#[tokio::test]
+async fn h2_05_answers_that_nobody_takes_stop_the_reading() {
+    let flooded = Flooded::start().await;
+    for frames in to_be_answered() {
+        let mut raw = flooded.raw().await;
+        // A request is open, so it is not the limit for connections without any that acts.
+        raw.request(1, &GET).await;
+        let mut sent = 0;
+        // Nothing is read on this side: sooner or later the other one must not read either.
+        while let Ok(written) =
+            timeout(Duration::from_secs(1), raw.0.stream.write_all(&frames)).await
+        {
+            written.unwrap();
+            sent += frames.len();
+            assert!(sent < FLOOD, "all of it was read, so the answers are somewhere");
+        }
+        flooded.assert_serves_others().await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_pings_and_settings_are_no_reason_to_keep_a_connection() {
+    let flooded = Flooded::keeping(Duration::from_millis(100)).await;
+    for frames in to_be_answered() {
+        let mut raw = flooded.raw().await;
+        // Neither read nor heeded: the proxy ends it all the same.
+        while raw.try_send(&frames).await {}
+        flooded.assert_serves_others().await;
+    }
+}
