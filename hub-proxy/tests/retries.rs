@@ -58,6 +58,35 @@ async fn warmed(last: &'static str) -> (Running, mpsc::UnboundedReceiver<(usize,
 }
 
 #[tokio::test]
+async fn k_01_what_never_left_is_sent_whatever_it_is() {
+    let (seen, mut lines) = mpsc::unbounded_channel();
+    let connections = AtomicUsize::new(0);
+    let target = target(move |mut client| {
+        let connection = connections.fetch_add(1, Ordering::Relaxed);
+        let seen = seen.clone();
+        async move {
+            let head = client.head().await;
+            assert_eq!(client.take(2).await, b"hi");
+            // It does not say that it closes.
+            client.send(OK).await;
+            drop(client);
+            seen.send((connection, head.lines().next().unwrap().to_owned())).unwrap();
+        }
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    for connection in 0..5 {
+        let fields = "Host: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+        let request = format!("POST /user/ada/{connection} HTTP/1.1\r\n{fields}");
+        let answer = proxy.ask(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let line = format!("post /user/ada/{connection} http/1.1");
+        assert_eq!(soon(lines.recv()).await.unwrap(), (connection, line));
+    }
+    assert!(lines.try_recv().is_err(), "none of them came twice");
+}
+
+#[tokio::test]
 async fn k_02_a_request_that_a_dead_connection_took_is_sent_once_more() {
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
         let (proxy, mut lines) = warmed("").await;

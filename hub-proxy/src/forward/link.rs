@@ -102,9 +102,13 @@ where
     ) -> Result<Box<Self>, ProxyError> {
         let leads_there = target.uri_for(None, false);
         let stream = connector.connect(leads_there).await.map_err(ProxyError::from_connect)?;
-        Ok(Box::new(Self {
-            host: target.host(),
-            stream: Buffered::new(stream),
+        Ok(Box::new(Self::over(Buffered::new(stream), target.host())))
+    }
+
+    fn over(stream: Buffered<Transport>, host: HeaderValue) -> Self {
+        Self {
+            stream,
+            host,
             sending: None,
             write_error: None,
             receiving: None,
@@ -113,7 +117,7 @@ where
             was_used: false,
             is_heard: false,
             has_taken: false,
-        }))
+        }
     }
 
     /// Sends a request, and waits for the head of its answer, which may have `most` bytes.
@@ -359,5 +363,52 @@ where
     pub(crate) fn into_tunnel(self) -> Box<WithEarly<Transport>> {
         let Self { stream, .. } = self;
         Box::new(WithEarly::new(stream.io, stream.read.freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+
+    use http_body_util::{Empty, Full};
+    use socket2::SockRef;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::socket::Socket;
+
+    /// A connection that has served and that nothing can be written to any more, which its
+    /// reading side does not tell, and the other end.
+    fn stale<B>() -> (Link<B>, UnixStream)
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        SockRef::from(&ours).shutdown(Shutdown::Write).unwrap();
+        let stream = Buffered::new(Transport::Plain(Socket::Unix(ours)));
+        let mut link = Link::over(stream, HeaderValue::from_static("h"));
+        link.is_heard = true;
+        (link, theirs)
+    }
+
+    async fn unanswered<B>(body: B) -> Unanswered<B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + std::fmt::Debug,
+    {
+        let (mut link, theirs) = stale();
+        assert!(poll_fn(|cx| Poll::Ready(link.is_free(cx))).await, "nothing is known yet");
+        let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
+        let question =
+            Question { method: &Method::POST, path: &path, headers: &headers, is_upgrade: false };
+        let answer = link.send(question, body, MAX_ANSWER_HEAD, &|_, _| {});
+        let (answer, ()) = tokio::join!(answer, async { drop(theirs) });
+        answer.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn k_01_what_never_left_comes_back_even_if_it_may_not_be_repeated() {
+        assert!(unanswered(Empty::<Bytes>::new()).await.unsent.is_some());
+        // What has been taken of a body cannot be had again.
+        assert!(unanswered(Full::new(Bytes::from_static(b"hi"))).await.unsent.is_none());
     }
 }
