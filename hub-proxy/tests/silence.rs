@@ -34,6 +34,23 @@ async fn t_06_a_target_that_pauses_in_its_answer_is_broken_off() {
 }
 
 #[tokio::test]
+async fn t_01_a_head_that_was_begun_behind_a_request_has_its_time_too() {
+    let (target, _heads) = answering(OK).await;
+    let mut listen = listen();
+    listen.header_read_timeout = SHORT;
+    // It is not this one that acts.
+    listen.keep_alive_timeout = DEADLINE * 2;
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut client = proxy.connect().await;
+    let request = "GET /user/ada/ HTTP/1.1\r\nHost: h\r\n\r\n";
+    client.send(format!("{request}{}", &request[..request.len() - 2])).await;
+    assert!(client.head().await.starts_with("http/1.1 200 "));
+    assert_eq!(client.take(2).await, b"ok");
+    client.gone().await;
+    assert!(client.ahead.is_empty(), "half a head has no answer: {:?}", client.ahead);
+}
+
+#[tokio::test]
 async fn t_03_a_silent_websocket_is_cut_where_that_is_wanted() {
     let (gone, mut told) = mpsc::unbounded_channel();
     let target = target(move |mut client| {
