@@ -22,6 +22,9 @@ pub struct ProxyConfig {
     /// How long a client may pause within a request's body that its target waits
     /// for; 60 s (T-03).
     pub request_idle_timeout: Option<Duration>,
+    /// How long a target that has answered may take nothing of the rest of its request,
+    /// before both are broken off; 300 s.
+    pub upload_stall_timeout: Duration,
     /// How long a target may take to answer a WebSocket handshake; 10 s.
     pub upgrade_timeout: Duration,
     /// How long a tunnel stays once one side has finished sending; 30 s (WS-06).
@@ -130,6 +133,7 @@ impl Default for ProxyConfig {
             response_header_timeout: None,
             response_idle_timeout: None,
             request_idle_timeout: Some(Duration::from_secs(60)),
+            upload_stall_timeout: Duration::from_secs(300),
             upgrade_timeout: Duration::from_secs(10),
             half_close_grace: Duration::from_secs(30),
             pool_idle_timeout: Duration::from_secs(60),

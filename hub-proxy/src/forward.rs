@@ -170,7 +170,7 @@ impl Upstreams {
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ProxyError::BadAnswer("it switches protocols unasked").into());
         }
-        let busy = Busy::new(link, pool.cloned());
+        let busy = Busy::new(link, pool.cloned(), config.upload_stall_timeout);
         Ok(client_response(config, route, answer, busy, place))
     }
 

@@ -120,7 +120,8 @@ pub(crate) async fn exchange(
         fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         let used = status.as_u16() < 300;
         let activity = used.then(|| Activity::on(route, config));
-        let body = UpstreamBody::new(Busy::new(link, None), activity, place, config);
+        let busy = Busy::new(link, None, config.upload_stall_timeout);
+        let body = UpstreamBody::new(busy, activity, place, config);
         return Ok(response(status, fields, body));
     }
     if !offers_websocket(&fields) {

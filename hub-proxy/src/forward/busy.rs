@@ -22,9 +22,6 @@ use super::{
 };
 use crate::{body::ClientBody, http1::Http1Error};
 
-/// How long a target that has answered may take nothing of the request.
-const STALL_LIMIT: Duration = Duration::from_secs(300);
-
 /// One connection. It is kept when the exchange is complete, and closed when the answer is
 /// given up.
 #[derive(Debug)]
@@ -60,13 +57,20 @@ struct Both {
 }
 
 impl Busy {
-    pub(crate) fn new(link: Box<Link<ClientBody>>, pool: Option<Arc<Pool>>) -> Self {
+    /// A target that takes nothing of the rest of its request for `stall_limit` gets no
+    /// more of it.
+    pub(crate) fn new(
+        link: Box<Link<ClientBody>>,
+        pool: Option<Arc<Pool>>,
+        stall_limit: Duration,
+    ) -> Self {
         let link = match link.is_sending() {
             false => Held::Own(link),
             true => {
                 let both = Both { link: Some(link), is_answered: false, reader: None };
                 let both = Arc::new(Mutex::new(both));
-                let task = TaskTracker::new().spawn(upload(Arc::clone(&both), pool.clone()));
+                let task =
+                    TaskTracker::new().spawn(upload(Arc::clone(&both), pool.clone(), stall_limit));
                 let upload = task.abort_handle();
                 Held::Shared(Shared { both, upload })
             }
@@ -143,8 +147,8 @@ impl Drop for Shared {
 }
 
 /// Sends the rest of a request, to a target that goes on taking it.
-async fn upload(both: Arc<Mutex<Both>>, pool: Option<Arc<Pool>>) {
-    let mut stall = pin!(sleep(STALL_LIMIT));
+async fn upload(both: Arc<Mutex<Both>>, pool: Option<Arc<Pool>>, stall_limit: Duration) {
+    let mut stall = pin!(sleep(stall_limit));
     let mut written = 0;
     poll_fn(|cx| {
         let mut both = lock(&both);
@@ -155,14 +159,14 @@ async fn upload(both: Arc<Mutex<Both>>, pool: Option<Arc<Pool>>) {
         }
         if link.written() != written || !link.is_blocked() {
             written = link.written();
-            stall.as_mut().reset(Instant::now() + STALL_LIMIT);
+            stall.as_mut().reset(Instant::now() + stall_limit);
         }
         let is_stalled = stall.as_mut().poll(cx).is_ready();
         if sent.is_ok() && !is_stalled {
             return Poll::Pending;
         }
-        // The client broke off: the target must not take it for complete, nor anybody the
-        // answer.
+        // The client broke off, or the target takes no more: it must not take the request
+        // for complete, nor anybody the answer.
         both.link = None;
         if let Some(reader) = both.reader.take() {
             reader.wake();

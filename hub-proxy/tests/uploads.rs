@@ -1,0 +1,172 @@
+//! Uploads that one side breaks off, or no longer takes, while the other goes on.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![cfg(feature = "tls")]
+
+#[path = "support/http2.rs"]
+mod http2;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http2::*;
+use hub_proxy::ProxyConfig;
+use support::*;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Notify, mpsc},
+};
+
+/// So short that nobody has to wait for it.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Larger than all buffers on the way together.
+const LARGE: usize = 48 << 20;
+
+const POST: [(&str, &str); 4] = [
+    (":method", "POST"),
+    (":scheme", "https"),
+    (":authority", "hub.example"),
+    (":path", "/user/ada/"),
+];
+
+const ANSWER_THAT_GOES_ON: &str =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n";
+
+/// A proxy that offers HTTP/2.
+async fn serving(tls: &Tls, target: SocketAddr, config: ProxyConfig) -> Running {
+    let mut listen = listen();
+    listen.tls = Some(tls.keys.clone());
+    listen.http2 = true;
+    Running::listening(target, config, listen, Duration::ZERO).await
+}
+
+/// A target that takes five bytes, says `answer`, and reports what else comes until the end
+/// of its connection.
+async fn reporting(answer: &'static str) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (rest, seen) = mpsc::unbounded_channel();
+    let addr = target(move |mut client| {
+        let rest = rest.clone();
+        async move {
+            client.head().await;
+            client.until("12345\r\n").await;
+            client.send(answer).await;
+            rest.send(client.try_rest().await.unwrap_or_default()).unwrap();
+        }
+    })
+    .await;
+    (addr, seen)
+}
+
+#[tokio::test]
+async fn e_06_u_04_an_answer_over_http_2_breaks_off_with_its_request() {
+    let (tls, (target, mut rest)) = (Tls::new(), reporting(ANSWER_THAT_GOES_ON).await);
+    let mut config = ProxyConfig::default();
+    config.request_idle_timeout = Some(SHORT);
+    let proxy = serving(&tls, target, config).await;
+    let mut raw = tls.raw(proxy.addr).await;
+    raw.upload(1, &POST).await;
+    raw.send(DATA, 0, 1, b"12345").await;
+    assert_eq!(raw.next_of(&[HEADERS]).await.unwrap().stream, 1);
+    assert_eq!(raw.next_of(&[DATA]).await.unwrap().payload, b"hi");
+    // The client pauses for too long now, while the answer waits for its target.
+    let end = raw.next_of(&[DATA, RST_STREAM]).await.unwrap();
+    assert_eq!(end.kind, RST_STREAM, "it must not look complete: {end:?}");
+    assert_eq!(soon(rest.recv()).await.unwrap(), b"", "and the request has no last chunk");
+    // The connection goes on.
+    raw.request(3, &[(":method", "GET"), POST[1], POST[2], (":path", "/hub/")]).await;
+    assert_eq!(raw.next_of(&[HEADERS]).await.unwrap().stream, 3);
+}
+
+#[tokio::test]
+async fn u_04_an_upload_over_http_2_that_is_reset_does_not_look_finished() {
+    for answer in ["", ANSWER_THAT_GOES_ON] {
+        let (tls, (target, mut rest)) = (Tls::new(), reporting(answer).await);
+        let proxy = serving(&tls, target, ProxyConfig::default()).await;
+        let mut raw = tls.raw(proxy.addr).await;
+        raw.upload(1, &POST).await;
+        raw.send(DATA, 0, 1, b"12345").await;
+        match answer {
+            // Known to have arrived.
+            "" => {
+                while !proxy.was_used() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            _ => assert_eq!(raw.next_of(&[DATA]).await.unwrap().payload, b"hi"),
+        }
+        assert!(raw.try_reset(1).await);
+        assert_eq!(soon(rest.recv()).await.unwrap(), b"", "no last chunk");
+    }
+}
+
+#[tokio::test]
+async fn b_05_what_a_target_that_has_answered_does_not_take_is_given_up() {
+    let read_on = Arc::new(Notify::new());
+    let (taken, mut bytes) = mpsc::unbounded_channel();
+    let target = {
+        let read_on = Arc::clone(&read_on);
+        target(move |mut client| {
+            let (read_on, taken) = (Arc::clone(&read_on), taken.clone());
+            async move {
+                client.head().await;
+                client.send(ANSWER_THAT_GOES_ON).await;
+                read_on.notified().await;
+                taken.send(client.try_rest().await.unwrap_or_default().len()).unwrap();
+            }
+        })
+        .await
+    };
+    let mut config = ProxyConfig::default();
+    config.upload_stall_timeout = SHORT;
+    let proxy = Running::with(target, config).await;
+    let mut client = proxy.connect().await;
+    let head = format!("POST /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: {LARGE}\r\n\r\n");
+    client.send(head).await;
+    let (mut reading, mut writing) = client.stream.into_split();
+    let upload = async {
+        let piece = vec![b'#'; 1 << 16];
+        let mut sent = 0;
+        while sent < LARGE && writing.write_all(&piece).await.is_ok() {
+            sent += piece.len();
+        }
+        sent
+    };
+    let answer = async {
+        let mut answer = Vec::new();
+        let ended = reading.read_to_end(&mut answer).await;
+        (ended.is_ok(), answer)
+    };
+    let (sent, (_, answer)) = soon(async { tokio::join!(upload, answer) }).await;
+    assert!(sent < LARGE, "all of it was taken");
+    assert!(answer.ends_with(b"2\r\nhi\r\n"), "begun, and without an end: {answer:?}");
+    read_on.notify_one();
+    assert!(soon(bytes.recv()).await.unwrap() < LARGE, "and nor is the request complete");
+}
+
+#[tokio::test]
+async fn t_08_a_client_that_reads_nothing_is_cut_under_tls_as_well() {
+    let (event, mut events) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let event = event.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
+            let piece = vec![b'#'; 1 << 16];
+            while client.stream.write_all(&piece).await.is_ok() {}
+            event.send(()).unwrap();
+        }
+    })
+    .await;
+    let tls = Tls::new();
+    let mut listen = listen();
+    listen.tls = Some(tls.keys.clone());
+    listen.write_stall_timeout = SHORT;
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut client = Client::over(tls.connect(proxy.addr).await);
+    client.send(get("/user/ada/")).await;
+    client.head().await;
+    soon(events.recv()).await.unwrap();
+    let cut = client.try_rest().await;
+    assert!(cut.is_err(), "it never looks complete");
+}
