@@ -10,8 +10,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// What [`ProxyConfig::timings`](crate::ProxyConfig::timings) measures. Clones share it.
 #[derive(Clone, Default)]
