@@ -106,7 +106,8 @@ pub struct ListenConfig {
     /// or a WebSocket is in progress; no limit by default (T-03).
     pub busy_idle_timeout: Option<Duration>,
     /// How long a client may take nothing of an answer that waits for it, before
-    /// its connection is cut; 300 s (T-08).
+    /// its connection is cut; 300 s (T-08). Over HTTP/2 a client whose windows hold back
+    /// one answer loses that one.
     pub write_stall_timeout: Duration,
     /// Whether HTTP/2 is offered under TLS; false. WebSockets come over it as
     /// RFC 8441 says; targets are asked over HTTP/1.1 all the same.

@@ -28,6 +28,7 @@ mod http2;
 mod slots;
 mod socket_file;
 mod stream;
+mod taking;
 
 pub(crate) use self::{http2::OpenStream, stream::ClientStream};
 

@@ -13,7 +13,11 @@ use http::{Request, StatusCode};
 use http2::*;
 use hub_proxy::ProxyConfig;
 use support::*;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 const GET: [(&str, &str); 4] = [
     (":method", "GET"),
@@ -126,6 +130,70 @@ async fn h2_05_pieces_without_content_end_the_connection() {
         }
     }
     flooded.assert_ends(raw, ENHANCE_YOUR_CALM).await;
+}
+
+/// A proxy with this limit for answers that are not taken, in front of a target that sends
+/// without end and reports its own.
+async fn sending(tls: &Tls, limit: Duration) -> (Running, mpsc::UnboundedReceiver<()>) {
+    let (event, events) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let event = event.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
+            let piece = vec![b'#'; 1 << 16];
+            while client.stream.write_all(&piece).await.is_ok() {}
+            event.send(()).unwrap();
+        }
+    })
+    .await;
+    let mut listen = listen();
+    listen.tls = Some(tls.keys.clone());
+    listen.http2 = true;
+    listen.write_stall_timeout = limit;
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    (proxy, events)
+}
+
+#[tokio::test]
+async fn t_08_an_answer_that_a_client_gives_no_window_is_given_up_and_no_other() {
+    let tls = Tls::new();
+    let (proxy, mut events) = sending(&tls, Duration::from_millis(200)).await;
+    let mut raw = tls.raw(proxy.addr).await;
+    // Windows of streams that hold the small answers only.
+    raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 4, 0]).await;
+    raw.request(1, &GET).await;
+    let mut taken = 0;
+    while let Some(frame) = raw.next_of(&[DATA, RST_STREAM]).await {
+        assert_eq!(frame.stream, 1);
+        if frame.kind == RST_STREAM {
+            break;
+        }
+        taken += frame.payload.len();
+    }
+    assert_eq!(taken, 1024, "what there was a window for");
+    soon(events.recv()).await.unwrap();
+    raw.request(3, &[GET[0], GET[1], GET[2], (":path", "/hub/")]).await;
+    assert_eq!(raw.next_of(&[HEADERS]).await.unwrap().stream, 3, "the connection goes on");
+}
+
+#[tokio::test]
+async fn t_08_u_02_an_answer_that_is_taken_slowly_goes_on() {
+    let tls = Tls::new();
+    let limit = Duration::from_secs(2);
+    let (proxy, mut events) = sending(&tls, limit).await;
+    let mut raw = tls.raw(proxy.addr).await;
+    raw.request(1, &GET).await;
+    let began = Instant::now();
+    while began.elapsed() < limit * 3 / 2 {
+        let frame = raw.next_of(&[DATA, RST_STREAM]).await.unwrap();
+        assert_eq!(frame.kind, DATA);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let window = u32::try_from(frame.payload.len()).unwrap().to_be_bytes();
+        raw.send(WINDOW_UPDATE, 0, 0, &window).await;
+        raw.send(WINDOW_UPDATE, 0, 1, &window).await;
+    }
+    assert!(events.try_recv().is_err(), "the target is still asked");
 }
 
 /// Frames that have to be answered, many of them.

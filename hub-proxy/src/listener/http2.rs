@@ -25,6 +25,7 @@ use super::{
     Context,
     handler::{Handler, ResponseBody},
     stream::{ClientStream, Phase},
+    taking::{Taking, Watched},
 };
 use crate::{Peer, RequestBody, error::chain, headers::strip_hop_by_hop};
 
@@ -44,15 +45,18 @@ const SEND_BUFFER: usize = 64 * 1024;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Runs the streams of one connection.
-#[derive(Clone, Default)]
-struct StreamTasks(TaskTracker);
+#[derive(Clone)]
+struct StreamTasks {
+    tasks: TaskTracker,
+    stall_limit: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for StreamTasks
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        self.0.spawn(task);
+        self.tasks.spawn(Watched::new(task, self.stall_limit));
     }
 }
 
@@ -108,6 +112,8 @@ pin_project! {
     struct AnswerBody<B> {
         #[pin]
         inner: B,
+        given: u64,
+        taking: Taking,
         _open: OpenStream,
     }
 }
@@ -120,7 +126,14 @@ impl<B: Body> Body for AnswerBody<B> {
         self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> task::Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().inner.poll_frame(cx)
+        let this = self.project();
+        this.taking.is_asked();
+        let frame = this.inner.poll_frame(cx);
+        if frame.is_ready() {
+            *this.given += 1;
+            this.taking.is_given(*this.given);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -156,10 +169,13 @@ pub(super) async fn serve<S, B>(
             let mut response = service.oneshot(request.map(RequestBody::from)).await?;
             // These are malformed here (RFC 9113 section 8.2.2).
             strip_hop_by_hop(response.headers_mut());
-            Ok::<_, Infallible>(response.map(|inner| AnswerBody { inner, _open: open }))
+            let taking = Taking::of_this_stream();
+            let guarded = |inner| AnswerBody { inner, given: 0, taking, _open: open };
+            Ok::<_, Infallible>(response.map(guarded))
         }
     });
-    let tasks = StreamTasks::default();
+    let stall_limit = context.config.write_stall_timeout;
+    let tasks = StreamTasks { tasks: TaskTracker::new(), stall_limit };
     let max_head = u32::try_from(context.config.max_header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
@@ -203,6 +219,6 @@ pub(super) async fn serve<S, B>(
         }
     }
     // They end with the connection that they write to.
-    tasks.0.close();
-    tasks.0.wait().await;
+    tasks.tasks.close();
+    tasks.tasks.wait().await;
 }
