@@ -240,11 +240,15 @@ impl Blueprint {
         self.isolation == Isolation::Shared
     }
 
-    /// Whether the network is one that has to be made, rather than one that every
-    /// daemon has.
+    /// Whether the network is one that has to be made.
     pub(super) fn has_own_network(&self) -> bool {
-        !matches!(self.network.as_str(), "bridge" | "host")
+        !is_of_every_daemon(&self.network)
     }
+}
+
+/// Whether this network is one that every daemon has.
+pub(super) fn is_of_every_daemon(network: &str) -> bool {
+    matches!(network, "bridge" | "host")
 }
 
 fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {

@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use hub_names::UserName;
 use secrecy::ExposeSecret;
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     assignment::Assigned,
-    blueprint::{Blueprint, Reach},
+    blueprint::{Blueprint, Reach, is_of_every_daemon},
     labels,
     system_users::HostAccount,
     volume::Mounts,
@@ -61,6 +62,7 @@ pub(super) fn create_body(
         env: Some(env),
         exposed_ports: Some(vec![port(blueprint)]),
         host_config: Some(host_config(blueprint, machine, request.key.user(), &parts)),
+        networking_config: networking_config(blueprint, request.key.user()),
         cmd: parts.command,
         ..ContainerCreateBody::default()
     };
@@ -95,15 +97,13 @@ fn host_config(
 ) -> HostConfig {
     let mut binds = parts.mounts.binds.clone();
     binds.extend(parts.account.as_ref().map(HostAccount::bind));
-    let links = blueprint.links.iter().map(|(container, alias)| format!("{container}:{alias}"));
-    let links: Vec<String> = links.collect();
     let memory = blueprint.memory.on_machine(machine.memory);
     let memory = memory.and_then(|limit| i64::try_from(limit.bytes()).ok());
     let quota = blueprint.settings.cpu_limit.map(|count| (count * CPU_PERIOD as f64) as i64);
     HostConfig {
         binds: Some(binds),
         mounts: Some(parts.mounts.mounts.clone()).filter(|mounts| !mounts.is_empty()),
-        links: Some(links).filter(|links| !links.is_empty()),
+        links: links(blueprint).filter(|_| is_of_every_daemon(&blueprint.network_of(user))),
         device_requests: blueprint.gpus.request(parts.assigned.gpus.as_deref()),
         storage_opt: blueprint
             .storage_size
@@ -139,6 +139,21 @@ fn host_config(
         auto_remove: Some(false),
         ..HostConfig::default()
     }
+}
+
+/// Links in a network that was made: there the daemon takes no notice of those in
+/// `HostConfig`.
+fn networking_config(blueprint: &Blueprint, user: &UserName) -> Option<NetworkingConfig> {
+    let network = blueprint.network_of(user);
+    let links = links(blueprint).filter(|_| !is_of_every_daemon(&network))?;
+    let end = EndpointSettings { links: Some(links), ..EndpointSettings::default() };
+    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network, end)])) })
+}
+
+/// The links in Docker's notation, `container:alias`; `None` if there are none.
+fn links(blueprint: &Blueprint) -> Option<Vec<String>> {
+    let links = blueprint.links.iter().map(|(container, alias)| format!("{container}:{alias}"));
+    Some(links.collect()).filter(|links: &Vec<String>| !links.is_empty())
 }
 
 fn port(blueprint: &Blueprint) -> String {

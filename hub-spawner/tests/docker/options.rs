@@ -375,3 +375,23 @@ async fn spn_16_arguments_follow_the_command_of_the_image() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_17_a_linked_container_has_its_alias_in_a_network_that_was_made() {
+    in_a_corner(|corner| async move {
+        let (ada, bob) = (key("ada", ""), key("bob", ""));
+        start(&corner.spawner().await, &bob).await.unwrap();
+        let spawner = connect(&corner, |config| {
+            config.links = [(format!("{}-bob", corner.name), "files".to_owned())].into();
+        })
+        .await;
+        start(&spawner, &ada).await.unwrap();
+        let ask = ["wget", "-q", "-O", "-", "http://files:8888/index.html"];
+        eventually("the other container answers by its alias", async || {
+            (inside(&corner, &ada, &ask).await == "hello").then_some(())
+        })
+        .await;
+    })
+    .await;
+}

@@ -96,7 +96,16 @@ fn spn_17_each_option_changes_its_fields_of_the_body_and_no_others() {
             json!({"gpus": "all"}),
             json!({"HostConfig.DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}),
         ),
-        (json!({"links": {"db": "database"}}), json!({"HostConfig.Links": ["db:database"]})),
+        (
+            json!({"links": {"db": "database"}}),
+            json!({"NetworkingConfig": {"EndpointsConfig":
+                {"jupyterhub-network": {"Links": ["db:database"]}}}}),
+        ),
+        (
+            json!({"links": {"db": "database"}, "network": "bridge"}),
+            json!({"HostConfig.Links": ["db:database"], "HostConfig.NetworkMode": "bridge",
+                   "HostConfig.PortBindings": {"8888/tcp": [{"HostIp": "127.0.0.1"}]}}),
+        ),
         (json!({"user": "root"}), json!({"User": "root"})),
         (json!({"debug": true}), json!({"Env.JUPYTERHUB_DEBUG": "1"})),
         (json!({"disable_user_config": true}), json!({"Env.JUPYTERHUB_DISABLE_USER_CONFIG": "1"})),
