@@ -10,6 +10,7 @@ mod engine;
 mod faults;
 mod gate;
 mod halted;
+mod inspected;
 mod isolation;
 mod joined;
 mod kept;
