@@ -111,6 +111,7 @@ pub fn request(key: ServerKey) -> StartRequest {
         environment: std::collections::BTreeMap::new(),
         options: serde_json::Value::Null,
         preset: crate::Preset::default(),
+        state: crate::SavedState::default(),
     }
 }
 

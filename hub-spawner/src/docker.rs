@@ -453,6 +453,10 @@ impl Spawner for DockerSpawner {
         deletion::forget_user(self, user).await
     }
 
+    fn lasting(&self, state: &SavedState) -> SavedState {
+        system_users::lasting(state)
+    }
+
     fn will_resume(&self) -> bool {
         let blueprint = self.blueprint();
         !blueprint.remove && blueprint.reuse != ReuseStopped::Never

@@ -334,7 +334,8 @@ impl Spawner for FakeSpawner {
         };
         let mut state = self.reached()?;
         state.started += 1;
-        let saved = SavedState::default().with("start", state.started);
+        let first = request.state.number("first_start").map_or(state.started, u64::from);
+        let saved = SavedState::default().with("start", state.started).with("first_start", first);
         let kept = state.servers.get(&request.key).filter(|_| !state.replaces_kept);
         let resumed = kept.map(|kept| kept.api_token.clone()).filter(|has| {
             let valid = request.kept_token.as_ref();
@@ -479,6 +480,12 @@ impl Spawner for FakeSpawner {
             state.tell(key);
         }
         Ok(())
+    }
+
+    /// The number of its first start.
+    fn lasting(&self, state: &SavedState) -> SavedState {
+        let first = state.number("first_start");
+        first.map_or_else(SavedState::default, |n| SavedState::default().with("first_start", n))
     }
 
     fn will_resume(&self) -> bool {

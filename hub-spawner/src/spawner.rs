@@ -182,6 +182,13 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// What of the state of a server outlives the server: it is told again with the
+    /// next [start](StartRequest::state). It goes with the server's record.
+    fn lasting(&self, state: &SavedState) -> SavedState {
+        let _ = state;
+        SavedState::default()
+    }
+
     /// What a hub does with a server that is [`Health::Unhealthy`] (SPN-28).
     fn on_unhealthy(&self) -> OnUnhealthy {
         OnUnhealthy::Show
@@ -220,6 +227,8 @@ pub struct StartRequest {
     pub options: serde_json::Value,
     /// What the operator has decided for this server alone.
     pub preset: Preset,
+    /// What was [kept](Spawner::lasting) of the server when it last ran.
+    pub state: SavedState,
 }
 
 /// An image that users may choose: the start option `image`.

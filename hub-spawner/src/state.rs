@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What a spawner wants to be told again about a server: a JSON object that
-/// means nothing to anybody else. Empty by default, and whenever a server is
-/// stopped.
+/// means nothing to anybody else. Empty by default; of a server
+/// that is stopped there is what [`Spawner::lasting`](crate::Spawner::lasting) says.
 ///
 /// It survives a restart of the hub and may be lost; a spawner finds its
 /// servers without it.
@@ -22,6 +22,18 @@ impl SavedState {
     /// The text under `field`, if there is one.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.0.get(field)?.as_str()
+    }
+
+    /// The number under `field`, if there is one of this size.
+    pub fn number(&self, field: &str) -> Option<u32> {
+        self.0.get(field)?.as_u64()?.try_into().ok()
+    }
+
+    /// The same with all that `more` has.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
     }
 
     /// The same with `field` set to `value`.
@@ -70,5 +82,8 @@ mod tests {
         assert_eq!(text, r#"{"object_name":"jupyter-ada"}"#);
         let read: SavedState = serde_json::from_str(&text).unwrap();
         assert_eq!(read.text("object_name"), Some("jupyter-ada"));
+        let read: SavedState = serde_json::from_str(r#"{"a":7,"b":-1,"c":"7"}"#).unwrap();
+        assert_eq!(["a", "b", "c", "d"].map(|name| read.number(name)), [Some(7), None, None, None]);
+        assert_eq!(state.and(read).number("a"), Some(7));
     }
 }

@@ -56,11 +56,11 @@ statements! {
         of_key!("UPDATE servers SET name = $3");
     STARTING: "record a server's start",
         of_key!("UPDATE servers SET started = $3, options = COALESCE($4, options), url = NULL,
-         state = '{}', outcome = NULL");
+         outcome = NULL");
     RUNNING: "record a running server",
         of_key!("UPDATE servers SET url = $3, state = $4");
     STOPPED: "record a server's end",
-        of_key!("UPDATE servers SET url = NULL, state = '{}', started = NULL, outcome = $3");
+        of_key!("UPDATE servers SET url = NULL, state = $4, started = NULL, outcome = $3");
     ADOPTED: "record an adopted server",
         concat!(of_key!("UPDATE servers SET url = NULL, state = $4, started = $3, outcome = NULL"),
             " AND started IS NULL");
@@ -239,8 +239,8 @@ impl Servers<'_> {
         }
     }
 
-    /// Notes that the server is being started, and forgets what was known of the
-    /// one before it. Without `options` the last ones stay.
+    /// Notes that the server is being started, and forgets how the one before it ended.
+    /// Without `options` the last ones stay.
     ///
     /// # Errors
     ///
@@ -284,13 +284,15 @@ impl Servers<'_> {
         Ok(self.engine.write(&ADOPTED, &values).await? > 0)
     }
 
-    /// Notes that the server is no more, and how that came if nobody asked for it.
+    /// Notes that the server is no more, how that came if nobody asked for it, and what
+    /// its spawner wants to know at the next start; `{}` if nothing.
     pub async fn record_stopped(
         &self,
         key: &ServerKey,
         outcome: Option<&Json>,
+        state: &Json,
     ) -> Result<(), StoreError> {
-        self.record(&STOPPED, key, [Value::opt_json(outcome)]).await
+        self.record(&STOPPED, key, [Value::opt_json(outcome), state.into()]).await
     }
 
     /// Notes that the server was used at `at`, unless it is known to have been

@@ -249,7 +249,10 @@ async fn end(
         shared.store.oauth().delete_client(&client_id(key)).await?;
     }
     let outcome = serde_json::to_value(then)?;
-    match shared.store.servers().record_stopped(key, Some(&outcome)).await {
+    // Of a start that came to nothing the row has what the server before it left.
+    let known = shared.store.servers().get(key).await?.map(|record| record.state);
+    let lasting = shared.spawner.lasting(&known.map(SavedState::from).unwrap_or_default()).into();
+    match shared.store.servers().record_stopped(key, Some(&outcome), &lasting).await {
         Ok(()) => Ok(seen(shared, key).await?),
         // The user was deleted meanwhile, and the row with it.
         Err(StoreError::Missing { .. }) => Ok(()),
@@ -288,6 +291,7 @@ async fn start(
         environment: handed_over.environment,
         options: enrolled.options.clone(),
         preset,
+        state: enrolled.state.clone(),
     };
     let spawner = &*shared.spawner;
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
@@ -353,6 +357,8 @@ struct Enrolled {
     /// For the one that was kept, if it goes on.
     kept: Option<Issued>,
     options: Value,
+    /// What outlived the server's last run.
+    state: SavedState,
 }
 
 /// A token that the store knows.
@@ -403,7 +409,8 @@ async fn enrol(
     let fresh = Issued { id: shared.store.tokens().issue(&wanted).await?.id, token: fresh };
     shared.store.servers().record_starting(key, now, options.as_ref()).await?;
     seen(shared, key).await?;
-    Ok(Enrolled { fresh, kept, options: options.unwrap_or(record.options) })
+    let state = shared.spawner.lasting(&SavedState::from(record.state));
+    Ok(Enrolled { fresh, kept, options: options.unwrap_or(record.options), state })
 }
 
 /// The token of the server that was kept.

@@ -2,7 +2,7 @@
 //! are not well, those that are kept when they are stopped, those that are deleted.
 
 use http::{Method, StatusCode};
-use hub_spawner::{Health, OnUnhealthy, fake::FakeSpawner};
+use hub_spawner::{Exit, Health, OnUnhealthy, fake::FakeSpawner};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -198,4 +198,25 @@ async fn spn_30_a_deleted_server_is_forgotten_with_what_belongs_to_it() {
     let deleted = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
     assert!(hub.spawner.forgotten().contains(&named("ada", "more")));
+}
+
+#[tokio::test]
+async fn sys_1_what_outlives_a_server_is_told_to_the_spawner_again() {
+    let hub = TestHub::over(spawner().await).await;
+    start(&hub, "/users/ada/server").await;
+    stop(&hub, "/users/ada/server").await;
+    // Also over a start that comes to nothing.
+    let _ = hub.spawner.clone().exits(Exit::default());
+    hub.post("/users/ada/server", None).await;
+    eventually("the start has failed", || async {
+        let user = hub.get("/users/ada?include_stopped_servers").await.json();
+        user["servers"][""]["last_failure"]["message"].is_string()
+    })
+    .await;
+    hub.post("/users/ada/server", None).await;
+    eventually("it was asked for once more", || async { hub.spawner.requests().len() == 3 }).await;
+    let told: Vec<_> =
+        hub.spawner.requests().iter().map(|request| request.state.number("first_start")).collect();
+    assert_eq!(told, [None, Some(1), Some(1)]);
+    assert!(hub.spawner.requests().iter().all(|request| request.state.number("start").is_none()));
 }

@@ -20,10 +20,10 @@ use super::{
     error::{image_error, spawn_error},
     hook, identity, isolation, labels,
     reuse::Fate,
-    volume,
+    system_users, volume,
 };
 use crate::{
-    Environment, Progress, SpawnError, StartRequest, Started,
+    Environment, Progress, SavedState, SpawnError, StartRequest, Started,
     engine::{Engine, EngineError},
 };
 
@@ -80,6 +80,8 @@ impl Creations {
 struct Draft {
     body: ContainerCreateBody,
     spec_hash: String,
+    /// Whom it runs as on the host, where that is to be remembered.
+    numbers: SavedState,
 }
 
 /// A container that is there.
@@ -106,6 +108,7 @@ impl DockerSpawner {
         isolation::ensure(&self.engine, blueprint, key.user()).await?;
         let reservation = self.assignments.reserve(&self.engine, blueprint, key).await?;
         let draft = Box::pin(self.draft(blueprint, request, &reservation.assigned)).await?;
+        let numbers = draft.numbers.clone();
         let created = match self.kept(there, blueprint, request, &draft, progress).await? {
             Some(created) => created,
             None => {
@@ -127,6 +130,7 @@ impl DockerSpawner {
             Ok(url) => {
                 progress.report(80, "The container runs; waiting for the server in it");
                 let state = identity::state(&created.id, &created.name, Some(&created.spec_hash));
+                let state = state.and(numbers);
                 Ok(Started { url, state, resumed: created.is_reused })
             }
             Err(error) => {
@@ -200,15 +204,16 @@ impl DockerSpawner {
     ) -> Result<Draft, SpawnError> {
         let (key, preset) = (&request.key, &request.preset);
         let account = match &blueprint.system_users {
-            Some(users) => Some(users.account(key.user(), preset).await?),
+            Some(users) => Some(users.account(key.user(), preset, &request.state).await?),
             None => None,
         };
+        let numbers = system_users::remembered(blueprint, account.as_ref());
         let mounts = volume::ensure(&self.engine, blueprint, key, &preset.groups).await?;
         let command = self.command(blueprint).await?;
         let machine = self.machine().await?;
         let parts = Parts { mounts, command, account, assigned };
         let (body, spec_hash) = container::create_body(blueprint, machine, request, parts)?;
-        Ok(Draft { body, spec_hash })
+        Ok(Draft { body, spec_hash, numbers })
     }
 
     /// Makes the container.
@@ -219,7 +224,7 @@ impl DockerSpawner {
         draft: Draft,
     ) -> Result<Created, SpawnError> {
         let key = &request.key;
-        let Draft { body, spec_hash } = draft;
+        let Draft { body, spec_hash, .. } = draft;
         let mut name = blueprint.names.container(key);
         if let Some(there) = self.inspect(&name).await? {
             if !labels::is_of_deployment(&there.labels, &blueprint.deployment) {

@@ -36,7 +36,7 @@ use super::{
     blueprint::Blueprint,
     creation::Creations,
     error::{image_error, spawn_error},
-    labels, machine, plan,
+    labels, machine, plan, system_users,
 };
 use crate::{
     Choice, Environment, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError,
@@ -166,12 +166,13 @@ impl SwarmSpawner {
         Ok(running.filter_map(|service| labels::server_key(&labels_of(service))).collect())
     }
 
-    /// Makes the service of `request` and returns its id.
+    /// Makes the service of `request`, and returns its id, its name and what is to be
+    /// remembered of it.
     async fn create(
         &self,
         blueprint: &Blueprint,
         request: &StartRequest,
-    ) -> Result<(String, String), SpawnError> {
+    ) -> Result<(String, String, SavedState), SpawnError> {
         let key = &request.key;
         let name = self.name(blueprint, key).await?;
         let credentials = Credentials::find(
@@ -188,9 +189,10 @@ impl SwarmSpawner {
             false => None,
         };
         let account = match &blueprint.system_users {
-            Some(users) => Some(users.account(key.user(), &request.preset).await?),
+            Some(users) => Some(users.account(key.user(), &request.preset, &request.state).await?),
             None => None,
         };
+        let numbers = system_users::remembered(blueprint, account.as_ref());
         let spec = spec::service(
             blueprint,
             &self.swarm,
@@ -201,16 +203,17 @@ impl SwarmSpawner {
         )?;
         let engine = self.engine.clone();
         let call = async move { engine.create_service(spec, credentials).await };
-        match self.creations.run(key, call).await {
-            Ok(id) => Ok((id, name)),
+        let id = match self.creations.run(key, call).await {
+            Ok(id) => id,
             // Its answer may be all that was lost (API-5).
             Err(error) if error.is_uncertain() => match self.find(key).await?.pop() {
-                Some(service) => Ok((service.id.unwrap_or_default(), name)),
-                None => Err(spawn_error("create the service", error)),
+                Some(service) => service.id.unwrap_or_default(),
+                None => return Err(spawn_error("create the service", error)),
             },
-            Err(EngineError::Conflict { .. }) => Err(SpawnError::NameTaken { name }),
-            Err(error) => Err(spawn_error("create the service", error)),
-        }
+            Err(EngineError::Conflict { .. }) => return Err(SpawnError::NameTaken { name }),
+            Err(error) => return Err(spawn_error("create the service", error)),
+        };
+        Ok((id.clone(), name.clone(), state(&id, &name).and(numbers)))
     }
 
     /// What the service is called: names of services are a swarm's alone.
@@ -388,12 +391,12 @@ impl Spawner for SwarmSpawner {
         self.clear(key, Duration::ZERO).await?;
         progress.report(60, "Creating the service");
         let outcome = async {
-            let (id, name) = Box::pin(self.create(&blueprint, request)).await?;
+            let (id, name, state) = Box::pin(self.create(&blueprint, request)).await?;
             progress.report(70, "Waiting for a machine of the swarm");
             let url = self.started(&blueprint, &id, &name, progress).await?;
             progress.report(80, "The container runs; waiting for the server in it");
             self.alive.insert(key);
-            Ok(Started { url, state: state(&id, &name), resumed: false })
+            Ok(Started { url, state, resumed: false })
         };
         let outcome = outcome.await;
         if outcome.is_err() {
@@ -547,6 +550,10 @@ impl Spawner for SwarmSpawner {
     fn choices(&self) -> Vec<Choice> {
         let blueprint = self.blueprint();
         blueprint.allowed_images.choices(blueprint.settings.image.as_deref().unwrap_or_default())
+    }
+
+    fn lasting(&self, state: &SavedState) -> SavedState {
+        system_users::lasting(state)
     }
 
     fn kind(&self) -> &'static str {

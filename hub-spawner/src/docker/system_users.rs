@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use hub_names::UserName;
 use serde::Deserialize;
 
-use super::mounts::Propagation;
-use crate::{InvalidConfig, Preset, SpawnError, template::Template};
+use super::{blueprint::Blueprint, mounts::Propagation};
+use crate::{InvalidConfig, Preset, SavedState, SpawnError, template::Template};
+
+/// Names in the saved state, as JupyterHub's spawner for system users has them.
+const USER_ID: &str = "user_id";
+const GROUP_ID: &str = "group_id";
 
 /// Homes on the daemon's host, and servers that run as their owners. `{username}` is
 /// the user's name as it is.
@@ -87,8 +91,8 @@ impl SystemUsers {
         Ok(())
     }
 
-    /// Who `user` is on the host (SYS-1): numbers of all, else what is known of the
-    /// user, else what `passwd_file` says.
+    /// Who `user` is on the host (SYS-1): numbers of all, else those that the server had
+    /// before, else what is known of the user, else what `passwd_file` says.
     ///
     /// # Errors
     ///
@@ -97,23 +101,43 @@ impl SystemUsers {
         &self,
         user: &UserName,
         preset: &Preset,
+        state: &SavedState,
     ) -> Result<HostAccount, SpawnError> {
         let entry = match &self.passwd_file {
             Some(file) => entry_of(file, user).await?,
             None => None,
         };
-        self.resolve(user, preset, entry)
+        let told = preset.uid.or(entry.as_ref().map(|entry| entry.uid));
+        let account = self.resolve(user, preset, state, entry)?;
+        if self.user_id.is_none() && told.is_some_and(|told| told != account.uid) {
+            tracing::warn!(
+                user = %user, uid = account.uid, told,
+                "the server runs as it did before, and another number is told now; delete the \
+                 user or the named server at the hub to have that one"
+            );
+        }
+        Ok(account)
+    }
+
+    /// What is remembered of the account: numbers of all are not, so that they end with
+    /// the setting.
+    fn remembered(&self, account: &HostAccount) -> SavedState {
+        let uid = Some(account.uid).filter(|_| self.user_id.is_none());
+        let gid = account.gid.filter(|_| self.group_id.is_none());
+        state(uid, gid)
     }
 
     fn resolve(
         &self,
         user: &UserName,
         preset: &Preset,
+        state: &SavedState,
         entry: Option<PasswdEntry>,
     ) -> Result<HostAccount, SpawnError> {
         let refuse =
             |reason: String| SpawnError::Rejected { what: format!("a server for {user}"), reason };
-        let uid = self.user_id.or(preset.uid).or(entry.as_ref().map(|entry| entry.uid));
+        let uid = self.user_id.or(state.number(USER_ID)).or(preset.uid);
+        let uid = uid.or(entry.as_ref().map(|entry| entry.uid));
         let Some(uid) = uid else {
             return Err(refuse(
                 "nothing tells which number this user has on the host; set system_users.user_id, \
@@ -139,7 +163,11 @@ impl SystemUsers {
         Ok(HostAccount {
             name: user.to_string(),
             uid,
-            gid: self.group_id.or(preset.gid).or(entry.map(|entry| entry.gid)),
+            gid: self
+                .group_id
+                .or(state.number(GROUP_ID))
+                .or(preset.gid)
+                .or(entry.map(|entry| entry.gid)),
             host_home,
             image_home: home(&self.image_homedir)?,
             propagation: self.homedir_bind_propagation,
@@ -179,6 +207,23 @@ impl HostAccount {
         variables.extend(self.gid.map(|gid| ("NB_GID", gid.to_string())));
         variables
     }
+}
+
+/// What is remembered of the account that a server runs as, if it runs as one.
+pub(super) fn remembered(blueprint: &Blueprint, account: Option<&HostAccount>) -> SavedState {
+    let both = blueprint.system_users.as_ref().zip(account);
+    both.map_or_else(SavedState::default, |(users, account)| users.remembered(account))
+}
+
+/// What of a server's state outlives the server: files of its user have these numbers.
+pub(super) fn lasting(known: &SavedState) -> SavedState {
+    state(known.number(USER_ID), known.number(GROUP_ID))
+}
+
+fn state(uid: Option<u32>, gid: Option<u32>) -> SavedState {
+    let numbers = [(USER_ID, uid), (GROUP_ID, gid)];
+    let known = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
+    known.fold(SavedState::default(), |state, (name, number)| state.with(name, number))
 }
 
 async fn entry_of(file: &Path, user: &UserName) -> Result<Option<PasswdEntry>, SpawnError> {
@@ -221,15 +266,21 @@ mod tests {
         let entry = || find(PASSWD, "ada");
         let all = SystemUsers { user_id: Some(7), ..SystemUsers::default() };
         let preset = Preset { uid: Some(8), gid: Some(9), ..Preset::default() };
-        let uid = |users: &SystemUsers, preset: &Preset, entry| {
-            let found = users.resolve(&ada(), preset, entry).unwrap();
+        let before = state(Some(5), Some(6)).with("object_id", "c0ffee");
+        let nothing = SavedState::default();
+        let of = |users: &SystemUsers, preset: &Preset, state: &SavedState, entry| {
+            let found = users.resolve(&ada(), preset, state, entry).unwrap();
             (found.uid, found.gid)
         };
+        let uid = |users: &SystemUsers, preset: &Preset, entry| of(users, preset, &nothing, entry);
         let each = SystemUsers::default();
+        assert_eq!(of(&all, &preset, &before, entry()), (7, Some(6)));
+        assert_eq!(of(&each, &preset, &before, entry()), (5, Some(6)));
+        assert_eq!(of(&each, &Preset::default(), &state(Some(5), None), entry()), (5, Some(500)));
         assert_eq!(uid(&all, &preset, entry()), (7, Some(9)));
         assert_eq!(uid(&each, &preset, entry()), (8, Some(9)));
         assert_eq!(uid(&each, &Preset::default(), entry()), (1234, Some(500)));
-        let refused = each.resolve(&ada(), &Preset::default(), None).unwrap_err();
+        let refused = each.resolve(&ada(), &Preset::default(), &nothing, None).unwrap_err();
         assert!(refused.user_message().contains("passwd_file"), "{refused}");
         assert_eq!(find(PASSWD, "bob"), None);
     }
@@ -241,7 +292,9 @@ mod tests {
             homedir_bind_propagation: Some(Propagation::RSlave),
             ..SystemUsers::default()
         };
-        let account = users.resolve(&ada(), &Preset::default(), find(PASSWD, "ada")).unwrap();
+        let entry = find(PASSWD, "ada");
+        let account = users.resolve(&ada(), &Preset::default(), &SavedState::default(), entry);
+        let account = account.unwrap();
         assert_eq!(account.bind(), "/srv/ada:/home/ada:rw,rslave");
         assert_eq!(account.user(), "1234:500");
         let names: Vec<_> = account.variables().into_iter().map(|(name, _)| name).collect();
@@ -250,12 +303,34 @@ mod tests {
         assert_eq!(root.user(), "0");
     }
 
+    #[tokio::test]
+    async fn sys_1_a_server_keeps_the_numbers_it_had_unless_they_were_those_of_all() {
+        let each = SystemUsers::default();
+        let told = |uid| Preset { uid: Some(uid), gid: Some(9), ..Preset::default() };
+        let first = each.account(&ada(), &told(8), &SavedState::default()).await.unwrap();
+        let running =
+            SavedState::default().with("object_id", "c0ffee").and(each.remembered(&first));
+        let kept = lasting(&running);
+        assert_eq!(kept, SavedState::default().with("user_id", 8).with("group_id", 9));
+        // Also where nothing tells the number any more, or another one.
+        for preset in [Preset::default(), told(10)] {
+            let again = each.account(&ada(), &preset, &kept).await.unwrap();
+            assert_eq!(again, first);
+        }
+
+        let all = SystemUsers { user_id: Some(7), group_id: Some(7), ..SystemUsers::default() };
+        let shared = all.account(&ada(), &Preset::default(), &SavedState::default()).await.unwrap();
+        assert!(all.remembered(&shared).is_empty());
+    }
+
     #[test]
     fn a_name_leads_to_no_other_directory() {
         let preset = Preset { uid: Some(1), ..Preset::default() };
         for name in ["a:b", "ada:ro"] {
             let user = name.parse().unwrap();
-            assert!(SystemUsers::default().resolve(&user, &preset, None).is_err(), "{name}");
+            let found =
+                SystemUsers::default().resolve(&user, &preset, &SavedState::default(), None);
+            assert!(found.is_err(), "{name}");
         }
     }
 

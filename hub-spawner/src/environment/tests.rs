@@ -27,6 +27,7 @@ fn request(server: &str) -> StartRequest {
         environment: std::collections::BTreeMap::new(),
         options: serde_json::Value::Null,
         preset: crate::Preset::default(),
+        state: crate::SavedState::default(),
     }
 }
 

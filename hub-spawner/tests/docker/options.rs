@@ -6,7 +6,7 @@ use hub_spawner::{
     conformance::request,
     docker::{
         Account, CreateHostDirs, DockerConfig, DockerSpawner, Gpus, PullPolicy, RegistryLogin,
-        VolumeMigration,
+        SystemUsers, VolumeMigration,
     },
 };
 use tokio::net::TcpListener;
@@ -392,6 +392,36 @@ async fn spn_17_a_linked_container_has_its_alias_in_a_network_that_was_made() {
             (inside(&corner, &ada, &ask).await == "hello").then_some(())
         })
         .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn sys_1_a_server_goes_on_with_the_number_that_it_had() {
+    in_a_corner(|corner| async move {
+        let homes = tempfile::tempdir().unwrap();
+        std::fs::create_dir(homes.path().join("ada")).unwrap();
+        let spawner = connect(&corner, |config| {
+            let host_homedir = format!("{}/{{username}}", homes.path().display());
+            config.system_users = Some(SystemUsers { host_homedir, ..SystemUsers::default() });
+        })
+        .await;
+        let ada = key("ada", "");
+        let mut request = request(ada.clone());
+        request.preset.uid = Some(1234);
+        let started = spawner.start(&request, &Progress::ignored()).await.unwrap();
+        assert_eq!(inside(&corner, &ada, &["id", "-u"]).await, "1234");
+
+        // Nothing tells it now but what was kept.
+        request.preset.uid = None;
+        request.state = spawner.lasting(&started.state);
+        assert_eq!(request.state.text("object_id"), None);
+        spawner.start(&request, &Progress::ignored()).await.unwrap();
+        assert_eq!(inside(&corner, &ada, &["id", "-u"]).await, "1234");
+        request.state = SavedState::default();
+        let error = spawner.start(&request, &Progress::ignored()).await.unwrap_err();
+        assert!(error.user_message().contains("nothing tells which number"), "{error}");
     })
     .await;
 }

@@ -79,11 +79,24 @@ on_every_engine! {
         assert_eq!(record.url.as_deref(), Some("http://10.0.0.2:8888/"));
         assert_eq!((record.state, record.started), (state, Some(at(1))));
 
-        servers.record_stopped(&ada, Some(&json!({"exit_code": 137}))).await.unwrap();
+        servers.record_stopped(&ada, Some(&json!({"exit_code": 137})), &json!({})).await.unwrap();
         let record = servers.get(&ada).await.unwrap().unwrap();
         assert_eq!((record.url, record.started, record.state), (None, None, json!({})));
         assert_eq!(record.outcome, Some(json!({"exit_code": 137})));
         assert_eq!(record.options, json!({"image": "x"}));
+    }
+
+    async fn what_outlives_a_server_is_there_at_its_next_start(store) {
+        user(&store, "ada").await;
+        let (ada, kept) = (key("ada", ""), json!({"user_id": 1815}));
+        let servers = store.servers();
+        servers.ensure(&ada, at(0)).await.unwrap();
+        servers.record_starting(&ada, at(1), None).await.unwrap();
+        let state = json!({"object_id": "abc", "user_id": 1815});
+        servers.record_running(&ada, "http://10.0.0.2:8888/", &state).await.unwrap();
+        servers.record_stopped(&ada, None, &kept).await.unwrap();
+        servers.record_starting(&ada, at(2), None).await.unwrap();
+        assert_eq!(servers.get(&ada).await.unwrap().unwrap().state, kept);
     }
 
     async fn rst_3_an_adopted_server_runs_from_then_on_and_no_other_is_disturbed(store) {
@@ -101,7 +114,7 @@ on_every_engine! {
         assert_eq!(servers.get(&ada).await.unwrap(), Some(record));
 
         servers.record_starting(&ada, at(3), Some(&json!({"image": "x"}))).await.unwrap();
-        servers.record_stopped(&ada, Some(&json!("failed"))).await.unwrap();
+        servers.record_stopped(&ada, Some(&json!("failed")), &json!({})).await.unwrap();
         assert!(servers.record_adopted(&ada, at(3), &other, at(7)).await.unwrap(), "it ended");
         let record = servers.get(&ada).await.unwrap().unwrap();
         assert_eq!((record.state, record.outcome), (other, None));
@@ -117,7 +130,7 @@ on_every_engine! {
         let servers = store.servers();
         servers.ensure(&ada, at(0)).await.unwrap();
         servers.record_starting(&ada, at(1), Some(&json!({"image": "x"}))).await.unwrap();
-        servers.record_stopped(&ada, Some(&json!("failed"))).await.unwrap();
+        servers.record_stopped(&ada, Some(&json!("failed")), &json!({})).await.unwrap();
 
         servers.record_starting(&ada, at(2), None).await.unwrap();
 
@@ -132,7 +145,7 @@ on_every_engine! {
         for outcome in [
             servers.record_starting(&unknown, at(1), None).await,
             servers.record_running(&unknown, "http://h/", &json!({})).await,
-            servers.record_stopped(&unknown, None).await,
+            servers.record_stopped(&unknown, None, &json!({})).await,
         ] {
             assert!(matches!(outcome, Err(StoreError::Missing { what: "server" })), "{outcome:?}");
         }
@@ -147,7 +160,7 @@ on_every_engine! {
         }
         servers.record_starting(&key("bob", ""), at(1), None).await.unwrap();
         servers.record_starting(&key("ada", ""), at(1), None).await.unwrap();
-        servers.record_stopped(&key("ada", ""), None).await.unwrap();
+        servers.record_stopped(&key("ada", ""), None, &json!({})).await.unwrap();
 
         let active = servers.active().await.unwrap();
         assert_eq!(active.iter().map(|record| &record.key).collect::<Vec<_>>(), [&key("bob", "")]);

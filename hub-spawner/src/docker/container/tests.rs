@@ -19,6 +19,7 @@ fn request(token: &str) -> StartRequest {
         environment: std::collections::BTreeMap::new(),
         options: Value::Null,
         preset: crate::Preset::default(),
+        state: crate::SavedState::default(),
     }
 }
 

@@ -14,6 +14,7 @@ fn request() -> StartRequest {
         environment: std::collections::BTreeMap::new(),
         options: Value::Null,
         preset: Preset::default(),
+        state: crate::SavedState::default(),
     }
 }
 
