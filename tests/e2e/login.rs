@@ -1,6 +1,6 @@
 //! Signing in with GitHub, and out again.
 
-use hub_tests::{Browser, GitHub, Kernel, TestHub, docker, hub::variable};
+use hub_tests::{Browser, GitHub, Kernel, TestHub, docker, github::Organization, hub::variable};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -67,6 +67,48 @@ async fn somebody_who_is_not_listed_is_told_why() {
     assert!(refused.text.contains("not allowed to use this hub"), "{}", refused.text);
     assert!(refused.text.contains("Ask the administrator"), "{}", refused.text);
     assert!(mallory.look("/hub/home").await.location().unwrap().path().ends_with("/hub/login"));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn gh_2_a_team_is_let_in_the_rest_of_the_organization_is_not_and_teams_are_groups() {
+    let github = GitHub::start().await;
+    let settings = "scope = [\"read:org\"]\npopulate_teams = true\n\
+                    allowed_organizations = [\"engine-lab:builders\"]";
+    let builder = TestHub::builder().github_with(&github, settings);
+    let hub = builder.auth("manage_groups = true").start().await;
+    github.register(&format!("{}/hub/oauth_callback", hub.url));
+    github.person("Ada", 1815);
+    github.person("Charles", 1791);
+    let lab = Organization::new("Engine-Lab", &["Ada", "Charles"]);
+    github.organization(lab.team("builders", &["Ada"]).team("visitors", &["Ada", "Charles"]));
+
+    github.sign_in("Charles");
+    let mut charles = Browser::new(&hub);
+    let refused = charles.get("/hub/oauth_login").await;
+    assert_eq!(refused.status, 403);
+    for part in ["charles", "not allowed to use this hub", "engine-lab:builders"] {
+        assert!(refused.text.contains(part), "{part}: {}", refused.text);
+    }
+    let (status, _) = hub.api(Method::GET, "/users/charles", None).await;
+    assert_eq!(status, 404, "a stranger leaves nothing behind");
+
+    github.sign_in("Ada");
+    let mut ada = Browser::new(&hub);
+    let home = ada.get("/hub/oauth_login?next=%2Fhub%2Fhome").await;
+    assert_eq!((home.status, home.url.path()), (200, "/hub/home"), "{}", home.text);
+    let (status, user) = hub.api(Method::GET, "/users/ada", None).await;
+    assert_eq!(status, 200, "{user}");
+    let groups = json!(["engine-lab", "engine-lab:builders", "engine-lab:visitors"]);
+    assert_eq!(user["groups"], groups, "{user}");
+    ada.start_server("ada").await;
+    assert_eq!(ada.get("/user/ada/api/kernels").await.status, 200);
+
+    // Whoever has left the team is not let in again, and has its group no more.
+    let lab = Organization::new("Engine-Lab", &["Ada", "Charles"]);
+    github.organization(lab.team("builders", &[]).team("visitors", &["Ada"]));
+    let refused = Browser::new(&hub).get("/hub/oauth_login").await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
 }
 
 #[tokio::test]

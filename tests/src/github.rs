@@ -1,5 +1,5 @@
 //! A stand-in GitHub on loopback, as GitHub documents its OAuth web flow, `GET
-//! /user` and `GET /user/emails`.
+//! /user`, `GET /user/emails`, and who is in which organizations and teams.
 //!
 //! What is peculiar to GitHub is kept, since a hub stumbles over it: errors of the
 //! token endpoint come with status 200, its answer is a form unless JSON is asked
@@ -8,6 +8,7 @@
 
 mod api;
 mod oauth;
+mod organizations;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ pub const CLIENT_ID: &str = "Iv1.0123456789abcdef";
 /// Its secret.
 pub const CLIENT_SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
 
+pub use organizations::Organization;
+
 /// "The temporary `code` will expire after 10 minutes."
 const CODE_LIFE: Duration = Duration::from_secs(600);
 
@@ -46,6 +49,7 @@ pub struct GitHub {
 struct Site {
     callback: Option<String>,
     people: HashMap<String, u64>,
+    organizations: Vec<Organization>,
     current: Option<String>,
     codes: HashMap<String, Code>,
     tokens: HashMap<String, Grant>,
@@ -87,6 +91,10 @@ impl GitHub {
             .route("/login/oauth/access_token", post(oauth::access_token))
             .route("/user", get(api::user))
             .route("/user/emails", get(api::emails))
+            .route("/user/teams", get(organizations::teams))
+            .route("/orgs/{org}/members/{login}", get(organizations::member))
+            .route("/orgs/{org}/public_members/{login}", get(organizations::public_member))
+            .route("/orgs/{org}/teams/{team}/members/{login}", get(organizations::team_member))
             .with_state(Arc::clone(&state));
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
@@ -102,6 +110,13 @@ impl GitHub {
     /// Makes an account, or changes the number behind a login name.
     pub fn person(&self, login: &str, id: u64) {
         self.state.lock().unwrap().people.insert(login.to_owned(), id);
+    }
+
+    /// Makes an organization, or one of that name anew.
+    pub fn organization(&self, organization: Organization) {
+        let organizations = &mut self.state.lock().unwrap().organizations;
+        organizations.retain(|other| !other.is_called(&organization.login));
+        organizations.push(organization);
     }
 
     /// From now on the browser that comes is `login`'s.

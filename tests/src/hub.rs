@@ -53,7 +53,10 @@ pub struct TestHub {
 pub struct Builder {
     accounts: Vec<String>,
     allowed: Vec<String>,
-    github: Option<String>,
+    /// Where it is, and more lines of its settings.
+    github: Option<(String, String)>,
+    /// More lines of `[auth]`.
+    auth: String,
     https: bool,
     subdomains: bool,
     redirect: Option<u16>,
@@ -90,8 +93,22 @@ impl Builder {
 
     /// Offers sign-in with this GitHub.
     #[must_use]
-    pub fn github(mut self, github: &GitHub) -> Self {
-        self.github = Some(github.url.clone());
+    pub fn github(self, github: &GitHub) -> Self {
+        self.github_with(github, "")
+    }
+
+    /// The same with more lines in its settings.
+    #[must_use]
+    pub fn github_with(mut self, github: &GitHub, toml: &str) -> Self {
+        self.github = Some((github.url.clone(), toml.to_owned()));
+        self
+    }
+
+    /// Adds lines to the settings of the sign-in.
+    #[must_use]
+    pub fn auth(mut self, toml: &str) -> Self {
+        self.auth.push_str(toml);
+        self.auth.push('\n');
         self
     }
 
@@ -214,12 +231,12 @@ impl Builder {
         }
         let store = self.store.clone().unwrap_or_else(|| "sqlite://hub.sqlite".to_owned());
         text += &format!(
-            "[store]\nurl = \"{store}\"\n[auth]\nallowed_users = {:?}\nadmin_users = [\"grace\"]\n",
-            self.allowed
+            "[store]\nurl = \"{store}\"\n[auth]\nallowed_users = {:?}\nadmin_users = [\"grace\"]\n{}",
+            self.allowed, self.auth
         );
-        if let Some(github) = &self.github {
+        if let Some((github, more)) = &self.github {
             text += &format!(
-                "[auth.github]\nclient_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\nurl = \"{github}\"\napi_url = \"{github}\"\n"
+                "[auth.github]\nclient_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\nurl = \"{github}\"\napi_url = \"{github}\"\n{more}\n"
             );
         }
         if !self.accounts.is_empty() {

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use super::{Grant, Shared};
 
 /// Why a caller gets no answer.
-enum Refused {
+pub(super) enum Refused {
     NoUserAgent,
     BadCredentials,
+    NotFound,
 }
 
 impl IntoResponse for Refused {
@@ -26,6 +27,7 @@ impl IntoResponse for Refused {
                 (StatusCode::FORBIDDEN, text).into_response()
             }
             Self::BadCredentials => refusal(StatusCode::UNAUTHORIZED, "Bad credentials"),
+            Self::NotFound => refusal(StatusCode::NOT_FOUND, "Not Found"),
         }
     }
 }
@@ -59,13 +61,13 @@ pub(super) async fn emails(State(site): Shared, headers: HeaderMap) -> Response 
             };
             answer(grant, json!([address("old.test", false), address("mail.test", true)]))
         }
-        Ok(_) => refusal(StatusCode::NOT_FOUND, "Not Found"),
+        Ok(_) => Refused::NotFound.into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
 /// Whose token it is, with either scheme that GitHub takes.
-fn caller<'a>(
+pub(super) fn caller<'a>(
     tokens: &'a HashMap<String, Grant>,
     headers: &HeaderMap,
 ) -> Result<&'a Grant, Refused> {
@@ -80,11 +82,11 @@ fn caller<'a>(
         .ok_or(Refused::BadCredentials)
 }
 
-fn answer(grant: &Grant, body: Value) -> Response {
+pub(super) fn answer(grant: &Grant, body: Value) -> Response {
     ([("x-oauth-scopes", grant.scopes.join(", "))], Json(body)).into_response()
 }
 
-fn refusal(status: StatusCode, message: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
     let body = json!({
         "message": message, "documentation_url": "https://docs.github.com/rest",
         "status": status.as_str(),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{CLIENT_ID, CLIENT_SECRET, CODE_LIFE, Code, GitHub, Grant};
+use super::{CLIENT_ID, CLIENT_SECRET, CODE_LIFE, Code, GitHub, Grant, Organization};
 use crate::hub::crypto_provider;
 
 const CALLBACK: &str = "http://hub.test/hub/oauth_callback";
@@ -140,4 +140,84 @@ fn a_code_lives_ten_minutes_and_belongs_to_its_address() {
     assert!(code.is_good(&from(CALLBACK), made));
     assert!(!code.is_good(&from("http://elsewhere.test/"), made));
     assert!(!code.is_good(&HashMap::new(), made + CODE_LIFE));
+}
+
+/// A token of Ada's with these scopes.
+async fn token(github: &GitHub, client: &Client, scope: &str) -> String {
+    let back = authorize(github, client, &format!("scope={scope}")).await;
+    let answer = redeem(github, client, &app(&back["code"], "")).await;
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+/// The status of an answer without a body, and where it sends to.
+async fn standing(
+    github: &GitHub,
+    client: &Client,
+    path: &str,
+    token: &str,
+) -> (u16, Option<String>) {
+    let request = client.get(format!("{}/orgs/{path}", github.url));
+    let answer = request.header("authorization", format!("Bearer {token}")).send().await.unwrap();
+    let location = answer.headers().get("location").map(|url| url.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), location)
+}
+
+#[tokio::test]
+async fn members_see_members_and_teams_and_others_only_who_shows_it() {
+    let (github, client) = with_ada().await;
+    github.organization(
+        Organization::new("Engine-Lab", &["Ada", "Charles"])
+            .shown_by(&["Charles"])
+            .team("builders", &["Ada"]),
+    );
+    github.organization(Organization::new("Elsewhere", &["Charles"]).team("t", &["Charles"]));
+    let (seeing, blind) =
+        (token(&github, &client, "read:org").await, token(&github, &client, "").await);
+    for (path, seen, unseen) in [
+        ("engine-lab/members/ada", 204, 302),
+        ("engine-lab/members/grace", 404, 302),
+        ("engine-lab/public_members/Charles", 204, 204),
+        ("engine-lab/public_members/Ada", 404, 404),
+        ("engine-lab/teams/builders/members/Ada", 204, 404),
+        ("engine-lab/teams/builders/members/Charles", 404, 404),
+        ("engine-lab/teams/none/members/Ada", 404, 404),
+        ("elsewhere/members/Charles", 302, 302),
+        ("elsewhere/teams/t/members/Charles", 404, 404),
+        ("nowhere/members/Ada", 404, 404),
+    ] {
+        assert_eq!(standing(&github, &client, path, &seeing).await.0, seen, "{path}");
+        let (status, location) = standing(&github, &client, path, &blind).await;
+        assert_eq!(status, unseen, "{path}");
+        if status == 302 {
+            let public = path.replace("/members/", "/public_members/");
+            assert_eq!(location, Some(format!("{}/orgs/{public}", github.url)));
+        }
+    }
+    assert_eq!(standing(&github, &client, "engine-lab/members/ada", "gho_x").await.0, 401);
+}
+
+#[tokio::test]
+async fn teams_are_listed_in_pages_for_those_who_may_see_them() {
+    let (github, client) = with_ada().await;
+    let mut lab = Organization::new("Engine-Lab", &["Ada"]);
+    for number in 0..5 {
+        lab = lab.team(&format!("team-{number}"), &["Ada"]);
+    }
+    github.organization(lab.team("others", &["Charles"]));
+    let seeing = token(&github, &client, "read:org").await;
+    let mut next = Some(format!("{}/user/teams?per_page=2", github.url));
+    let mut seen = Vec::new();
+    while let Some(url) = next {
+        let request = client.get(url).header("authorization", format!("Bearer {seeing}"));
+        let answer = request.send().await.unwrap();
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        next = link.map(|link| link[1..].split_once('>').unwrap().0.to_owned());
+        let page: Vec<Value> = answer.json().await.unwrap();
+        assert!((1..=2).contains(&page.len()));
+        assert!(page.iter().all(|team| team["organization"]["login"] == "Engine-Lab"));
+        seen.extend(page.into_iter().map(|team| team["slug"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(seen, ["team-0", "team-1", "team-2", "team-3", "team-4"]);
+    let blind = token(&github, &client, "user:email").await;
+    assert_eq!(ask(&github, &client, "/user/teams", &blind).await.0, 403);
 }
