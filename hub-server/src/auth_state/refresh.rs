@@ -102,8 +102,9 @@ async fn looked_up(
 }
 
 /// Whether a server of `owner` may start, as far as their provider's word goes
-/// (`refresh_pre_spawn`). Whoever starts servers of others is not kept from it, unless
-/// `auth_refresh_strict` is set.
+/// (`refresh_pre_spawn`). What counts is the word about `owner`, whoever starts it; `by`
+/// is the person whose browser asks, who can be sent to the sign-in. Others, and scripts
+/// with tokens, are not kept from a start, unless `auth_refresh_strict` is set.
 pub(crate) async fn before_spawn(
     hub: &Arc<Hub>,
     owner: &UserName,

@@ -39,6 +39,18 @@ async fn settled(hub: &TestHub, there: bool) {
     .await;
 }
 
+/// A token that octo-cat makes for a script.
+async fn token_of(browser: &mut Browser) -> String {
+    let headers = [
+        ("x-xsrftoken", browser.xsrf().to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let made =
+        browser.request(Method::POST, "/hub/api/users/octo-cat/tokens", &headers, "{}").await;
+    made.json()["token"].as_str().unwrap().to_owned()
+}
+
 /// How often GitHub was asked who somebody is.
 fn asked(github: &Github) -> usize {
     github.seen().iter().filter(|path| *path == USER_PATH).count()
@@ -133,14 +145,7 @@ async fn aut_auth_refresh_strict_ends_tokens_with_the_sign_in_of_their_owner() {
         let github = Github::start().await;
         let hub = keeping(&github, &format!("auth_refresh_strict = {strict}")).await;
         let (mut browser, _) = by_github(&hub, &github).await;
-        let headers = [
-            ("x-xsrftoken", browser.xsrf().to_owned()),
-            ("content-type", "application/json".to_owned()),
-        ];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let made =
-            browser.request(Method::POST, "/hub/api/users/octo-cat/tokens", &headers, "{}").await;
-        let token = made.json()["token"].as_str().unwrap().to_owned();
+        let token = token_of(&mut browser).await;
         let whose = format!("/authorizations/token/{token}");
         assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
 
@@ -163,5 +168,60 @@ async fn aut_auth_refresh_strict_ends_tokens_with_the_sign_in_of_their_owner() {
         let (_, answer) = by_github(&hub, &github).await;
         assert_eq!(answer.status, StatusCode::FOUND);
         assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
+    }
+}
+
+const OCTO_CAT: &str = r#"{"login": "Octo-Cat", "id": 583231, "name": null, "email": null}"#;
+const GRACE: &str = r#"{"login": "grace", "id": 1906, "name": null, "email": null}"#;
+
+#[tokio::test]
+async fn aut_the_word_before_a_start_is_about_the_owner_whoever_starts() {
+    for strict in [false, true] {
+        let github = Github::start().await;
+        let more = format!("admin_users = [\"grace\"]\nauth_refresh_strict = {strict}");
+        let hub = keeping(&github, &more).await;
+        by_github(&hub, &github).await;
+        github.tokens_are_revoked();
+        github.user_is(GRACE);
+        let (mut grace, answer) = by_github(&hub, &github).await;
+        assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
+        let target = format!("/hub/spawn/octo-cat?_xsrf={}", grace.xsrf());
+
+        // Hers is good, and not asked for; that of the owner is not.
+        let before = asked(&github);
+        let answer = grace.post(&target, "").await;
+        assert_eq!(asked(&github), before + 1);
+        if !strict {
+            assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
+            assert!(answer.location().starts_with("/hub/spawn-pending/octo-cat"));
+            settled(&hub, true).await;
+            continue;
+        }
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "she cannot sign in for the owner");
+        assert!(answer.text.contains("octo-cat has to sign in again first"), "{}", answer.text);
+        assert!(hub.spawner.requests().is_empty());
+        assert_eq!(grace.get("/hub/home").await.status, StatusCode::OK);
+
+        // The other way round.
+        github.tokens_are_revoked();
+        github.user_is(OCTO_CAT);
+        by_github(&hub, &github).await;
+        let answer = grace.post(&target, "").await;
+        assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
+        settled(&hub, true).await;
+    }
+}
+
+#[tokio::test]
+async fn aut_a_script_of_the_owner_starts_their_server_unless_refresh_is_strict() {
+    for (strict, status) in [(false, StatusCode::CREATED), (true, StatusCode::FORBIDDEN)] {
+        let github = Github::start().await;
+        let hub = keeping(&github, &format!("auth_refresh_strict = {strict}")).await;
+        let (mut browser, _) = by_github(&hub, &github).await;
+        let token = token_of(&mut browser).await;
+        github.tokens_are_revoked();
+        let answer = hub.api(&token, Method::POST, "/users/octo-cat/server", None).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(hub.spawner.requests().is_empty(), strict);
     }
 }
