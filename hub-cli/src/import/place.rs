@@ -39,6 +39,7 @@ pub(super) enum Special {
     /// The same as a path in what is kept of a sign-in.
     StateGroupsKey,
     HostedDomains,
+    IdTokenAlone,
     GithubHost,
     /// A key of `spawner.docker.system_users`.
     SystemUsers(&'static str),
@@ -393,14 +394,14 @@ fn oauth(name: &str) -> Option<Place> {
         "admin_groups" => Provider("admin_groups"),
         "claim_groups_key" => Place::Special(Special::GroupsKey),
         "auth_state_groups_key" => Place::Special(Special::StateGroupsKey),
+        "userdata_from_id_token" => Place::Special(Special::IdTokenAlone),
         "enable_pkce" => Needless("always"),
         "validate_server_cert" | "tls_verify" => Instead(
             "certificates are always checked; SSL_CERT_FILE in the hub's environment names an authority of your own",
         ),
-        "modify_auth_state_hook"
-        | "userdata_token_method"
-        | "userdata_from_id_token"
-        | "http_request_kwargs" => Instead("there is nothing like it; see docs/sign-in.md"),
+        "modify_auth_state_hook" | "userdata_token_method" | "http_request_kwargs" => {
+            Instead("there is nothing like it; see docs/sign-in.md")
+        }
         "logout_redirect_url" => Key("pages.logout_redirect_url"),
         _ => return None,
     })

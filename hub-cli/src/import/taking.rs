@@ -317,6 +317,20 @@ impl<'a> Taking<'a> {
                 }
                 value => self.put("auth.oidc.hosted_domains", value, line),
             },
+            Special::IdTokenAlone => match (value, self.provider) {
+                (_, Provider::Github | Provider::Local | Provider::Dummy) => Err(Outcome::Left(
+                    "has no place here: only an OpenID provider has ID tokens".to_owned(),
+                )),
+                (Value::Boolean(true), Provider::Oidc(_)) => {
+                    self.put("auth.oidc.userinfo", &Value::Text("never".to_owned()), line)
+                }
+                (Value::Boolean(false), Provider::Oidc(_)) => Err(Outcome::Needless(
+                    "the user info is asked for what the ID token lacks".to_owned(),
+                )),
+                (_, Provider::Oidc(_)) => Err(Outcome::Left(
+                    "is no True or False; the key is auth.oidc.userinfo".to_owned(),
+                )),
+            },
             Special::GithubHost => match value.as_text() {
                 Some(host) => {
                     let url = Value::Text(format!("https://{host}"));

@@ -415,3 +415,21 @@ c.GenericOAuthenticator.extra_params = {"audience": "hub"}
     custom_403_message = "Write to us."  # 5
     "#);
 }
+
+#[test]
+fn spn_1_who_trusts_the_id_token_alone_asks_for_no_user_info() {
+    let with = |class: &str, name: &str, value: &str| {
+        format!(
+            "c.JupyterHub.authenticator_class = '{name}'\nc.{class}.userdata_from_id_token = {value}\n"
+        )
+    };
+    let google = with("GoogleOAuthenticator", "google", "True");
+    assert!(document(&google).contains("userinfo = \"never\"  # 2"), "{}", document(&google));
+    let generic = with("GenericOAuthenticator", "generic-oauth", "True");
+    assert!(document(&generic).contains("userinfo = \"never\"  # 2"), "{}", document(&generic));
+    let usual = with("GenericOAuthenticator", "generic-oauth", "False");
+    assert!(!document(&usual).contains("userinfo"), "{}", document(&usual));
+    assert!(told(&usual).contains("what the ID token lacks"), "{}", told(&usual));
+    let github = with("OAuthenticator", "github", "True");
+    assert!(told(&github).contains("? has no place here"), "{}", told(&github));
+}
