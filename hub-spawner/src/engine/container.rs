@@ -125,6 +125,19 @@ impl Engine {
     /// Asks a container's process to end, and ends it after `grace`. Succeeds if
     /// it does not run.
     pub async fn stop_container(&self, id: &str, grace: Duration) -> Result<(), EngineError> {
+        match self.stop_once(id, grace).await {
+            Err(EngineError::Refused { text, .. }) if dialect::is_paused(&text) => {
+                let call = self.docker.unpause_container(id);
+                match self.once("let a paused container go on", CALL_DEADLINE, call).await {
+                    Ok(()) | Err(EngineError::NotFound { .. }) => self.stop_once(id, grace).await,
+                    Err(error) => Err(error),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn stop_once(&self, id: &str, grace: Duration) -> Result<(), EngineError> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let call = self.docker.stop_container(id, Some(options));

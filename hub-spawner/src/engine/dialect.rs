@@ -76,6 +76,12 @@ pub(super) fn is_not_running(text: &str) -> bool {
     text.contains("can only kill running containers")
 }
 
+/// Whether a refused stop means that the container is paused: Podman 4.3 stops none that
+/// is, and Docker does.
+pub(super) fn is_paused(text: &str) -> bool {
+    text.contains("running or paused, refusing to clean up")
+}
+
 /// Whether an answer means that there is no such call, rather than no such thing, of
 /// which the text would tell the name: Podman 4.3 cannot update containers.
 pub(super) fn is_no_such_call(text: &str) -> bool {
@@ -118,6 +124,14 @@ mod tests {
         );
         assert_eq!(found.mounts.unwrap()[0].destination.as_deref(), Some("/home"));
         assert_eq!(found.host_config.unwrap().memory, Some(5));
+    }
+
+    #[test]
+    fn spn_26_a_stop_that_is_refused_tells_whether_the_container_is_paused() {
+        assert!(is_paused(
+            "container c0ffee is running or paused, refusing to clean up: container state improper"
+        ));
+        assert!(!is_paused("cannot stop container: permission denied"));
     }
 
     #[test]

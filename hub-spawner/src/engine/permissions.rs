@@ -24,6 +24,8 @@ pub enum EndpointUser {
     Hub,
     /// The hub, for servers whose settings need it.
     Options,
+    /// The hub, where Podman stands in for Docker.
+    Podman,
     /// Copies of volumes.
     Backup,
     /// The commands that build images and deploy a hub.
@@ -35,6 +37,7 @@ impl fmt::Display for EndpointUser {
         f.write_str(match self {
             Self::Hub => "hub",
             Self::Options => "options",
+            Self::Podman => "podman",
             Self::Backup => "backup",
             Self::Deploy => "deploy",
         })
@@ -47,6 +50,10 @@ const fn hub(method: &'static str, path: &'static str, purpose: &'static str) ->
 
 const fn option(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
     Endpoint { method, path, user: EndpointUser::Options, purpose }
+}
+
+const fn podman(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Podman, purpose }
 }
 
 const fn backup(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
@@ -90,6 +97,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     hub("GET", "/volumes", "find a deleted user's volumes; also disk limits and copies"),
     option("GET", "/system/df", "measure users' volumes"),
     option("DELETE", "/volumes/{}", "remove a deleted user's volume"),
+    podman("POST", "/containers/{}/unpause", "stop a server that is paused"),
     backup("GET", "/containers/{}/archive", "copy files out of a volume"),
     deploy("POST", "/build", "build an image"),
     deploy("POST", "/images/{}/tag", "name an image"),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::FutureExt;
 use hub_spawner::{
     ServerKey, Spawner,
@@ -122,6 +123,12 @@ fn host() -> Option<String> {
 pub(crate) fn socket() -> String {
     let host = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     host.strip_prefix("unix://").expect("a socket of this machine").to_owned()
+}
+
+/// A connection for what the spawner's own cannot do or say.
+pub(crate) fn docker() -> Docker {
+    Docker::connect_with_unix(&socket(), PATIENCE.as_secs(), API_DEFAULT_VERSION)
+        .expect("an engine is needed")
 }
 
 /// Looks until there is something to see.

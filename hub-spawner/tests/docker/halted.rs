@@ -1,13 +1,12 @@
 //! Servers that neither run nor have ended, and when those that have did (SPN-26).
 
-use bollard::Docker;
 use hub_spawner::{
     Health, Liveness, SavedState, Spawner, StopMode,
     engine::{ContainerState, RestartPolicy},
 };
 
 use crate::{
-    bench::{eventually, in_a_corner},
+    bench::{docker, eventually, in_a_corner},
     containers::shell,
     spawner::{key, start},
 };
@@ -17,7 +16,7 @@ use crate::{
 async fn spn_26_a_server_that_is_paused_counts_as_running_and_can_be_stopped() {
     in_a_corner(|corner| async move {
         let spawner = corner.spawner().await;
-        let docker = Docker::connect_with_local_defaults().unwrap();
+        let docker = docker();
         let (ada, state) = (key("ada", ""), SavedState::default());
         let url = start(&spawner, &ada).await.unwrap();
         let id = corner.container(&ada).await;

@@ -10,7 +10,7 @@ use bollard::{
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::bench::Corner;
+use crate::bench::{Corner, docker};
 
 /// What is looked at: fields that are set by whoever makes a container.
 const FIELDS: [(&str, &[&str]); 2] = [
@@ -72,7 +72,7 @@ pub(super) struct Seen<'a> {
 impl Seen<'_> {
     /// What is looked at of a container, with that of its volumes and networks.
     pub(super) async fn container(&self, id: &str) -> Value {
-        let docker = Docker::connect_with_local_defaults().expect("a daemon");
+        let docker = docker();
         let options = None::<InspectContainerOptions>;
         let answer = docker.inspect_container(id, options).await.expect("inspect");
         let answer = serde_json::to_value(answer).expect("JSON");
