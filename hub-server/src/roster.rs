@@ -53,9 +53,6 @@ pub(crate) async fn remember(
             tracing::info!(user = %name, admin, "user added from the configuration");
         }
     }
-    if config.auth.mode == UserlistMode::Authoritative {
-        dismiss_admins(policy.admins(), store).await?;
-    }
     services::forget_others(services, store).await?;
     for service in services {
         services::remember(service, paths, store, now).await?;
@@ -68,7 +65,12 @@ pub(crate) async fn remember(
         join(store, name, &users, now).await?;
     }
     organise(&config.roles, store, now).await?;
-    warn_of_names(policy, store).await
+    let all = everybody(store).await?;
+    if config.auth.mode == UserlistMode::Authoritative {
+        dismiss_admins(policy.admins(), &all, store).await?;
+    }
+    warn_of_names(policy, &all);
+    Ok(())
 }
 
 /// Adds people to a group, which is made if it is not there.
@@ -118,9 +120,13 @@ async fn organise(config: &RolesConfig, store: &Store, now: Timestamp) -> Result
     store.roles().forget_except(&defined).await
 }
 
-/// Nobody but `admins` is an administrator after this.
-async fn dismiss_admins(admins: &BTreeSet<UserName>, store: &Store) -> Result<(), StoreError> {
-    for user in everybody(store).await? {
+/// Of `all`, nobody but `admins` is an administrator after this.
+async fn dismiss_admins(
+    admins: &BTreeSet<UserName>,
+    all: &[User],
+    store: &Store,
+) -> Result<(), StoreError> {
+    for user in all {
         if user.admin && !admins.contains(&user.name) {
             store.users().set_admin(user.id, false).await?;
             tracing::info!(user = %user.name, "is no administrator any more: not on the user list");
@@ -132,23 +138,21 @@ async fn dismiss_admins(admins: &BTreeSet<UserName>, store: &Store) -> Result<()
 /// Tells of accounts whose names the rules do not allow (any more). JupyterHub can
 /// delete them (`delete_invalid_users`); their files would be nobody's then, so that an
 /// administrator has to decide.
-async fn warn_of_names(policy: &AccessPolicy, store: &Store) -> Result<(), StoreError> {
-    let names = unfit(policy, store).await?;
+fn warn_of_names(policy: &AccessPolicy, all: &[User]) {
+    let names = unfit(policy, all);
     if !names.is_empty() {
-        let some = names.iter().take(TOLD).map(UserName::as_str).collect::<Vec<_>>().join(", ");
+        let some = names.iter().take(TOLD).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
         tracing::warn!(
             count = names.len(),
             users = some,
             "accounts have names that auth.username_pattern or the rules for names do not allow; rename or delete them"
         );
     }
-    Ok(())
 }
 
 /// The accounts that nobody could get any more.
-async fn unfit(policy: &AccessPolicy, store: &Store) -> Result<Vec<UserName>, StoreError> {
-    let all = everybody(store).await?.into_iter().map(|user| user.name);
-    Ok(all.filter(|name| !policy.can_be_account(name)).collect())
+fn unfit<'a>(policy: &AccessPolicy, all: &'a [User]) -> Vec<&'a UserName> {
+    all.iter().map(|user| &user.name).filter(|name| !policy.can_be_account(name)).collect()
 }
 
 async fn everybody(store: &Store) -> Result<Vec<User>, StoreError> {
@@ -229,12 +233,13 @@ mod tests {
             let username_pattern = pattern.map(str::to_owned);
             AccessPolicy::new(AccessRules { username_pattern, ..AccessRules::default() })
         };
+        let all = everybody(&store).await.unwrap();
         let names =
-            |unfit: Vec<UserName>| unfit.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(unfit(&with(None), &store).await.unwrap()), ["Bob"]);
+            |unfit: Vec<&UserName>| unfit.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(unfit(&with(None), &all)), ["Bob"]);
         let strict = with(Some("[a-z]+"));
-        assert_eq!(names(unfit(&strict, &store).await.unwrap()), ["Bob", "cyd.99"]);
-        warn_of_names(&strict, &store).await.unwrap();
+        assert_eq!(names(unfit(&strict, &all)), ["Bob", "cyd.99"]);
+        warn_of_names(&strict, &all);
         assert_eq!(store.users().count(None).await.unwrap(), 3);
     }
 }
