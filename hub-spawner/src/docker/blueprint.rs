@@ -20,6 +20,7 @@ use super::{
     object_name::{Names, is_object_name},
     overrides::Override,
     ownership::Account,
+    security::Sockets,
 };
 use crate::{
     InvalidConfig, MemoryAllowance, MemoryLimit, OnUnhealthy, Preset, ServerSettings,
@@ -117,6 +118,13 @@ impl Blueprint {
         }
         let template = config.name_template.as_deref();
         let names = Names::new(template, &config.prefix, &image, config.escape)?;
+        let sockets = Sockets::of(config.host.as_deref());
+        sockets.check_driver_options("volume_driver_options", &config.volume_driver_options)?;
+        let overrides = config
+            .group_overrides
+            .iter()
+            .map(|(name, one)| Override::read(name, one, &names, &sockets))
+            .collect::<Result<_, _>>()?;
         let notebook_dir = Some(notebook_dir(config)).filter(|dir| !dir.is_empty());
         for (key, text) in [("notebook_dir", &notebook_dir), ("default_url", &config.default_url)] {
             if let Some(text) = text {
@@ -179,11 +187,7 @@ impl Blueprint {
             gpu_pool: config.gpu_pool.clone(),
             storage_size: config.storage_size,
             disk: DiskLimits { soft: config.disk_soft_limit, hard: config.disk_hard_limit },
-            overrides: config
-                .group_overrides
-                .iter()
-                .map(|(name, one)| Override::read(name, one))
-                .collect::<Result<_, _>>()?,
+            overrides,
             pids_limit: config.pids_limit,
             allow_privilege_escalation: config.allow_privilege_escalation,
             user: config.user.clone(),
@@ -197,6 +201,7 @@ impl Blueprint {
                 &config.extra_create_kwargs,
                 &config.extra_host_config,
                 config.allow_unsafe_host_config,
+                &sockets,
             )?,
             pull_timeout: Duration::from_secs(config.pull_timeout_seconds),
             stop_timeout: Duration::from_secs(config.stop_timeout_seconds),

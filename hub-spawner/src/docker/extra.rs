@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     object_name::{FIELDS, Names},
-    security,
+    security::{self, Sockets},
 };
 use crate::{InvalidConfig, template::Template};
 
@@ -56,6 +56,7 @@ impl Extra {
         create: &Map<String, Value>,
         host: &Map<String, Value>,
         unsafe_allowed: bool,
+        sockets: &Sockets,
     ) -> Result<Self, InvalidConfig> {
         let create = fields::<ContainerCreateBody>("extra_create_kwargs", create)?;
         let host = fields::<HostConfig>("extra_host_config", host)?;
@@ -65,7 +66,7 @@ impl Extra {
             let reason = format!("the label {label} is ours");
             return Err(InvalidConfig::new("extra_create_kwargs", reason));
         }
-        security::check_host_config(&host, unsafe_allowed)?;
+        security::check_host_config(&host, unsafe_allowed, sockets)?;
         Ok(Self { create, host })
     }
 
@@ -214,7 +215,8 @@ mod tests {
     }
 
     fn read(create: Value, host: Value) -> Result<Extra, String> {
-        Extra::read(&map(create), &map(host), false).map_err(|error| error.to_string())
+        let sockets = Sockets::default();
+        Extra::read(&map(create), &map(host), false, &sockets).map_err(|error| error.to_string())
     }
 
     #[test]

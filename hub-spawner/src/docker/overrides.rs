@@ -6,7 +6,10 @@ use hub_names::UserName;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{CommandLine, Gpus, VolumeTarget, blueprint::Blueprint, mounts};
+use super::{
+    CommandLine, Gpus, VolumeTarget, blueprint::Blueprint, mounts, object_name::Names,
+    security::Sockets,
+};
 use crate::{InvalidConfig, MemoryAllowance, MemoryLimit, engine::ImageReference, environment};
 
 /// What differs for members of groups, and for users by name. What is left out stays.
@@ -59,7 +62,12 @@ impl Override {
     /// # Errors
     ///
     /// The first setting that makes no sense, and where it is.
-    pub(super) fn read(name: &str, config: &GroupOverride) -> Result<Self, InvalidConfig> {
+    pub(super) fn read(
+        name: &str,
+        config: &GroupOverride,
+        names: &Names,
+        sockets: &Sockets,
+    ) -> Result<Self, InvalidConfig> {
         let refuse = |key: &str, reason: String| {
             InvalidConfig::new("group_overrides", format!("{name}.{key}: {reason}"))
         };
@@ -81,11 +89,17 @@ impl Override {
             environment::check_path("default_url", url)
                 .map_err(|error| refuse("default_url", error.reason))?;
         }
+        let volumes = mounts::table_of("group_overrides", &config.volumes, "rw")
+            .and_then(|volumes| {
+                mounts::check_volumes("group_overrides", &volumes, names, sockets)?;
+                Ok(volumes)
+            })
+            .map_err(|error| refuse("volumes", error.reason))?;
         Ok(Self {
             image: image.map_err(|error: crate::engine::InvalidReference| {
                 refuse("image", error.to_string())
             })?,
-            volumes: mounts::table_of("group_overrides", &config.volumes, "rw")?,
+            volumes,
             config: config.clone(),
         })
     }
@@ -173,6 +187,8 @@ mod tests {
 
     #[test]
     fn an_override_that_makes_no_sense_is_named() {
+        let image = "lab".parse().unwrap();
+        let names = Names::new(None, "jupyter", &image, Default::default()).unwrap();
         for (json, words) in [
             (serde_json::json!({"mem_limit": "1G"}), "x.groups: name"),
             (serde_json::json!({"groups": ["a"], "image": "A B"}), "x.image: "),
@@ -183,9 +199,18 @@ mod tests {
                 serde_json::json!({"groups": ["a"], "volumes": {"v": {"bind": "/x", "mode": "w"}}}),
                 "no mode",
             ),
+            (
+                serde_json::json!({"groups": ["a"], "volumes": {"/var/run/docker.sock": "/s"}}),
+                "x.volumes: /var/run/docker.sock holds the socket",
+            ),
+            (
+                serde_json::json!({"groups": ["a"], "volumes": {"srv": "work"}}),
+                "x.volumes: the target",
+            ),
         ] {
             let read: GroupOverride = serde_json::from_value(json.clone()).unwrap();
-            let said = Override::read("x", &read).unwrap_err().to_string();
+            let said =
+                Override::read("x", &read, &names, &Sockets::default()).unwrap_err().to_string();
             assert!(said.contains(words), "{json}: {said}");
         }
     }

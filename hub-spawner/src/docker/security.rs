@@ -1,28 +1,93 @@
 //! What is kept from servers whatever an operator's further fields say (SPN-37).
 //! Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::InvalidConfig;
 
-/// Refuses the daemon's socket as something to mount: whoever has it has the host.
-///
-/// # Errors
-///
-/// If `source` is a socket of Docker's, or a directory that holds one.
-pub(super) fn check_source(key: &'static str, source: &str) -> Result<(), InvalidConfig> {
-    let path = source.trim_end_matches('/');
-    let file = path.rsplit('/').next().unwrap_or_default();
-    let holds_it = matches!(path, "/run" | "/var/run" | "/var/lib/docker" | "/run/docker")
-        || source.starts_with('/') && path.is_empty();
-    let is_it = matches!(file, "docker.sock" | "containerd.sock" | "podman.sock");
-    match holds_it || is_it {
-        true => Err(InvalidConfig::new(
-            key,
-            format!("{source} holds the socket of the container service, and with it the host"),
-        )),
-        false => Ok(()),
+/// Sockets of container services, and directories that say all about containers.
+const HELD_BACK: [&str; 9] = [
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/docker",
+    "/var/run/docker",
+    "/run/containerd/containerd.sock",
+    "/var/run/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/var/run/podman/podman.sock",
+    "/var/lib/docker",
+];
+
+/// What is never mounted into a server: whoever has the daemon's socket has the host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sockets {
+    /// The socket that the hub itself asks at, where `host` names one.
+    own: Option<String>,
+}
+
+impl Sockets {
+    /// Those of a hub whose setting `host` is this.
+    pub(super) fn of(host: Option<&str>) -> Self {
+        let own = host.and_then(|host| host.strip_prefix("unix://"));
+        Self { own: own.and_then(plain_path) }
     }
+
+    /// Refuses a socket, or a directory that holds one, as something to mount.
+    ///
+    /// # Errors
+    ///
+    /// If `source` is such a path, however it is written.
+    pub(super) fn check(&self, key: &'static str, source: &str) -> Result<(), InvalidConfig> {
+        let Some(path) = plain_path(source) else { return Ok(()) };
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let is_it = matches!(file, "docker.sock" | "containerd.sock" | "podman.sock");
+        let inside = format!("{}/", path.trim_end_matches('/'));
+        let mut held = HELD_BACK.into_iter().chain(self.own.as_deref());
+        if is_it || held.any(|socket| socket == path || socket.starts_with(&inside)) {
+            return Err(InvalidConfig::new(
+                key,
+                format!("{source} holds the socket of the container service, and with it the host"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The same for a volume's driver options: `device` is a path of the host, unless
+    /// the file system comes over a network.
+    ///
+    /// # Errors
+    ///
+    /// As of [`check`](Self::check).
+    pub(super) fn check_driver_options(
+        &self,
+        key: &'static str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<(), InvalidConfig> {
+        let kind = options.get("type").map(String::as_str).unwrap_or_default();
+        let is_remote = kind.starts_with("nfs") || matches!(kind, "cifs" | "smb3");
+        match options.get("device") {
+            Some(device) if !is_remote => self.check(key, device),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// An absolute path without `//`, `.` and `..`, as the daemon takes it; `None` for what
+/// is no path.
+fn plain_path(path: &str) -> Option<String> {
+    path.starts_with('/').then(|| {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        format!("/{}", parts.join("/"))
+    })
 }
 
 /// Refuses what takes the walls around a server down, by the first such field.
@@ -33,10 +98,11 @@ pub(super) fn check_source(key: &'static str, source: &str) -> Result<(), Invali
 pub(super) fn check_host_config(
     host: &Map<String, Value>,
     allowed: bool,
+    sockets: &Sockets,
 ) -> Result<(), InvalidConfig> {
     const KEY: &str = "extra_host_config";
     for source in sources(host) {
-        check_source(KEY, &source)?;
+        sockets.check(KEY, &source)?;
     }
     let text = |name: &str| host.get(name).and_then(Value::as_str).unwrap_or_default();
     let filled = |name: &str| match host.get(name) {
@@ -100,7 +166,7 @@ mod tests {
 
     fn said(host: Value, allowed: bool) -> Option<String> {
         let Value::Object(host) = host else { panic!("not an object") };
-        check_host_config(&host, allowed).err().map(|error| error.reason)
+        check_host_config(&host, allowed, &Sockets::default()).err().map(|error| error.reason)
     }
 
     #[test]
@@ -138,11 +204,40 @@ mod tests {
         ] {
             assert!(said(socket.clone(), true).unwrap().contains("socket"), "{socket}");
         }
+        let sockets = Sockets::default();
         for source in ["/run/docker.sock", "/var/run/", "/", "/srv/podman.sock", "//"] {
-            assert!(check_source("volumes", source).is_err(), "{source}");
+            assert!(sockets.check("volumes", source).is_err(), "{source}");
         }
-        for source in ["/srv/run", "jupyterhub-user-ada", "/home/ada", "docker"] {
-            assert!(check_source("volumes", source).is_ok(), "{source}");
+        for source in ["/srv/run", "jupyterhub-user-ada", "/home/ada", "docker", "/run/user"] {
+            assert!(sockets.check("volumes", source).is_ok(), "{source}");
         }
+    }
+
+    #[test]
+    fn c1_the_socket_is_known_however_its_path_is_written() {
+        let sockets = Sockets::of(Some("unix:///srv/engine/d.sock"));
+        for source in [
+            "//run",
+            "/run/.",
+            "/srv/../run",
+            "/run//docker.sock/",
+            "/var",
+            "/run/containerd",
+            "/srv/engine/d.sock",
+            "/srv/engine/",
+            "/srv",
+        ] {
+            assert!(sockets.check("volumes", source).is_err(), "{source}");
+        }
+        for source in ["/srv/engines", "/runs", "/srv/engine/files"] {
+            assert!(sockets.check("volumes", source).is_ok(), "{source}");
+        }
+        let options = |rows: &[(&str, &str)]| {
+            rows.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let bound = options(&[("type", "none"), ("o", "bind"), ("device", "/var/run")]);
+        assert!(sockets.check_driver_options("mounts", &bound).is_err());
+        let remote = options(&[("type", "cifs"), ("device", "//run/homes")]);
+        assert!(sockets.check_driver_options("mounts", &remote).is_ok());
     }
 }

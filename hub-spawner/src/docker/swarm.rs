@@ -6,6 +6,7 @@
 //! or use a `volume_driver` whose files are everywhere.
 
 mod config;
+mod extra;
 mod spec;
 mod task;
 

@@ -14,7 +14,7 @@ use crate::{
     docker::{
         DockerConfig,
         object_name::{FIELDS, Names, is_object_name},
-        security,
+        security::Sockets,
     },
     template::Template,
 };
@@ -75,13 +75,23 @@ pub(in crate::docker) fn read_volumes(
             groups: (!folder.groups.is_empty()).then(|| folder.groups.clone()),
         });
     }
-    for mounted in &volumes {
-        let (source, _) = mounted
-            .render(names, &sample())
-            .map_err(|reason| InvalidConfig::new("volumes", reason))?;
-        security::check_source("volumes", &source)?;
-    }
+    let sockets = Sockets::of(config.host.as_deref());
+    check_volumes("volumes", &volumes, names, &sockets)?;
     Ok(volumes)
+}
+
+/// Renders each once, and refuses those that may not be mounted.
+pub(in crate::docker) fn check_volumes(
+    key: &'static str,
+    volumes: &[Mounted],
+    names: &Names,
+    sockets: &Sockets,
+) -> Result<(), InvalidConfig> {
+    for mounted in volumes {
+        let (source, _) = mounted.render(names, &sample()).map_err(invalid(key))?;
+        sockets.check(key, &source)?;
+    }
+    Ok(())
 }
 
 /// One table of volumes, whose mode is `usual` unless they say otherwise.
@@ -125,6 +135,7 @@ pub(in crate::docker) fn read_mounts(
     names: &Names,
 ) -> Result<Vec<MountPlan>, InvalidConfig> {
     let read = |text: &str| Template::parse(text, FIELDS).map_err(invalid("mounts"));
+    let sockets = Sockets::of(config.host.as_deref());
     let mut plans = Vec::new();
     for mount in &config.mounts {
         foreign_option(mount).map_or(Ok(()), |option| {
@@ -140,7 +151,10 @@ pub(in crate::docker) fn read_mounts(
         };
         let rendered =
             plan.render(names, &sample()).map_err(|reason| InvalidConfig::new("mounts", reason))?;
-        security::check_source("mounts", rendered.source.as_deref().unwrap_or_default())?;
+        sockets.check("mounts", rendered.source.as_deref().unwrap_or_default())?;
+        if let Some(driver) = &mount.driver_config {
+            sockets.check_driver_options("mounts", &driver.options)?;
+        }
         plans.push(plan);
     }
     Ok(plans)

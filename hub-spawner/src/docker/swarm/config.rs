@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::extra;
 use crate::{
     InvalidConfig,
     docker::{DockerConfig, Gpus, Isolation},
@@ -119,6 +120,7 @@ impl SwarmConfig {
         if let Some(name) = extra.iter().flat_map(|map| map.keys()).find(|name| !camel(name)) {
             return refuse("extra_task_spec", &format!("{name}: use Docker's own word for it"));
         }
+        extra::check(self, docker)?;
         for (key, is_set) in [
             ("isolation", docker.isolation == Isolation::PerUser),
             ("links", !docker.links.is_empty()),
