@@ -13,8 +13,20 @@ use super::{
 use crate::{InvalidConfig, template::Template};
 
 /// Fields that are ours: their settings have names of their own.
-const OURS: [(&str, &str); 9] = [
+const OURS: [(&str, &str); 21] = [
     ("Image", "image"),
+    ("Cmd", "cmd and args"),
+    ("User", "user"),
+    ("Memory", "mem_limit"),
+    ("MemorySwap", "mem_limit: there is no swap on top of it"),
+    ("CpuQuota", "cpu_limit"),
+    ("PidsLimit", "pids_limit"),
+    ("CapDrop", "drop_capabilities"),
+    ("Binds", "volumes"),
+    ("Mounts", "mounts"),
+    ("Links", "links"),
+    ("DeviceRequests", "gpus"),
+    ("StorageOpt", "storage_size"),
     ("HostConfig", "extra_host_config"),
     ("NetworkingConfig", "networks"),
     ("AutoRemove", "remove"),
@@ -70,8 +82,8 @@ impl Extra {
         Ok(Self { create, host })
     }
 
-    /// The body with the further fields of a server: maps are merged, the variables
-    /// and labels are added, all else is replaced.
+    /// The body with the further fields of a server: maps are merged, the variables,
+    /// labels and security options are added, all else is replaced.
     ///
     /// # Errors
     ///
@@ -94,7 +106,13 @@ impl Extra {
                 (_, None) => value[name] = extra,
             }
         }
-        let host = rendered(&Value::Object(self.host.clone()), names, key);
+        let mut host = rendered(&Value::Object(self.host.clone()), names, key);
+        // Ours says that nobody gains rights (SPN-37); the daemon takes the last word.
+        if let Some(Value::Array(ours)) = value["HostConfig"].get("SecurityOpt")
+            && let Some(Value::Array(further)) = host.get_mut("SecurityOpt")
+        {
+            further.splice(0..0, ours.iter().cloned());
+        }
         merge(&mut value["HostConfig"], host);
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
@@ -240,11 +258,49 @@ mod tests {
             (json!({"labels": {"hub.user": "bob"}}), json!({}), "hub.user is ours"),
             (json!({}), json!({"auto_remove": true}), "auto_remove is set by remove"),
             (json!({}), json!({"privileged": true}), "Privileged lets servers out"),
+            (json!({"command": "x"}), json!({}), "command is set by cmd and args"),
+            (json!({"user": "root"}), json!({}), "user is set by user"),
         ];
         for (create, host, words) in rows {
             let said = read(create.clone(), host.clone()).err().unwrap_or_default();
             assert!(said.contains(words), "{create} {host}: {said}");
         }
+    }
+
+    #[test]
+    fn spn_37_fields_that_have_a_key_of_their_own_are_refused_with_its_name() {
+        for (host, words) in [
+            (json!({"mem_limit": "8g"}), "mem_limit is set by mem_limit"),
+            (json!({"Memory": 1}), "Memory is set by mem_limit"),
+            (json!({"memswap_limit": -1}), "memswap_limit is set by mem_limit"),
+            (json!({"cpu_quota": 1}), "cpu_quota is set by cpu_limit"),
+            (json!({"pids_limit": -1}), "pids_limit is set by pids_limit"),
+            (json!({"cap_drop": []}), "cap_drop is set by drop_capabilities"),
+            (json!({"binds": ["a:/b"]}), "binds is set by volumes"),
+            (json!({"mounts": []}), "mounts is set by mounts"),
+            (json!({"device_requests": []}), "device_requests is set by gpus"),
+        ] {
+            let said = read(json!({}), host.clone()).err().unwrap_or_default();
+            assert!(said.contains(words), "{host}: {said}");
+        }
+        read(json!({}), json!({"cpu_period": 50_000})).unwrap();
+    }
+
+    #[test]
+    fn spn_37_further_security_options_leave_ours_in_place() {
+        let names =
+            Names::new(None, "jupyter", &"lab".parse().unwrap(), Default::default()).unwrap();
+        let key = ServerKey::default_of("ada".parse().unwrap());
+        let extra = read(json!({}), json!({"security_opt": ["apparmor=notebooks"]})).unwrap();
+        let merged = |ours: Option<&str>| {
+            let security_opt = ours.map(|word| vec![word.to_owned()]);
+            let host_config = Some(HostConfig { security_opt, ..HostConfig::default() });
+            let body = ContainerCreateBody { host_config, ..ContainerCreateBody::default() };
+            let body = extra.merge(body, &names, &key).unwrap();
+            body.host_config.unwrap().security_opt.unwrap()
+        };
+        assert_eq!(merged(Some("no-new-privileges")), ["no-new-privileges", "apparmor=notebooks"]);
+        assert_eq!(merged(None), ["apparmor=notebooks"]);
     }
 
     #[test]

@@ -345,7 +345,7 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.extra_host_config", Kind::Shape("table"), "Further fields of its `HostConfig`.")
             .default("{}")
             .next_start(),
-        Key::new("spawner.docker.allow_unsafe_host_config", Kind::Boolean, "Whether `extra_host_config` may take from servers what keeps them inside.")
+        Key::new("spawner.docker.allow_unsafe_host_config", Kind::Boolean, "Whether `extra_host_config`, or `extra_container_spec` of a swarm, may take from servers what keeps them inside.")
             .default("false")
             .next_start(),
     ],
