@@ -28,7 +28,7 @@ use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     process::Command,
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Instant, sleep},
 };
 use url::Url;
@@ -84,6 +84,9 @@ pub struct ProcessSpawner {
     dirs: RunDirs,
     /// Servers that ran when they were last looked at.
     alive: Alive,
+    /// Held from the choice of a port until it is written down, so that no two servers
+    /// get one (SPN-21).
+    choosing: Mutex<()>,
 }
 
 impl ProcessSpawner {
@@ -103,7 +106,12 @@ impl ProcessSpawner {
             what: "the setting dir".to_owned(),
             reason: format!("{} cannot be used: {error}", config.dir.display()),
         })?;
-        let spawner = Self { config: ArcSwap::from_pointee(config), dirs, alive: Alive::default() };
+        let spawner = Self {
+            config: ArcSwap::from_pointee(config),
+            dirs,
+            alive: Alive::default(),
+            choosing: Mutex::default(),
+        };
         spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
     }
@@ -144,18 +152,28 @@ impl ProcessSpawner {
         Ok(running)
     }
 
-    /// A port that nobody listens on now.
-    async fn free_port(&self) -> Result<u16, SpawnError> {
+    /// A port that nobody listens on now, and that no other server than `key` is about
+    /// to.
+    async fn free_port(&self, key: &ServerKey) -> Result<u16, SpawnError> {
         let no_port = |error: io::Error| SpawnError::NoCapacity {
             reason: "no port is free",
             source: error.into(),
         };
         let config = self.config();
-        let Some(range) = config.ports else {
-            let listener = TcpListener::bind((config.ip, 0)).await.map_err(no_port)?;
-            return Ok(listener.local_addr().map_err(no_port)?.port());
-        };
         let mut taken = BTreeSet::new();
+        for other in self.found().await?.iter().filter(|other| *other != key) {
+            taken.extend(self.dirs.of(other).held_port().await);
+        }
+        let Some(range) = config.ports else {
+            // The kernel seldom gives a port again at once.
+            loop {
+                let listener = TcpListener::bind((config.ip, 0)).await.map_err(no_port)?;
+                let port = listener.local_addr().map_err(no_port)?.port();
+                if !taken.contains(&port) {
+                    return Ok(port);
+                }
+            }
+        };
         loop {
             let port = range.assign(&taken)?;
             match TcpListener::bind((config.ip, port)).await {
@@ -297,9 +315,11 @@ impl Spawner for ProcessSpawner {
         let dir = self.dirs.of(key);
         self.stop(key, &SavedState::default(), StopMode::Now).await?;
         progress.report(50, "Starting the process");
-        let port = self.free_port().await?;
+        let choosing = self.choosing.lock().await;
+        let port = self.free_port(key).await?;
         let file = ServerFile::new(key, port);
         dir.make(&file).await.map_err(|error| failed("make the server's directory", error))?;
+        drop(choosing);
         let launched = async {
             let mut child = self
                 .command(request, &dir, port)?

@@ -425,3 +425,30 @@ async fn a_user_whose_files_would_stay_behind_keeps_the_name() {
     spawner.rename_user(&ada, &bob).await.expect("everybody's files are in one place");
     assert_eq!(spawner.found().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn spn_21_servers_that_do_not_listen_yet_have_ports_of_their_own() {
+    let place = Place::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let port = free.expect("a free port").port();
+    let config = ProcessConfig {
+        cmd: ["sleep", "600"].into_iter().collect(),
+        ports: format!("{port}-{port}").parse().ok(),
+        ..place.config()
+    };
+    let spawner = ProcessSpawner::open(config).await.unwrap();
+    let (ada, bob) = (key("ada"), key("bob"));
+    let both = [&ada, &bob]
+        .map(|key| async { spawner.start(&request(key.clone()), &Progress::ignored()).await });
+    let [one, other] = both;
+    let (one, other) = tokio::join!(one, other);
+    let (key, started, refused) = match (one, other) {
+        (Ok(started), Err(refused)) => (&ada, started, refused),
+        (Err(refused), Ok(started)) => (&bob, started, refused),
+        both => panic!("{both:?}"),
+    };
+    assert!(matches!(refused, SpawnError::NoCapacity { .. }), "{refused:?}");
+    // Of a server that is gone, the port is free again.
+    spawner.stop(key, &started.state, StopMode::Now).await.unwrap();
+    assert_eq!(start(&spawner, &bob).await.url.port(), Some(port));
+}

@@ -164,7 +164,7 @@ mod tests {
             ),
             ("mem_limit = 'none'", &["no-memory-limit"]),
             ("allow_privilege_escalation = true", &["privilege-escalation"]),
-            ("network = 'host'", &["host-network"]),
+            ("network = 'host'\nhost_ports = '9000-9100'", &["host-network"]),
             ("drop_capabilities = []", &["raw-sockets"]),
             ("allow_unsafe_host_config = true", &["unsafe-host-config"]),
             ("[spawner]\nkind = 'process'", &["no-walls"]),

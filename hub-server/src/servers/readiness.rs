@@ -65,6 +65,10 @@ pub(crate) enum Silence {
     /// A status of 500 or above.
     #[error("the status is {0}")]
     Failing(u16),
+    /// A single-user server that has no page there: one of another path, such as that
+    /// of another server which took the port first.
+    #[error("it is a single-user server of another path")]
+    Elsewhere,
 }
 
 impl Readiness {
@@ -80,7 +84,8 @@ impl Readiness {
 
     /// Asks `{url}{prefix}api` until the status is below 500, as JupyterHub's
     /// `wait_for_http_server` does (NBI-5), at most for `limit`; redirects are not
-    /// followed. Between two questions it looks whether the server is still there.
+    /// followed. A single-user server that knows no such page is somebody else's
+    /// (SPN-21). Between two questions it looks whether the server is still there.
     pub(crate) async fn wait(
         &self,
         spawner: &dyn Spawner,
@@ -148,7 +153,11 @@ impl Readiness {
     async fn ask(&self, url: &Url, prefix: &str) -> Result<Greeting, Silence> {
         // Both are made by us from checked names and addresses.
         let target = url.join(prefix).and_then(|url| url.join("api"));
-        self.get(&target.map_err(|_| Silence::Unreachable)?).await
+        let greeting = self.get(&target.map_err(|_| Silence::Unreachable)?).await?;
+        match greeting.status == 404 && greeting.version.is_some() {
+            true => Err(Silence::Elsewhere),
+            false => Ok(greeting),
+        }
     }
 
     async fn get(&self, target: &Url) -> Result<Greeting, Silence> {
@@ -217,6 +226,12 @@ mod tests {
         assert_eq!(asked(reply).await, Ok(greeting));
         let reply = b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(asked(reply).await, Ok(Greeting { status: 404, version: None }));
+    }
+
+    #[tokio::test]
+    async fn spn_21_a_single_user_server_of_another_path_is_not_this_one() {
+        let reply = b"HTTP/1.1 404 No\r\nx-jupyterhub-version: 6.1.1\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(asked(reply).await, Err(Silence::Elsewhere));
     }
 
     #[tokio::test]

@@ -36,6 +36,11 @@ pub(super) fn explain(
             format!("it answers with status {status}"),
             "Something in the server fails; its log tells more.",
         ),
+        Silence::Elsewhere => (
+            format!("another single-user server answers at port{port}"),
+            "Another server may have taken the port first, or the image serves another path than \
+             that in JUPYTERHUB_SERVICE_PREFIX; its log tells which.",
+        ),
     };
     let old = log.as_deref().is_some_and(compatibility::is_from_before_0_8);
     Failure {
@@ -67,6 +72,7 @@ mod tests {
             (Silence::Hanging, "never says a word", "stuck"),
             (Silence::Garbled, "not HTTP", "TLS"),
             (Silence::Failing(502), "status 502", "log tells"),
+            (Silence::Elsewhere, "another single-user server", "taken the port"),
         ] {
             let (message, hint) = told(silence, "");
             assert!(message.contains("did not answer within 30 seconds"), "{message}");

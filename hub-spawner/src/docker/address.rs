@@ -143,8 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_in_the_hosts_network_is_at_its_own_port() {
-        let host = blueprint(|config| config.network = "host".to_owned());
+    fn a_server_of_before_host_ports_is_at_its_own_port() {
+        let host = blueprint(|config| {
+            config.network = "host".to_owned();
+            config.host_ports = "9000-9001".parse().ok();
+        });
         let url = of(&container("", ""), &host).unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:8888/");
     }

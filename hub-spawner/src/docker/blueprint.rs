@@ -273,6 +273,13 @@ fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {
     if config.host_ports.is_some() && config.network != "host" {
         return refuse("host_ports", "is for network = \"host\"; elsewhere each has its address");
     }
+    if config.network == "host" && config.host_ports.is_none() {
+        return refuse(
+            "host_ports",
+            "is needed where network is \"host\": servers share the host's ports; name as many as \
+             servers are to run, such as \"9000-9100\"",
+        );
+    }
     config.gpus.check(&config.gpu_pool)?;
     if let (Some(soft), Some(hard)) = (config.disk_soft_limit, config.disk_hard_limit)
         && soft > hard

@@ -123,6 +123,14 @@ impl RunDir {
         (is_of_this_boot && proc::is_alive(&process).await).then_some(process)
     }
 
+    /// The port of a server that runs or is about to.
+    pub(super) async fn held_port(&self) -> Option<u16> {
+        let file = self.file().await?;
+        let is_over = file.boot != proc::boot().await
+            || self.introduction().await.is_some() && self.process().await.is_none();
+        (!is_over).then_some(file.port)
+    }
+
     /// The exit code, once the server has ended by itself.
     pub(super) async fn exit_code(&self) -> Option<i64> {
         fs::read_to_string(self.0.join("exit")).await.ok()?.trim().parse().ok()

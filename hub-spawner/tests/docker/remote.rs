@@ -89,6 +89,7 @@ async fn dm_1_servers_run_at_a_daemon_behind_tls() {
         tls_verify: true,
         cert_path: Some(daemon.client_dir().to_owned()),
         network: "host".to_owned(),
+        host_ports: format!("{port}-{port}").parse().ok(),
         port,
         cmd: Some(format!("httpd -f -p {port} -h /www").parse::<CommandLine>().unwrap()),
         ..DockerConfig::new(IMAGE)
@@ -123,6 +124,7 @@ async fn faq_1_a_server_logs_where_its_daemon_sends_logs() {
         tls_verify: true,
         cert_path: Some(daemon.client_dir().to_owned()),
         network: "host".to_owned(),
+        host_ports: "9000-9000".parse().ok(),
         cmd: Some("sh -c 'echo nobody keeps this; exit 3'".parse::<CommandLine>().unwrap()),
         ..DockerConfig::new(IMAGE)
     })

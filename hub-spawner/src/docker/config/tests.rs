@@ -26,6 +26,7 @@ fn settings_that_make_no_sense_are_named() {
         (r#"{"image": "lab", "deployment": "a b"}"#, "deployment: "),
         (r#"{"image": "lab", "network": ""}"#, "network: "),
         (r#"{"image": "lab", "network": "none"}"#, "network: "),
+        (r#"{"image": "lab", "network": "host"}"#, "host_ports: is needed"),
         (r#"{"image": "lab", "name_template": "{user}"}"#, "name_template: "),
         (r#"{"image": "lab", "volumes": {"{nope}": "/x"}}"#, "volumes: "),
         (r#"{"image": "lab", "volumes": {"v": "x"}}"#, "volumes: "),
