@@ -116,7 +116,8 @@ pub struct DockerSpawner {
 }
 
 impl DockerSpawner {
-    /// Connects to the daemon and makes sure that the servers' network is there.
+    /// Connects to the daemon and makes sure that the servers' network is there, and
+    /// the hub in the networks of users whose servers run.
     ///
     /// # Errors
     ///
@@ -142,6 +143,7 @@ impl DockerSpawner {
                 .await
                 .map_err(|error| spawn_error("find or make the network", error))?;
         }
+        isolation::rejoin(&engine, &blueprint).await;
         let blueprint = ArcSwap::from_pointee(blueprint);
         Ok(Self {
             engine,

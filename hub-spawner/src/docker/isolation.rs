@@ -62,6 +62,47 @@ pub(super) async fn ensure(
     Ok(())
 }
 
+/// Takes the hub's containers into the networks of users whose servers run already: an
+/// upgrade may have put new ones in the place of those that were in them. What goes
+/// wrong is told in the log, and tried again when a server of that user starts.
+pub(super) async fn rejoin(engine: &Engine, blueprint: &Blueprint) {
+    if blueprint.isolation == Isolation::Shared || blueprint.hub_containers.is_empty() {
+        return;
+    }
+    let labels = labels::of_networks(&blueprint.deployment);
+    let networks = match engine.networks_labelled(&labels).await {
+        Ok(networks) => networks,
+        Err(error) => {
+            tracing::warn!(%error, "the hub is not taken into the networks of its users");
+            return;
+        }
+    };
+    for container in &blueprint.hub_containers {
+        let found = match engine.inspect(container).await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                tracing::warn!(container, "hub_containers names a container that is not there");
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(container, %error, "it is not taken into users' networks");
+                continue;
+            }
+        };
+        let of_users = networks.iter().filter(|network| labels::user(&network.labels).is_some());
+        for network in of_users.filter(|network| !found.networks.contains(&network.name)) {
+            match engine.connect_network(&network.id, container, &[]).await {
+                // The last server of a user may have ended meanwhile.
+                Ok(()) | Err(EngineError::NotFound { .. }) => {}
+                Err(error) => {
+                    let network = &network.name;
+                    tracing::warn!(container, network, %error, "it is not taken into a user's network");
+                }
+            }
+        }
+    }
+}
+
 async fn ensure_own(
     engine: &Engine,
     blueprint: &Blueprint,

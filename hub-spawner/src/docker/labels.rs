@@ -65,6 +65,11 @@ pub(super) fn of_secret(deployment: &str, key: &ServerKey) -> Labels {
     all
 }
 
+/// By which all networks of a deployment are found.
+pub(super) fn of_networks(deployment: &str) -> Labels {
+    labels([(DEPLOYMENT, deployment), (KIND, "network")])
+}
+
 /// What the network of one user is labelled with.
 pub(super) fn of_network_of(deployment: &str, user: &UserName) -> Labels {
     let mut all = of_network(deployment);

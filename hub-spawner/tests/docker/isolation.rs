@@ -108,6 +108,46 @@ async fn spn_36_the_hubs_containers_are_in_each_users_network_and_ranges_are_cho
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn spn_36_a_container_that_takes_the_hubs_place_reaches_servers_that_run() {
+    in_a_corner(|corner| async move {
+        let hub = async || {
+            let hub = crate::containers::shell(&corner, "hub", "sleep 600");
+            let hub = corner.engine.create_container_from(&hub).await.unwrap();
+            corner.engine.start_container(&hub).await.unwrap();
+            hub
+        };
+        let open = async || {
+            connect(&corner, |config| {
+                config.isolation = Isolation::PerUser;
+                config.hub_containers = vec![format!("{}-hub", corner.name)];
+            })
+            .await
+        };
+        let old = hub().await;
+        let ada = key("ada", "");
+        let url = start(&open().await, &ada).await.unwrap();
+
+        corner.engine.remove_container(&old, true).await.unwrap();
+        let new = hub().await;
+        let spawner = open().await;
+        let page = format!("{url}index.html");
+        eventually("the new container reaches the server", async || {
+            let command = ["timeout", "5", "wget", "-q", "-O", "-", &page];
+            let ran = corner.engine.exec(&new, &command).await.unwrap();
+            ran.output.contains("hello").then_some(())
+        })
+        .await;
+        // A second hub finds it there, and nobody's network is taken for a user's.
+        open().await;
+        let found = corner.engine.inspect(&new).await.unwrap().unwrap();
+        assert!(!found.networks.contains(&corner.name), "{found:?}");
+        stop(&spawner, &ada).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn spn_36_a_server_is_in_further_networks_before_it_starts() {
     in_a_corner(|corner| async move {
         let back = format!("{}-back", corner.name);
