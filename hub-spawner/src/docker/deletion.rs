@@ -14,8 +14,9 @@ use crate::{
     engine::{Engine, VolumeSummary},
 };
 
-/// What happens to volumes of a user who is deleted. Only those that carry this hub's
-/// labels and the user's name are meant; a volume of several is nobody's.
+/// What happens to volumes of a user who is deleted: those that carry this hub's labels
+/// and the user's name, and those without labels that are called as the user's are. A
+/// volume of several is nobody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUserDelete {
@@ -54,8 +55,7 @@ pub(super) async fn forget_user(
     let blueprint = spawner.blueprint();
     remove_containers_of(spawner, user).await?;
     isolation::release(&spawner.engine, &blueprint, user).await;
-    let labels = labels::of_volumes_of(&blueprint.deployment, user);
-    let volumes = volumes(&spawner.engine, &labels).await?;
+    let volumes = volumes_of(&spawner.engine, &blueprint, user).await?;
     dispose(&spawner.engine, &blueprint, volumes).await
 }
 
@@ -78,8 +78,7 @@ pub(super) async fn refuse_to_leave_volumes(
     spawner: &DockerSpawner,
     user: &UserName,
 ) -> Result<(), SpawnError> {
-    let labels = labels::of_volumes_of(&spawner.blueprint().deployment, user);
-    let volumes = volumes(&spawner.engine, &labels).await?;
+    let volumes = volumes_of(&spawner.engine, &spawner.blueprint(), user).await?;
     let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
     if names.is_empty() {
         return Ok(());
@@ -106,6 +105,29 @@ async fn volumes(
     labels: &crate::engine::Labels,
 ) -> Result<Vec<VolumeSummary>, SpawnError> {
     engine.volumes(labels).await.map_err(|error| spawn_error("look for volumes", error))
+}
+
+/// The volumes of `user` alone: those that are labelled so, and those without labels
+/// that are called as the user's are, now or by older spawners.
+async fn volumes_of(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    user: &UserName,
+) -> Result<Vec<VolumeSummary>, SpawnError> {
+    let mut all = volumes(engine, &labels::of_volumes_of(&blueprint.deployment, user)).await?;
+    for (name, older) in blueprint.volume_names_with_older_of(user) {
+        for name in [name].into_iter().chain(older) {
+            if all.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let found = engine.volume(&name).await;
+            let found = found.map_err(|error| spawn_error("look for volumes", error))?;
+            all.extend(found.filter(|volume| {
+                labels::volume_is_of(&volume.labels, &blueprint.deployment, user)
+            }));
+        }
+    }
+    Ok(all)
 }
 
 async fn dispose(

@@ -130,6 +130,15 @@ pub(super) fn volume_fits(found: &Labels, deployment: &str, owner: VolumeOwner<'
     fits(DEPLOYMENT, Some(deployment)) && fits(USER, owner.user) && fits(SERVER, owner.server)
 }
 
+/// Whether a volume with these labels, whose name is made of `user`'s, is this user's
+/// alone. One with our labels and no user's is for several.
+pub(super) fn volume_is_of(found: &Labels, deployment: &str, user: &UserName) -> bool {
+    match found.get(DEPLOYMENT) {
+        Some(_) => is_of_deployment(found, deployment) && self::user(found) == Some(user.as_str()),
+        None => self::user(found).is_none_or(|owner| owner == user.as_str()),
+    }
+}
+
 /// Whose these labels say it is.
 pub(super) fn user(found: &Labels) -> Option<&str> {
     found.get(USER).map(String::as_str)
@@ -189,5 +198,16 @@ mod tests {
         assert!(!volume_fits(&found, "hub", bob));
         assert!(!volume_fits(&found, "other", ada));
         assert!(volume_fits(&Labels::new(), "hub", bob), "not labelled: nobody's yet");
+    }
+
+    #[test]
+    fn spn_30_a_volume_of_several_or_of_another_hub_is_not_the_users_alone() {
+        let ada: UserName = "ada".parse().unwrap();
+        let of = |user| of_volume("hub", VolumeOwner { user, server: None });
+        assert!(volume_is_of(&of(Some("ada")), "hub", &ada));
+        assert!(volume_is_of(&Labels::new(), "hub", &ada), "of before this hub");
+        assert!(!volume_is_of(&of(None), "hub", &ada));
+        assert!(!volume_is_of(&of(Some("bob")), "hub", &ada));
+        assert!(!volume_is_of(&of(Some("ada")), "other", &ada));
     }
 }

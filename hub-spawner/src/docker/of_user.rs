@@ -68,20 +68,28 @@ impl DockerConfig {
         user: &UserName,
     ) -> Result<BTreeMap<String, Vec<String>>, InvalidConfig> {
         // Names do not depend on where the daemon is.
-        let blueprint = Blueprint::read(self, None)?;
+        Ok(Blueprint::read(self, None)?.volume_names_with_older_of(user))
+    }
+}
+
+impl Blueprint {
+    /// See [`DockerConfig::volume_names_with_older_of`].
+    pub(super) fn volume_names_with_older_of(
+        &self,
+        user: &UserName,
+    ) -> BTreeMap<String, Vec<String>> {
         let key = ServerKey::default_of(user.clone());
-        Ok(blueprint
-            .volumes
+        self.volumes
             .iter()
             .filter(|mounted| {
                 mounted.source.uses("username") || mounted.source.uses("raw_username")
             })
             .filter_map(|mounted| {
-                let (source, _) = mounted.render(&blueprint.names, &key).ok()?;
-                Some((source, mounted.older_volumes(&blueprint.names, &key)))
+                let (source, _) = mounted.render(&self.names, &key).ok()?;
+                Some((source, mounted.older_volumes(&self.names, &key)))
             })
             .filter(|(source, _)| is_object_name(source))
-            .collect())
+            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use hub_spawner::{
     Progress, SavedState, ServerKey, Spawner, StartRequest, Started, StopMode,
     conformance::request,
     docker::{DockerSpawner, OnUserDelete, ReuseStopped},
+    engine::Labels,
 };
 use secrecy::SecretString;
 
@@ -184,6 +185,38 @@ async fn spn_30_what_is_left_of_a_user_is_the_operators_choice() {
         spawner.forget_user(ada.user()).await.unwrap();
         assert_eq!(volumes(&corner).await, ["bob", "bob--"]);
         spawner.forget_user(ada.user()).await.expect("nothing is left, which is no error");
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_30_volumes_from_before_this_hub_are_the_users_too() {
+    in_a_corner(|corner| async move {
+        // Not labelled, one called as version 0.10 of the spawner did.
+        let named = |user: &str| format!("{}-{user}", corner.name);
+        for name in ["ada.l", "ada-2el", "bob"] {
+            corner.engine.ensure_volume(&named(name), &Labels::new()).await.unwrap();
+        }
+        let spawner = corner.spawner().await;
+        let mut config = corner.config();
+        config.on_user_delete = OnUserDelete::Delete;
+        spawner.adopt(spawner.plan(&config).unwrap());
+        let ada: hub_names::UserName = "ada.l".parse().unwrap();
+        let refused = spawner.rename_user(&ada, &"countess".parse().unwrap()).await.unwrap_err();
+        let message = refused.user_message();
+        assert!(
+            message.contains(&named("ada.l")) && message.contains(&named("ada-2el")),
+            "{message}"
+        );
+
+        spawner.forget_user(&ada).await.unwrap();
+        let mut left = Vec::new();
+        for name in ["ada.l", "ada-2el", "bob"] {
+            left.extend(corner.engine.volume(&named(name)).await.unwrap().map(|one| one.name));
+        }
+        corner.engine.remove_volume(&named("bob")).await.unwrap();
+        assert_eq!(left, [named("bob")]);
     })
     .await;
 }
