@@ -76,8 +76,8 @@ pub(super) async fn doubt(shared: &Shared, key: &ServerKey) -> Result<Option<Rem
     for found in shared.spawner.identify(key).await? {
         match judge(key, &found, user, known(shared, &found).await?.as_ref()) {
             Ok(_) => return Ok(None),
-            Err(Stranger::Ended | Stranger::NoUser) => {}
-            Err(Stranger::NoToken | Stranger::UnknownToken | Stranger::AnothersToken) => {
+            Err(reason) if !is_doubtful(&found, reason) => {}
+            Err(_) => {
                 doubt = Some(Remark {
                     message: "The server runs with a token that the hub does not know, as after \
                               an older state of the hub was restored."
@@ -89,6 +89,17 @@ pub(super) async fn doubt(shared: &Shared, key: &ServerKey) -> Result<Option<Rem
         }
     }
     Ok(doubt)
+}
+
+/// Whether a server that is in the store is told as one with a token of another state
+/// of it. Pure.
+fn is_doubtful(found: &Found, reason: Stranger) -> bool {
+    match reason {
+        Stranger::Ended | Stranger::NoUser => false,
+        // A swarm's secrets are told to nobody, which says nothing about the token.
+        Stranger::NoToken => found.api_token.is_some(),
+        Stranger::UnknownToken | Stranger::AnothersToken => true,
+    }
 }
 
 /// The token of a server, if the store knows it.
@@ -226,6 +237,18 @@ mod tests {
         let (ada, token) = token("ada", Some("jupyterhub-user-ada")).await;
         let judged = judge(&key("ada", ""), &running(Some(OURS)), Some(ada), Some(&token));
         assert_eq!(judged, Ok(Timestamp::from_second(7).unwrap()));
+    }
+
+    #[test]
+    fn rst_3_a_token_that_cannot_be_told_is_no_token_of_another_state() {
+        let doubtful = |token: Option<&str>| {
+            let found = running(token);
+            let user = Some(UserId::new(1));
+            is_doubtful(&found, judge(&key("ada", ""), &found, user, None).unwrap_err())
+        };
+        assert!(!doubtful(None), "a secret of a swarm");
+        assert!(doubtful(Some(OURS)));
+        assert!(doubtful(Some("")), "told, and none of ours");
     }
 
     #[tokio::test]
