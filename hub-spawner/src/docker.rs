@@ -423,6 +423,7 @@ impl Spawner for DockerSpawner {
         let wanted = ContainerLimits {
             memory: limits.memory.map(MemoryLimit::bytes),
             cpus: limits.cpus,
+            cpu_period: self.blueprint().extra.cpu_period(),
             pids: None,
         };
         match self.engine.set_limits(&found.id, wanted).await {

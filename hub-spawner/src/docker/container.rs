@@ -99,7 +99,8 @@ fn host_config(
     binds.extend(parts.account.as_ref().map(HostAccount::bind));
     let memory = blueprint.memory.on_machine(machine.memory);
     let memory = memory.and_then(|limit| i64::try_from(limit.bytes()).ok());
-    let quota = blueprint.settings.cpu_limit.map(|count| (count * CPU_PERIOD as f64) as i64);
+    let period = blueprint.extra.cpu_period().unwrap_or(CPU_PERIOD);
+    let quota = blueprint.settings.cpu_limit.map(|count| (count * period as f64) as i64);
     HostConfig {
         binds: Some(binds),
         mounts: Some(parts.mounts.mounts.clone()).filter(|mounts| !mounts.is_empty()),
@@ -111,7 +112,7 @@ fn host_config(
         memory,
         // Equal to memory: no swap on top, so that a limit is a limit (API-4).
         memory_swap: memory,
-        cpu_period: quota.map(|_| CPU_PERIOD),
+        cpu_period: quota.map(|_| period),
         cpu_quota: quota,
         pids_limit: Some(blueprint.pids_limit.into()),
         network_mode: Some(blueprint.network_of(user)),

@@ -82,6 +82,11 @@ impl Extra {
         Ok(Self { create, host })
     }
 
+    /// The period that a processor limit is counted in, in microseconds, if it is set.
+    pub(super) fn cpu_period(&self) -> Option<i64> {
+        self.host.get("CpuPeriod").and_then(Value::as_i64).filter(|period| *period > 0)
+    }
+
     /// The body with the further fields of a server: maps are merged, the variables,
     /// labels and security options are added, all else is replaced.
     ///

@@ -11,6 +11,8 @@ pub struct ContainerLimits {
     pub memory: Option<u64>,
     /// Processors it may use.
     pub cpus: Option<f64>,
+    /// The period that they are counted in, in microseconds; `None`: Docker's default.
+    pub cpu_period: Option<i64>,
     /// Processes and threads it may have.
     pub pids: Option<u32>,
 }
@@ -33,11 +35,12 @@ impl Engine {
 
 fn body(limits: ContainerLimits) -> ContainerUpdateBody {
     let memory = limits.memory.and_then(|bytes| i64::try_from(bytes).ok());
+    let period = limits.cpu_period.unwrap_or(CPU_PERIOD);
     ContainerUpdateBody {
         memory,
         memory_swap: memory,
-        cpu_period: limits.cpus.map(|_| CPU_PERIOD),
-        cpu_quota: limits.cpus.map(|count| (count * CPU_PERIOD as f64) as i64),
+        cpu_period: limits.cpus.map(|_| period),
+        cpu_quota: limits.cpus.map(|count| (count * period as f64) as i64),
         pids_limit: limits.pids.map(i64::from),
         ..ContainerUpdateBody::default()
     }
@@ -51,10 +54,14 @@ mod tests {
     fn api_4_only_what_is_to_change_is_sent() {
         let body = |limits| serde_json::to_value(body(limits)).unwrap();
         assert_eq!(body(ContainerLimits::default()), serde_json::json!({}));
-        let both = ContainerLimits { memory: Some(1024), cpus: Some(0.5), pids: None };
+        let both =
+            ContainerLimits { memory: Some(1024), cpus: Some(0.5), ..ContainerLimits::default() };
         assert_eq!(
             body(both),
             serde_json::json!({"Memory": 1024, "MemorySwap": 1024, "CpuPeriod": 100_000, "CpuQuota": 50_000})
         );
+        let of_short_periods = ContainerLimits { cpu_period: Some(50_000), ..both };
+        assert_eq!(body(of_short_periods)["CpuPeriod"], 50_000);
+        assert_eq!(body(of_short_periods)["CpuQuota"], 25_000);
     }
 }

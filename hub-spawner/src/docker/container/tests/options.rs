@@ -131,6 +131,11 @@ fn spn_17_each_option_changes_its_fields_of_the_body_and_no_others() {
             json!({"extra_create_kwargs": {"hostname": "{username}", "labels": {"x": "y"}}}),
             json!({"Hostname": "ada", "Labels.x": "y"}),
         ),
+        (
+            json!({"cpu_limit": 1, "extra_host_config": {"cpu_period": 50_000}}),
+            json!({"HostConfig.CpuQuota": 50_000, "HostConfig.CpuPeriod": 50_000,
+                   "Env.CPU_LIMIT": "1.0"}),
+        ),
         (json!({"extra_host_config": {"shm_size": 1024}}), json!({"HostConfig.ShmSize": 1024})),
         (
             json!({"extra_host_config": {"privileged": true}, "allow_unsafe_host_config": true}),
