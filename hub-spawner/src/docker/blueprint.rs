@@ -219,7 +219,7 @@ impl Blueprint {
     pub(super) fn with(&self, key: &ServerKey, preset: &Preset) -> Result<Self, InvalidConfig> {
         let mut own = self.clone();
         for one in self.overrides.iter().filter(|one| one.is_for(key.user(), &preset.groups)) {
-            one.apply(&mut own);
+            one.apply(&mut own, key);
         }
         if let Some(image) = &preset.image {
             own.image = image.parse().map_err(invalid("image"))?;

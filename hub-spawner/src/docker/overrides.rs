@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hub_names::UserName;
+use hub_names::{ServerKey, UserName};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -44,7 +44,8 @@ pub struct GroupOverride {
     pub disk_hard_limit: Option<MemoryLimit>,
     /// Variables beside those of all.
     pub environment: BTreeMap<String, SecretString>,
-    /// Volumes beside those of all.
+    /// Volumes beside those of all; one takes the place of another with the same source
+    /// or target.
     pub volumes: BTreeMap<String, VolumeTarget>,
 }
 
@@ -115,8 +116,8 @@ impl Override {
             || self.config.groups.iter().any(|group| groups.contains(group))
     }
 
-    /// Changes what it says differently.
-    pub(super) fn apply(&self, own: &mut Blueprint) {
+    /// Changes what it says differently for the server of `key`.
+    pub(super) fn apply(&self, own: &mut Blueprint, key: &ServerKey) {
         let config = &self.config;
         if let Some(image) = &self.image {
             own.image = image.clone();
@@ -142,14 +143,38 @@ impl Override {
         own.gpus = config.gpus.clone().unwrap_or_else(|| own.gpus.clone());
         own.disk.soft = config.disk_soft_limit.or(own.disk.soft);
         own.disk.hard = config.disk_hard_limit.or(own.disk.hard);
-        own.volumes.extend(self.volumes.iter().cloned());
+        self.mount(own, key);
+    }
+
+    /// Adds the volumes. One takes the place of another with its source or its target:
+    /// the daemon mounts nothing over another mount.
+    fn mount(&self, own: &mut Blueprint, key: &ServerKey) {
+        if self.volumes.is_empty() {
+            return;
+        }
+        let Blueprint { volumes, mounts, names, .. } = own;
+        let target = |path: &str| path.trim_end_matches('/').to_owned();
+        // What cannot be rendered is refused where it is mounted.
+        let later: Vec<(String, String)> =
+            self.volumes.iter().filter_map(|one| one.render(names, key).ok()).collect();
+        let is_taken = |path: &str| later.iter().any(|(_, other)| target(other) == target(path));
+        volumes.retain(|one| {
+            one.render(names, key).map_or(true, |(source, path)| {
+                later.iter().all(|(other, _)| *other != source) && !is_taken(&path)
+            })
+        });
+        mounts.retain(|one| {
+            let path = one.render(names, key).ok().and_then(|mount| mount.target);
+            path.is_none_or(|path| !is_taken(&path))
+        });
+        volumes.extend(self.volumes.iter().cloned());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Preset, ServerKey, docker::DockerConfig};
+    use crate::{Preset, docker::DockerConfig};
 
     fn config(json: serde_json::Value) -> DockerConfig {
         serde_json::from_value(json).unwrap()
@@ -183,6 +208,28 @@ mod tests {
         assert_eq!(bob.volumes.len(), common.volumes.len() + 1);
         let eve = of("eve", &["other"], None);
         assert_eq!((limit(&eve), eve.gpus), (1, Gpus::None));
+    }
+
+    #[test]
+    fn a_volume_of_a_group_takes_the_place_of_one_with_its_source_or_target() {
+        let config = config(serde_json::json!({
+            "image": "lab:4",
+            "volumes": {"home-{username}": "/home", "data": "/data", "kept": "/kept"},
+            "mounts": [{"type": "tmpfs", "target": "/scratch"}],
+            "group_overrides": {"x": {"users": ["ada"], "volumes": {
+                "big-{username}": "/home/", "data": "/srv/data", "fast": "/scratch"}}},
+        }));
+        let common = Blueprint::read(&config, None).unwrap();
+        let key = ServerKey::default_of("ada".parse().unwrap());
+        let own = common.with(&key, &Preset::default()).unwrap();
+        let mut mounted: Vec<_> =
+            own.volumes.iter().map(|one| one.render(&own.names, &key).unwrap()).collect();
+        mounted.sort();
+        let expected =
+            [("big-ada", "/home/"), ("data", "/srv/data"), ("fast", "/scratch"), ("kept", "/kept")];
+        let expected = expected.map(|(source, path)| (source.to_owned(), path.to_owned()));
+        assert_eq!(mounted, expected);
+        assert!(own.mounts.is_empty());
     }
 
     #[test]
