@@ -123,7 +123,7 @@ impl Blueprint {
         let overrides = config
             .group_overrides
             .iter()
-            .map(|(name, one)| Override::read(name, one, &names, &sockets))
+            .map(|(name, one)| Override::read(name, one, config, &names))
             .collect::<Result<_, _>>()?;
         let notebook_dir = Some(notebook_dir(config)).filter(|dir| !dir.is_empty());
         for (key, text) in [("notebook_dir", &notebook_dir), ("default_url", &config.default_url)] {

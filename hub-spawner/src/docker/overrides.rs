@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    CommandLine, Gpus, VolumeTarget, blueprint::Blueprint, mounts, object_name::Names,
-    security::Sockets,
+    CommandLine, DockerConfig, Gpus, VolumeTarget, blueprint::Blueprint, mounts,
+    object_name::Names, security::Sockets,
 };
 use crate::{InvalidConfig, MemoryAllowance, MemoryLimit, engine::ImageReference, environment};
 
@@ -58,7 +58,7 @@ pub(super) struct Override {
 }
 
 impl Override {
-    /// Reads one.
+    /// Reads one of those of `all`.
     ///
     /// # Errors
     ///
@@ -66,8 +66,8 @@ impl Override {
     pub(super) fn read(
         name: &str,
         config: &GroupOverride,
+        all: &DockerConfig,
         names: &Names,
-        sockets: &Sockets,
     ) -> Result<Self, InvalidConfig> {
         let refuse = |key: &str, reason: String| {
             InvalidConfig::new("group_overrides", format!("{name}.{key}: {reason}"))
@@ -86,13 +86,18 @@ impl Override {
         if config.pids_limit == Some(0) {
             return Err(refuse("pids_limit", "must be at least 1".to_owned()));
         }
+        if let Some(gpus) = &config.gpus {
+            gpus.check(&all.gpu_pool).map_err(|error| refuse(error.key, error.reason))?;
+        }
+        check_memory(config, all).map_err(|error| refuse(error.key, error.reason))?;
         if let Some(url) = &config.default_url {
             environment::check_path("default_url", url)
                 .map_err(|error| refuse("default_url", error.reason))?;
         }
         let volumes = mounts::table_of("group_overrides", &config.volumes, "rw")
             .and_then(|volumes| {
-                mounts::check_volumes("group_overrides", &volumes, names, sockets)?;
+                let sockets = Sockets::of(all.host.as_deref());
+                mounts::check_volumes("group_overrides", &volumes, names, &sockets)?;
                 Ok(volumes)
             })
             .map_err(|error| refuse("volumes", error.reason))?;
@@ -171,10 +176,23 @@ impl Override {
     }
 }
 
+/// Nobody is promised more memory than they may use.
+fn check_memory(own: &GroupOverride, all: &DockerConfig) -> Result<(), InvalidConfig> {
+    let guarantee = own.mem_guarantee.or(all.mem_guarantee);
+    let limit = own.mem_limit.unwrap_or(all.mem_limit).chosen();
+    let is_too_much = guarantee.zip(limit).is_some_and(|(guarantee, limit)| guarantee > limit);
+    match (is_too_much, own.mem_guarantee, own.mem_limit) {
+        (true, Some(_), _) => Err(InvalidConfig::new("mem_guarantee", "is more than mem_limit")),
+        (true, None, Some(_)) => Err(InvalidConfig::new("mem_limit", "is less than mem_guarantee")),
+        // The section's own keys are checked by themselves.
+        (_, _, _) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Preset, docker::DockerConfig};
+    use crate::Preset;
 
     fn config(json: serde_json::Value) -> DockerConfig {
         serde_json::from_value(json).unwrap()
@@ -234,6 +252,8 @@ mod tests {
 
     #[test]
     fn an_override_that_makes_no_sense_is_named() {
+        let all = config(serde_json::json!({
+            "image": "lab", "gpus": 1, "gpu_pool": ["0", "1"], "mem_guarantee": "1G"}));
         let image = "lab".parse().unwrap();
         let names = Names::new(None, "jupyter", &image, Default::default()).unwrap();
         for (json, words) in [
@@ -242,6 +262,17 @@ mod tests {
             (serde_json::json!({"groups": ["a"], "cpu_limit": 0}), "x.cpu_limit: "),
             (serde_json::json!({"groups": ["a"], "pids_limit": 0}), "x.pids_limit: "),
             (serde_json::json!({"groups": ["a"], "default_url": "{"}), "x.default_url: "),
+            (serde_json::json!({"groups": ["a"], "gpus": "all"}), "x.gpus: has to be a number"),
+            (serde_json::json!({"groups": ["a"], "gpus": ["0"]}), "x.gpus: has to be a number"),
+            (serde_json::json!({"groups": ["a"], "gpus": 3}), "x.gpus: is more than gpu_pool has"),
+            (
+                serde_json::json!({"groups": ["a"], "mem_guarantee": "3G", "mem_limit": "2G"}),
+                "x.mem_guarantee: is more than mem_limit",
+            ),
+            (
+                serde_json::json!({"groups": ["a"], "mem_limit": "512M"}),
+                "x.mem_limit: is less than mem_guarantee",
+            ),
             (
                 serde_json::json!({"groups": ["a"], "volumes": {"v": {"bind": "/x", "mode": "w"}}}),
                 "no mode",
@@ -256,8 +287,7 @@ mod tests {
             ),
         ] {
             let read: GroupOverride = serde_json::from_value(json.clone()).unwrap();
-            let said =
-                Override::read("x", &read, &names, &Sockets::default()).unwrap_err().to_string();
+            let said = Override::read("x", &read, &all, &names).unwrap_err().to_string();
             assert!(said.contains(words), "{json}: {said}");
         }
     }
