@@ -23,6 +23,7 @@ mod isolation;
 mod labels;
 mod machine;
 mod mounts;
+mod new_volume;
 mod object_name;
 mod of_user;
 mod older_name;
@@ -144,6 +145,7 @@ impl DockerSpawner {
                 .map_err(|error| spawn_error("find or make the network", error))?;
         }
         isolation::rejoin(&engine, &blueprint).await;
+        new_volume::sweep(&engine, &blueprint).await;
         let blueprint = ArcSwap::from_pointee(blueprint);
         Ok(Self {
             engine,

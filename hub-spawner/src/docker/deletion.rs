@@ -144,10 +144,10 @@ async fn dispose(
             // Without a directory the configuration is refused.
             (OnUserDelete::Archive, None) | (OnUserDelete::Delete, _) => {}
         }
-        engine
-            .remove_volume(&volume.name)
-            .await
-            .map_err(|error| spawn_error("remove a volume", error))?;
+        let failed = |error| spawn_error("remove a volume", error);
+        // A transfer that was given up may still hold it.
+        engine.remove_volume_helpers(&volume.name).await.map_err(failed)?;
+        engine.remove_volume(&volume.name).await.map_err(failed)?;
     }
     Ok(())
 }

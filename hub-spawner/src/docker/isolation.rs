@@ -69,7 +69,7 @@ pub(super) async fn rejoin(engine: &Engine, blueprint: &Blueprint) {
     if blueprint.isolation == Isolation::Shared || blueprint.hub_containers.is_empty() {
         return;
     }
-    let labels = labels::of_networks(&blueprint.deployment);
+    let labels = labels::all_of_kind(&blueprint.deployment, "network");
     let networks = match engine.networks_labelled(&labels).await {
         Ok(networks) => networks,
         Err(error) => {

@@ -65,9 +65,9 @@ pub(super) fn of_secret(deployment: &str, key: &ServerKey) -> Labels {
     all
 }
 
-/// By which all networks of a deployment are found.
-pub(super) fn of_networks(deployment: &str) -> Labels {
-    labels([(DEPLOYMENT, deployment), (KIND, "network")])
+/// By which all that is of this kind is found, of whatever version of the hub.
+pub(super) fn all_of_kind(deployment: &str, kind: &str) -> Labels {
+    labels([(DEPLOYMENT, deployment), (KIND, kind)])
 }
 
 /// What the network of one user is labelled with.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::engine::{ContainerSpec, Engine, EngineError, Labels};
+use crate::engine::{Engine, EngineError, Labels};
 
 /// A user and a group by number. Written `uid`, `uid:gid`, or empty for root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,30 +71,12 @@ impl<'de> Deserialize<'de> for Account {
     }
 }
 
-/// Gives a new, empty volume to `owner`, unless the image has a directory at `target`
-/// of which the daemon will take the owner over.
-pub(super) async fn init_volume(
-    engine: &Engine,
-    image: &str,
-    volume: &str,
-    target: &str,
-    owner: Account,
-    labels: &Labels,
-) -> Result<(), EngineError> {
-    let spec = ContainerSpec {
-        labels: labels.clone(),
-        command: Some(vec!["never-started".to_owned()]),
-        ..ContainerSpec::new("", image)
-    };
-    let id = engine.create_container_from(&spec).await?;
-    let is_in_image = engine.has_path(&id, target).await;
-    let removed = engine.remove_container(&id, true).await;
-    if is_in_image? {
-        return removed;
-    }
-    removed?;
-    let archive = directory("./", owner, 0o755);
-    engine.import_volume(volume, image, stream::iter([Ok(archive)])).await
+/// The kind of a container that lends a directory of the host for a moment.
+pub(super) const HOST_HELPER: &str = "host-helper";
+
+/// An archive that, unpacked in a volume, gives the volume to `owner`.
+pub(super) fn of_volume(owner: Account) -> Bytes {
+    directory("./", owner, 0o755)
 }
 
 /// Makes the host directory `path` as `how` says, if it does not exist. The directory

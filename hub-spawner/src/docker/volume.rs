@@ -9,12 +9,13 @@ use super::{
     blueprint::Blueprint,
     error::spawn_error,
     labels::{self, VolumeOwner},
+    new_volume::NewVolume,
     object_name::is_object_name,
     ownership,
 };
 use crate::{
     SpawnError,
-    engine::{ContainerSpec, Engine, EngineError, Labels},
+    engine::{ContainerSpec, Engine, Labels},
     template::Template,
 };
 
@@ -71,7 +72,7 @@ pub(super) async fn ensure(
         } else {
             if let Some(how) = blueprint.create_host_dirs {
                 let image = blueprint.image.to_string();
-                let labels = labels::of_kind(&blueprint.deployment, "helper");
+                let labels = labels::of_kind(&blueprint.deployment, ownership::HOST_HELPER);
                 ownership::create_host_dir(engine, &image, &source, how, &labels)
                     .await
                     .map_err(|error| spawn_error("make the directory on the host", error))?;
@@ -141,6 +142,11 @@ impl Wanted<'_> {
     async fn made(&self, engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
         let failed = |error| spawn_error("make the volume", error);
         let is_new = engine.volume(&self.name).await.map_err(failed)?.is_none();
+        let new = NewVolume { engine, blueprint, name: &self.name, target: self.target };
+        let is_to_give = match is_new {
+            true => new.mark().await?,
+            false => new.is_marked().await?,
+        };
         let wanted = labels::of_volume(&blueprint.deployment, self.owner());
         let driver = blueprint.volume_driver.as_deref();
         let driver = driver.map(|driver| (driver, &blueprint.volume_driver_options));
@@ -151,57 +157,20 @@ impl Wanted<'_> {
                 reason: "it belongs to another user, server or hub".to_owned(),
             });
         }
-        if is_new { self.init(engine, blueprint).await } else { Ok(()) }
-    }
-
-    /// Gives a new volume to those who are to write in it (SPN-9).
-    async fn init(&self, engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
-        let owner = blueprint.volume_owner;
-        if owner.uid == 0 && owner.gid == 0 {
-            return Ok(());
-        }
-        let image = blueprint.image.to_string();
-        let mut helper = labels::of_kind(&blueprint.deployment, "helper");
-        helper.insert("hub.volume".to_owned(), self.name.clone());
-        let init =
-            || ownership::init_volume(engine, &image, &self.name, self.target, owner, &helper);
-        let outcome = match init().await {
-            // Whether there is a helper now is unknown: first it has to go (API-5).
-            Err(error) if error.is_uncertain() => {
-                let failed = |error| spawn_error("remove a helper", error);
-                for lost in engine.containers(&helper).await.map_err(failed)? {
-                    engine.remove_container(&lost.id, true).await.map_err(failed)?;
-                }
-                init().await
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Ok(()) => Ok(()),
-            // A filter before the daemon's socket may forbid it.
-            Err(EngineError::Refused { text, .. }) => {
-                tracing::warn!(
-                    volume = self.name,
-                    "the new volume belongs to root where the image has no directory of its own                      ({text}): let HEAD and PUT /containers/{{}}/archive through, or set                      volume_owner = \"\""
-                );
-                Ok(())
-            }
-            Err(error) => {
-                // The next start then makes it anew, and its owner.
-                let _ = engine.remove_volume(&self.name).await;
-                Err(match error {
-                    EngineError::NotFound { .. } => super::error::image_error(&image, error),
-                    error => spawn_error("give the volume to its user", error),
-                })
-            }
+        match is_to_give {
+            true => new.give().await,
+            false => Ok(()),
         }
     }
 }
 
+/// The kind of the container that marks a copy.
+const COPY: &str = "volume-copy";
+
 /// A container that is there as long as a copy is not complete, also when the hub is
 /// killed meanwhile.
 fn copy_marker(blueprint: &Blueprint, volume: &str) -> Labels {
-    let mut labels = labels::of_kind(&blueprint.deployment, "volume-copy");
+    let mut labels = labels::of_kind(&blueprint.deployment, COPY);
     labels.insert("hub.volume".to_owned(), volume.to_owned());
     labels
 }
@@ -213,7 +182,9 @@ async fn undo_half_a_copy(
     volume: &str,
 ) -> Result<(), SpawnError> {
     let undone = async {
-        for marker in engine.containers(&copy_marker(blueprint, volume)).await? {
+        let mut markers = labels::all_of_kind(&blueprint.deployment, COPY);
+        markers.insert("hub.volume".to_owned(), volume.to_owned());
+        for marker in engine.containers(&markers).await? {
             engine.remove_volume_helpers(volume).await?;
             engine.remove_volume(volume).await?;
             engine.remove_container(&marker.id, true).await?;

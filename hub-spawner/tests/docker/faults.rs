@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use hub_spawner::{
     Limits, Liveness, Progress, ServerKey, SpawnError, Spawner, conformance,
-    docker::{DockerConfig, DockerSpawner, Isolation, OnUserDelete, PullPolicy},
+    docker::{Account, DockerConfig, DockerSpawner, Isolation, OnUserDelete, PullPolicy},
     engine::{Build, ENDPOINTS, Endpoint, EndpointUser, Engine},
 };
 
 use crate::{
-    bench::{Corner, in_a_corner, socket},
+    bench::{Corner, eventually, in_a_corner, socket},
     containers::shell,
     gate::Gate,
 };
@@ -347,4 +347,55 @@ async fn use_everything(corner: &Corner, address: String) {
     engine.remove_image(&built).await.expect("remove the image");
     let nothing = vec![0; 1024].into();
     engine.build(nothing, &Build::new(&built), |_| {}).await.expect_err("there is no Dockerfile");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_9_a_new_volume_is_its_users_also_after_the_hub_was_killed_at_that() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::before(socket()).await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        let open = async || {
+            gated
+                .spawner(|config| {
+                    let volume = format!("{}-{{username}}", corner.name);
+                    config.volumes = Some([(volume, "/nowhere/in/the/image".into())].into());
+                    config.volume_owner = Account { uid: 1234, gid: 567 };
+                })
+                .await
+        };
+        gate.beside(Box::pin(async {
+            for (user, is_killed) in [("ada", false), ("bob", true)] {
+                let key = ServerKey::default_of(user.parse().unwrap());
+                let request = conformance::request(key.clone());
+                let progress = Progress::ignored();
+                let mut spawner = open().await;
+                gate.hold(Some(("PUT", "/containers/{}/archive")));
+                tokio::select! {
+                    started = spawner.start(&request, &progress) => {
+                        panic!("the gate holds it: {started:?}")
+                    }
+                    () = eventually("the volume is being given", async || {
+                        gate.is_holding().then_some(())
+                    }) => {}
+                }
+                gate.hold(None);
+                if is_killed {
+                    spawner = open().await;
+                    let mut marks = corner.labels();
+                    marks.insert("hub.kind".to_owned(), "volume-init".to_owned());
+                    assert_eq!(corner.engine.containers(&marks).await.unwrap(), []);
+                }
+                spawner.start(&request, &progress).await.unwrap();
+                let id = corner.container(&key).await;
+                let look = ["stat", "-c", "%u:%g", "/nowhere/in/the/image"];
+                let ran = corner.engine.exec(&id, &look).await.unwrap();
+                assert_eq!(ran.output.trim(), "1234:567", "{user}");
+            }
+            // Nothing else is left of the two.
+            assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap().len(), 2);
+        }))
+        .await;
+    })
+    .await;
 }

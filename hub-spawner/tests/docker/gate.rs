@@ -33,6 +33,10 @@ struct Notes {
     loses: Option<(&'static str, &'static str)>,
     /// The kind of request that is answered with a failure.
     refuses: Option<Endpoint>,
+    /// The kind of request that is never answered, nor seen by the daemon.
+    holds: Option<Endpoint>,
+    /// How many were held.
+    held: usize,
 }
 
 /// What is said to a request that is refused.
@@ -50,6 +54,8 @@ enum Says {
     Lost,
     /// It is answered here, with a failure.
     Refused,
+    /// It stays here.
+    Held,
 }
 
 impl Gate {
@@ -72,12 +78,19 @@ impl Gate {
 
     /// Fails all requests of this kind from now on; `{}` stands for a name.
     pub(crate) fn refuse(&self, refused: Option<(&'static str, &'static str)>) {
-        self.notes().refuses = refused.map(|(method, path)| Endpoint {
-            method,
-            path,
-            user: EndpointUser::Hub,
-            purpose: "",
-        });
+        self.notes().refuses = refused.map(endpoint);
+    }
+
+    /// Keeps all requests of this kind for itself from now on.
+    pub(crate) fn hold(&self, held: Option<(&'static str, &'static str)>) {
+        let mut notes = self.notes();
+        notes.holds = held.map(endpoint);
+        notes.held = 0;
+    }
+
+    /// Whether it keeps one.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.notes().held > 0
     }
 
     /// Whether an answer is still to be lost.
@@ -129,6 +142,10 @@ impl Gate {
                             while client.read(&mut asked).await? > 0 {}
                             return Ok(());
                         }
+                        if matches!(says, Says::Held) {
+                            while client.read(&mut asked).await? > 0 {}
+                            return Ok(());
+                        }
                         daemon.write_all(&asked[..count]).await?;
                     }
                 },
@@ -153,7 +170,10 @@ impl Gate {
         let loses =
             notes.loses.take_if(|(method, path)| *method == request.0 && *path == request.1);
         let refuses = notes.refuses.is_some_and(|kind| kind.allows(&request.0, &request.1));
+        let holds = notes.holds.is_some_and(|kind| kind.allows(&request.0, &request.1));
+        notes.held += usize::from(holds);
         *says = match (refuses, loses) {
+            _ if holds => Says::Held,
             (true, _) => Says::Refused,
             (false, Some(_)) => Says::Lost,
             (false, None) => Says::More,
@@ -164,6 +184,10 @@ impl Gate {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn endpoint((method, path): (&'static str, &'static str)) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Hub, purpose: "" }
 }
 
 /// Method and path, once the whole first line is there.
