@@ -7,6 +7,7 @@
 
 mod config;
 mod extra;
+mod network;
 mod spec;
 mod task;
 
@@ -97,12 +98,7 @@ impl SwarmSpawner {
                 ),
             });
         }
-        for network in [&blueprint.network].into_iter().chain(&blueprint.networks) {
-            engine
-                .ensure_overlay(network, &labels::of_network(&blueprint.deployment))
-                .await
-                .map_err(|error| spawn_error("find or make the network", error))?;
-        }
+        network::ensure(&engine, &blueprint).await?;
         let spawner = Self {
             engine,
             blueprint: ArcSwap::from_pointee(blueprint),
