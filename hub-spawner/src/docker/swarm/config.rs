@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::extra;
 use crate::{
-    InvalidConfig,
-    docker::{DockerConfig, Gpus, Isolation},
+    InvalidConfig, OnUnhealthy,
+    docker::{Account, DockerConfig, Gpus, Isolation, OnUserDelete, PullPolicy, VolumeMigration},
 };
 
 /// What a swarm adds to [`DockerConfig`]. Nothing has to be set.
@@ -134,6 +134,14 @@ impl SwarmConfig {
             ("extra_host_config", !docker.extra_host_config.is_empty()),
             ("disk_soft_limit", docker.disk_soft_limit.is_some()),
             ("disk_hard_limit", docker.disk_hard_limit.is_some()),
+            ("on_user_delete", docker.on_user_delete != OnUserDelete::default()),
+            ("archive_dir", docker.archive_dir.is_some()),
+            ("volume_owner", docker.volume_owner != Account::default()),
+            ("volume_migration", docker.volume_migration != VolumeMigration::default()),
+            ("pull_policy", docker.pull_policy != PullPolicy::default()),
+            ("use_internal_ip", docker.use_internal_ip.is_some()),
+            ("use_internal_hostname", docker.use_internal_hostname),
+            ("on_unhealthy", docker.on_unhealthy != OnUnhealthy::default()),
             ("network", matches!(docker.network.as_str(), "bridge" | "host")),
         ] {
             if is_set {

@@ -1,5 +1,9 @@
 //! Which further fields of a service an operator may set. Pure.
 
+use bollard::models::{
+    EndpointSpec, TaskSpec, TaskSpecContainerSpec, TaskSpecPlacement, TaskSpecResources,
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::config::SwarmConfig;
@@ -29,12 +33,17 @@ const OF_TASK: [(&str, &str); 4] = [
 ///
 /// # Errors
 ///
-/// The first that has a key of its own, or lets servers out of their containers
-/// (SPN-37).
+/// The first that has a key of its own, that Docker does not know, that has the wrong
+/// type, or that lets servers out of their containers (SPN-37).
 pub(super) fn check(swarm: &SwarmConfig, docker: &DockerConfig) -> Result<(), InvalidConfig> {
     const CONTAINER: &str = "extra_container_spec";
     refuse_ours(CONTAINER, &swarm.extra_container_spec, &OF_CONTAINER)?;
     refuse_ours("extra_task_spec", &swarm.extra_task_spec, &OF_TASK)?;
+    known::<TaskSpecContainerSpec>(CONTAINER, &swarm.extra_container_spec)?;
+    known::<TaskSpecResources>("extra_resources_spec", &swarm.extra_resources_spec)?;
+    known::<TaskSpecPlacement>("extra_placement_spec", &swarm.extra_placement_spec)?;
+    known::<TaskSpec>("extra_task_spec", &swarm.extra_task_spec)?;
+    known::<EndpointSpec>("extra_endpoint_spec", &swarm.extra_endpoint_spec)?;
     let container = &swarm.extra_container_spec;
     if swarm.token_secrets && container.contains_key("Secrets") {
         let reason = "Secrets would take the place of the token's; with token_secrets leave it out";
@@ -62,6 +71,42 @@ fn refuse_ours(
             Err(InvalidConfig::new(key, format!("{name} is set by {setting}")))
         }
         None => Ok(()),
+    }
+}
+
+/// Refuses fields that would vanish on their way to the daemon, at any depth.
+fn known<T: DeserializeOwned + Serialize>(
+    key: &'static str,
+    extra: &Map<String, Value>,
+) -> Result<(), InvalidConfig> {
+    for (name, value) in extra {
+        let alone = Value::Object([(name.clone(), value.clone())].into_iter().collect());
+        let read: T = serde_json::from_value(alone.clone()).map_err(|error| {
+            InvalidConfig::new(key, format!("{name} has the wrong type: {error}"))
+        })?;
+        let kept = serde_json::to_value(read).unwrap_or_default();
+        if let Some(lost) = lost(&alone, &kept) {
+            let reason = format!("{lost} is no field that Docker knows");
+            return Err(InvalidConfig::new(key, reason));
+        }
+    }
+    Ok(())
+}
+
+/// The first field of `given` that is not in `kept`, such as `Limits.Pid`.
+fn lost(given: &Value, kept: &Value) -> Option<String> {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => given
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .find_map(|(name, value)| match kept.get(name) {
+                None => Some(name.clone()),
+                Some(kept) => lost(value, kept).map(|inner| format!("{name}.{inner}")),
+            }),
+        (Value::Array(given), Value::Array(kept)) => {
+            given.iter().zip(kept).find_map(|(given, kept)| lost(given, kept))
+        }
+        (_, _) => None,
     }
 }
 
@@ -121,6 +166,29 @@ mod tests {
         }
         let swarm = json!({"token_secrets": true, "extra_container_spec": {"Secrets": []}});
         assert!(said(json!({"image": "lab", "cmd": "x"}), swarm).contains("Secrets would take"));
+    }
+
+    #[test]
+    fn spn_17_fields_that_docker_does_not_know_are_named() {
+        for (swarm, words) in [
+            (json!({"extra_container_spec": {"Hostnam": "x"}}), "Hostnam is no field"),
+            (
+                json!({"extra_resources_spec": {"Limits": {"Pid": 1}}}),
+                "extra_resources_spec: Limits.Pid is no field",
+            ),
+            (
+                json!({"extra_placement_spec": {"Preferences": [{"Spred": {}}]}}),
+                "Preferences.Spred is no field",
+            ),
+            (json!({"extra_task_spec": {"ForceUpdate": "x"}}), "ForceUpdate has the wrong type"),
+            (json!({"extra_endpoint_spec": {"Modus": "vip"}}), "Modus is no field"),
+        ] {
+            let said = said(json!({"image": "lab"}), swarm.clone());
+            assert!(said.contains(words), "{swarm}: {said}");
+        }
+        let fine = json!({"extra_container_spec": {"Hosts": ["1.2.3.4 a"], "TTY": true},
+                          "extra_placement_spec": {"MaxReplicas": 1}});
+        assert_eq!(said(json!({"image": "lab"}), fine), "");
     }
 
     #[test]
