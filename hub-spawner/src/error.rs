@@ -47,6 +47,14 @@ pub enum SpawnError {
     /// The server ended while it was starting.
     #[error("the server ended while it was starting (exit code {})", .0.code)]
     Exited(Exit),
+    /// The server ran, something else in its start failed, and it was ended for that.
+    #[error("the server was ended while it was starting")]
+    GivenUp {
+        /// The last lines it printed.
+        log_tail: String,
+        /// What failed.
+        source: Box<Self>,
+    },
     /// The backend did not answer as it should.
     #[error("the container service failed to {action}")]
     Backend {
@@ -89,6 +97,7 @@ impl SpawnError {
             | Self::ImageUnavailable { .. }
             | Self::NameTaken { .. }
             | Self::Exited(_) => false,
+            Self::GivenUp { source, .. } => source.is_transient(),
         }
     }
 
@@ -108,6 +117,7 @@ impl SpawnError {
                  administrator has to remove or rename it."
             ),
             Self::Exited(exit) => exit.summary(),
+            Self::GivenUp { source, .. } => source.user_message(),
             Self::Backend { hint: Some(hint), .. } => {
                 format!("The container service could not do it: {hint}.")
             }
@@ -140,6 +150,19 @@ mod tests {
         assert!(error.is_transient());
         assert!(error.to_string().contains("docker.sock"));
         assert!(!error.user_message().contains("docker.sock"));
+    }
+
+    #[test]
+    fn spn_33_a_server_that_was_given_up_is_explained_by_what_failed() {
+        let failed = || SpawnError::Backend {
+            action: "run post_start_cmd",
+            hint: Some("the command failed"),
+            source: "code 3".into(),
+        };
+        let source = Box::new(failed());
+        let error = SpawnError::GivenUp { log_tail: "<script>".to_owned(), source };
+        assert_eq!(error.user_message(), failed().user_message());
+        assert_eq!(error.is_transient(), failed().is_transient());
     }
 
     #[test]

@@ -108,6 +108,9 @@ impl Failure {
     }
 
     pub(super) fn from_spawn(error: &SpawnError) -> Self {
+        if let SpawnError::GivenUp { log_tail, source } = error {
+            return Self { log: Some(log_tail.clone()), ..Self::from_spawn(source) };
+        }
         let exit = match error {
             SpawnError::Exited(exit) => Some(exit.clone()),
             _ => None,

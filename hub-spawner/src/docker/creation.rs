@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Environment, Progress, SavedState, SpawnError, StartRequest, Started,
     engine::{Engine, EngineError},
+    log_text,
 };
 
 /// The calls under way that make containers.
@@ -134,6 +135,7 @@ impl DockerSpawner {
                 Ok(Started { url, state, resumed: created.is_reused })
             }
             Err(error) => {
+                let error = self.with_last_words(&created.id, error).await;
                 // The first error is the one to tell. What cannot be removed
                 // now is found by its labels and replaced by the next start.
                 let _ = match created.is_reused {
@@ -145,6 +147,20 @@ impl DockerSpawner {
                 };
                 Err(error)
             }
+        }
+    }
+
+    /// `error` with what the server printed before it is ended for that (SPN-33).
+    async fn with_last_words(&self, id: &str, error: SpawnError) -> SpawnError {
+        if let SpawnError::Exited(_) = error {
+            return error;
+        }
+        let log = self.engine.logs(id, log_text::TAIL_LINES).await.ok().flatten();
+        let log = log.unwrap_or_default();
+        let log_tail = log_text::tail(&log, log_text::TAIL_LINES, log_text::TAIL_BYTES);
+        match log_tail.trim().is_empty() {
+            true => error,
+            false => SpawnError::GivenUp { log_tail, source: Box::new(error) },
         }
     }
 

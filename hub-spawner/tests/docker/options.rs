@@ -139,6 +139,27 @@ async fn spn_22_a_command_runs_after_the_start_and_its_failure_counts_where_it_i
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn spn_33_what_a_server_printed_is_told_when_it_is_ended_for_another_failure() {
+    in_a_corner(|corner| async move {
+        let spawner = connect(&corner, |config| {
+            let serve = "echo first words; touch /tmp/up; exec sleep 600";
+            config.cmd = Some(["sh", "-c", serve].into_iter().collect());
+            let wait = "until [ -e /tmp/up ]; do sleep 0.1; done; exit 3";
+            config.post_start_cmd = ["sh", "-c", wait].into_iter().collect();
+            config.post_start_required = true;
+        })
+        .await;
+        let error = start(&spawner, &key("ada", "")).await.unwrap_err();
+        let SpawnError::GivenUp { log_tail, source } = &error else { panic!("{error:?}") };
+        assert_eq!(log_tail.trim(), "first words");
+        assert!(matches!(**source, SpawnError::Backend { .. }), "{source:?}");
+        assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn limits_of_a_running_server_change() {
     in_a_corner(|corner| async move {
         let spawner = connect(&corner, |config| config.mem_limit = "256M".parse().unwrap()).await;
