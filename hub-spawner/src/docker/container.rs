@@ -1,6 +1,9 @@
 //! Request and blueprint -> the body of a create-container call. Pure.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding,
@@ -8,7 +11,7 @@ use bollard::models::{
 };
 use hub_names::UserName;
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -72,7 +75,7 @@ pub(super) fn create_body(
             reason,
         }
     })?;
-    let spec_hash = spec_hash(&body);
+    let spec_hash = spec_hash(&body, parts.image_id.as_deref(), &blueprint.networks);
     let ours = labels::for_container(&blueprint.deployment, &request.key, &spec_hash);
     let assigned = labels::of_assigned(parts.assigned.gpus.as_deref(), parts.assigned.port);
     body.labels.get_or_insert_default().extend(ours.into_iter().chain(assigned));
@@ -85,6 +88,9 @@ pub(super) struct Parts<'a> {
     pub(super) mounts: Mounts,
     pub(super) command: Option<Vec<String>>,
     pub(super) account: Option<HostAccount>,
+    /// The id of the image, where a container may be started again: its name may mean
+    /// another one by then.
+    pub(super) image_id: Option<String>,
     pub(super) assigned: &'a Assigned,
 }
 
@@ -162,13 +168,15 @@ fn port(blueprint: &Blueprint) -> String {
 }
 
 /// A hash of what a container is made of, by which a later start tells whether
-/// an old container is what it wants (SPN-11).
-fn spec_hash(body: &ContainerCreateBody) -> String {
+/// an old container is what it wants (SPN-11). Further networks are joined by calls of
+/// their own.
+fn spec_hash(body: &ContainerCreateBody, image_id: Option<&str>, networks: &[String]) -> String {
     let mut body = body.clone();
     if let Some(env) = &mut body.env {
         env.retain(|line| !Environment::is_fresh_each_time(line));
     }
-    let value = serde_json::to_value(&body).expect("a body is always JSON");
+    let networks: BTreeSet<&String> = networks.iter().collect();
+    let value = json!({"body": body, "image": image_id, "networks": networks});
     let mut text = String::new();
     write_sorted(&value, &mut text);
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -227,7 +227,11 @@ impl DockerSpawner {
         let mounts = volume::ensure(&self.engine, blueprint, key, &preset.groups).await?;
         let command = self.command(blueprint).await?;
         let machine = self.machine().await?;
-        let parts = Parts { mounts, command, account, assigned };
+        let image_id = match blueprint.remove {
+            true => None,
+            false => self.image_id(blueprint).await?,
+        };
+        let parts = Parts { mounts, command, account, image_id, assigned };
         let (body, spec_hash) = container::create_body(blueprint, machine, request, parts)?;
         Ok(Draft { body, spec_hash, numbers })
     }
@@ -286,6 +290,15 @@ impl DockerSpawner {
                 Ok(self.find(key).await?.into_iter().next().ok_or(error))
             }
             answer => Ok(answer),
+        }
+    }
+
+    /// The id of the image, if the daemon tells: a filter before its socket may forbid
+    /// the question.
+    async fn image_id(&self, blueprint: &Blueprint) -> Result<Option<String>, SpawnError> {
+        match self.engine.image_id(&blueprint.image.to_string()).await {
+            Err(EngineError::Refused { .. }) => Ok(None),
+            answer => answer.map_err(|error| spawn_error("look at the image", error)),
         }
     }
 

@@ -33,7 +33,7 @@ fn made(change: impl FnOnce(&mut DockerConfig), token: &str) -> (ContainerCreate
 fn parts(assigned: &Assigned) -> Parts<'_> {
     let binds = vec!["jupyterhub-user-ada:/home/jovyan/work:rw".to_owned()];
     let mounts = Mounts { binds, ..Mounts::default() };
-    Parts { mounts, command: None, account: None, assigned }
+    Parts { mounts, command: None, account: None, image_id: None, assigned }
 }
 
 fn machine() -> EngineInfo {
@@ -118,6 +118,15 @@ fn spn_11_the_hash_changes_with_the_specification_and_not_with_the_token() {
         config.environment.insert("A".to_owned(), SecretString::from("b"));
     };
     assert_ne!(hash, made(with_variable, "one").1);
+    assert_ne!(hash, made(|config| config.networks = vec!["back".to_owned()], "one").1);
+    let of_image = |id: &str| {
+        let blueprint = Blueprint::read(&DockerConfig::new("lab:4"), None).unwrap();
+        let assigned = Assigned::default();
+        let parts = Parts { image_id: Some(id.to_owned()), ..parts(&assigned) };
+        create_body(&blueprint, &machine(), &request("one"), parts).unwrap().1
+    };
+    assert_ne!(of_image("sha256:1"), of_image("sha256:2"), "the tag has moved");
+    assert_eq!(of_image("sha256:1"), of_image("sha256:1"));
 }
 
 #[test]
