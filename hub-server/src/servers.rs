@@ -17,6 +17,7 @@ pub(crate) mod readiness;
 mod renaming;
 mod resume;
 mod silence;
+mod start_time;
 mod view;
 mod worker;
 

@@ -189,6 +189,14 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         SavedState::default()
     }
 
+    /// Whether the start of `key` that is under way waits for an image which a machine
+    /// of the backend fetches for it. That is no part of the start time: the spawner
+    /// limits it itself.
+    fn is_fetching(&self, key: &ServerKey) -> bool {
+        let _ = key;
+        false
+    }
+
     /// What a hub does with a server that is [`Health::Unhealthy`] (SPN-28).
     fn on_unhealthy(&self) -> OnUnhealthy {
         OnUnhealthy::Show

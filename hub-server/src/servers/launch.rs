@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use url::Url;
 
@@ -26,7 +26,7 @@ use super::{
     outcome::{Failure, Outcome},
     phase::Event,
     readiness::{Answer, Greeting},
-    resume, silence,
+    resume, silence, start_time,
     view::View,
 };
 use crate::{
@@ -297,9 +297,10 @@ async fn start(
     spawner.prepare(&request, progress).await.map_err(|error| spawn_failure(key, &error))?;
 
     let limit = live.limits.start_timeout;
-    let started = timeout(limit, spawner.start(&request, progress))
+    let start = spawner.start(&request, progress);
+    let started = start_time::within(limit, || spawner.is_fetching(key), start)
         .await
-        .map_err(|_| {
+        .ok_or_else(|| {
             timed_out(format!("Your server was not started within {} seconds.", limit.as_secs()))
         })?
         .map_err(|error| spawn_failure(key, &error))?;

@@ -7,6 +7,7 @@
 
 mod config;
 mod extra;
+mod fetching;
 mod network;
 mod spec;
 mod task;
@@ -47,7 +48,8 @@ use crate::{
     engine::{Credentials, DockerHost, Engine, EngineError, Labels},
     log_text,
 };
-use spec::Secret;
+use fetching::{Fetch, Fetches};
+use spec::{Secret, labels_of, name_of};
 use task::{Doing, Seen};
 
 /// Pause between two looks at a task that is about to change.
@@ -67,6 +69,7 @@ pub struct SwarmSpawner {
     swarm: SwarmConfig,
     creations: Creations,
     alive: Alive,
+    fetches: Fetches,
 }
 
 impl SwarmSpawner {
@@ -105,6 +108,7 @@ impl SwarmSpawner {
             swarm,
             creations: Creations::default(),
             alive: Alive::default(),
+            fetches: Fetches::default(),
         };
         spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
@@ -245,15 +249,20 @@ impl SwarmSpawner {
     async fn started(
         &self,
         blueprint: &Blueprint,
-        id: &str,
-        name: &str,
+        key: &ServerKey,
+        (id, name): (&str, &str),
         progress: &Progress,
     ) -> Result<Url, SpawnError> {
         let pending_deadline =
             Instant::now() + Duration::from_secs(self.swarm.pending_timeout_seconds);
+        let mut fetch: Option<Fetch<'_>> = None;
         let mut told = String::new();
         loop {
             let seen = self.look(id).await?;
+            fetch = match seen.doing {
+                Doing::Preparing { .. } => fetch.or_else(|| Some(self.fetches.begin(key))),
+                _ => None,
+            };
             match seen.doing {
                 Doing::Running => {
                     if let Some(url) = self.url(blueprint, name, &seen)? {
@@ -266,7 +275,12 @@ impl SwarmSpawner {
                         source: why.clone().into(),
                     });
                 }
-                Doing::Waiting { why } | Doing::Preparing { why } => {
+                Doing::Preparing { ref why }
+                    if fetch.as_ref().is_some_and(|one| one.is_late(blueprint)) =>
+                {
+                    return Err(fetching::failure(blueprint, why));
+                }
+                Doing::Waiting { why } | Doing::Preparing { why } | Doing::Starting { why } => {
                     if !why.is_empty() && why != told {
                         progress.report(75, format!("The swarm says: {why}"));
                         told = why;
@@ -312,7 +326,10 @@ impl SwarmSpawner {
             Doing::Ended { code, error, finished_at } => {
                 (*code, error.clone(), finished_at.clone())
             }
-            Doing::Running | Doing::Waiting { .. } | Doing::Preparing { .. } => (0, None, None),
+            Doing::Running
+            | Doing::Waiting { .. }
+            | Doing::Preparing { .. }
+            | Doing::Starting { .. } => (0, None, None),
         };
         // A machine that is gone keeps its logs to itself.
         let log = match seen.is_lost {
@@ -390,7 +407,7 @@ impl Spawner for SwarmSpawner {
         let outcome = async {
             let (id, name, state) = Box::pin(self.create(&blueprint, request)).await?;
             progress.report(70, "Waiting for a machine of the swarm");
-            let url = self.started(&blueprint, &id, &name, progress).await?;
+            let url = self.started(&blueprint, key, (&id, &name), progress).await?;
             progress.report(80, "The container runs; waiting for the server in it");
             self.alive.insert(key);
             Ok(Started { url, state, resumed: false })
@@ -464,7 +481,7 @@ impl Spawner for SwarmSpawner {
                 () = sleep(WATCH_PAUSE) => {
                     match self.look(&id).await?.doing {
                         Doing::Ended { .. } => None,
-                        Doing::Running | Doing::Waiting { .. } | Doing::Preparing { .. } => continue,
+                        _ => continue,
                     }
                 }
             };
@@ -553,6 +570,10 @@ impl Spawner for SwarmSpawner {
         system_users::lasting(state)
     }
 
+    fn is_fetching(&self, key: &ServerKey) -> bool {
+        self.fetches.contains(key)
+    }
+
     fn kind(&self) -> &'static str {
         "swarm"
     }
@@ -560,15 +581,6 @@ impl Spawner for SwarmSpawner {
 
 fn state(id: &str, name: &str) -> SavedState {
     SavedState::default().with("object_id", id).with("object_name", name)
-}
-
-fn labels_of(service: &Service) -> Labels {
-    let labels = service.spec.as_ref().and_then(|spec| spec.labels.clone());
-    labels.unwrap_or_default().into_iter().collect()
-}
-
-fn name_of(service: &Service) -> String {
-    service.spec.as_ref().and_then(|spec| spec.name.clone()).unwrap_or_default()
 }
 
 /// An address as a part of a URL.

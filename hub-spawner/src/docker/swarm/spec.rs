@@ -24,6 +24,7 @@ use crate::{
         object_name::is_object_name,
         system_users::HostAccount,
     },
+    engine::Labels,
 };
 
 /// Where a server finds its token, if that is a secret.
@@ -278,6 +279,17 @@ fn with_extra(
         }
     }
     serde_json::from_value(value).map_err(failed)
+}
+
+/// What a service is labelled with.
+pub(super) fn labels_of(service: &Service) -> Labels {
+    let labels = service.spec.as_ref().and_then(|spec| spec.labels.clone());
+    labels.unwrap_or_default().into_iter().collect()
+}
+
+/// What a service is called.
+pub(super) fn name_of(service: &Service) -> String {
+    service.spec.as_ref().and_then(|spec| spec.name.clone()).unwrap_or_default()
 }
 
 /// The variables a service was made with.

@@ -24,8 +24,12 @@ pub(super) enum Doing {
     Waiting {
         why: String,
     },
-    /// A machine fetches its image, or is about to start it.
+    /// A machine has it, and fetches its image.
     Preparing {
+        why: String,
+    },
+    /// A machine starts it.
+    Starting {
         why: String,
     },
     Running,
@@ -75,13 +79,10 @@ pub(super) fn seen(tasks: &[Task], nodes: &[Node]) -> Seen {
             finished_at: None,
         },
         Some(TaskState::RUNNING) => Doing::Running,
-        Some(
-            TaskState::ASSIGNED
-            | TaskState::ACCEPTED
-            | TaskState::PREPARING
-            | TaskState::READY
-            | TaskState::STARTING,
-        ) => Doing::Preparing { why: why() },
+        Some(TaskState::ASSIGNED | TaskState::ACCEPTED | TaskState::PREPARING) => {
+            Doing::Preparing { why: why() }
+        }
+        Some(TaskState::READY | TaskState::STARTING) => Doing::Starting { why: why() },
         None | Some(TaskState::NEW | TaskState::ALLOCATED | TaskState::PENDING) => {
             Doing::Waiting { why: why() }
         }
@@ -155,7 +156,8 @@ mod tests {
             ("pending", Doing::Waiting { why: String::new() }),
             ("assigned", Doing::Preparing { why: String::new() }),
             ("preparing", Doing::Preparing { why: String::new() }),
-            ("starting", Doing::Preparing { why: String::new() }),
+            ("ready", Doing::Starting { why: String::new() }),
+            ("starting", Doing::Starting { why: String::new() }),
             ("running", Doing::Running),
             ("complete", Doing::Ended { code: 0, error: None, finished_at: None }),
         ] {
