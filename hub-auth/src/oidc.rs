@@ -8,6 +8,7 @@ mod id_token;
 mod keys;
 mod person;
 mod preset;
+mod told;
 
 use std::fmt;
 
@@ -27,6 +28,7 @@ pub use self::{
 use self::{
     discovery::{Discovery, Provider},
     id_token::Expected,
+    told::Told,
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Callback, Claims, Clock, InvalidConfig,
@@ -180,32 +182,36 @@ impl OidcAuthenticator {
         }
     }
 
-    /// Adds the user info to what the ID token told, where that is wanted.
+    /// Adds the user info to what the ID token of the same sign-in told, where that is
+    /// wanted.
     async fn attributes(
         &self,
         provider: &Provider,
         tokens: &Tokens,
-        mut told: Map<String, Value>,
-    ) -> Result<Map<String, Value>, AuthError> {
+        signed: Map<String, Value>,
+    ) -> Result<Told, AuthError> {
         let wanted = match self.config.userinfo {
             UserinfoUse::Always => true,
             UserinfoUse::Never => false,
-            UserinfoUse::WhenNeeded => !self.config.claims.are_all_in(&told),
+            UserinfoUse::WhenNeeded => !self.config.claims.are_all_in(&signed),
         };
         let Some(url) = provider.metadata.userinfo_endpoint.as_ref().filter(|_| wanted) else {
-            return Ok(told);
+            return Ok(Told::signed(signed));
         };
-        let Some(info) = self.userinfo(url, tokens).await? else {
-            return Err(self
-                .outbound
-                .bad_answer("it does not take its own token", "the user info"));
-        };
-        self.same_person(&told, &info)?;
-        for (name, value) in info {
-            // What is signed is not overwritten by what is not.
-            told.entry(name).or_insert(value);
-        }
-        Ok(told)
+        let info = self.userinfo_of_new_token(url, tokens).await?;
+        self.same_person(&signed, &info)?;
+        Ok(Told::at_sign_in(signed, info))
+    }
+
+    /// The user info by a token that the provider has just made.
+    async fn userinfo_of_new_token(
+        &self,
+        url: &Url,
+        tokens: &Tokens,
+    ) -> Result<Map<String, Value>, AuthError> {
+        self.userinfo(url, tokens).await?.ok_or_else(|| {
+            self.outbound.bad_answer("it does not take its own token", "the user info")
+        })
     }
 
     /// OpenID Connect Core section 5.3.2: user info that is not about the person of
@@ -225,22 +231,24 @@ impl OidcAuthenticator {
     }
 
     /// What is known about the person, as claims with a state to keep.
-    fn claims(&self, tokens: &Tokens, told: Map<String, Value>) -> Result<Claims, AuthError> {
+    fn claims(&self, tokens: &Tokens, told: Told) -> Result<Claims, AuthError> {
         // RFC 6749 section 5.1: no scopes in the answer are those that were asked for.
         let asked = || self.config.scope.iter().cloned().collect();
         let scopes = tokens.scopes.clone().unwrap_or_else(asked);
-        let state = AuthState::new(tokens.state(&scopes, STATE_KEY, told.clone()));
-        let claims = person::claims(told, &self.config)?;
-        Ok(Claims { scopes, auth_state: Some(state), ..claims })
+        let mut state = tokens.state(&scopes, STATE_KEY, told.claims.clone());
+        told.note(&mut state);
+        let claims = person::claims(told.claims, &self.config)?;
+        Ok(Claims { scopes, auth_state: Some(AuthState::new(state)), ..claims })
     }
 
-    /// Exchanges the refresh token, and asks again.
+    /// Exchanges the refresh token, and asks again. A new ID token is the whole truth:
+    /// nothing that was known before is added to it.
     async fn renew(
         &self,
         provider: &Provider,
         refresh_token: &str,
+        state: &AuthState,
         known: &Map<String, Value>,
-        id_token: Option<&str>,
     ) -> Result<Claims, AuthError> {
         let mut tokens =
             provider.exchange.refresh(refresh_token).await.map_err(|refused| match refused {
@@ -252,20 +260,29 @@ impl OidcAuthenticator {
         let told = match tokens.text("id_token").map(str::to_owned) {
             // Section 12.2: the new one need not hold the nonce, but is about the
             // same person.
-            Some(token) => self.id_claims(provider, &token, None).await?,
-            None => Map::new(),
+            Some(token) => {
+                let signed = self.id_claims(provider, &token, None).await?;
+                self.attributes(provider, &tokens, signed).await?
+            }
+            None => {
+                tokens.keep_id_token(state.id_token());
+                match &provider.metadata.userinfo_endpoint {
+                    Some(url) => {
+                        let info = self.userinfo_of_new_token(url, &tokens).await?;
+                        Told::later(state, info, &self.config)
+                    }
+                    None => Told::signed(told::kept_claims(state)),
+                }
+            }
         };
-        if told.is_empty() {
-            tokens.keep_id_token(id_token);
-        }
-        let mut told = self.attributes(provider, &tokens, told).await?;
-        if !told.is_empty() {
-            self.same_person(known, &told)?;
-        }
-        for (name, value) in known {
-            told.entry(name.clone()).or_insert_with(|| value.clone());
-        }
+        self.same_person(known, &told.claims)?;
         self.claims(&tokens, told)
+    }
+
+    /// Whether an ID token told what decides about somebody: only a new one can tell
+    /// that it is so no longer.
+    fn is_decided_by_id_token(&self, state: &AuthState) -> bool {
+        told::kept_claims(state).keys().any(|name| self.config.decides(name))
     }
 }
 
@@ -331,19 +348,20 @@ impl Authenticator for OidcAuthenticator {
                 Some(Value::Object(known)) => known.clone(),
                 _ => return Err(self.sign_in_again("nothing was kept of it")),
             };
+            let refresh_token = state.refresh_token();
+            if let Some(token) = refresh_token.filter(|_| self.is_decided_by_id_token(state)) {
+                return self.renew(&provider, token, state, &known).await;
+            }
             if let (Some(url), Some(mut tokens)) =
                 (&provider.metadata.userinfo_endpoint, Tokens::of_state(state))
-                && let Some(mut told) = self.userinfo(url, &tokens).await?
+                && let Some(info) = self.userinfo(url, &tokens).await?
             {
-                self.same_person(&known, &told)?;
-                for (name, value) in known {
-                    told.entry(name).or_insert(value);
-                }
+                self.same_person(&known, &info)?;
                 tokens.keep_id_token(state.id_token());
-                return self.claims(&tokens, told);
+                return self.claims(&tokens, Told::later(state, info, &self.config));
             }
-            match state.refresh_token() {
-                Some(token) => self.renew(&provider, token, &known, state.id_token()).await,
+            match refresh_token {
+                Some(token) => self.renew(&provider, token, state, &known).await,
                 None => Err(self.sign_in_again("its token was revoked, or has expired")),
             }
         };

@@ -414,6 +414,64 @@ async fn a_refresh_asks_the_user_info_and_then_for_new_tokens() {
     assert!(matches!(error, AuthError::SignInAgain { .. }), "{error}");
 }
 
+/// One that takes groups from these claims.
+fn with_groups(openid: &Openid) -> OidcAuthenticator {
+    let mut config = openid.config();
+    config.claims.groups = vec!["groups".to_owned()];
+    OidcAuthenticator::new(config, clock()).unwrap()
+}
+
+#[tokio::test]
+async fn oidc_2_groups_that_the_user_info_tells_no_longer_are_gone_at_the_next_refresh() {
+    for refresh_token in [None, Some("refresh-1".to_owned())] {
+        let openid = Openid::start().await;
+        openid.change(|inner| inner.refresh_token = refresh_token);
+        let oidc = with_groups(&openid);
+        let first = sign_in(&openid, &oidc).await.unwrap();
+        assert!(first.membership.groups().into_iter().eq(["staff"]));
+        openid.change(|inner| inner.userinfo = json!({ "sub": "4711", "name": "Ada L." }));
+        let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
+        assert_eq!(then.login, "Ada", "what the ID token told stays");
+        assert_eq!(then.membership.groups().len(), 0, "{:?}", then.attributes);
+        let kept = oidc.remembered(then.auth_state.as_ref().unwrap()).unwrap();
+        assert_eq!(kept.membership.groups().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn oidc_2_groups_of_the_id_token_are_asked_again_by_a_new_one() {
+    let openid = Openid::start().await;
+    openid.change(|inner| {
+        inner.refresh_token = Some("refresh-1".to_owned());
+        inner.claims = json!({ "groups": ["staff"] });
+        inner.userinfo = json!({ "sub": "4711" });
+    });
+    let oidc = with_groups(&openid);
+    let first = sign_in(&openid, &oidc).await.unwrap();
+    assert!(first.membership.groups().into_iter().eq(["staff"]));
+    // As Keycloak and Entra say that somebody is in no group any more.
+    openid.change(|inner| inner.claims = json!({}));
+    let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
+    assert_eq!(then.membership.groups().len(), 0, "{:?}", then.attributes);
+    assert_ne!(then.auth_state.unwrap().id_token(), first.auth_state.unwrap().id_token());
+}
+
+#[tokio::test]
+async fn oidc_2_a_claim_of_the_rules_is_asked_again_like_a_group() {
+    let openid = Openid::start().await;
+    openid.change(|inner| {
+        inner.refresh_token = Some("refresh-1".to_owned());
+        inner.claims = json!({ "role": "chief" });
+    });
+    let deciding_claims = vec!["role".to_owned()];
+    let config = OidcConfig { deciding_claims, ..openid.config() };
+    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+    let first = sign_in(&openid, &oidc).await.unwrap();
+    openid.change(|inner| inner.claims = json!({}));
+    let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
+    assert_eq!(then.attributes.get("role"), None);
+}
+
 #[tokio::test]
 async fn an_outage_is_no_reason_to_sign_in_again() {
     let openid = Openid::start().await;

@@ -47,6 +47,10 @@ pub struct OidcConfig {
     pub userinfo_params: Vec<(String, String)>,
     /// What the claims mean.
     pub claims: ClaimPaths,
+    /// Paths of further claims that decide about somebody, such as those of
+    /// [`ProviderRules::admin_claims`](crate::ProviderRules::admin_claims). Where an ID
+    /// token has one of them or a group, asking again takes a new ID token.
+    pub deciding_claims: Vec<String>,
     /// When to ask for the user info.
     pub userinfo: UserinfoUse,
     /// How far the provider's clock may be from ours; at most 10 minutes.
@@ -131,6 +135,7 @@ impl OidcConfig {
             token_params: Vec::new(),
             userinfo_params: Vec::new(),
             claims: ClaimPaths::default(),
+            deciding_claims: Vec::new(),
             userinfo: UserinfoUse::default(),
             clock_skew: SKEW,
             timeout: TIMEOUT,
@@ -206,6 +211,15 @@ impl OidcConfig {
             return refuse("timeout", "is zero, so no answer could arrive");
         }
         Ok(())
+    }
+
+    /// Whether the claim of this name, or something in it, decides about somebody.
+    pub(super) fn decides(&self, name: &str) -> bool {
+        let mut paths = self.claims.groups.iter().chain(&self.deciding_claims);
+        paths.any(|path| {
+            let rest = path.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
     }
 
     /// Whether the provider's first address is plain http, as with a stand-in on

@@ -143,7 +143,9 @@ impl RawOidc {
         // What a preset requires is not weakened by what is written besides.
         rules.required_claims.extend(preset.required_claims);
         let sign_out = self.sign_out;
-        let provider = self.changed(config)?;
+        let mut provider = self.changed(config)?;
+        let deciding = rules.required_claims.keys().chain(rules.admin_claims.keys());
+        provider.deciding_claims = deciding.cloned().collect();
         provider.check().map_err(refused)?;
         consistent(&provider, &rules)?;
         Ok((OidcSignIn { provider, sign_out }, rules))

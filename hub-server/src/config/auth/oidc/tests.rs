@@ -82,6 +82,7 @@ fn keys_besides_the_preset_change_it_and_add_rules() {
     let oidc = auth.oidc.unwrap();
     assert!(oidc.sign_out);
     assert_eq!(oidc.provider.service, "School");
+    assert_eq!(oidc.provider.deciding_claims, ["acr", "hd", "role"]);
     assert_eq!(oidc.provider.userinfo, UserinfoUse::Always);
     assert_eq!(oidc.provider.clock_skew.as_secs(), 5);
     let params: Vec<_> =
