@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use self::pending::PendingLogin;
-use crate::{AuthError, AuthState, Claims, error::excerpt};
+use crate::{AuthError, AuthState, Claims, RefreshError, error::excerpt};
 
 /// Finds out who a person is.
 ///
@@ -64,15 +64,17 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`AuthError::SignInAgain`] if the person has to sign in again, as for every
     /// provider without tokens; for other errors see
-    /// [`RefreshPolicy::after_failure`](crate::RefreshPolicy::after_failure).
+    /// [`RefreshPolicy::after_failure`](crate::RefreshPolicy::after_failure). If new
+    /// tokens were handed out and a later question failed, the error has a state with
+    /// them, which has to be kept as well.
     ///
     /// # Cancellation
     ///
     /// Must not be dropped between the provider's answer and storing the new
     /// state: a refresh token is good for one use.
-    async fn refresh(&self, _state: &AuthState) -> Result<Claims, AuthError> {
+    async fn refresh(&self, _state: &AuthState) -> Result<Claims, RefreshError> {
         let reason = "this way of signing in cannot be asked again";
-        Err(AuthError::SignInAgain { provider: self.provider().to_owned(), reason })
+        Err(AuthError::SignInAgain { provider: self.provider().to_owned(), reason }.into())
     }
 
     /// What was known about somebody when this state was kept, without asking

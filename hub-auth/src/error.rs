@@ -1,8 +1,10 @@
 //! Why a sign-in did not succeed, and why a configuration was refused.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use hub_names::InvalidName;
+
+use crate::AuthState;
 
 /// The cause of an error, without the name of the library that found it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -146,6 +148,34 @@ pub enum AuthError {
         /// Why it failed.
         source: BoxError,
     },
+}
+
+/// Why somebody could not be asked about again.
+#[derive(Debug)]
+pub struct RefreshError {
+    /// What to keep from now on, although nothing is known anew: the tokens of the old
+    /// state were exchanged for these, and are used up.
+    pub renewed: Option<AuthState>,
+    /// Why.
+    pub error: AuthError,
+}
+
+impl fmt::Display for RefreshError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for RefreshError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<AuthError> for RefreshError {
+    fn from(error: AuthError) -> Self {
+        Self { renewed: None, error }
+    }
 }
 
 /// Why an authenticator could not be built from its configuration.

@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Claims, InvalidConfig, LoginStart, Offer,
-    PendingLogin, claim,
+    PendingLogin, RefreshError, claim,
     outbound::{
         Outbound,
         exchange::{self, Exchange, Refused, Tokens},
@@ -135,8 +135,8 @@ impl GithubAuthenticator {
         AuthError::SignInAgain { provider: self.config.service.clone(), reason }
     }
 
-    /// Exchanges the refresh token of a GitHub App (GH-6).
-    async fn renew(&self, refresh_token: &str) -> Result<Claims, AuthError> {
+    /// Exchanges the refresh token of a GitHub App (GH-6), and asks with the new one.
+    async fn renew(&self, refresh_token: &str, state: &AuthState) -> Result<Claims, RefreshError> {
         let tokens =
             self.exchange.refresh(refresh_token).await.map_err(|refused| match refused {
                 Refused::Said { error, .. } if error == "bad_refresh_token" => self.sign_in_again(
@@ -144,7 +144,8 @@ impl GithubAuthenticator {
                 ),
                 refused => self.refused(refused),
             })?;
-        self.claims_again(&tokens).await
+        let asked = self.outbound.whole(self.claims_again(&tokens)).await;
+        asked.map_err(|error| RefreshError { renewed: Some(tokens.renewed(state)), error })
     }
 }
 
@@ -183,16 +184,14 @@ impl Authenticator for GithubAuthenticator {
         self.of_state(state)
     }
 
-    async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {
-        let work = async {
-            let tokens = Tokens::of_state(state)
-                .ok_or_else(|| self.sign_in_again("its token was not kept"))?;
-            match (self.claims_again(&tokens).await, state.refresh_token()) {
-                (Err(AuthError::SignInAgain { .. }), Some(old)) => self.renew(old).await,
-                (asked, _) => asked,
-            }
-        };
-        self.outbound.whole(work).await
+    async fn refresh(&self, state: &AuthState) -> Result<Claims, RefreshError> {
+        let tokens =
+            Tokens::of_state(state).ok_or_else(|| self.sign_in_again("its token was not kept"))?;
+        let asked = self.outbound.whole(self.claims_again(&tokens)).await;
+        match (asked, state.refresh_token()) {
+            (Err(AuthError::SignInAgain { .. }), Some(token)) => self.renew(token, state).await,
+            (asked, _) => Ok(asked?),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use clock::{Clock, system_clock};
 pub use crypt::{CannotOpen, CryptKeys, Opened};
 #[cfg(feature = "dummy")]
 pub use dummy::DummyAuthenticator;
-pub use error::{AuthError, BoxError, InvalidConfig};
+pub use error::{AuthError, BoxError, InvalidConfig, RefreshError};
 #[cfg(feature = "github")]
 pub use github::{GithubAuthenticator, GithubConfig, InvalidOrganization, Organization};
 pub use hub_names::{InvalidName, ServerKey, UserName};

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Callback, Claims, Clock, InvalidConfig,
-    LoginStart, Offer, PendingLogin, claim,
+    LoginStart, Offer, PendingLogin, RefreshError, claim,
     outbound::{
         Outbound,
         exchange::{self, Refused, Tokens},
@@ -41,6 +41,11 @@ use crate::{
 
 /// Where the user information is in the auth state, as in GenericOAuthenticator.
 const STATE_KEY: &str = "oauth_user";
+
+/// An answer about another person than the one that was asked about.
+#[derive(Debug, thiserror::Error)]
+#[error("it is about somebody else")]
+struct SomebodyElse;
 
 /// Signs people in with an OpenID Connect provider (3.6).
 ///
@@ -224,7 +229,7 @@ impl OidcAuthenticator {
         let subject = |claims| person::subject(claims, &self.config);
         match subject(before) {
             Some(before) if subject(after).as_ref() != Some(&before) => {
-                Err(self.outbound.bad_answer("it is about somebody else", "the user info"))
+                Err(self.outbound.bad_answer(SomebodyElse, "the user info"))
             }
             _ => Ok(()),
         }
@@ -241,41 +246,74 @@ impl OidcAuthenticator {
         Ok(Claims { scopes, auth_state: Some(AuthState::new(state)), ..claims })
     }
 
-    /// Exchanges the refresh token, and asks again. A new ID token is the whole truth:
-    /// nothing that was known before is added to it.
+    /// Asks the user info about somebody who signed in before; `None` if the provider
+    /// does not take the token, or has none.
+    async fn ask_again(
+        &self,
+        provider: &Provider,
+        state: &AuthState,
+        known: &Map<String, Value>,
+    ) -> Result<Option<Claims>, AuthError> {
+        if let (Some(url), Some(mut tokens)) =
+            (&provider.metadata.userinfo_endpoint, Tokens::of_state(state))
+            && let Some(info) = self.userinfo(url, &tokens).await?
+        {
+            self.same_person(known, &info)?;
+            tokens.keep_id_token(state.id_token());
+            return self.claims(&tokens, Told::later(state, info, &self.config)).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Exchanges the refresh token, and asks with what comes for it.
     async fn renew(
         &self,
         provider: &Provider,
         refresh_token: &str,
         state: &AuthState,
         known: &Map<String, Value>,
-    ) -> Result<Claims, AuthError> {
-        let mut tokens =
+    ) -> Result<Claims, RefreshError> {
+        let tokens =
             provider.exchange.refresh(refresh_token).await.map_err(|refused| match refused {
                 Refused::Said { error, .. } if error == "invalid_grant" => {
                     self.sign_in_again("its refresh token was revoked, or has expired")
                 }
                 refused => self.refused(refused),
             })?;
-        let told = match tokens.text("id_token").map(str::to_owned) {
-            // Section 12.2: the new one need not hold the nonce, but is about the
-            // same person.
-            Some(token) => {
-                let signed = self.id_claims(provider, &token, None).await?;
-                self.attributes(provider, &tokens, signed).await?
+        let asked = self.outbound.whole(self.told_by_new(provider, &tokens, state, known)).await;
+        asked.map_err(|error| {
+            // Tokens of another person are not kept.
+            let ours = !matches!(&error, AuthError::BadAnswer { source, .. } if source.is::<SomebodyElse>());
+            RefreshError { renewed: ours.then(|| tokens.renewed(state)), error }
+        })
+    }
+
+    /// What is known by new tokens. A new ID token is the whole truth: nothing that was
+    /// known before is added to it.
+    async fn told_by_new(
+        &self,
+        provider: &Provider,
+        tokens: &Tokens,
+        state: &AuthState,
+        known: &Map<String, Value>,
+    ) -> Result<Claims, AuthError> {
+        if let Some(token) = tokens.text("id_token") {
+            // Section 12.2: it need not hold the nonce, but is about the same person.
+            let signed = self.id_claims(provider, token, None).await?;
+            self.same_person(known, &signed)?;
+            let told = self.attributes(provider, tokens, signed).await?;
+            return self.claims(tokens, told);
+        }
+        let told = match &provider.metadata.userinfo_endpoint {
+            Some(url) => {
+                let info = self.userinfo_of_new_token(url, tokens).await?;
+                self.same_person(known, &info)?;
+                Told::later(state, info, &self.config)
             }
-            None => {
-                tokens.keep_id_token(state.id_token());
-                match &provider.metadata.userinfo_endpoint {
-                    Some(url) => {
-                        let info = self.userinfo_of_new_token(url, &tokens).await?;
-                        Told::later(state, info, &self.config)
-                    }
-                    None => Told::signed(told::kept_claims(state)),
-                }
-            }
+            None => Told::signed(told::kept_claims(state)),
         };
-        self.same_person(known, &told.claims)?;
+        let mut tokens = tokens.clone();
+        tokens.keep_id_token(state.id_token());
         self.claims(&tokens, told)
     }
 
@@ -341,31 +379,22 @@ impl Authenticator for OidcAuthenticator {
         Some(Claims { scopes: scopes.into_iter().collect(), ..claims })
     }
 
-    async fn refresh(&self, state: &AuthState) -> Result<Claims, AuthError> {
-        let work = async {
-            let provider = self.discovery.provider(&self.config, &self.outbound).await?;
-            let known = match state.at(STATE_KEY) {
-                Some(Value::Object(known)) => known.clone(),
-                _ => return Err(self.sign_in_again("nothing was kept of it")),
-            };
-            let refresh_token = state.refresh_token();
-            if let Some(token) = refresh_token.filter(|_| self.is_decided_by_id_token(state)) {
-                return self.renew(&provider, token, state, &known).await;
-            }
-            if let (Some(url), Some(mut tokens)) =
-                (&provider.metadata.userinfo_endpoint, Tokens::of_state(state))
-                && let Some(info) = self.userinfo(url, &tokens).await?
-            {
-                self.same_person(&known, &info)?;
-                tokens.keep_id_token(state.id_token());
-                return self.claims(&tokens, Told::later(state, info, &self.config));
-            }
-            match refresh_token {
-                Some(token) => self.renew(&provider, token, state, &known).await,
-                None => Err(self.sign_in_again("its token was revoked, or has expired")),
-            }
+    async fn refresh(&self, state: &AuthState) -> Result<Claims, RefreshError> {
+        let provider =
+            self.outbound.whole(self.discovery.provider(&self.config, &self.outbound)).await?;
+        let Some(Value::Object(known)) = state.at(STATE_KEY) else {
+            return Err(self.sign_in_again("nothing was kept of it").into());
         };
-        self.outbound.whole(work).await
+        let refresh_token = state.refresh_token();
+        if let Some(token) = refresh_token.filter(|_| self.is_decided_by_id_token(state)) {
+            return self.renew(&provider, token, state, known).await;
+        }
+        let asked = self.outbound.whole(self.ask_again(&provider, state, known)).await?;
+        match (asked, refresh_token) {
+            (Some(claims), _) => Ok(claims),
+            (None, Some(token)) => self.renew(&provider, token, state, known).await,
+            (None, None) => Err(self.sign_in_again("its token was revoked, or has expired").into()),
+        }
     }
 
     async fn sign_out_url(

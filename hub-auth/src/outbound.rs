@@ -105,7 +105,8 @@ impl Outbound {
     }
 
     /// Runs several requests within one limit of time, so that a provider that is
-    /// slow at each of them cannot hold a sign-in for minutes.
+    /// slow at each of them cannot hold a sign-in for minutes. Not for the exchange of
+    /// a refresh token: it must not be given up half-way.
     pub(crate) async fn whole<T>(
         &self,
         work: impl Future<Output = Result<T, AuthError>>,

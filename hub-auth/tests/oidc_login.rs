@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use hub_auth::{
     Answer, AuthError, AuthState, Authenticator, Callback, Claims, LoginStart, Offer,
-    OidcAuthenticator, OidcConfig, Standing,
+    OidcAuthenticator, OidcConfig, RefreshError, Standing,
     oidc::{Endpoints, ProviderAddress, UserinfoUse},
 };
 use serde_json::{Value, json};
@@ -377,7 +377,7 @@ async fn signing_out_at_the_provider_leads_back() {
 }
 
 async fn refreshed(openid: &Openid, state: &AuthState) -> Result<Claims, AuthError> {
-    openid.authenticator().refresh(state).await
+    openid.authenticator().refresh(state).await.map_err(|RefreshError { error, .. }| error)
 }
 
 #[tokio::test]
@@ -470,6 +470,40 @@ async fn oidc_2_a_claim_of_the_rules_is_asked_again_like_a_group() {
     openid.change(|inner| inner.claims = json!({}));
     let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
     assert_eq!(then.attributes.get("role"), None);
+}
+
+#[tokio::test]
+async fn oidc_new_tokens_are_not_lost_if_the_question_after_them_fails() {
+    let openid = Openid::start().await;
+    openid.change(|inner| {
+        inner.refresh_token = Some("refresh-1".to_owned());
+        inner.claims = json!({ "groups": ["staff"] });
+    });
+    let oidc = with_groups(&openid);
+    let first = sign_in(&openid, &oidc).await.unwrap().auth_state.unwrap();
+    openid.change(|inner| {
+        inner.next_refresh_token = Some("refresh-2".to_owned());
+        // So that the user info is needed.
+        inner.claims = json!({});
+        inner.fails.insert("/userinfo", StatusCode::BAD_GATEWAY);
+    });
+    let RefreshError { renewed, error } = oidc.refresh(&first).await.unwrap_err();
+    assert!(matches!(error, AuthError::Unreachable { .. }), "{error}");
+    let renewed = renewed.unwrap();
+    assert_eq!(renewed.access_token(), Some("access-2"));
+    assert_eq!(renewed.refresh_token(), Some("refresh-2"));
+    assert_eq!(renewed.id_token(), first.id_token(), "what was not used to the end is not kept");
+
+    openid.change(|inner| inner.fails.clear());
+    let error = refreshed(&openid, &first).await.unwrap_err();
+    assert!(matches!(error, AuthError::SignInAgain { .. }), "the old one is used up: {error}");
+    let then = oidc.refresh(&renewed).await.unwrap();
+    assert_eq!(then.auth_state.unwrap().refresh_token(), Some("refresh-2"));
+
+    // Those of somebody else are not kept.
+    openid.change(|inner| inner.claims = json!({ "sub": "1" }));
+    let RefreshError { renewed, error } = oidc.refresh(&renewed).await.unwrap_err();
+    assert!(chain(&error).ends_with("it is about somebody else") && renewed.is_none(), "{error}");
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ pub(crate) struct Exchange {
 }
 
 /// What the token endpoint handed out.
+#[derive(Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: SecretString,
     /// The scopes that the person granted; `None` if the answer does not tell, and
@@ -244,6 +245,25 @@ impl Tokens {
     /// A field of the answer that is text.
     pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.response.get(field)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// `old` with these tokens, and else as it is: nothing was asked with them yet. The
+    /// ID token among them was not checked, so the old one stays.
+    pub(crate) fn renewed(&self, old: &crate::AuthState) -> crate::AuthState {
+        let mut fields = old.fields().clone();
+        let mut response = self.response.clone();
+        match old.id_token() {
+            Some(token) => response.insert("id_token".to_owned(), token.into()),
+            None => response.remove("id_token"),
+        };
+        let token = |field| self.text(field).map_or(Value::Null, Into::into);
+        fields.insert("access_token".to_owned(), self.access.expose_secret().into());
+        fields.insert("refresh_token".to_owned(), token("refresh_token"));
+        if let Some(scopes) = &self.scopes {
+            fields.insert("scope".to_owned(), scopes.iter().cloned().collect());
+        }
+        fields.insert("token_response".to_owned(), response.into());
+        crate::AuthState::new(fields)
     }
 
     /// The state to keep of these tokens, with the user information under `key`

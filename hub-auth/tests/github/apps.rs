@@ -1,7 +1,9 @@
 //! Asking again after the sign-in, and tokens that expire.
 
 use http::StatusCode;
-use hub_auth::{AuthError, AuthState, Authenticator, Claims, Freshness, RefreshPolicy};
+use hub_auth::{
+    AuthError, AuthState, Authenticator, Claims, Freshness, RefreshError, RefreshPolicy,
+};
 
 use crate::{
     chain, sign_in,
@@ -12,9 +14,9 @@ fn state(claims: Claims) -> AuthState {
     claims.auth_state.unwrap()
 }
 
-fn asked_to_sign_in_again(result: Result<Claims, AuthError>) -> String {
+fn asked_to_sign_in_again(result: Result<Claims, RefreshError>) -> String {
     match result {
-        Err(error @ AuthError::SignInAgain { .. }) => error.to_string(),
+        Err(RefreshError { error: error @ AuthError::SignInAgain { .. }, .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -69,7 +71,7 @@ async fn gh_4_an_outage_is_no_reason_to_sign_in_again() {
         Fault::Html,
     ] {
         github.fails(USER_PATH, fault);
-        let error = github.authenticator().refresh(&state).await.unwrap_err();
+        let RefreshError { error, .. } = github.authenticator().refresh(&state).await.unwrap_err();
         assert!(!matches!(error, AuthError::SignInAgain { .. }), "{}", chain(&error));
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) says: HashMap<&'static str, Option<String>>,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    /// Takes the place of the refresh token when that is used.
+    pub(crate) next_refresh_token: Option<String>,
     /// Path of each request that arrived.
     pub(crate) seen: Vec<String>,
     codes: HashMap<String, HashMap<String, String>>,
@@ -130,6 +132,7 @@ impl Openid {
             says: HashMap::new(),
             access_token: "access-1".to_owned(),
             refresh_token: None,
+            next_refresh_token: None,
             seen: Vec::new(),
             codes: HashMap::new(),
         }));
@@ -243,6 +246,9 @@ impl Inner {
                 return refused("invalid_grant");
             }
             self.access_token = "access-2".to_owned();
+            if let Some(next) = self.next_refresh_token.take() {
+                self.refresh_token = Some(next);
+            }
             None
         } else {
             let Some(query) = self.codes.remove(field("code")) else {

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use hub_auth::{AfterFailure, AuthError, Authenticator, Freshness, Offer, Opened};
+use hub_auth::{AfterFailure, AuthError, Authenticator, Freshness, Offer, Opened, RefreshError};
 use hub_names::UserName;
 use hub_store::{StoreError, User};
 use jiff::{SignedDuration, Timestamp};
@@ -225,13 +225,22 @@ async fn again(
     authenticator: &dyn Authenticator,
     opened: &Opened,
 ) -> Result<(), SignInError> {
-    let claims = authenticator.refresh(&opened.state).await?;
+    let before = Timestamp::try_from(opened.sealed_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let claims = match authenticator.refresh(&opened.state).await {
+        Ok(claims) => claims,
+        Err(RefreshError { renewed, error }) => {
+            if renewed.is_some() {
+                // The tokens of the old state are used up.
+                keep(&hub.store, config, user.id, renewed.as_ref(), before).await?;
+            }
+            return Err(error.into());
+        }
+    };
     let bound = hub.store.users().subject_of(user.id, &claims.provider).await?;
     if bound.is_some_and(|bound| bound != claims.subject) {
         let reason = "it speaks of another person now";
         return Err(AuthError::SignInAgain { provider: claims.provider, reason }.into());
     }
-    let before = Timestamp::try_from(opened.sealed_at).unwrap_or(Timestamp::UNIX_EPOCH);
     keep(&hub.store, config, user.id, claims.auth_state.as_ref(), before).await?;
     sign_in::admit(hub, live, &claims).await.map(|_| ())
 }

@@ -3,11 +3,15 @@
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
-use super::{by_github, github_section, hub, user};
+use super::{by_github, by_openid, github_section, hub, openid_section, user};
 use crate::{
     harness::{Browser, TestHub, eventually},
-    stand_ins::github::{Fault, Github, USER_PATH},
+    stand_ins::{
+        github::{Fault, Github, USER_PATH},
+        openid::Openid,
+    },
 };
 
 const LAB: &str = "/api/v3/orgs/ada-lab/members/Octo-Cat";
@@ -137,6 +141,40 @@ async fn a_server_gets_what_the_configuration_names_and_starts_on_a_word_that_is
     settled(&hub, false).await;
     let refused = browser.get("/hub/spawn").await;
     assert!(refused.location().starts_with("/hub/login?next="), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_new_refresh_token_is_kept_even_if_the_question_after_it_fails() {
+    let openid = Openid::start().await;
+    let key = "ab".repeat(32);
+    let hub = hub(
+        &format!("enable_auth_state = true\ncrypt_key = \"{key}\""),
+        &openid_section(
+            &openid,
+            "allowed_groups = [\"staff\"]\ngroups_claims = [\"groups\"]\nuserinfo = \"always\"",
+        ),
+    )
+    .await;
+    openid.change(|inner| {
+        inner.claims["groups"] = json!(["staff"]);
+        inner.refresh_token = Some("refresh-1".to_owned());
+    });
+    let (mut browser, answer) = by_openid(&hub, &openid).await;
+    assert_eq!(answer.location(), "/hub/home");
+
+    openid.change(|inner| {
+        inner.next_refresh_token = Some("refresh-2".to_owned());
+        inner.fails.insert("/userinfo", StatusCode::BAD_GATEWAY);
+    });
+    hub.clock.advance(SignedDuration::from_secs(301));
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK, "an outage");
+    openid.change(|inner| {
+        assert_eq!(inner.refresh_token.as_deref(), Some("refresh-2"));
+        inner.fails.clear();
+    });
+    hub.clock.advance(SignedDuration::from_secs(301));
+    let answer = browser.get("/hub/home").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.location());
 }
 
 #[tokio::test]
