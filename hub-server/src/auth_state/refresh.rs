@@ -6,7 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use hub_auth::{AfterFailure, AuthError, Authenticator, Freshness, Offer, Opened, RefreshError};
+use hub_auth::{
+    AfterFailure, AuthError, Authenticator, Freshness, IdentityKey, Offer, Opened, RefreshError,
+};
 use hub_names::UserName;
 use hub_store::{StoreError, User};
 use jiff::{SignedDuration, Timestamp};
@@ -236,8 +238,12 @@ async fn again(
             return Err(error.into());
         }
     };
-    let bound = hub.store.users().subject_of(user.id, &claims.provider).await?;
-    if bound.is_some_and(|bound| bound != claims.subject) {
+    let expected = match live.policy.rules().identity_key {
+        IdentityKey::Id => hub.store.users().subject_of(user.id, &claims.provider).await?,
+        // The account stays bound to whoever came first; whoever signed in last is meant.
+        IdentityKey::Login => authenticator.remembered(&opened.state).map(|last| last.subject),
+    };
+    if expected.is_some_and(|expected| expected != claims.subject) {
         let reason = "it speaks of another person now";
         return Err(AuthError::SignInAgain { provider: claims.provider, reason }.into());
     }

@@ -178,6 +178,23 @@ async fn a_new_refresh_token_is_kept_even_if_the_question_after_it_fails() {
 }
 
 #[tokio::test]
+async fn gh_3_who_takes_a_login_name_over_is_asked_about_as_themselves() {
+    let github = Github::start().await;
+    let hub = keeping(&github, "identity_key = \"login\"").await;
+    by_github(&hub, &github).await;
+    github.user_is(r#"{"login": "Octo-Cat", "id": 99, "name": null, "email": null}"#);
+    let (mut browser, answer) = by_github(&hub, &github).await;
+    assert_eq!(answer.location(), "/hub/home");
+    browser.get("/hub/spawn").await;
+    settled(&hub, true).await;
+    // Somebody else than the one who signed in last is still nobody.
+    github.user_is(r#"{"login": "Octo-Cat", "id": 100, "name": null, "email": null}"#);
+    hub.clock.advance(SignedDuration::from_secs(301));
+    let out = browser.get("/hub/home").await;
+    assert_eq!(out.location(), "/hub/login?next=%2Fhub%2Fhome");
+}
+
+#[tokio::test]
 async fn aut_auth_refresh_strict_ends_tokens_with_the_sign_in_of_their_owner() {
     for strict in [false, true] {
         let github = Github::start().await;
