@@ -25,7 +25,7 @@ use crate::{
     password::{Hashing, Verified},
 };
 
-const PROVIDER: &str = "local";
+const PROVIDER: &str = crate::policy::LOCAL;
 
 /// Signs people in to the accounts of a store, by name and password.
 ///

@@ -18,6 +18,9 @@ pub use self::{
 };
 use crate::{AuthError, Claims, Identity};
 
+/// The provider of the hub's own accounts.
+pub(crate) const LOCAL: &str = "local";
+
 /// Decides who is let in.
 ///
 /// Names are compared after normalisation, so it does not matter in which case
@@ -53,6 +56,20 @@ impl AccessPolicy {
     pub fn normalise(&self, login: &str) -> Result<UserName, InvalidName> {
         let lower = fold(login);
         self.rules.username_map.get(&lower).unwrap_or(&lower).parse()
+    }
+
+    /// The account name that belongs to the login name of `claims`. The operator's map
+    /// is for names that others give out: an account of the hub's own has the name that
+    /// it was made with, and nobody becomes another by signing up under a mapped one.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if the result cannot be the name of an account.
+    pub fn account_name(&self, claims: &Claims) -> Result<UserName, InvalidName> {
+        match claims.provider == LOCAL {
+            true => fold(&claims.login).parse(),
+            false => self.normalise(&claims.login),
+        }
     }
 
     /// As [`decide`](Self::decide), for a caller that only wants the person.

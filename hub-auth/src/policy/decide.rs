@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use hub_names::UserName;
 
 use super::{
-    AccessPolicy, AccessRules, AdminRight, IdentityKey, Known, Outcome, ProviderRules, Refusal,
-    Rule, Step, Verdict,
+    AccessPolicy, AccessRules, AdminRight, IdentityKey, Known, LOCAL, Outcome, ProviderRules,
+    Refusal, Rule, Step, Verdict,
 };
 use crate::{Claims, Standing, claim, error::excerpt};
 
@@ -96,9 +96,11 @@ impl AccessPolicy {
                 Named::Remembered(name.clone(), claims.stable_id().to_string()),
             );
         }
-        match self.normalise(&claims.login) {
+        match self.account_name(claims) {
             Err(error) => (None, Named::Invalid(excerpt(&claims.login), error)),
-            Ok(name) if !self.fits_pattern(&name) => (None, Named::Unfit(name)),
+            Ok(name) if claims.provider != LOCAL && !self.fits_pattern(&name) => {
+                (None, Named::Unfit(name))
+            }
             Ok(name) => (Some(name.clone()), Named::New(name)),
         }
     }

@@ -128,3 +128,23 @@ fn aut_1_names_that_no_login_becomes_are_told_from_others() {
         assert_eq!(policy.can_be_account(&name.parse().unwrap()), expected, "{name}");
     }
 }
+
+#[test]
+fn nat_1_a_local_account_is_not_mapped_to_another() {
+    let policy = AccessPolicy::new(AccessRules {
+        admins: ["root".parse().unwrap()].into(),
+        username_map: [("mallory".to_owned(), "root".to_owned())].into(),
+        username_pattern: Some("[^y]+".to_owned()),
+        allow_existing: true,
+        ..AccessRules::default()
+    });
+    let known = Known { exists: true, ..Known::default() };
+    for login in ["mallory", "Mallory"] {
+        let local = policy.decide(&Claims::new("local", "17", login), &known);
+        assert!(local.admits(), "{local}");
+        assert_eq!(local.account.unwrap().as_str(), "mallory");
+        assert_eq!(local.admin, AdminRight::Unchanged);
+    }
+    let mapped = policy.decide(&Claims::new("github", "17", "mallory"), &known);
+    assert_eq!(mapped.account.unwrap().as_str(), "root");
+}

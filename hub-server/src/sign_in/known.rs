@@ -25,7 +25,7 @@ pub(crate) async fn known(
         let owners = BTreeSet::from([claims.stable_id()]);
         return Ok(Known { own_account: Some(user.name), exists: true, owners });
     }
-    let Ok(name) = policy.normalise(&claims.login) else { return Ok(Known::default()) };
+    let Ok(name) = policy.account_name(claims) else { return Ok(Known::default()) };
     let mut owners = BTreeSet::new();
     if let Some(other) = methods.other_owner(&claims.provider, &name) {
         owners.insert(Subject { provider: other.to_owned(), id: name.to_string() });
