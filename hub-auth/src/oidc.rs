@@ -220,15 +220,20 @@ impl OidcAuthenticator {
     }
 
     /// OpenID Connect Core section 5.3.2: user info that is not about the person of
-    /// the ID token may not be used.
+    /// the ID token may not be used. The section compares `sub`, whatever accounts are
+    /// bound to; plain OAuth 2 providers have only the latter.
     fn same_person(
         &self,
         before: &Map<String, Value>,
         after: &Map<String, Value>,
     ) -> Result<(), AuthError> {
-        let subject = |claims| person::subject(claims, &self.config);
-        match subject(before) {
-            Some(before) if subject(after).as_ref() != Some(&before) => {
+        const SUB: &str = "sub";
+        let person = |claims: &Map<String, Value>| match before.contains_key(SUB) {
+            true => claims.get(SUB).and_then(claim::text),
+            false => person::subject(claims, &self.config),
+        };
+        match person(before) {
+            Some(before) if person(after).as_ref() != Some(&before) => {
                 Err(self.outbound.bad_answer(SomebodyElse, "the user info"))
             }
             _ => Ok(()),
@@ -263,6 +268,26 @@ impl OidcAuthenticator {
             return self.claims(&tokens, Told::later(state, info, &self.config)).map(Some);
         }
         Ok(None)
+    }
+
+    /// What the kept ID token tells, for as long as it is good; where nothing else may
+    /// be asked.
+    async fn still_signed(
+        &self,
+        provider: &Provider,
+        state: &AuthState,
+    ) -> Result<Option<Claims>, AuthError> {
+        let (Some(token), Some(mut tokens)) = (state.id_token(), Tokens::of_state(state)) else {
+            return Ok(None);
+        };
+        match self.id_claims(provider, token, None).await {
+            Ok(signed) => {
+                tokens.keep_id_token(Some(token));
+                self.claims(&tokens, Told::signed(signed)).map(Some)
+            }
+            Err(AuthError::BadAnswer { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Exchanges the refresh token, and asks with what comes for it.
@@ -305,12 +330,12 @@ impl OidcAuthenticator {
             return self.claims(tokens, told);
         }
         let told = match &provider.metadata.userinfo_endpoint {
-            Some(url) => {
+            Some(url) if self.config.userinfo != UserinfoUse::Never => {
                 let info = self.userinfo_of_new_token(url, tokens).await?;
                 self.same_person(known, &info)?;
                 Told::later(state, info, &self.config)
             }
-            None => Told::signed(told::kept_claims(state)),
+            _ => Told::signed(told::kept_claims(state)),
         };
         let mut tokens = tokens.clone();
         tokens.keep_id_token(state.id_token());
@@ -320,7 +345,8 @@ impl OidcAuthenticator {
     /// Whether an ID token told what decides about somebody: only a new one can tell
     /// that it is so no longer.
     fn is_decided_by_id_token(&self, state: &AuthState) -> bool {
-        told::kept_claims(state).keys().any(|name| self.config.decides(name))
+        self.config.userinfo == UserinfoUse::Never
+            || told::kept_claims(state).keys().any(|name| self.config.decides(name))
     }
 }
 
@@ -389,7 +415,13 @@ impl Authenticator for OidcAuthenticator {
         if let Some(token) = refresh_token.filter(|_| self.is_decided_by_id_token(state)) {
             return self.renew(&provider, token, state, known).await;
         }
-        let asked = self.outbound.whole(self.ask_again(&provider, state, known)).await?;
+        let ask = async {
+            match self.config.userinfo {
+                UserinfoUse::Never => self.still_signed(&provider, state).await,
+                _ => self.ask_again(&provider, state, known).await,
+            }
+        };
+        let asked = self.outbound.whole(ask).await?;
         match (asked, refresh_token) {
             (Some(claims), _) => Ok(claims),
             (None, Some(token)) => self.renew(&provider, token, state, known).await,

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a stand-in that breaks ends its test")]
 
+mod oidc {
+    mod refresh;
+}
 mod support {
     pub(crate) mod openid;
 }
@@ -11,8 +14,8 @@ use std::{error::Error, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use hub_auth::{
-    Answer, AuthError, AuthState, Authenticator, Callback, Claims, LoginStart, Offer,
-    OidcAuthenticator, OidcConfig, RefreshError, Standing,
+    Answer, AuthError, Authenticator, Callback, Claims, LoginStart, Offer, OidcAuthenticator,
+    OidcConfig, Standing,
     oidc::{Endpoints, ProviderAddress, UserinfoUse},
 };
 use serde_json::{Value, json};
@@ -374,147 +377,6 @@ async fn signing_out_at_the_provider_leads_back() {
     assert_eq!(value(&url, "id_token_hint").as_deref(), state.id_token());
     assert_eq!(value(&url, "post_logout_redirect_uri").as_deref(), Some(then.as_str()));
     assert_eq!(value(&url, "client_id").as_deref(), Some(CLIENT_ID));
-}
-
-async fn refreshed(openid: &Openid, state: &AuthState) -> Result<Claims, AuthError> {
-    openid.authenticator().refresh(state).await.map_err(|RefreshError { error, .. }| error)
-}
-
-#[tokio::test]
-async fn a_refresh_asks_the_user_info_and_then_for_new_tokens() {
-    let openid = Openid::start().await;
-    openid.change(|inner| inner.refresh_token = Some("refresh-1".to_owned()));
-    let first = sign_in(&openid, &openid.authenticator()).await.unwrap().auth_state.unwrap();
-    assert_eq!(first.token_lifetime_seconds(), Some(300));
-
-    openid.change(|inner| inner.userinfo["name"] = json!("Ada of L."));
-    let claims = refreshed(&openid, &first).await.unwrap();
-    assert_eq!((claims.login.as_str(), claims.subject.as_str()), ("Ada", "4711"));
-    assert_eq!(claims.display_name.as_deref(), Some("Ada of L."));
-    assert_eq!(claims.auth_state.unwrap().id_token(), first.id_token());
-
-    openid.change(|inner| inner.access_token = "revoked".to_owned());
-    let claims = refreshed(&openid, &first).await.unwrap();
-    let second = claims.auth_state.unwrap();
-    assert_eq!(second.access_token(), Some("access-2"));
-    assert_eq!(second.refresh_token(), Some("refresh-1"));
-
-    // New tokens of somebody else are nobody's.
-    openid.change(|inner| {
-        inner.access_token = "revoked".to_owned();
-        inner.claims = json!({ "sub": "1" });
-    });
-    assert!(refreshed(&openid, &second).await.is_err());
-
-    openid.change(|inner| {
-        inner.access_token = "revoked".to_owned();
-        inner.refresh_token = None;
-    });
-    let error = refreshed(&openid, &second).await.unwrap_err();
-    assert!(matches!(error, AuthError::SignInAgain { .. }), "{error}");
-}
-
-/// One that takes groups from these claims.
-fn with_groups(openid: &Openid) -> OidcAuthenticator {
-    let mut config = openid.config();
-    config.claims.groups = vec!["groups".to_owned()];
-    OidcAuthenticator::new(config, clock()).unwrap()
-}
-
-#[tokio::test]
-async fn oidc_2_groups_that_the_user_info_tells_no_longer_are_gone_at_the_next_refresh() {
-    for refresh_token in [None, Some("refresh-1".to_owned())] {
-        let openid = Openid::start().await;
-        openid.change(|inner| inner.refresh_token = refresh_token);
-        let oidc = with_groups(&openid);
-        let first = sign_in(&openid, &oidc).await.unwrap();
-        assert!(first.membership.groups().into_iter().eq(["staff"]));
-        openid.change(|inner| inner.userinfo = json!({ "sub": "4711", "name": "Ada L." }));
-        let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
-        assert_eq!(then.login, "Ada", "what the ID token told stays");
-        assert_eq!(then.membership.groups().len(), 0, "{:?}", then.attributes);
-        let kept = oidc.remembered(then.auth_state.as_ref().unwrap()).unwrap();
-        assert_eq!(kept.membership.groups().len(), 0);
-    }
-}
-
-#[tokio::test]
-async fn oidc_2_groups_of_the_id_token_are_asked_again_by_a_new_one() {
-    let openid = Openid::start().await;
-    openid.change(|inner| {
-        inner.refresh_token = Some("refresh-1".to_owned());
-        inner.claims = json!({ "groups": ["staff"] });
-        inner.userinfo = json!({ "sub": "4711" });
-    });
-    let oidc = with_groups(&openid);
-    let first = sign_in(&openid, &oidc).await.unwrap();
-    assert!(first.membership.groups().into_iter().eq(["staff"]));
-    // As Keycloak and Entra say that somebody is in no group any more.
-    openid.change(|inner| inner.claims = json!({}));
-    let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
-    assert_eq!(then.membership.groups().len(), 0, "{:?}", then.attributes);
-    assert_ne!(then.auth_state.unwrap().id_token(), first.auth_state.unwrap().id_token());
-}
-
-#[tokio::test]
-async fn oidc_2_a_claim_of_the_rules_is_asked_again_like_a_group() {
-    let openid = Openid::start().await;
-    openid.change(|inner| {
-        inner.refresh_token = Some("refresh-1".to_owned());
-        inner.claims = json!({ "role": "chief" });
-    });
-    let deciding_claims = vec!["role".to_owned()];
-    let config = OidcConfig { deciding_claims, ..openid.config() };
-    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
-    let first = sign_in(&openid, &oidc).await.unwrap();
-    openid.change(|inner| inner.claims = json!({}));
-    let then = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
-    assert_eq!(then.attributes.get("role"), None);
-}
-
-#[tokio::test]
-async fn oidc_new_tokens_are_not_lost_if_the_question_after_them_fails() {
-    let openid = Openid::start().await;
-    openid.change(|inner| {
-        inner.refresh_token = Some("refresh-1".to_owned());
-        inner.claims = json!({ "groups": ["staff"] });
-    });
-    let oidc = with_groups(&openid);
-    let first = sign_in(&openid, &oidc).await.unwrap().auth_state.unwrap();
-    openid.change(|inner| {
-        inner.next_refresh_token = Some("refresh-2".to_owned());
-        // So that the user info is needed.
-        inner.claims = json!({});
-        inner.fails.insert("/userinfo", StatusCode::BAD_GATEWAY);
-    });
-    let RefreshError { renewed, error } = oidc.refresh(&first).await.unwrap_err();
-    assert!(matches!(error, AuthError::Unreachable { .. }), "{error}");
-    let renewed = renewed.unwrap();
-    assert_eq!(renewed.access_token(), Some("access-2"));
-    assert_eq!(renewed.refresh_token(), Some("refresh-2"));
-    assert_eq!(renewed.id_token(), first.id_token(), "what was not used to the end is not kept");
-
-    openid.change(|inner| inner.fails.clear());
-    let error = refreshed(&openid, &first).await.unwrap_err();
-    assert!(matches!(error, AuthError::SignInAgain { .. }), "the old one is used up: {error}");
-    let then = oidc.refresh(&renewed).await.unwrap();
-    assert_eq!(then.auth_state.unwrap().refresh_token(), Some("refresh-2"));
-
-    // Those of somebody else are not kept.
-    openid.change(|inner| inner.claims = json!({ "sub": "1" }));
-    let RefreshError { renewed, error } = oidc.refresh(&renewed).await.unwrap_err();
-    assert!(chain(&error).ends_with("it is about somebody else") && renewed.is_none(), "{error}");
-}
-
-#[tokio::test]
-async fn an_outage_is_no_reason_to_sign_in_again() {
-    let openid = Openid::start().await;
-    let state = sign_in(&openid, &openid.authenticator()).await.unwrap().auth_state.unwrap();
-    openid.change(|inner| {
-        inner.fails.insert("/userinfo", StatusCode::BAD_GATEWAY);
-    });
-    let error = refreshed(&openid, &state).await.unwrap_err();
-    assert!(matches!(error, AuthError::Unreachable { .. }), "{error}");
 }
 
 #[tokio::test]
