@@ -3,22 +3,24 @@
 mod environment;
 mod refresh;
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use serde_json::{Map, Value};
 
+use self::refresh::EARLY;
 pub use self::{
     environment::{EnvironmentFields, InvalidField},
     refresh::{AfterFailure, Freshness, RefreshPolicy},
 };
-use crate::claim;
+use crate::{claim, clock::unix_seconds};
 
 /// Tokens and user information of one sign-in, in JupyterHub's form.
 ///
 /// Fields: `access_token`, `refresh_token` and `id_token` (text or null), `scope`
 /// (a list of text), `token_response` (the token endpoint's whole reply), the user
 /// information under the provider's key (`github_user`, `oauth_user`), and `teams`
-/// where they were asked for. A hub that imports a JupyterHub's records may find
+/// where they were asked for. Ours besides: `expires_at`, and `userinfo_claims`, which
+/// names the claims that an OpenID provider's user info told. A hub that imports a JupyterHub's records may find
 /// other fields, which are kept.
 ///
 /// All of it is secret: it is never printed, and is stored only sealed.
@@ -63,6 +65,20 @@ impl AuthState {
     /// provider did not say, as GitHub's OAuth Apps do not.
     pub fn token_lifetime_seconds(&self) -> Option<u64> {
         claim::at(&self.fields, "token_response.expires_in").and_then(claim::seconds)
+    }
+
+    /// When the access token expires, in seconds since 1970; `None` if the provider did
+    /// not say, and for states of a JupyterHub.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.fields.get("expires_at").and_then(claim::seconds)
+    }
+
+    /// Whether the access token expires soon, or has: it is to be renewed first, if
+    /// there is a refresh token. A token that lives shortly is good for half its life.
+    pub fn expires_soon(&self, now: SystemTime) -> bool {
+        let lifetime = self.token_lifetime_seconds().unwrap_or(u64::MAX);
+        let early = EARLY.as_secs().min(lifetime / 2);
+        self.expires_at().is_some_and(|at| unix_seconds(now).saturating_add(early) >= at)
     }
 
     /// The value at a dotted path, such as `github_user.login`.

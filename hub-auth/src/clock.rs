@@ -15,10 +15,6 @@ pub fn system_clock() -> Clock {
 }
 
 /// Seconds since 1970; zero for earlier times.
-#[cfg_attr(
-    not(any(feature = "oidc", feature = "password", feature = "crypt")),
-    expect(dead_code, reason = "for parts that compare times")
-)]
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -19,8 +19,9 @@ pub use self::{
     organization::{InvalidOrganization, Organization},
 };
 use crate::{
-    Answer, AuthError, AuthState, Authenticator, Claims, InvalidConfig, LoginStart, Offer,
+    Answer, AuthError, AuthState, Authenticator, Claims, Clock, InvalidConfig, LoginStart, Offer,
     PendingLogin, RefreshError, claim,
+    clock::system_clock,
     outbound::{
         Outbound,
         exchange::{self, Exchange, Refused, Tokens},
@@ -48,6 +49,7 @@ pub struct GithubAuthenticator {
     config: GithubConfig,
     exchange: Exchange,
     outbound: Outbound,
+    clock: Clock,
 }
 
 impl GithubAuthenticator {
@@ -61,7 +63,12 @@ impl GithubAuthenticator {
         config.check()?;
         let outbound = Outbound::new(&config.service, config.timeout, config.is_plain_http())?;
         let exchange = Exchange::new(config.registration(), outbound.clone());
-        Ok(Self { config, exchange, outbound })
+        Ok(Self { config, exchange, outbound, clock: system_clock() })
+    }
+
+    /// The same by another clock, from which the lifetime of tokens counts.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     fn refused(&self, refused: Refused) -> AuthError {
@@ -144,6 +151,7 @@ impl GithubAuthenticator {
                 ),
                 refused => self.refused(refused),
             })?;
+        let tokens = tokens.made_at((self.clock)());
         let asked = self.outbound.whole(self.claims_again(&tokens)).await;
         asked.map_err(|error| RefreshError { renewed: Some(tokens.renewed(state)), error })
     }
@@ -175,7 +183,7 @@ impl Authenticator for GithubAuthenticator {
         let work = async {
             let redeemed = self.exchange.redeem(code, &pending).await;
             let tokens = redeemed.map_err(|refused| self.refused(refused))?;
-            self.claims(&tokens).await
+            self.claims(&tokens.made_at((self.clock)())).await
         };
         self.outbound.whole(work).await
     }
@@ -187,8 +195,12 @@ impl Authenticator for GithubAuthenticator {
     async fn refresh(&self, state: &AuthState) -> Result<Claims, RefreshError> {
         let tokens =
             Tokens::of_state(state).ok_or_else(|| self.sign_in_again("its token was not kept"))?;
+        let refresh_token = state.refresh_token();
+        if let Some(token) = refresh_token.filter(|_| state.expires_soon((self.clock)())) {
+            return self.renew(token, state).await;
+        }
         let asked = self.outbound.whole(self.claims_again(&tokens)).await;
-        match (asked, state.refresh_token()) {
+        match (asked, refresh_token) {
             (Err(AuthError::SignInAgain { .. }), Some(token)) => self.renew(token, state).await,
             (asked, _) => Ok(asked?),
         }

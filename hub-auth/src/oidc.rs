@@ -305,6 +305,7 @@ impl OidcAuthenticator {
                 }
                 refused => self.refused(refused),
             })?;
+        let tokens = tokens.made_at((self.clock)());
         let asked = self.outbound.whole(self.told_by_new(provider, &tokens, state, known)).await;
         asked.map_err(|error| {
             // Tokens of another person are not kept.
@@ -381,7 +382,7 @@ impl Authenticator for OidcAuthenticator {
             let provider = self.discovery.provider(&self.config, &self.outbound).await?;
             self.check_issuer(&provider, &callback)?;
             let redeemed = provider.exchange.redeem(code, &pending).await;
-            let tokens = redeemed.map_err(|refused| self.refused(refused))?;
+            let tokens = redeemed.map_err(|refused| self.refused(refused))?.made_at((self.clock)());
             let told = match (tokens.text("id_token"), &provider.metadata.issuer) {
                 (Some(token), _) => self.id_claims(&provider, token, Some(pending.nonce())).await?,
                 (None, None) => Map::new(),
@@ -412,7 +413,8 @@ impl Authenticator for OidcAuthenticator {
             return Err(self.sign_in_again("nothing was kept of it").into());
         };
         let refresh_token = state.refresh_token();
-        if let Some(token) = refresh_token.filter(|_| self.is_decided_by_id_token(state)) {
+        let is_due = state.expires_soon((self.clock)()) || self.is_decided_by_id_token(state);
+        if let Some(token) = refresh_token.filter(|_| is_due) {
             return self.renew(&provider, token, state, known).await;
         }
         let ask = async {

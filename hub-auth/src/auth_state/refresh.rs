@@ -1,13 +1,13 @@
 //! When to ask the provider again, and what a failure to do so means.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::AuthState;
 use crate::AuthError;
 
 /// A token is renewed this much before it expires, so that a server that gets it
 /// can still use it.
-const EARLY: Duration = Duration::from_secs(60);
+pub(super) const EARLY: Duration = Duration::from_secs(60);
 
 /// How old the knowledge about somebody may become (deployment-contract 3.7).
 ///
@@ -69,17 +69,23 @@ impl Default for RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// Whether to ask again, for people of a provider that has tokens. `known` is what is kept of somebody and how long ago
-    /// the provider last confirmed it; `None` if nothing is kept.
-    pub fn freshness(&self, known: Option<(&AuthState, Duration)>) -> Freshness {
+    /// Whether to ask again, for people of a provider that has tokens. `known` is what is
+    /// kept of somebody and how long ago the provider last confirmed it; `None` if
+    /// nothing is kept.
+    pub fn freshness(&self, known: Option<(&AuthState, Duration)>, now: SystemTime) -> Freshness {
         if self.max_age.is_zero() {
             return Freshness::Fresh;
         }
         let Some((state, age)) = known else {
             return Freshness::SignInAgain;
         };
+        // Of states of a JupyterHub only the age is known.
         let lifetime = state.token_lifetime_seconds().map(Duration::from_secs);
-        let expires = lifetime.is_some_and(|lifetime| age.saturating_add(EARLY) >= lifetime);
+        let by_age = lifetime.is_some_and(|lifetime| age.saturating_add(EARLY) >= lifetime);
+        let expires = match state.expires_at() {
+            Some(_) => state.expires_soon(now),
+            None => by_age,
+        };
         match (age >= self.max_age || expires, state.access_token()) {
             (false, _) => Freshness::Fresh,
             (true, Some(_)) => Freshness::Due,
@@ -90,8 +96,12 @@ impl RefreshPolicy {
     }
 
     /// The same before a server starts.
-    pub fn freshness_before_spawn(&self, known: Option<(&AuthState, Duration)>) -> Freshness {
-        match self.freshness(known) {
+    pub fn freshness_before_spawn(
+        &self,
+        known: Option<(&AuthState, Duration)>,
+        now: SystemTime,
+    ) -> Freshness {
+        match self.freshness(known, now) {
             Freshness::Fresh if self.before_spawn && known.is_some() => Freshness::Due,
             freshness => freshness,
         }
@@ -121,6 +131,8 @@ impl RefreshPolicy {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -141,7 +153,25 @@ mod tests {
         let app = state(json!({
             "access_token": "t", "refresh_token": "r", "token_response": { "expires_in": 200 },
         }));
+        // However lately it was confirmed.
+        let until = state(json!({
+            "access_token": "t", "token_response": { "expires_in": 200 }, "expires_at": 10_060,
+        }));
+        let short = state(json!({
+            "access_token": "t", "token_response": { "expires_in": 30 }, "expires_at": 10_016,
+        }));
+        let soon = state(json!({
+            "access_token": "t", "token_response": { "expires_in": 30 }, "expires_at": 10_015,
+        }));
+        let now = UNIX_EPOCH + seconds(10_000);
+        assert_eq!(
+            policy.freshness(Some((&until, seconds(1))), now - seconds(1)),
+            Freshness::Fresh
+        );
         let rows = [
+            ("expires by the clock", Some((&until, seconds(1))), Freshness::Due),
+            ("lives shortly", Some((&short, seconds(1))), Freshness::Fresh),
+            ("lives shortly, half of it is over", Some((&soon, seconds(1))), Freshness::Due),
             ("new", Some((&oauth, seconds(0))), Freshness::Fresh),
             ("almost", Some((&oauth, seconds(299))), Freshness::Fresh),
             ("old", Some((&oauth, seconds(300))), Freshness::Due),
@@ -151,23 +181,26 @@ mod tests {
             ("long expired", Some((&app, seconds(1_000_000))), Freshness::Due),
         ];
         for (label, known, expected) in rows {
-            assert_eq!(policy.freshness(known), expected, "{label}");
+            assert_eq!(policy.freshness(known, now), expected, "{label}");
         }
         let never = RefreshPolicy { max_age: Duration::ZERO, ..policy };
-        assert_eq!(never.freshness(Some((&oauth, seconds(1_000_000)))), Freshness::Fresh);
-        assert_eq!(never.freshness(None), Freshness::Fresh);
+        assert_eq!(never.freshness(Some((&oauth, seconds(1_000_000))), now), Freshness::Fresh);
+        assert_eq!(never.freshness(None, now), Freshness::Fresh);
         let empty = state(json!({}));
-        assert_eq!(policy.freshness(Some((&empty, seconds(300)))), Freshness::SignInAgain);
+        assert_eq!(policy.freshness(Some((&empty, seconds(300))), now), Freshness::SignInAgain);
     }
 
     #[test]
     fn before_a_spawn_it_may_be_renewed_whatever_its_age() {
         let oauth = state(json!({ "access_token": "t" }));
         let known = Some((&oauth, seconds(1)));
-        assert_eq!(RefreshPolicy::default().freshness_before_spawn(known), Freshness::Fresh);
+        assert_eq!(
+            RefreshPolicy::default().freshness_before_spawn(known, UNIX_EPOCH),
+            Freshness::Fresh
+        );
         let strict = RefreshPolicy { before_spawn: true, ..RefreshPolicy::default() };
-        assert_eq!(strict.freshness_before_spawn(known), Freshness::Due);
-        assert_eq!(strict.freshness_before_spawn(None), Freshness::SignInAgain);
+        assert_eq!(strict.freshness_before_spawn(known, UNIX_EPOCH), Freshness::Due);
+        assert_eq!(strict.freshness_before_spawn(None, UNIX_EPOCH), Freshness::SignInAgain);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Source: RFC 6749 sections 4.1.3, 5 and 6, and RFC 7636. The types of the
 //! OAuth library end here.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::SystemTime};
 
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{NoAnswer, Outbound};
-use crate::{AuthError, Callback, PendingLogin, claim, error::excerpt};
+use crate::{AuthError, Callback, PendingLogin, claim, clock::unix_seconds, error::excerpt};
 
 /// What we asked for, in messages.
 const WHAT: &str = "an access token";
@@ -83,6 +83,8 @@ pub(crate) struct Tokens {
     pub(crate) scopes: Option<BTreeSet<String>>,
     /// The whole answer.
     pub(crate) response: Map<String, Value>,
+    /// When the access token expires, in seconds since 1970, if the answer tells.
+    pub(crate) expires_at: Option<u64>,
 }
 
 /// Why there are no tokens.
@@ -186,7 +188,9 @@ impl Exchange {
             scopes.filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
         });
         match serde_json::to_value(&answer) {
-            Ok(Value::Object(response)) => Ok(Tokens { access, scopes, response }),
+            Ok(Value::Object(response)) => {
+                Ok(Tokens { access, scopes, response, expires_at: None })
+            }
             Ok(_) => Err(bad("it is no JSON object".to_owned())),
             Err(error) => Err(bad(error.to_string())),
         }
@@ -229,7 +233,15 @@ impl Tokens {
             Some(Value::Object(response)) => response.clone(),
             _ => Map::new(),
         };
-        Some(Self { access, scopes, response })
+        let expires_at = state.at("expires_at").and_then(claim::seconds);
+        Some(Self { access, scopes, response, expires_at })
+    }
+
+    /// Notes that they were made at `now`, from when their lifetime counts.
+    pub(crate) fn made_at(mut self, now: SystemTime) -> Self {
+        let lifetime = self.response.get("expires_in").and_then(claim::seconds);
+        self.expires_at = lifetime.map(|seconds| unix_seconds(now).saturating_add(seconds));
+        self
     }
 
     /// Takes the ID token of an earlier answer for that of this one. It is wanted for
@@ -263,6 +275,10 @@ impl Tokens {
             fields.insert("scope".to_owned(), scopes.iter().cloned().collect());
         }
         fields.insert("token_response".to_owned(), response.into());
+        match self.expires_at {
+            Some(at) => fields.insert("expires_at".to_owned(), at.into()),
+            None => fields.remove("expires_at"),
+        };
         crate::AuthState::new(fields)
     }
 
@@ -275,14 +291,16 @@ impl Tokens {
         user: Map<String, Value>,
     ) -> Map<String, Value> {
         let token = |field| self.text(field).map_or(Value::Null, Into::into);
-        Map::from_iter([
+        let expires_at = self.expires_at.map(|at| ("expires_at".to_owned(), at.into()));
+        let fields = [
             ("access_token".to_owned(), self.access.expose_secret().into()),
             ("refresh_token".to_owned(), token("refresh_token")),
             ("id_token".to_owned(), token("id_token")),
             ("scope".to_owned(), scopes.iter().cloned().collect()),
             ("token_response".to_owned(), self.response.clone().into()),
             (key.to_owned(), user.into()),
-        ])
+        ];
+        fields.into_iter().chain(expires_at).collect()
     }
 }
 

@@ -1,8 +1,11 @@
 //! Asking again after the sign-in, and tokens that expire.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use hub_auth::{
     AuthError, AuthState, Authenticator, Claims, Freshness, RefreshError, RefreshPolicy,
+    system_clock,
 };
 
 use crate::{
@@ -83,7 +86,8 @@ async fn gh_6_an_app_token_expires_and_is_renewed() {
     let first = state(sign_in(&github).await.unwrap());
     assert_eq!(first.token_lifetime_seconds(), Some(28800));
     let eight_hours = std::time::Duration::from_secs(28800);
-    let freshness = RefreshPolicy::default().freshness(Some((&first, eight_hours)));
+    let later = system_clock()() + eight_hours;
+    let freshness = RefreshPolicy::default().freshness(Some((&first, eight_hours)), later);
     assert_eq!(freshness, Freshness::Due);
 
     github.token_expires();
@@ -97,6 +101,33 @@ async fn gh_6_an_app_token_expires_and_is_renewed() {
     assert!(text.contains("refresh token was used already"), "{text}");
     let third = state(github.authenticator().refresh(&second).await.unwrap());
     assert!(third.access_token().is_some_and(|token| token.starts_with("ghu_")));
+}
+
+#[tokio::test]
+async fn gh_6_a_token_is_renewed_before_it_expires_and_kept_if_the_question_after_it_fails() {
+    let github = Github::start().await;
+    github.is_app();
+    let first = state(sign_in(&github).await.unwrap());
+    // A minute before the end; the old one would still be taken.
+    let soon = std::time::Duration::from_secs(28_800 - 59);
+    let then = system_clock()() + soon;
+    let late = github.authenticator().with_clock(Arc::new(move || then));
+    github.fails(USER_PATH, Fault::Answer(StatusCode::BAD_GATEWAY, ""));
+    let RefreshError { renewed, error } = late.refresh(&first).await.unwrap_err();
+    assert!(matches!(error, AuthError::Unreachable { .. }), "{}", chain(&error));
+    let renewed = renewed.unwrap();
+    assert_ne!(renewed.access_token(), first.access_token());
+    assert_ne!(renewed.refresh_token(), first.refresh_token());
+    assert_eq!(renewed.at("github_user"), first.at("github_user"));
+    assert!(first.expires_soon(then) && !renewed.expires_soon(then));
+
+    github.fails(USER_PATH, Fault::Answer(StatusCode::OK, github_user()));
+    let again = late.refresh(&renewed).await.unwrap();
+    assert_eq!(again.auth_state.unwrap().access_token(), renewed.access_token(), "not once more");
+}
+
+fn github_user() -> &'static str {
+    include_str!("../fixtures/github/user_without_email.json")
 }
 
 #[tokio::test]

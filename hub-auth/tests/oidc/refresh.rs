@@ -192,6 +192,22 @@ async fn where_the_user_info_is_never_asked_it_is_not_asked_later_either() {
 }
 
 #[tokio::test]
+async fn a_token_is_renewed_before_it_expires() {
+    let openid = Openid::start().await;
+    openid.change(|inner| inner.refresh_token = Some("refresh-1".to_owned()));
+    let first = sign_in(&openid, &openid.authenticator()).await.unwrap().auth_state.unwrap();
+    assert_eq!(first.expires_at(), Some(NOW + 300));
+    // Asked in between, it still expires when it does.
+    let asked = refreshed(&openid, &first).await.unwrap().auth_state.unwrap();
+    assert_eq!((asked.expires_at(), asked.access_token()), (Some(NOW + 300), Some("access-1")));
+    let soon: Clock = Arc::new(|| UNIX_EPOCH + Duration::from_secs(NOW + 241));
+    let late = OidcAuthenticator::new(openid.config(), soon).unwrap();
+    let renewed = late.refresh(&asked).await.unwrap().auth_state.unwrap();
+    assert_eq!(renewed.access_token(), Some("access-2"));
+    assert_eq!(renewed.expires_at(), Some(NOW + 541));
+}
+
+#[tokio::test]
 async fn an_outage_is_no_reason_to_sign_in_again() {
     let openid = Openid::start().await;
     let state = sign_in(&openid, &openid.authenticator()).await.unwrap().auth_state.unwrap();

@@ -90,8 +90,8 @@ async fn looked_up(
     let opened = of(&hub.store, config, user.id).await?;
     let known = opened.as_ref().map(|opened| (&opened.state, age(opened, now)));
     let freshness = match moment {
-        Moment::Request => config.refresh.freshness(known),
-        Moment::Spawn => config.refresh.freshness_before_spawn(known),
+        Moment::Request => config.refresh.freshness(known, system_time(now)),
+        Moment::Spawn => config.refresh.freshness_before_spawn(known, system_time(now)),
     };
     match (freshness, opened) {
         (Freshness::Fresh, _) => {
