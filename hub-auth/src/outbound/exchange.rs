@@ -62,7 +62,7 @@ pub(crate) struct Registration {
     pub(crate) callback_url: Url,
     pub(crate) authorize_url: Url,
     pub(crate) token_url: Url,
-    /// Further parameters of the token request.
+    /// Further parameters of each token request.
     pub(crate) token_params: Vec<(String, String)>,
 }
 
@@ -162,7 +162,10 @@ impl Exchange {
     /// 6749 section 6).
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Refused> {
         let old = RefreshToken::new(refresh_token.to_owned());
-        let request = self.client.exchange_refresh_token(&old);
+        let mut request = self.client.exchange_refresh_token(&old);
+        for (name, value) in &self.token_params {
+            request = request.add_extra_param(name, value);
+        }
         let send = |request| {
             let outbound = self.outbound.clone();
             async move { outbound.send(request).await }

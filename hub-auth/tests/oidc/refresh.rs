@@ -192,6 +192,24 @@ async fn where_the_user_info_is_never_asked_it_is_not_asked_later_either() {
 }
 
 #[tokio::test]
+async fn the_operators_parameters_go_along_with_every_request_for_tokens() {
+    let openid = Openid::start().await;
+    openid.change(|inner| inner.refresh_token = Some("refresh-1".to_owned()));
+    let token_params = vec![("audience".to_owned(), "lab & more".to_owned())];
+    let config = OidcConfig { token_params, ..openid.config() };
+    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+    let first = sign_in(&openid, &oidc).await.unwrap().auth_state.unwrap();
+    for kind in ["authorization_code", "refresh_token"] {
+        openid.change(|inner| {
+            assert_eq!(inner.token_form["grant_type"], kind);
+            assert_eq!(inner.token_form["audience"], "lab & more", "{kind}");
+            inner.access_token = "revoked".to_owned();
+        });
+        oidc.refresh(&first).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_before_it_expires() {
     let openid = Openid::start().await;
     openid.change(|inner| inner.refresh_token = Some("refresh-1".to_owned()));

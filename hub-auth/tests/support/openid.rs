@@ -70,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) next_refresh_token: Option<String>,
     /// Path of each request that arrived.
     pub(crate) seen: Vec<String>,
+    /// Fields of the last request for tokens.
+    pub(crate) token_form: HashMap<String, String>,
     codes: HashMap<String, HashMap<String, String>>,
 }
 
@@ -134,6 +136,7 @@ impl Openid {
             refresh_token: None,
             next_refresh_token: None,
             seen: Vec::new(),
+            token_form: HashMap::new(),
             codes: HashMap::new(),
         }));
         let mut tasks = JoinSet::new();
@@ -236,6 +239,7 @@ impl Inner {
     fn token(&mut self, body: &[u8]) -> (StatusCode, Value) {
         let form: HashMap<String, String> =
             url::form_urlencoded::parse(body).into_owned().collect();
+        self.token_form.clone_from(&form);
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let refused = |error: &str| (StatusCode::BAD_REQUEST, json!({ "error": error }));
         if field("client_id") != CLIENT_ID || field("client_secret") != CLIENT_SECRET {
