@@ -6,6 +6,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use cookie::Cookie;
 use http::{HeaderValue, StatusCode, header};
 use hub_store::StoreError;
 use serde_json::json;
@@ -167,6 +168,8 @@ pub(crate) struct PageError {
     pub(crate) redirect: Option<String>,
     /// Whether the answer may set cookies; not if a proxy asked for the page.
     pub(crate) cookies: bool,
+    /// Cookies that the answer sets, such as one that is of no use any more.
+    pub(crate) own_cookies: Vec<Cookie<'static>>,
     /// The status of the answer where it is not the error's own: a proxy that fetches
     /// the page gives it that.
     pub(crate) answered: Option<StatusCode>,
@@ -189,6 +192,7 @@ impl PageError {
             retry_after: None,
             redirect: None,
             cookies: true,
+            own_cookies: Vec::new(),
             answered: None,
         }
     }
@@ -210,6 +214,12 @@ impl PageError {
     /// Leaves the visitor's cookies alone.
     pub(crate) fn without_cookies(mut self) -> Self {
         self.cookies = false;
+        self
+    }
+
+    /// Sets a cookie, or makes the browser forget one.
+    pub(crate) fn cookie(mut self, cookie: Cookie<'static>) -> Self {
+        self.own_cookies.push(cookie);
         self
     }
 

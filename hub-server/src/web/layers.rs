@@ -15,7 +15,7 @@ use minijinja::context;
 use super::{
     error::{ApiError, PageError},
     request_log,
-    visitor::Visitor,
+    visitor::{Visitor, set_cookies},
 };
 use crate::hub::Hub;
 
@@ -126,6 +126,7 @@ pub(crate) async fn error_pages(
         // The database is down; the page must do without knowing the visitor.
         Err(_) => (error.status, error.message).into_response(),
     };
+    set_cookies(&mut rendered, error.own_cookies);
     if !error.cookies {
         rendered.headers_mut().remove(header::SET_COOKIE);
     }

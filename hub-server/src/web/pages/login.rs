@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{accounts, default_target, refused};
+use super::{accounts, default_target, oauth_callback, refused};
 use crate::{
     access::{attempts, browser::cookies, session, xsrf},
     auth_state,
@@ -167,6 +167,7 @@ pub(super) async fn sign_out(
         .map(|one| one.label)
         .collect();
     let there = elsewhere.as_ref().map(Url::as_str).or(live.landing.after_sign_out.as_deref());
+    let under_way = oauth_callback::forget_all(&hub, &visitor);
     // Where only a service knows who somebody is, it may know it still: that is said.
     // Else it is the sign-in page at once, as in JupyterHub.
     let mut response = match (there, live.methods.form()) {
@@ -190,6 +191,7 @@ pub(super) async fn sign_out(
         &mut response,
         [gone_login(&hub), gone_everywhere(&hub, session::SESSION_ID_COOKIE)],
     );
+    set_cookies(&mut response, under_way);
     hub.metrics.took(Work::Logout, began.elapsed());
     Ok(response)
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     access::browser::{cookie_names, cookies},
     hub::Hub,
+    live::Live,
     sign_in,
     web::{
         error::{PageError, redirect},
@@ -82,9 +83,9 @@ pub(super) async fn begin(
     cookie.set_max_age(cookie::time::Duration::seconds(PENDING_SECONDS));
 
     let mut response = redirect(start.redirect.as_str());
-    let earlier = cookie_names(visitor.headers(), COOKIE_PREFIX);
+    let earlier = forget_all(&hub, &visitor);
     if earlier.len() >= MOST_PENDING {
-        set_cookies(&mut response, earlier.into_iter().map(|name| gone(name, hub.paths.hub())));
+        set_cookies(&mut response, earlier);
     }
     set_cookies(&mut response, [cookie]);
     Ok(response)
@@ -115,22 +116,44 @@ pub(super) async fn finish(
         )
     })?;
     let name = cookie_name(&state_id);
-    let pending = cookies(visitor.headers(), &name)
+    // One use, whatever comes of it: the same callback again finds no cookie.
+    let used = gone(name.clone(), hub.paths.hub());
+    match come_back(&hub, &live, &visitor, &name, callback).await {
+        Ok(mut response) => {
+            set_cookies(&mut response, [used]);
+            Ok(response)
+        }
+        Err(error) => Err(error.cookie(used)),
+    }
+}
+
+/// The sign-in that the cookie `name` began ends with what the provider says.
+async fn come_back(
+    hub: &Hub,
+    live: &Live,
+    visitor: &Visitor,
+    name: &str,
+    callback: Callback,
+) -> Result<Response, PageError> {
+    let pending = cookies(visitor.headers(), name)
         .into_iter()
-        .find_map(|sealed| hub.keys.open::<Pending>(&name, sealed))
+        .find_map(|sealed| hub.keys.open::<Pending>(name, sealed))
         .filter(|pending| pending.expires > hub.clock.now().as_second())
-        .ok_or_else(|| stale(&hub, &visitor))?;
+        .ok_or_else(|| stale(hub, visitor))?;
     let authenticator = live.authenticator(&pending.provider).ok_or_else(PageError::not_found)?;
 
     let answer = Answer::Callback { pending: pending.login, callback };
-    let user = sign_in::finish(&hub, authenticator.as_ref(), answer)
+    let user = sign_in::finish(hub, authenticator.as_ref(), answer)
         .await
-        .map_err(|error| refused::page(&hub, error))?;
-    let target = pending.next.unwrap_or_else(|| default_target(&hub, &user.name, &Uri::default()));
-    let mut response = signed_in(&hub, &visitor, &user, &target).await?;
-    // One use: the same callback again finds no cookie.
-    set_cookies(&mut response, [gone(name, hub.paths.hub())]);
-    Ok(response)
+        .map_err(|error| refused::page(hub, error))?;
+    let target = pending.next.unwrap_or_else(|| default_target(hub, &user.name, &Uri::default()));
+    signed_in(hub, visitor, &user, &target).await
+}
+
+/// Makes a browser forget all sign-ins that it has under way.
+pub(super) fn forget_all(hub: &Hub, visitor: &Visitor) -> Vec<Cookie<'static>> {
+    let names = cookie_names(visitor.headers(), COOKIE_PREFIX);
+    names.into_iter().map(|name| gone(name, hub.paths.hub())).collect()
 }
 
 fn cookie_name(state_id: &str) -> String {

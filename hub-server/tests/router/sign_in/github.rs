@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{by_github, config, github_section, hub, user};
 use crate::{
-    harness::TestHub,
+    harness::{Browser, TestHub},
     stand_ins::github::{Fault, Github, USER_PATH},
 };
 
@@ -194,4 +194,24 @@ async fn aut_auto_login_oauth2_authorize_is_for_people_whom_a_server_sends() {
     for path in ["/hub/login", "/hub/login?next=%2Fhub%2Fhome", "/hub/login?next=%2Fhub%2Fapi"] {
         assert_eq!(hub.browser().get(path).await.status, StatusCode::OK, "{path}");
     }
+}
+
+#[tokio::test]
+async fn oau_2_a_sign_in_that_failed_or_was_left_leaves_no_cookie() {
+    let under_way = |browser: &Browser| {
+        browser.cookies.keys().filter(|name| name.starts_with("oauthenticator-state-")).count()
+    };
+    let github = Github::start().await;
+    let hub = hub("allowed_users = [\"octo-cat\"]", &github_section(&github, "")).await;
+    github.fails(USER_PATH, Fault::Answer(StatusCode::BAD_GATEWAY, "{}"));
+    let (browser, answer) = by_github(&hub, &github).await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{}", answer.text);
+    assert_eq!(under_way(&browser), 0);
+
+    let mut browser = hub.browser();
+    browser.get("/hub/oauth_login?provider=github").await;
+    browser.get("/hub/oauth_login?provider=github").await;
+    assert_eq!(under_way(&browser), 2);
+    browser.get("/hub/logout").await;
+    assert_eq!(under_way(&browser), 0);
 }
