@@ -57,4 +57,4 @@ pub use store::Store;
 pub use tickets::{NewTicket, TicketRecord, Tickets};
 pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
 pub use transfer::{Exported, Header, ImportMode, Imported, Origin, exported_users};
-pub use users::{User, UserFilter, UserOrder, Users};
+pub use users::{BoundIdentity, User, UserFilter, UserOrder, Users};

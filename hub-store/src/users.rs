@@ -82,6 +82,10 @@ statements! {
     ADMIN_PROVIDERS: "look for an administrator",
         "SELECT DISTINCT i.provider FROM identities i JOIN users u ON u.id = i.user_id
          WHERE u.admin ORDER BY i.provider";
+    IDENTITIES: "list a user's identities",
+        "SELECT provider, subject, created FROM identities WHERE user_id = $1 ORDER BY provider";
+    UNBIND: "forget a user's identity",
+        "DELETE FROM identities WHERE user_id = $1 AND provider = $2";
     SUBJECT: "look up a user's identity",
         "SELECT subject FROM identities WHERE user_id = $1 AND provider = $2";
 }
@@ -100,6 +104,18 @@ pub struct User {
     pub created: Timestamp,
     /// When its owner was last seen doing something.
     pub last_activity: Option<Timestamp>,
+}
+
+/// Who an account is to a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BoundIdentity {
+    /// The id of the way of signing in.
+    pub provider: String,
+    /// The provider's unchangeable id of the person.
+    pub subject: String,
+    /// Since when the account is bound to it.
+    pub created: Timestamp,
 }
 
 /// Which users to list.
@@ -358,6 +374,19 @@ impl Users<'_> {
         rows.iter().map(|row| row.of("identities").text("provider")).collect()
     }
 
+    /// Who the user is to each provider that knows them, also to those that nobody can
+    /// sign in with any more.
+    pub async fn identities(&self, id: UserId) -> Result<Vec<BoundIdentity>, StoreError> {
+        let rows = self.engine.read(&IDENTITIES, &[id.into()]).await?;
+        rows.iter().map(|row| BoundIdentity::read(row.of("identities"))).collect()
+    }
+
+    /// Forgets who the user is to a provider, so that the account can be somebody
+    /// else's there. Returns whether it was known.
+    pub async fn forget_identity(&self, id: UserId, provider: &str) -> Result<bool, StoreError> {
+        Ok(self.engine.write(&UNBIND, &[id.into(), provider.into()]).await? > 0)
+    }
+
     /// By which id a provider knows the user.
     pub async fn subject_of(
         &self,
@@ -375,6 +404,16 @@ impl Users<'_> {
     ) -> Result<Option<User>, StoreError> {
         let row = self.engine.read_one(statement, values).await?;
         row.map(|row| User::read(row.of("users"))).transpose()
+    }
+}
+
+impl BoundIdentity {
+    fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            provider: fields.text("provider")?,
+            subject: fields.text("subject")?,
+            created: fields.time("created")?,
+        })
     }
 }
 

@@ -169,6 +169,30 @@ on_every_engine! {
         store.users().bind_identity(ada.id, "oidc", "42", at(1)).await.unwrap();
     }
 
+    async fn gh_3_an_identity_that_is_forgotten_is_free(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let users = store.users();
+        users.bind_identity(ada.id, "oidc", "7", at(1)).await.unwrap();
+        users.bind_identity(ada.id, "github", "42", at(0)).await.unwrap();
+        let known: Vec<_> = users
+            .identities(ada.id)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|one| (one.provider, one.subject, one.created))
+            .collect();
+        let expected = [("github", "42", at(0)), ("oidc", "7", at(1))];
+        assert_eq!(known, expected.map(|(p, s, at)| (p.to_owned(), s.to_owned(), at)));
+        assert!(users.identities(bob.id).await.unwrap().is_empty());
+
+        assert!(users.forget_identity(ada.id, "github").await.unwrap());
+        assert!(!users.forget_identity(ada.id, "github").await.unwrap());
+        assert!(!users.forget_identity(bob.id, "oidc").await.unwrap(), "only one's own");
+        users.bind_identity(bob.id, "github", "42", at(2)).await.unwrap();
+        users.bind_identity(ada.id, "github", "43", at(2)).await.unwrap();
+    }
+
     async fn several_users_are_added_together_or_not_at_all(store) {
         let three = ["ada", "bob", "cy"].map(name);
         let added = store.users().create_all(&three, true, at(0)).await.unwrap();
