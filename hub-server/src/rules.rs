@@ -134,30 +134,32 @@ pub async fn explain(
     Ok(explained.collect())
 }
 
-/// What the rules of `new` would change against those of `config`, for everybody in
-/// the database of `config`.
+/// What `new` would change against `config`, for everybody in the database of `config`:
+/// its rules, its ways of signing in, and how it reads what providers say.
 ///
 /// # Errors
 ///
 /// [`RulesError`].
 pub async fn compare(config: &Config, new: &Config) -> Result<Effect, RulesError> {
-    let people = People::open(config).await?.all().await?;
-    let (before, after) = (&config.auth.policy, &new.auth.policy);
-    let (known, unknown): (Vec<Person>, Vec<Person>) = people.into_iter().partition(|person| {
-        let Person { claims, known } = person;
-        let is_sure =
-            |policy: &AccessPolicy| policy.decide(claims, known).admits() || !lacks(policy, claims);
-        is_sure(before) && is_sure(after)
-    });
-    let Comparison { locked_out, let_in, admin_lost, admin_gained, unchanged } =
-        before.compare(after, &known);
+    let now = People::open(config).await?;
+    let then = now.under(new)?;
+    let mut comparison = Comparison::default();
+    let mut unknown = Vec::new();
+    for user in now.all().await? {
+        let (before, after) = (now.word(&user).await?, then.word(&user).await?);
+        match before.is_sure && after.is_sure {
+            true => comparison.add(user.name.to_string(), before.outcome, after.outcome),
+            false => unknown.push(user.name.to_string()),
+        }
+    }
+    let Comparison { locked_out, let_in, admin_lost, admin_gained, unchanged } = comparison;
     let affected = |changes: Vec<Change>| changes.into_iter().map(Affected::of).collect();
     Ok(Effect {
         locked_out: affected(locked_out),
         let_in: affected(let_in),
         admin_lost: affected(admin_lost),
         admin_gained: affected(admin_gained),
-        unknown: unknown.into_iter().map(|person| person.claims.login).collect(),
+        unknown,
         unchanged,
     })
 }

@@ -20,6 +20,9 @@ fn letter(outcome: &Outcome) -> char {
         (Err(Refusal::OtherPerson), AdminRight::Unchanged) => 'O',
         (Err(Refusal::InvalidName(_)), AdminRight::Unchanged) => 'N',
         (Err(Refusal::Pattern), AdminRight::Unchanged) => 'P',
+        (Err(Refusal::NoWay { .. }), AdminRight::Unchanged) => {
+            panic!("whoever is here came by one")
+        }
         (Err(_), AdminRight::Granted | AdminRight::Withdrawn) => panic!("refused, yet an admin"),
     }
 }

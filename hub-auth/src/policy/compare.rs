@@ -42,28 +42,35 @@ pub struct Comparison {
     pub unchanged: usize,
 }
 
+impl Comparison {
+    /// Counts somebody called `who` about whom the two say this.
+    pub fn add(&mut self, who: String, before: Outcome, after: Outcome) {
+        let is_admin = |outcome: &Outcome| outcome.admin == AdminRight::Granted;
+        let list = match (before.admits(), after.admits()) {
+            (true, false) => &mut self.locked_out,
+            (false, true) => &mut self.let_in,
+            _ if is_admin(&before) && !is_admin(&after) => &mut self.admin_lost,
+            _ if !is_admin(&before) && is_admin(&after) => &mut self.admin_gained,
+            _ => {
+                self.unchanged += 1;
+                return;
+            }
+        };
+        list.push(Change { who, before, after });
+    }
+}
+
 impl AccessPolicy {
-    /// Compares what these rules and `new` ones say about `people`: what
-    /// `hub auth check --rules FILE` reports before anybody is locked out.
+    /// Compares what these rules and `new` ones say about `people`, whom both hear of by
+    /// the same words; [`Comparison::add`] is for more than other rules.
     pub fn compare(&self, new: &Self, people: &[Person]) -> Comparison {
         let mut comparison = Comparison::default();
         for Person { claims, known } in people {
             let before = self.decide(claims, known);
             let after = new.decide(claims, known);
-            let is_admin = |outcome: &Outcome| outcome.admin == AdminRight::Granted;
-            let list = match (before.admits(), after.admits()) {
-                (true, false) => &mut comparison.locked_out,
-                (false, true) => &mut comparison.let_in,
-                _ if is_admin(&before) && !is_admin(&after) => &mut comparison.admin_lost,
-                _ if !is_admin(&before) && is_admin(&after) => &mut comparison.admin_gained,
-                _ => {
-                    comparison.unchanged += 1;
-                    continue;
-                }
-            };
             let who = before.account.as_ref().or(after.account.as_ref());
             let who = who.map_or(claims.login.as_str(), UserName::as_str).to_owned();
-            list.push(Change { who, before, after });
+            comparison.add(who, before, after);
         }
         comparison
     }

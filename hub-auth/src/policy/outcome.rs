@@ -124,6 +124,12 @@ pub enum Refusal {
         /// What could not be found out, and why.
         reason: String,
     },
+    /// The way by which they signed in is there no longer.
+    #[error("{}", no_way(.provider.as_deref()))]
+    NoWay {
+        /// Which it was; `None` if they have never signed in and there is no other.
+        provider: Option<String>,
+    },
     /// No rule lets them in.
     #[error("the account is not on this hub's list; an administrator can add it{}", joined(.hints))]
     NotNamed {
@@ -189,6 +195,19 @@ impl Rule {
 }
 
 impl Outcome {
+    /// What becomes of somebody who cannot get as far as to be decided about: they have
+    /// only signed in with `provider`, or never, and that is no way of signing in.
+    pub fn without_a_way(account: UserName, provider: Option<String>) -> Self {
+        Self {
+            account: Some(account),
+            decision: Err(Refusal::NoWay { provider }),
+            rule: Rule::NobodyElse,
+            admin: AdminRight::Unchanged,
+            groups: None,
+            trace: Vec::new(),
+        }
+    }
+
     /// Whether the person is let in.
     pub fn admits(&self) -> bool {
         self.decision.is_ok()
@@ -265,6 +284,13 @@ impl fmt::Display for Verdict {
             Self::NotSet => "not set",
             Self::NotReached => "not reached",
         })
+    }
+}
+
+fn no_way(provider: Option<&str>) -> String {
+    match provider {
+        Some(provider) => format!("they sign in with {provider}, which is not configured"),
+        None => "no way of signing in is configured".to_owned(),
     }
 }
 

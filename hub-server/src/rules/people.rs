@@ -1,10 +1,19 @@
 //! The people in the store, as their providers described them last.
 
-use hub_auth::{Claims, Membership, Methods, Person};
+use std::sync::Arc;
+
+use hub_auth::{Claims, IdentityKey, Membership, Methods, Outcome, Person};
 use hub_store::{Store, StoreError, User, UserFilter, UserOrder};
 
-use super::{Assumed, RulesError};
-use crate::{auth_state::owner, config::Config, sign_in::known, startup};
+use super::{Assumed, RulesError, lacks};
+use crate::{
+    accounts::{self, Accounts, with_local},
+    auth_state::owner,
+    clock::{Clock, SystemClock},
+    config::{AuthStateConfig, Config},
+    sign_in::known,
+    startup,
+};
 
 /// How many users are read at once.
 const PAGE: u64 = 1000;
@@ -18,21 +27,46 @@ const ASSUMED: &str = "what is assumed";
 /// The people whom a hub knows.
 pub(super) struct People<'a> {
     config: &'a Config,
+    /// What opens what is kept of their sign-ins.
+    kept: Option<&'a AuthStateConfig>,
     store: Store,
     methods: Methods,
+}
+
+/// What the rules say about somebody with an account.
+pub(super) struct Word {
+    pub(super) outcome: Outcome,
+    /// Whether all that decides is known.
+    pub(super) is_sure: bool,
 }
 
 impl<'a> People<'a> {
     /// Those of the database that `config` names, also while a hub runs on it. One that
     /// is not there yet knows nobody.
     pub(super) async fn open(config: &'a Config) -> Result<Self, RulesError> {
-        let methods = startup::methods(startup::sign_in_methods(config)?)?;
         let is_there = Store::examine(&config.store, hub_store::Depth::Quick).await?.schema;
         let store = match is_there {
             Some(_) => Store::open_read_only(&config.store).await?,
             None => Store::in_memory().await?,
         };
-        Ok(Self { config, store, methods })
+        Self::over(store, config, config.auth.state.as_ref())
+    }
+
+    /// The same people as `config` would meet them: by its ways of signing in, with its
+    /// reading of what is kept of them.
+    pub(super) fn under(&self, config: &'a Config) -> Result<Self, RulesError> {
+        Self::over(self.store.clone(), config, self.kept)
+    }
+
+    fn over(
+        store: Store,
+        config: &'a Config,
+        kept: Option<&'a AuthStateConfig>,
+    ) -> Result<Self, RulesError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let others = startup::sign_in_methods(config)?;
+        let all = with_local(others, config, &Accounts::new(store.clone()), &clock, None)?;
+        Ok(Self { config, kept, store, methods: startup::methods(all)? })
     }
 
     /// Whoever signs in as `login`, at each provider in question.
@@ -71,51 +105,66 @@ impl<'a> People<'a> {
         Ok(persons)
     }
 
-    /// Everybody, at the provider that they are bound to; whoever has never signed in
-    /// at the one whose account it is, or the first.
-    pub(super) async fn all(&self) -> Result<Vec<Person>, RulesError> {
-        let mut persons = Vec::new();
-        let mut offset = 0;
+    /// Everybody with an account.
+    pub(super) async fn all(&self) -> Result<Vec<User>, StoreError> {
+        let mut all = Vec::new();
         loop {
+            let offset = all.len() as u64;
             let filter =
                 UserFilter { name_contains: None, offset, limit: PAGE, order: UserOrder::Added };
             let users = self.store.users().page(&filter).await?;
-            for user in &users {
-                persons.push(self.person(user).await?);
-            }
-            offset += PAGE;
-            if (users.len() as u64) < PAGE {
-                return Ok(persons);
+            let is_last = (users.len() as u64) < PAGE;
+            all.extend(users);
+            if is_last {
+                return Ok(all);
             }
         }
     }
 
-    async fn person(&self, user: &User) -> Result<Person, StoreError> {
-        let mut bound = None;
-        for method in self.methods.iter() {
-            let provider = method.provider();
-            if let Some(subject) = self.store.users().subject_of(user.id, provider).await? {
-                bound = Some((provider, subject));
-                break;
-            }
-        }
-        let (provider, subject) = bound.unwrap_or_else(|| {
-            let owner = self.methods.iter().find(|method| method.owns(&user.name));
-            let method = owner.or_else(|| self.methods.iter().next());
-            (method.map_or("", |method| method.provider()), NOBODY_YET.to_owned())
-        });
+    /// What the rules say about somebody at the provider that they are bound to. Whoever
+    /// is bound to one that is not configured has no way in, unless names are enough.
+    pub(super) async fn word(&self, user: &User) -> Result<Word, StoreError> {
+        let policy = &self.config.auth.policy;
+        let bound = self.store.users().identities(user.id).await?;
+        let mut ways = self.methods.iter().map(|method| method.provider());
+        let here = ways.find_map(|way| bound.iter().find(|one| one.provider == way));
+        let gone = bound.first().map(|one| one.provider.clone());
+        let way = match here {
+            Some(one) => Some((one.provider.clone(), one.subject.clone())),
+            None if gone.is_some() && policy.rules().identity_key == IdentityKey::Id => None,
+            None => self.first_way(user).await?.map(|way| (way, NOBODY_YET.to_owned())),
+        };
+        let Some((provider, subject)) = way else {
+            let outcome = Outcome::without_a_way(user.name.clone(), gone);
+            return Ok(Word { outcome, is_sure: true });
+        };
         let mut claims = Claims::new(provider, subject, user.name.as_str());
         self.recall(user, &mut claims).await?;
-        let known = known(&self.store, &self.config.auth.policy, &self.methods, &claims).await?;
-        Ok(Person { claims, known })
+        let known = known(&self.store, policy, &self.methods, &claims).await?;
+        let outcome = policy.decide(&claims, &known);
+        let is_sure = outcome.admits() || !lacks(policy, &claims);
+        Ok(Word { outcome, is_sure })
+    }
+
+    /// Where somebody signs in who has not done so yet: where the account is, or the
+    /// first.
+    async fn first_way(&self, user: &User) -> Result<Option<String>, StoreError> {
+        let local = match self.methods.by_id(accounts::PROVIDER) {
+            Some(local) => {
+                let account = self.store.local_accounts().by_name(&user.name).await?;
+                account.map(|_| local)
+            }
+            None => None,
+        };
+        let owner = local.or_else(|| self.methods.iter().find(|method| method.owns(&user.name)));
+        let method = owner.or_else(|| self.methods.iter().next());
+        Ok(method.map(|method| method.provider().to_owned()))
     }
 
     /// Adds what the provider said at the last sign-in, if that is kept and opens. A
     /// record of somebody else's says nothing.
     async fn recall(&self, user: &User, claims: &mut Claims) -> Result<(), StoreError> {
-        let (Some(config), Some(method)) =
-            (&self.config.auth.state, self.methods.by_id(&claims.provider))
-        else {
+        let (Some(config), Some(method)) = (self.kept, self.methods.by_id(&claims.provider)) else {
             return Ok(());
         };
         let Some(kept) = self.store.auth_states().get(user.id).await? else { return Ok(()) };

@@ -163,3 +163,78 @@ async fn what_is_kept_of_a_sign_in_decides_where_nobody_can_be_asked() {
     let ada = explain(&bosses, "ada", &Assumed::default()).await.unwrap().remove(0);
     assert_eq!(ada.admin, "granted", "{}", ada.text);
 }
+
+/// A configuration with these ways of signing in and no other.
+fn ways(dir: &Path, lines: &str) -> Config {
+    let text = format!(
+        "[http]\npublic_url = 'https://hub.test'\n[store]\nurl = 'sqlite://hub.sqlite'\n\
+         [spawner.docker]\nimage = 'lab'\n{lines}"
+    );
+    parse(&text, "hub.toml", dir, &Environment::default(), false).unwrap().config
+}
+
+#[tokio::test]
+async fn a_way_of_signing_in_that_is_gone_locks_its_people_out() {
+    const GITHUB: &str = "[auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n";
+    const LOCAL: &str = "[auth.local]\nsign_up = 'approval'\n";
+    const ALL: &str = "[auth]\nallow_all = true\n";
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let both = ways(dir.path(), &format!("{ALL}{GITHUB}{LOCAL}"));
+    let store = Store::open(&StoreConfig { url: both.store.url.clone() }).await.unwrap();
+    let cyd = store.users().by_name(&"cyd".parse().unwrap()).await.unwrap().unwrap();
+    store.users().bind_identity(cyd.id, "local", "l1", Timestamp::UNIX_EPOCH).await.unwrap();
+    store.close().await;
+    let locked_out = async |now: &Config, new: &str| {
+        let effect = compare(now, &ways(dir.path(), new)).await.unwrap();
+        let told = effect
+            .locked_out
+            .iter()
+            .map(|one| (one.who.clone(), one.refusal.clone().unwrap_or_default()));
+        (told.collect::<Vec<_>>(), effect.unchanged)
+    };
+    let of = |name: &str, way: &str| {
+        (name.to_owned(), format!("they sign in with {way}, which is not configured"))
+    };
+    let (told, others) = locked_out(&both, &format!("{ALL}{GITHUB}")).await;
+    assert_eq!((told, others), (vec![of("cyd", "local")], 2));
+    let (told, others) = locked_out(&both, &format!("{ALL}{LOCAL}")).await;
+    assert_eq!((told, others), (vec![of("ada", "github"), of("bob", "github")], 1));
+    let (told, _) = locked_out(&both, ALL).await;
+    assert_eq!(told.len(), 3, "{told:?}");
+    // Where names are enough, others may come by them.
+    let by_name = format!("{ALL}identity_key = 'login'\n{GITHUB}");
+    assert_eq!(locked_out(&both, &by_name).await, (vec![], 3));
+}
+
+#[tokio::test]
+async fn each_configuration_reads_what_is_kept_its_own_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let oidc = |groups: &str| {
+        ways(
+            dir.path(),
+            &format!(
+                "[auth]\nenable_auth_state = true\ncrypt_key = '{}'\n[auth.oidc]\n\
+                 issuer = 'https://id.test'\nclient_id = 'x'\nclient_secret = 'y'\n\
+                 allowed_groups = ['lab']\ngroups_claims = ['{groups}']\n",
+                "ab".repeat(32)
+            ),
+        )
+    };
+    let now = oidc("groups");
+    let store = Store::open(&StoreConfig { url: now.store.url.clone() }).await.unwrap();
+    let at = Timestamp::UNIX_EPOCH;
+    let (ada, _) = store.users().ensure(&"ada".parse().unwrap(), at).await.unwrap();
+    store.users().bind_identity(ada.id, "oidc", "1", at).await.unwrap();
+    let told = json!({ "sub": "1", "preferred_username": "ada", "groups": ["lab"], "teams": [] });
+    let Value::Object(fields) = json!({ "scope": [], "oauth_user": told }) else {
+        panic!("an object")
+    };
+    let sealing = now.auth.state.as_ref().unwrap();
+    let kept = AuthState::new(fields);
+    auth_state::keep(&store, sealing, ada.id, Some(&kept), at).await.unwrap();
+    store.close().await;
+    assert_eq!(compare(&now, &now).await.unwrap().unchanged, 1);
+    let effect = compare(&now, &oidc("teams")).await.unwrap();
+    assert_eq!(effect.locked_out.len(), 1, "{effect:?}");
+}
