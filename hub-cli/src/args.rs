@@ -7,6 +7,7 @@ mod gc;
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use hub_server::identities::Subject;
 use hub_store::UserName;
 use url::Url;
 
@@ -192,11 +193,14 @@ impl OfHub {
         !matches!(self, Self::Info) && !self.needs_no_hub()
     }
 
-    /// Whether it works on volumes and containers itself.
+    /// Whether it works on volumes, containers and the database itself.
     pub(crate) fn needs_no_hub(&self) -> bool {
         matches!(
             self,
-            Self::Backup(_) | Self::Restore(_) | Self::Gc(_) | Self::Users(Users::Purge { .. })
+            Self::Backup(_)
+                | Self::Restore(_)
+                | Self::Gc(_)
+                | Self::Users(Users::Purge { .. } | Users::Identity { .. })
         )
     }
 }
@@ -245,6 +249,20 @@ pub(crate) enum Users {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Show or change whose account it is where people sign in; to change it, the hub has to be
+    /// stopped
+    Identity {
+        /// The user's name
+        name: UserName,
+        /// Let the account be nobody's at this way of signing in; its owner there is signed out
+        #[arg(long, value_name = "PROVIDER")]
+        forget: Option<String>,
+        /// Give the account to this person, such as github:583231
+        #[arg(long, value_name = "PROVIDER:ID")]
+        bind: Option<Subject>,
+        #[command(flatten)]
+        files: ConfigFiles,
     },
     /// Remove a user's volumes with all files in them; works without a running hub
     Purge {

@@ -16,6 +16,7 @@ mod events;
 pub mod forget;
 mod healthcheck;
 mod hub;
+pub mod identities;
 mod keys;
 mod live;
 pub mod logging;

@@ -1,8 +1,10 @@
 //! `hub users`
 
+mod identity;
 mod purge;
 
 use anyhow::bail;
+use hub_server::identities::Changes;
 
 use super::{consent, list};
 use crate::{
@@ -18,6 +20,9 @@ pub(super) async fn run(command: Users, client: &Client, output: &Output) -> any
         Users::Add { names, admin } => add(client, output, &names, admin).await,
         Users::Admin { name, revoke } => set_admin(client, output, &name, !revoke).await,
         Users::Delete { name, yes } => delete(client, output, &name, yes).await,
+        Users::Identity { name, forget, bind, files } => {
+            identity::run(output, files, &name, &Changes { forget, bind }).await
+        }
         Users::Purge { name, yes, located } => purge::run(output, &located, &name, yes).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `hub auth` and `hub crypt`
+//! `hub auth`, `hub crypt` and `hub users identity`
 
 use std::{fs, path::Path};
 
@@ -75,4 +75,38 @@ fn cry_1_rotate_needs_something_that_is_kept() {
     fs::write(dir.path().join("hub.toml"), kept).unwrap();
     let told = hub(dir.path(), &["crypt", "rotate"]).success();
     assert!(told.starts_with("sealed anew: 0; in order already: 0\n"), "{told}");
+}
+
+#[test]
+fn gh_3_an_operator_decides_whose_an_account_is() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("hub.toml"), PRESENT).unwrap();
+    people(dir.path(), &["ada", "zoe"]);
+    let identity = |args: &[&str]| hub(dir.path(), &[&["users", "identity"], args].concat());
+    let nobody = identity(&["ada"]).success();
+    assert_eq!(nobody, "ada belongs to nobody yet: whoever signs in with that name gets it.\n");
+    let bound = identity(&["ada", "--bind", "github:1"]).success();
+    assert!(bound.contains("github") && bound.contains('1'), "{bound}");
+    for (args, part) in [
+        (
+            &["ada", "--bind", "github:2"][..],
+            "ada is bound to github:1 already; add --forget github",
+        ),
+        (&["zoe", "--bind", "github:1"], "github:1 is the user ada; take it away there first"),
+        (&["zoe", "--bind", "gitlab:1"], "\"gitlab\"; the configuration has github"),
+        (
+            &["zoe", "--forget", "github"],
+            "zoe is not bound to \"github\"; known of this user: nothing",
+        ),
+        (&["eve"], "there is no user eve"),
+    ] {
+        let told = identity(args).failure(1);
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(identity(&["ada", "--bind", "one"]).failure(2).contains("PROVIDER:ID"));
+    identity(&["ada", "--forget", "github", "--bind", "github:2"]).success();
+    let all = hub(dir.path(), &["--json", "users", "identity", "ada"]).success();
+    let all: Value = serde_json::from_str(&all).unwrap();
+    assert_eq!((&all[0]["provider"], &all[0]["subject"]), (&"github".into(), &"2".into()));
+    assert_eq!(all.as_array().unwrap().len(), 1);
 }

@@ -10,8 +10,8 @@ use hub_store::{Store, StoreError};
 ///
 /// Whoever is known by the provider's id keeps the account, under whatever name they go
 /// at the provider today. Else it matters whose the account is that the login name leads
-/// to: at any provider that people can sign in with, and by a configuration that gives
-/// accounts to a provider before their owners sign in.
+/// to: at any provider, also one that nobody can sign in with any more, and by a
+/// configuration that gives accounts to a provider before their owners sign in.
 pub(crate) async fn known(
     store: &Store,
     policy: &AccessPolicy,
@@ -32,10 +32,8 @@ pub(crate) async fn known(
     }
     let account = users.by_name(&name).await?;
     if let Some(user) = &account {
-        for provider in methods.iter().map(|method| method.provider()) {
-            let id = users.subject_of(user.id, provider).await?;
-            owners.extend(id.map(|id| Subject { provider: provider.to_owned(), id }));
-        }
+        let bound = users.identities(user.id).await?.into_iter();
+        owners.extend(bound.map(|one| Subject { provider: one.provider, id: one.subject }));
     }
     Ok(Known { own_account: None, exists: account.is_some(), owners })
 }

@@ -60,6 +60,9 @@ fn of_auth(error: AuthError, again: &str, advice: Option<&str>) -> PageError {
             )
             .hint(format!(
                 "It was used before by another {provider} account, or belongs to another way of signing in. If both are you, ask your administrator to join them."
+            ))
+            .hint(format!(
+                "Administrators see and change whose it is with the command: hub users identity {account}"
             ));
             advice.into_iter().fold(page, PageError::hint)
         }

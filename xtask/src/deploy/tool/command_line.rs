@@ -40,6 +40,8 @@ pub(super) fn place(arguments: &[String]) -> Place {
         (Some(&"backup"), Some(&"all")) => (true, true),
         (Some(&("backup" | "restore" | "gc")), _) => (true, false),
         (Some(&("users" | "user")), Some(&"purge")) => (true, false),
+        // Reads and writes the hub's database.
+        (Some(&("users" | "user")), Some(&"identity")) => return Place::BesideHub,
         (Some(word), _) if OF_HUB.contains(word) => return Place::AtRunningHub,
         _ => return Place::BesideHub,
     };
@@ -85,6 +87,7 @@ mod tests {
             ("users show backup", Place::AtRunningHub),
             ("users --help", at_home(false, false)),
             ("--token-file backup info", Place::AtRunningHub),
+            ("users identity ada --forget github", Place::BesideHub),
             ("doctor", Place::BesideHub),
             ("config show --origin", Place::BesideHub),
             ("--version", Place::BesideHub),

@@ -1,0 +1,197 @@
+//! Whom an account belongs to at the ways of signing in, for an operator who decides
+//! about somebody that was refused as another person (security A6).
+
+use std::sync::Arc;
+
+pub use hub_auth::Subject;
+use hub_names::UserName;
+use hub_store::{BoundIdentity, Store, StoreError, User};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    accounts,
+    clock::{Clock as _, SystemClock},
+    config::Config,
+    startup::{self, StartupError},
+};
+
+/// Why identities were not told or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentitiesError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Startup(#[from] StartupError),
+    /// The database cannot be used; while a hub runs on it, it is that hub's.
+    #[error("store.url: the database cannot be used")]
+    Store(#[from] StoreError),
+    /// No such account.
+    #[error("there is no user {0}")]
+    NoUser(UserName),
+    /// The account is not bound to that provider.
+    #[error("{user} is not bound to {provider:?}; known of this user: {known}")]
+    NotBound {
+        /// The account.
+        user: UserName,
+        /// What was to be forgotten.
+        provider: String,
+        /// What there is.
+        known: String,
+    },
+    /// The account is bound to somebody else at that provider.
+    #[error("{user} is bound to {bound} already; add --forget {} to change that", bound.provider)]
+    Bound {
+        /// The account.
+        user: UserName,
+        /// To whom.
+        bound: Subject,
+    },
+    /// The person has another account.
+    #[error("{identity} is the user {owner}; take it away there first: hub users identity {owner} --forget {}", identity.provider)]
+    Taken {
+        /// The person.
+        identity: Subject,
+        /// Whose identity it is.
+        owner: UserName,
+    },
+    /// Nobody can sign in like that.
+    #[error("there is no way of signing in with the id {id:?}; the configuration has {known}")]
+    UnknownProvider {
+        /// What was given.
+        id: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// Who an account is to one provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownAs {
+    /// The id of the way of signing in: `github`.
+    pub provider: String,
+    /// The provider's unchangeable id of the person.
+    pub subject: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// What to change, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The provider at which the account is to be nobody's.
+    pub forget: Option<String>,
+    /// To whom the account is to belong.
+    pub bind: Option<Subject>,
+}
+
+/// Who `user` is to each provider, also while a hub runs on the database.
+///
+/// # Errors
+///
+/// [`IdentitiesError::Store`] and [`IdentitiesError::NoUser`].
+pub async fn list(config: &Config, user: &UserName) -> Result<Vec<KnownAs>, IdentitiesError> {
+    let store = Store::open_read_only(&config.store).await?;
+    let account = account(&store, user).await;
+    let known = match account {
+        Ok(account) => known(&store, &account).await,
+        Err(error) => Err(error),
+    };
+    store.close().await;
+    Ok(known?.into_iter().map(KnownAs::from).collect())
+}
+
+/// Changes to whom `user` belongs, and tells what is known then. Whoever is signed in
+/// to the account has to sign in again, and what was kept of their sign-in is forgotten.
+///
+/// # Errors
+///
+/// [`IdentitiesError`]; nothing is changed then, unless the database fails half-way.
+pub async fn change(
+    config: &Config,
+    user: &UserName,
+    changes: &Changes,
+) -> Result<Vec<KnownAs>, IdentitiesError> {
+    if let Some(identity) = &changes.bind {
+        check_provider(config, &identity.provider)?;
+    }
+    let store = Store::open(&config.store).await?;
+    let changed = changed(&store, user, changes, SystemClock.now()).await;
+    store.close().await;
+    Ok(changed?.into_iter().map(KnownAs::from).collect())
+}
+
+async fn changed(
+    store: &Store,
+    user: &UserName,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<Vec<BoundIdentity>, IdentitiesError> {
+    let Changes { forget, bind } = changes;
+    let users = store.users();
+    let account = account(store, user).await?;
+    let before = known(store, &account).await?;
+    if let Some(provider) = forget
+        && !before.iter().any(|one| one.provider == *provider)
+    {
+        let known = before.iter().map(|one| format!("{}:{}", one.provider, one.subject));
+        let known = known.collect::<Vec<_>>().join(", ");
+        return Err(IdentitiesError::NotBound {
+            user: user.clone(),
+            provider: provider.clone(),
+            known: if known.is_empty() { "nothing".to_owned() } else { known },
+        });
+    }
+    if let Some(identity) = bind {
+        let stays = |one: &&BoundIdentity| {
+            one.provider == identity.provider && forget.as_ref() != Some(&one.provider)
+        };
+        if let Some(other) = before.iter().find(stays).filter(|one| one.subject != identity.id) {
+            let bound = Subject { provider: other.provider.clone(), id: other.subject.clone() };
+            return Err(IdentitiesError::Bound { user: user.clone(), bound });
+        }
+        let owner = users.by_identity(&identity.provider, &identity.id).await?;
+        if let Some(owner) = owner.filter(|owner| owner.id != account.id) {
+            return Err(IdentitiesError::Taken { identity: identity.clone(), owner: owner.name });
+        }
+    }
+    if let Some(provider) = forget {
+        users.forget_identity(account.id, provider).await?;
+        store.auth_states().forget(account.id).await?;
+        store.sessions().delete_of_user(account.id).await?;
+    }
+    if let Some(identity) = bind {
+        users.bind_identity(account.id, &identity.provider, &identity.id, now).await?;
+    }
+    known(store, &account).await
+}
+
+async fn account(store: &Store, user: &UserName) -> Result<User, IdentitiesError> {
+    let account = store.users().by_name(user).await?;
+    account.ok_or_else(|| IdentitiesError::NoUser(user.clone()))
+}
+
+async fn known(store: &Store, account: &User) -> Result<Vec<BoundIdentity>, IdentitiesError> {
+    Ok(store.users().identities(account.id).await?)
+}
+
+/// A slip of the pen would bind an account to nobody.
+fn check_provider(config: &Config, id: &str) -> Result<(), IdentitiesError> {
+    let methods = startup::sign_in_methods(config)?;
+    let local = config.auth.local.is_some().then_some(accounts::PROVIDER);
+    let known: Vec<&str> =
+        methods.iter().map(|one| Arc::as_ref(one).provider()).chain(local).collect();
+    match known.contains(&id) {
+        true => Ok(()),
+        false => Err(IdentitiesError::UnknownProvider {
+            id: id.to_owned(),
+            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        }),
+    }
+}
+
+impl From<BoundIdentity> for KnownAs {
+    fn from(row: BoundIdentity) -> Self {
+        Self { provider: row.provider, subject: row.subject, since: row.created.to_string() }
+    }
+}
