@@ -1,6 +1,8 @@
 //! A gate before the daemon's socket: notes what is asked, and can lose an
 //! answer.
 
+#![allow(dead_code, reason = "the tests with a swarm use a part of it")]
+
 use std::{
     collections::BTreeSet,
     io,
