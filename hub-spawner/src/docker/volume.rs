@@ -150,17 +150,31 @@ impl Wanted<'_> {
         let wanted = labels::of_volume(&blueprint.deployment, self.owner());
         let driver = blueprint.volume_driver.as_deref();
         let driver = driver.map(|driver| (driver, &blueprint.volume_driver_options));
-        let volume = engine.ensure_volume_by(&self.name, &wanted, driver).await.map_err(failed)?;
+        let volume = match engine.ensure_volume_by(&self.name, &wanted, driver).await {
+            Ok(volume) => volume,
+            Err(error) => {
+                if is_new && is_to_give {
+                    let _ = new.unmark().await;
+                }
+                return Err(failed(error));
+            }
+        };
         if !labels::volume_fits(&volume.labels, &blueprint.deployment, self.owner()) {
             return Err(SpawnError::Rejected {
                 what: format!("the volume {}", self.name),
                 reason: "it belongs to another user, server or hub".to_owned(),
             });
         }
-        match is_to_give {
-            true => new.give().await,
-            false => Ok(()),
+        if !is_to_give {
+            return Ok(());
         }
+        let given = new.give().await;
+        if given.is_err() && is_new {
+            // The next start then makes it anew, and its owner.
+            let _ = engine.remove_volume(&self.name).await;
+            let _ = new.unmark().await;
+        }
+        given
     }
 }
 

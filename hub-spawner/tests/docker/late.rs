@@ -149,7 +149,9 @@ async fn spn_19_an_address_that_never_comes_fails_the_start_and_names_the_networ
             let begun = Instant::now();
             let error = spawner.start(&ada, &Progress::ignored()).await.unwrap_err();
             assert!(begun.elapsed() >= Duration::from_secs(5), "{error:?}");
-            assert!(matches!(error, SpawnError::Backend { .. }), "{error:?}");
+            let SpawnError::GivenUp { log_tail, source } = &error else { panic!("{error:?}") };
+            assert_eq!(log_tail.trim(), "serving", "SPN-33");
+            assert!(matches!(**source, SpawnError::Backend { .. }), "{error:?}");
             let network = format!("no address in network {}", corner.name);
             assert!(format!("{error:?}").contains(&network), "{error:?}");
             assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap(), []);
