@@ -1,6 +1,7 @@
 //! GitHub: organizations and teams, accounts that change hands, and failures.
 
 use http::{Method, StatusCode};
+use hub_server::Clock as _;
 use hub_store::Store;
 use serde_json::json;
 
@@ -220,12 +221,12 @@ async fn oau_2_a_sign_in_that_failed_or_was_left_leaves_no_cookie() {
 async fn gh_3_an_account_of_a_way_that_is_gone_is_still_somebodys() {
     let github = Github::start().await;
     let hub = hub("allowed_users = [\"octo-cat\"]", &github_section(&github, "")).await;
-    let (user, _) =
-        hub.store.users().ensure(&"octo-cat".parse().unwrap(), hub.clock.now()).await.unwrap();
-    hub.store.users().bind_identity(user.id, "gitlab", "9", hub.clock.now()).await.unwrap();
+    let (users, now) = (hub.store.users(), hub.clock.now());
+    let (user, _) = users.ensure(&"octo-cat".parse().unwrap(), now).await.unwrap();
+    users.bind_identity(user.id, "gitlab", "9", now).await.unwrap();
     let (_, refused) = by_github(&hub, &github).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.text.contains("hub users identity octo-cat"), "{}", refused.text);
-    assert!(hub.store.users().forget_identity(user.id, "gitlab").await.unwrap());
+    assert!(users.forget_identity(user.id, "gitlab").await.unwrap());
     assert_eq!(by_github(&hub, &github).await.1.location(), "/hub/home");
 }
