@@ -91,8 +91,9 @@ impl Authenticator for LocalAuthenticator {
             |source: BoxError| AuthError::Internal { action: "read the account", source };
         // Normalised before anything is looked up (CVE-2021-41194). What cannot be
         // a name has no account, but costs the same.
+        let bcrypt = self.store.bcrypt_cost().await.map_err(internal)?;
         let Ok(name) = sign_up::normalise(&username) else {
-            self.hashing.verify(None, password).await?;
+            self.hashing.verify(None, bcrypt, password).await?;
             return Err(AuthError::BadCredentials);
         };
         let key = account_key(&name);
@@ -105,7 +106,7 @@ impl Authenticator for LocalAuthenticator {
             .map_err(|retry_after| AuthError::TooManyTries { retry_after })?;
         let account = self.store.account(&name).await.map_err(internal)?;
         let hash = account.as_ref().map(|account| account.hash.as_str().into());
-        let verified = self.hashing.verify(hash, password.clone()).await?;
+        let verified = self.hashing.verify(hash, bcrypt, password.clone()).await?;
         let Some(account) = account.filter(|_| verified != Verified::Wrong) else {
             return Err(AuthError::BadCredentials);
         };

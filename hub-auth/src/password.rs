@@ -107,7 +107,7 @@ impl Authenticator for PasswordAuthenticator {
         // Normalised before anything is looked up (CVE-2021-41194). What cannot be
         // a name has no account, but costs the same.
         let Ok(name) = fold(&username).parse::<UserName>() else {
-            self.hashing.verify(None, password).await?;
+            self.hashing.verify(None, None, password).await?;
             return Err(AuthError::BadCredentials);
         };
         // Counted as failed before it is looked at: tries at the same moment must
@@ -116,7 +116,7 @@ impl Authenticator for PasswordAuthenticator {
             .count(&name, Instant::now())
             .map_err(|retry_after| AuthError::TooManyTries { retry_after })?;
         let known = self.accounts.hashes.get(&name).map(|hash| hash.as_str().into());
-        if self.hashing.verify(known, password).await? == Verified::Wrong {
+        if self.hashing.verify(known, None, password).await? == Verified::Wrong {
             return Err(AuthError::BadCredentials);
         }
         self.lockout.forgive(&name);

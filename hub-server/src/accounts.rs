@@ -81,6 +81,11 @@ impl AccountStore for Accounts {
         Ok(self.store.local_accounts().by_name(name).await?.map(rules_of))
     }
 
+    async fn bcrypt_cost(&self) -> Result<Option<u32>, BoxError> {
+        let cost = self.store.local_accounts().bcrypt_cost().await?;
+        Ok(cost.and_then(|cost| cost.parse().ok()))
+    }
+
     async fn replace_hash(&self, name: &UserName, old: &str, new: &str) -> Result<(), BoxError> {
         self.store.local_accounts().rehash(name, old, new).await?;
         Ok(())

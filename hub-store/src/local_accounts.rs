@@ -40,6 +40,9 @@ statements! {
     ADMINS: "look for an administrator",
         "SELECT count(*) AS total FROM local_accounts a JOIN users u ON u.name = a.name
          WHERE u.admin AND a.status = 'active'";
+    // Of "$2b$12$...", whatever the letter.
+    BCRYPT_COST: "look for old hashes",
+        "SELECT max(substr(hash, 5, 2)) AS cost FROM local_accounts WHERE hash LIKE '_2_$%'";
     REHASH: "renew a password's hash",
         "UPDATE local_accounts SET hash = $3 WHERE name = $1 AND hash = $2";
     SET_HASH: "change a password",
@@ -175,6 +178,13 @@ impl LocalAccounts<'_> {
         }
         tx.commit(INSERT.action).await?;
         Ok(())
+    }
+
+    /// The cost of the dearest bcrypt hash, as it is written in front of it: `12`. `None`
+    /// if no account has one any more.
+    pub async fn bcrypt_cost(&self) -> Result<Option<String>, StoreError> {
+        let row = self.engine.read_one(&BCRYPT_COST, &[]).await?;
+        Ok(row.map(|row| row.of("local_accounts").opt_text("cost")).transpose()?.flatten())
     }
 
     /// Puts another hash of the same password in place of `old`; returns whether that

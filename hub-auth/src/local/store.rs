@@ -38,6 +38,16 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot tell.
     async fn account(&self, name: &UserName) -> Result<Option<LocalAccount>, BoxError>;
 
+    /// The cost of the dearest bcrypt hash that any account has; `None` if none has one.
+    /// As long as there are some, each try costs as much as for one of them (A2).
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    async fn bcrypt_cost(&self) -> Result<Option<u32>, BoxError> {
+        Ok(None)
+    }
+
     /// Puts `new` in place of `old`, and does nothing if the account has another
     /// hash by now.
     ///

@@ -123,9 +123,15 @@ fn matches(hash: &str, password: &str) -> bool {
 }
 
 /// The cost of a bcrypt hash, such as `$2b$12$...`; `None` if it is none.
-fn bcrypt_cost(hash: &str) -> Option<u32> {
+pub(super) fn bcrypt_cost(hash: &str) -> Option<u32> {
     let rest = ["$2a$", "$2b$", "$2y$"].into_iter().find_map(|kind| hash.strip_prefix(kind))?;
     rest.split_once('$')?.0.parse().ok()
+}
+
+/// A bcrypt hash of this cost that no known password has: 22 characters of salt, 31 of
+/// hash. To compare with it takes as long as with any other.
+pub(super) fn bcrypt_of_nobody(cost: u32) -> String {
+    format!("$2b${:02}${}", cost.clamp(4, MAX_BCRYPT_COST), ".".repeat(22 + 31))
 }
 
 /// Whether `hash` is as strong as a new one.

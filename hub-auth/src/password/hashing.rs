@@ -5,7 +5,11 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use super::{UnfitPassword, Verified, hash_password, verify_password};
+use super::{
+    UnfitPassword, Verified,
+    hash::{bcrypt_cost, bcrypt_of_nobody},
+    hash_password, verify_password,
+};
 use crate::{AuthError, InvalidConfig};
 
 /// Compares passwords, each at the same cost whether or not there is an account
@@ -34,17 +38,37 @@ impl Hashing {
     }
 
     /// Compares with the hash of an account; `None` stands for no account, and is
-    /// always wrong.
+    /// always wrong. `bcrypt`: what the dearest hash of that kind costs, as long as any
+    /// account has one. Then every try is compared with one hash of each kind.
     pub(crate) async fn verify(
         &self,
         known: Option<Arc<str>>,
+        bcrypt: Option<u32>,
         password: SecretString,
     ) -> Result<Verified, AuthError> {
         let exists = known.is_some();
-        let hash = known.unwrap_or_else(|| Arc::clone(&self.stand_in));
-        let verified =
-            self.run("compare a password", move || verify_password(&hash, &password)).await?;
+        let hashes = self.compared(known, bcrypt);
+        let verified = self
+            .run("compare a password", move || {
+                // All of them, whatever the first one says.
+                let each: Vec<Verified> =
+                    hashes.iter().map(|hash| verify_password(hash, &password)).collect();
+                each.first().copied().unwrap_or(Verified::Wrong)
+            })
+            .await?;
         Ok(if exists { verified } else { Verified::Wrong })
+    }
+
+    /// The hashes that a password is compared with: that of the account or its stand-in,
+    /// and a stand-in of the other kind where there are two.
+    fn compared(&self, known: Option<Arc<str>>, bcrypt: Option<u32>) -> Vec<Arc<str>> {
+        let hash = known.unwrap_or_else(|| Arc::clone(&self.stand_in));
+        let other = match (bcrypt, bcrypt_cost(&hash)) {
+            (None, _) => None,
+            (Some(_), Some(_)) => Some(Arc::clone(&self.stand_in)),
+            (Some(cost), None) => Some(bcrypt_of_nobody(cost).into()),
+        };
+        [Some(hash), other].into_iter().flatten().collect()
     }
 
     /// A new hash.
@@ -71,5 +95,44 @@ impl Hashing {
             work()
         });
         done.await.map_err(|error| internal(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a2_as_long_as_there_are_old_hashes_every_try_is_compared_with_both_kinds() {
+        let hashing = Hashing::new(None).unwrap();
+        let argon2: Arc<str> = hash_password(&"correct horse".into()).unwrap().into();
+        let old: Arc<str> = bcrypt::hash("correct horse", 4).unwrap().into();
+        let costs = |known: Option<&Arc<str>>, bcrypt| {
+            let hashes = hashing.compared(known.cloned(), bcrypt);
+            let mut costs: Vec<_> = hashes.iter().map(|hash| bcrypt_cost(hash)).collect();
+            costs.sort_unstable();
+            costs
+        };
+        for known in [None, Some(&argon2), Some(&old)] {
+            assert_eq!(costs(known, Some(4)), [None, Some(4)], "{known:?}");
+        }
+        assert_eq!(costs(None, None), [None]);
+        assert_eq!(costs(Some(&argon2), None), [None]);
+        assert_eq!(&*hashing.compared(Some(Arc::clone(&old)), Some(4))[0], &*old);
+    }
+
+    #[tokio::test]
+    async fn a2_the_hash_of_nobody_costs_what_one_costs_and_lets_nobody_in() {
+        let nobody = bcrypt_of_nobody(4);
+        assert_eq!(bcrypt::verify("any", &nobody).ok(), Some(false), "{nobody}");
+        assert_eq!(bcrypt_cost(&bcrypt_of_nobody(12)), Some(12));
+        let hashing = Hashing::new(None).unwrap();
+        let old: Arc<str> = bcrypt::hash("correct horse", 4).unwrap().into();
+        let verify = async |known: Option<&Arc<str>>, password: &str| {
+            hashing.verify(known.cloned(), Some(4), password.into()).await.unwrap()
+        };
+        assert_eq!(verify(Some(&old), "correct horse").await, Verified::RightButOld);
+        assert_eq!(verify(Some(&old), "wrong horse").await, Verified::Wrong);
+        assert_eq!(verify(None, "correct horse").await, Verified::Wrong);
     }
 }

@@ -69,6 +69,21 @@ on_every_engine! {
         assert!(matches!(twice, Err(StoreError::Conflict { what: "account" })), "{twice:?}");
     }
 
+    async fn nat_2_the_dearest_of_the_old_hashes_is_known(store) {
+        assert_eq!(store.local_accounts().bcrypt_cost().await.unwrap(), None);
+        let new = |raw, hash: &str| NewLocalAccount {
+            hash: hash.to_owned(),
+            ..account(raw, LocalStatus::Active)
+        };
+        let argon2 = new("ada", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA");
+        store.local_accounts().create(&argon2, None, at(1)).await.unwrap();
+        assert_eq!(store.local_accounts().bcrypt_cost().await.unwrap(), None);
+        for (raw, hash) in [("bob", "$2y$10$x"), ("cyd", "$2b$12$x"), ("dan", "$2a$04$x")] {
+            store.local_accounts().create(&new(raw, hash), None, at(1)).await.unwrap();
+        }
+        assert_eq!(store.local_accounts().bcrypt_cost().await.unwrap().as_deref(), Some("12"));
+    }
+
     async fn a_waiting_account_is_nobodys_until_it_is_approved(store) {
         add(&store, "ada", LocalStatus::Waiting).await;
         assert_eq!(store.users().by_name(&name("ada")).await.unwrap(), None);
