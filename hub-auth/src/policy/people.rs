@@ -51,6 +51,9 @@ pub(super) fn people() -> Vec<Person> {
     renamed.known.own_account = Some("ada".parse().unwrap());
     let mut local = person(Claims::new("password", "pam", "pam"));
     local.known = Known { exists: true, owners: set(&["password:pam"]), ..Known::default() };
+    // Signed up with the hub itself, under a name that is mapped for others.
+    let mut own = person(Claims::new("local", "l1", "Lee"));
+    own.known = Known { exists: true, owners: set(&["local:l1"]), ..Known::default() };
     vec![
         octo("1", "Ada", member(), member()),
         octo("2", "bob", no(), no()),
@@ -62,6 +65,7 @@ pub(super) fn people() -> Vec<Person> {
         openid("y", "mal", &[], "evil.test"),
         local,
         person(Claims::new("dummy", "dum", "dum")),
+        own,
     ]
 }
 
