@@ -459,6 +459,9 @@ impl RawAuth {
         warnings.extend(rules.warnings().into_iter().map(|warning| format!("auth: {warning}")));
         let of_github = sites.github.iter().flat_map(GithubConfig::warnings);
         warnings.extend(of_github.map(|warning| format!("auth.github: {warning}")));
+        if rules.manage_groups && sites.github.as_ref().is_some_and(|github| !github.teams) {
+            warnings.push("auth.manage_groups: at GitHub only the list of teams tells all groups of somebody; set auth.github.populate_teams, or nobody's groups are changed by a sign-in there".to_owned());
+        }
         Ok(AuthConfig {
             policy: AccessPolicy::new(rules),
             mode,

@@ -147,8 +147,17 @@ fn what_is_rarely_meant_is_a_warning() {
         load(&format!("[auth]\nallowed_users = ['a']\n{GITHUB}allowed_organizations = ['lab']\n"))
             .unwrap();
     let warnings = loaded.warnings.join("\n");
+    assert!(!warnings.contains("manage_groups"), "{warnings}");
     assert!(warnings.contains("auth: allowed_users has the name \"a\""), "{warnings}");
     assert!(warnings.contains("auth.github: without the scope read:org"), "{warnings}");
+    for (teams, expected) in [("false", true), ("true", false)] {
+        let lines = format!(
+            "[auth]\nmanage_groups = true\n{GITHUB}populate_teams = {teams}\nscope = ['read:org']\n"
+        );
+        let warnings = load(&lines).unwrap().warnings.join("\n");
+        let told = warnings.contains("set auth.github.populate_teams");
+        assert_eq!(told, expected, "{warnings}");
+    }
 }
 
 #[test]
