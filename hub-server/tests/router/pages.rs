@@ -90,6 +90,24 @@ async fn a_browser_that_lost_its_session_id_gets_it_back_at_the_sign_in_page() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_signs_nobody_in() {
+    let hub = TestHub::new().await;
+    let mut browser = hub.browser();
+    browser.get("/hub/login").await;
+    let password = PASSWORD.replace(' ', "+");
+    let form = format!("_xsrf={}&username=ada&password={password}", browser.xsrf());
+    let send = async |browser: &mut Browser, site: &str| {
+        let headers =
+            [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", site)];
+        browser.request(Method::POST, "/hub/login", &headers, &form).await
+    };
+    let refused = send(&mut browser, "cross-site").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.text.contains("Another site asked to sign you in."), "{}", refused.text);
+    assert_eq!(send(&mut browser, "same-origin").await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
 async fn rst_7_a_sign_in_lasts_14_days_and_7_unused() {
     const DAY: SignedDuration = SignedDuration::from_hours(24);
     let hub = TestHub::new().await;

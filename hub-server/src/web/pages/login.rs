@@ -83,6 +83,11 @@ pub(super) async fn submit(
     if body.len() > FORM_LIMIT {
         return Err(PageError::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large."));
     }
+    // Whoever is signed in by another site would work in somebody else's account.
+    if is_cross_site(&visitor) {
+        return Err(PageError::new(StatusCode::FORBIDDEN, "Another site asked to sign you in.")
+            .action("Sign in", hub.paths.login(None)));
+    }
     let fields = Fields::parse(&body);
     let query = Fields::of_query(&uri);
     let next = visitor.next(query.get("next").or_else(|| fields.get("next")));
@@ -132,13 +137,18 @@ pub(super) async fn submit(
     }
 }
 
+/// Whether the browser says that a page of another site made the request.
+fn is_cross_site(visitor: &Visitor) -> bool {
+    visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site")
+}
+
 /// `GET /hub/logout`
 pub(super) async fn sign_out(
     State(hub): State<Arc<Hub>>,
     visitor: Visitor,
 ) -> Result<Response, PageError> {
     // It is a plain link, so another site could make the browser follow it.
-    if visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+    if is_cross_site(&visitor) {
         return Err(PageError::new(StatusCode::FORBIDDEN, "Another site asked to sign you out.")
             .action("Sign out", hub.paths.in_hub("logout"))
             .action("Home", hub.paths.home()));
