@@ -228,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn spn_33_a_failed_start_is_told_with_what_the_server_printed() {
+        let source = SpawnError::TimedOut { what: "the start", after: std::time::Duration::ZERO };
+        let alone = Failure::from_spawn(&source);
+        let error = SpawnError::GivenUp { log_tail: "words".to_owned(), source: source.into() };
+        let failure = Failure::from_spawn(&error);
+        assert_eq!(failure.log.as_deref(), Some("words"));
+        assert_eq!(Failure { log: None, ..failure }, alone);
+    }
+
+    #[test]
     fn nbi_4_a_server_that_misses_the_first_hubs_variables_is_explained() {
         let exit =
             Exit { code: 1, log_tail: "KeyError: 'JPY_USER'\n".to_owned(), ..Exit::default() };

@@ -39,8 +39,7 @@ impl NewVolume<'_> {
     ///
     /// [`SpawnError::ImageUnavailable`] if the image is gone.
     pub(super) async fn mark(&self) -> Result<bool, SpawnError> {
-        let owner = self.blueprint.volume_owner;
-        if owner.uid == 0 && owner.gid == 0 {
+        if self.is_roots() {
             return Ok(false);
         }
         let marked = match self.try_mark().await {
@@ -83,6 +82,9 @@ impl NewVolume<'_> {
 
     /// Whether somebody began to give away a volume that exists.
     pub(super) async fn is_marked(&self) -> Result<bool, SpawnError> {
+        if self.is_roots() {
+            return Ok(false);
+        }
         let found = self.engine.containers(&self.marks()).await;
         Ok(!found.map_err(|error| spawn_error("look for the volume", error))?.is_empty())
     }
@@ -120,6 +122,12 @@ impl NewVolume<'_> {
             Err(error) => return Err(self.failure(error)),
         }
         self.unmark().await
+    }
+
+    /// Whether it stays root's by choice.
+    fn is_roots(&self) -> bool {
+        let owner = self.blueprint.volume_owner;
+        owner.uid == 0 && owner.gid == 0
     }
 
     fn marks(&self) -> Labels {
