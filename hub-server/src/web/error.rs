@@ -165,11 +165,11 @@ pub(crate) struct PageError {
     pub(crate) actions: Vec<Action>,
     pub(crate) retry_after: Option<u64>,
     /// Where to go instead of showing a page: the sign-in.
-    pub(crate) redirect: Option<String>,
+    pub(crate) redirect: Option<Box<str>>,
     /// Whether the answer may set cookies; not if a proxy asked for the page.
     pub(crate) cookies: bool,
-    /// Cookies that the answer sets, such as one that is of no use any more.
-    pub(crate) own_cookies: Vec<Cookie<'static>>,
+    /// A cookie that the answer sets, such as one that is of no use any more.
+    pub(crate) cookie: Option<Box<Cookie<'static>>>,
     /// The status of the answer where it is not the error's own: a proxy that fetches
     /// the page gives it that.
     pub(crate) answered: Option<StatusCode>,
@@ -192,7 +192,7 @@ impl PageError {
             retry_after: None,
             redirect: None,
             cookies: true,
-            own_cookies: Vec::new(),
+            cookie: None,
             answered: None,
         }
     }
@@ -203,7 +203,7 @@ impl PageError {
 
     /// Sends the browser to `url` instead.
     pub(crate) fn redirect(url: String) -> Self {
-        Self { redirect: Some(url), ..Self::new(StatusCode::FOUND, "") }
+        Self { redirect: Some(url.into()), ..Self::new(StatusCode::FOUND, "") }
     }
 
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
@@ -219,7 +219,7 @@ impl PageError {
 
     /// Sets a cookie, or makes the browser forget one.
     pub(crate) fn cookie(mut self, cookie: Cookie<'static>) -> Self {
-        self.own_cookies.push(cookie);
+        self.cookie = Some(Box::new(cookie));
         self
     }
 

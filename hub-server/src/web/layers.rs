@@ -126,7 +126,7 @@ pub(crate) async fn error_pages(
         // The database is down; the page must do without knowing the visitor.
         Err(_) => (error.status, error.message).into_response(),
     };
-    set_cookies(&mut rendered, error.own_cookies);
+    set_cookies(&mut rendered, error.cookie.map(|cookie| *cookie));
     if !error.cookies {
         rendered.headers_mut().remove(header::SET_COOKIE);
     }
