@@ -28,9 +28,14 @@ mod http2;
 mod slots;
 mod socket_file;
 mod stream;
+mod stream_end;
 mod taking;
 
-pub(crate) use self::{http2::OpenStream, stream::ClientStream};
+pub(crate) use self::{
+    http2::OpenStream,
+    stream::ClientStream,
+    stream_end::{HyperTunnel, StreamEnd},
+};
 
 /// Connections the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 1024;

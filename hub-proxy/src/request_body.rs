@@ -10,16 +10,13 @@ use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use hyper::{
-    body::Incoming,
-    upgrade::{OnUpgrade, Upgraded},
-};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tokio::sync::oneshot;
 
 use crate::{
     BoxError,
     http1::{ClientTunnel, Interims, WireBody},
+    listener::{HyperTunnel, StreamEnd},
 };
 
 /// The body of a request as a [`Listener`](crate::Listener) hands it on: streamed from the
@@ -39,13 +36,13 @@ enum Kind {
 /// The client's side of a connection that is to speak another protocol.
 pub(crate) enum ClientUpgrade {
     Http1(oneshot::Receiver<Box<ClientTunnel>>),
-    Hyper(OnUpgrade),
+    Hyper(OnUpgrade, Option<StreamEnd>),
 }
 
 /// That side, once it does.
 pub(crate) enum ClientSide {
     Http1(Box<ClientTunnel>),
-    Hyper(TokioIo<Upgraded>),
+    Hyper(HyperTunnel),
 }
 
 impl RequestBody {
@@ -79,7 +76,8 @@ pub(crate) fn client_upgrade(request: &mut Request<RequestBody>) -> ClientUpgrad
     match &request.body().0 {
         Kind::Http1(body) => ClientUpgrade::Http1(body.tunnel()),
         Kind::Empty | Kind::Hyper(_) | Kind::Other(_) => {
-            ClientUpgrade::Hyper(hyper::upgrade::on(request))
+            let end = request.extensions().get().cloned();
+            ClientUpgrade::Hyper(hyper::upgrade::on(request), end)
         }
     }
 }
@@ -89,9 +87,19 @@ impl ClientUpgrade {
     pub(crate) async fn done(self) -> Option<ClientSide> {
         match self {
             Self::Http1(tunnel) => tunnel.await.ok().map(ClientSide::Http1),
-            Self::Hyper(upgrade) => {
-                upgrade.await.ok().map(|side| ClientSide::Hyper(TokioIo::new(side)))
+            Self::Hyper(upgrade, end) => {
+                upgrade.await.ok().map(|side| ClientSide::Hyper(HyperTunnel::new(side, end)))
             }
+        }
+    }
+}
+
+impl ClientSide {
+    /// Makes dropping it a reset.
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Self::Http1(tunnel) => tunnel.get_ref().reset_on_close(),
+            Self::Hyper(tunnel) => tunnel.reset_on_close(),
         }
     }
 }

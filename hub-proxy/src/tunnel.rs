@@ -28,6 +28,10 @@ impl<S> WithEarly<S> {
     pub(crate) fn new(stream: S, early: Bytes) -> Self {
         Self { stream, early }
     }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WithEarly<S> {

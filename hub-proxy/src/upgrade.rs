@@ -4,7 +4,7 @@
 //! Each upgrade has a connection to the target of its own (K-10), and no byte
 //! of the client's is passed on before the target has agreed (SM-41).
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -160,22 +160,27 @@ fn response(status: StatusCode, headers: HeaderMap, body: UpstreamBody) -> Respo
     response
 }
 
+/// Runs a tunnel to its end. What breaks off on one side is no end on the other (WS-06).
 async fn run_tunnel(
-    client: ClientSide,
-    upstream: Box<WithEarly<Transport>>,
+    mut client: ClientSide,
+    mut upstream: Box<WithEarly<Transport>>,
     grace: Duration,
     activity: &Activity,
 ) {
-    let ended = match client {
+    let ended = match &mut client {
         ClientSide::Http1(client) => {
-            tunnel::join(client, upstream, grace, || activity.mark()).await
+            tunnel::join(client, &mut upstream, grace, || activity.mark()).await
         }
         ClientSide::Hyper(client) => {
-            tunnel::join(client, upstream, grace, || activity.mark()).await
+            tunnel::join(client, &mut upstream, grace, || activity.mark()).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
+    let Err(error) = ended else { return };
+    tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
+    // That is a client which ended TCP and not TLS: what it sent before is still to be had.
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        client.reset_on_close();
+        upstream.get_ref().socket().reset_on_close();
     }
 }
 

@@ -4,7 +4,7 @@
 #[path = "support/running.rs"]
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use hub_proxy::ProxyConfig;
@@ -218,6 +218,46 @@ async fn ws_06_a_target_that_ends_first_can_still_be_told_something() {
     client.send("late").await;
     client.stream.shutdown().await.unwrap();
     assert_eq!(soon(got.recv()).await.unwrap(), "late");
+}
+
+#[tokio::test]
+async fn ws_06_a_target_that_resets_resets_its_client() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send(format!("{SWITCHED}begun")).await;
+        assert_eq!(client.take(4).await, b"seen");
+        client.stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    let mut client = proxy.connect().await;
+    client.send(HANDSHAKE).await;
+    client.head().await;
+    assert_eq!(client.take(5).await, b"begun");
+    client.send("seen").await;
+    let ended = client.try_rest().await;
+    assert_eq!(ended.map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn ws_06_a_client_that_resets_resets_its_target() {
+    let (seen, mut ends) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let seen = seen.clone();
+        async move {
+            client.head().await;
+            client.send(SWITCHED).await;
+            seen.send(client.try_rest().await.map_err(|error| error.kind())).unwrap();
+        }
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    let mut client = proxy.connect().await;
+    client.send(HANDSHAKE).await;
+    client.head().await;
+    client.stream.set_zero_linger().unwrap();
+    drop(client);
+    assert_eq!(soon(ends.recv()).await.unwrap(), Err(ErrorKind::ConnectionReset));
 }
 
 #[tokio::test]

@@ -25,9 +25,10 @@ use super::{
     Context,
     handler::{Handler, ResponseBody},
     stream::{ClientStream, Phase},
+    stream_end::Writer,
     taking::{Taking, Watched},
 };
-use crate::{Peer, RequestBody, error::chain, headers::strip_hop_by_hop};
+use crate::{Peer, RequestBody, error::chain, headers::strip_hop_by_hop, upgrade};
 
 /// Requests at once on one connection (H2-05).
 const MAX_STREAMS: u32 = 128;
@@ -56,7 +57,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        self.tasks.spawn(Watched::new(task, self.stall_limit));
+        match Taking::end_of_this_tunnel() {
+            // A stream's task begins no other than the one that writes to its tunnel.
+            Some(end) => self.tasks.spawn(Writer::new(task, end)),
+            None => self.tasks.spawn(Watched::new(task, self.stall_limit)),
+        };
     }
 }
 
@@ -166,10 +171,13 @@ pub(super) async fn serve<S, B>(
         request.extensions_mut().insert(open.clone());
         let service = service.clone();
         async move {
+            let taking = Taking::of_this_stream();
+            if upgrade::extended_connect(&request).is_some() {
+                request.extensions_mut().insert(taking.end_of_tunnel());
+            }
             let mut response = service.oneshot(request.map(RequestBody::from)).await?;
             // These are malformed here (RFC 9113 section 8.2.2).
             strip_hop_by_hop(response.headers_mut());
-            let taking = Taking::of_this_stream();
             let guarded = |inner| AnswerBody { inner, given: 0, taking, _open: open };
             Ok::<_, Infallible>(response.map(guarded))
         }

@@ -105,6 +105,11 @@ impl ClientStream {
         }
     }
 
+    /// Makes dropping it a reset (WS-06).
+    pub(crate) fn reset_on_close(&self) {
+        self.phase.abort();
+    }
+
     /// The head that was read is complete; the next has its own time.
     pub(crate) fn head_is_complete(&mut self) {
         self.head_deadline = None;

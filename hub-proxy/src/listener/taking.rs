@@ -7,7 +7,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -17,6 +17,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::stream_end::StreamEnd;
+
 tokio::task_local! {
     /// Of the stream whose task is being polled.
     static TAKING: Taking;
@@ -25,7 +27,14 @@ tokio::task_local! {
 /// How many pieces of its answer a stream has been given, and 0 while it is not
 /// the client who is waited for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Taking(Arc<AtomicU64>);
+pub(super) struct Taking(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    pieces: AtomicU64,
+    /// If the stream becomes a tunnel.
+    end: OnceLock<StreamEnd>,
+}
 
 impl Taking {
     /// That of the stream whose task calls; of none if nobody watches it.
@@ -33,14 +42,24 @@ impl Taking {
         TAKING.try_with(Clone::clone).unwrap_or_default()
     }
 
+    /// How the tunnel ends that the stream becomes.
+    pub(super) fn end_of_tunnel(&self) -> StreamEnd {
+        self.0.end.get_or_init(StreamEnd::default).clone()
+    }
+
+    /// As [`end_of_tunnel`](Self::end_of_tunnel), if it is a stream's task that calls.
+    pub(super) fn end_of_this_tunnel() -> Option<StreamEnd> {
+        TAKING.try_with(Self::end_of_tunnel).ok()
+    }
+
     /// More of the answer is wanted: the client has taken what there was.
     pub(super) fn is_asked(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.pieces.store(0, Ordering::Relaxed);
     }
 
     /// The `count`th piece was given.
     pub(super) fn is_given(&self, count: u64) {
-        self.0.store(count, Ordering::Relaxed);
+        self.0.pieces.store(count, Ordering::Relaxed);
     }
 }
 
@@ -77,7 +96,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if TAKING.sync_scope(this.taking.clone(), || task.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
-        let piece = this.taking.0.load(Ordering::Relaxed);
+        let piece = this.taking.0.pieces.load(Ordering::Relaxed);
         if piece == 0 {
             *this.stall = None;
             return Poll::Pending;
