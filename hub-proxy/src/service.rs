@@ -391,7 +391,8 @@ fn report(route: &Route, error: &ProxyError) {
         ProxyError::ClientGone(_) => {
             tracing::debug!(route = %prefix, error = %error_chain, "a client broke off");
         }
-        _ => tracing::warn!(route = %prefix, %target, error = %error_chain, "a target failed"),
+        // As configurable-http-proxy does (G-04).
+        _ => tracing::error!(route = %prefix, %target, error = %error_chain, "a target failed"),
     }
 }
 

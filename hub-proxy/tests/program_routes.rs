@@ -158,6 +158,24 @@ async fn g_01_to_g_05_the_log_tells_what_was_done_and_no_secret() {
 }
 
 #[tokio::test]
+async fn g_04_targets_that_fail_are_errors_and_say_why() {
+    let mut program = Program::start(&[]).await;
+    program.route("/user/ada", nowhere().await).await;
+    assert_eq!(program.get("/user/ada/lab?token=hush").await.status, 503);
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    socket.gone().await;
+    let log = program.last_words().await;
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("] error: ")).collect();
+    assert_eq!(errors.len(), 2, "{log}");
+    for line in errors {
+        let says_all = ["a target failed", "/user/ada", "refused"];
+        assert!(says_all.iter().all(|part| line.contains(part)), "{line}");
+    }
+    assert!(!log.contains("hush"), "{log}");
+}
+
+#[tokio::test]
 async fn g_02_an_api_without_a_token_is_warned_of() {
     let mut command = command(Path::new(PROGRAM), &[]);
     command.env_remove("CONFIGPROXY_AUTH_TOKEN");
