@@ -14,6 +14,7 @@ mod date;
 mod decoder;
 mod encode;
 mod error;
+mod escape;
 mod fields;
 mod framing;
 mod outgoing;

@@ -70,6 +70,21 @@ async fn p_060_to_p_062_p_064_to_p_071_p_073_p_074_paths_find_their_target_as_th
         let line = line.lines().next().unwrap();
         assert_eq!(line, format!("get {path} http/1.1").to_lowercase());
     }
+    // Section 3.2: what may not stand there is escaped, for routes and targets alike.
+    proxy.routes.insert("/j%7Bs%7D".parse().unwrap(), url());
+    for (path, forwarded) in [
+        (r#"/p/a?filter={"a":1}&b=<c>"#, "/p/a?filter={%22a%22:1}&b=%3Cc%3E"),
+        (r#"/j{s}/"x"<y>`"#, "/j%7Bs%7D/%22x%22%3Cy%3E%60"),
+        ("/p/a|b^c?d|e^f\\g", "/p/a|b^c?d|e^f\\g"),
+    ] {
+        let answer = proxy.ask(&get(path)).await;
+        assert!(answer.ends_with("\r\n\r\nok"), "{path}: {answer}");
+        let line = soon(heads.recv()).await.unwrap();
+        assert_eq!(
+            line.lines().next().unwrap(),
+            format!("get {forwarded} http/1.1").to_lowercase()
+        );
+    }
     for path in ["/pq", "/P", "/a", "/constructor", "/hasOwnProperty", "/?/p", "/x?/p"] {
         let answer = proxy.ask(&get(path)).await;
         assert!(answer.contains("failure=none"), "{path}: {answer}");

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 
 use super::{
+    escape::{escaped, is_plain},
     fields::{FieldsError, is_token, line_at, parse_fields},
     framing::{Framing, framing_of_request, is_persistent},
 };
@@ -30,9 +31,11 @@ pub(crate) struct RequestHead {
 /// Reads a head, the empty line included; or says with which status to refuse it.
 pub(crate) fn parse_request(head: &Bytes, most_fields: usize) -> Result<RequestHead, StatusCode> {
     let (line, fields) = line_at(head, 0).ok_or(StatusCode::BAD_REQUEST)?;
-    let (method, target, version) = request_line(line)?;
+    let (method, (len, is_plain), version) = request_line(line)?;
     let begin = method.len() + 1;
-    let uri = uri(method, head.slice(begin..begin + target))?;
+    let target = head.slice(begin..begin + len);
+    let target = if is_plain { target } else { escaped(&target) };
+    let uri = uri(method, target)?;
     let headers = parse_fields(head, fields, most_fields).map_err(|error| match error {
         FieldsError::Malformed(_) => StatusCode::BAD_REQUEST,
         FieldsError::TooMany => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -56,8 +59,9 @@ pub(crate) fn parse_request(head: &Bytes, most_fields: usize) -> Result<RequestH
     })
 }
 
-/// The method, the length of the target behind it, and the version.
-fn request_line(line: &[u8]) -> Result<(&str, usize, Version), StatusCode> {
+/// The method, the length of the target behind it with whether it can stay as it is, and
+/// the version.
+fn request_line(line: &[u8]) -> Result<(&str, (usize, bool), Version), StatusCode> {
     let mut words = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -71,7 +75,8 @@ fn request_line(line: &[u8]) -> Result<(&str, usize, Version), StatusCode> {
         return Err(StatusCode::URI_TOO_LONG);
     }
     // P-067, SM-30: what else there may be is escaped.
-    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+    let is_plain = target.iter().all(|&byte| is_plain(byte));
+    if target.is_empty() || !is_plain && !target.iter().all(u8::is_ascii_graphic) {
         return Err(StatusCode::BAD_REQUEST);
     }
     let version = match version {
@@ -87,7 +92,7 @@ fn request_line(line: &[u8]) -> Result<(&str, usize, Version), StatusCode> {
         _ => return Err(StatusCode::BAD_REQUEST),
     };
     let method = std::str::from_utf8(method).map_err(|_| StatusCode::BAD_REQUEST)?;
-    Ok((method, target.len(), version))
+    Ok((method, (target.len(), is_plain), version))
 }
 
 /// A path, an absolute URI, `*` for OPTIONS or an authority for CONNECT (RFC 9112
