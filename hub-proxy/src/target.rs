@@ -14,8 +14,11 @@ pub(crate) use self::unix::socket_of;
 /// `http+unix://%2Fpath%2Fof%2Fsocket[/base]` for a Unix socket.
 ///
 /// `ws` says the same as `http`, `wss` as `https` and `unix+http` as `http+unix`. A base
-/// path is put before the path of each request (P-034). `https` needs the feature `tls`.
-/// Clones share.
+/// path is put before the path of each request (P-034), and a query before its query.
+/// `https` needs the feature `tls`. Clones share.
+///
+/// Its text is for logs and has no query, which may hold a token (G-05);
+/// [`as_url`](Self::as_url) has all of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target(Arc<Parsed>);
 
@@ -29,6 +32,8 @@ struct Parsed {
     place: Authority,
     /// Without the final slash; empty for the root.
     base: Box<str>,
+    /// Without the question mark; empty if there is none.
+    query: Box<str>,
 }
 
 /// Why a URL is not a [`Target`].
@@ -50,8 +55,8 @@ pub enum InvalidTarget {
     /// No host, or one that no `Host` field could carry.
     #[error("the URL has no usable host")]
     Host,
-    /// A user name, password, query or fragment: none has a meaning here.
-    #[error("the URL has more than scheme, host, port and path")]
+    /// A user name, password or fragment: none has a meaning here.
+    #[error("the URL has more than scheme, host, port, path and query")]
     Surplus,
 }
 
@@ -67,8 +72,8 @@ impl Target {
             .expect("an authority holds only visible ASCII")
     }
 
-    /// The path and query to ask the target for: the base if it is wanted, then
-    /// `original` as the client wrote it, byte for byte.
+    /// The path and query to ask the target for: base and query of the target if they are
+    /// wanted, each before what is in `original` as the client wrote it, byte for byte.
     pub(crate) fn path_for(
         &self,
         original: Option<&PathAndQuery>,
@@ -80,11 +85,16 @@ impl Target {
             Some(original) if original.as_str() == "*" => PathAndQuery::from_static("/*"),
             Some(original) => original.clone(),
         };
-        if self.0.base.is_empty() || !prepend_base {
+        let Parsed { base, query, .. } = &*self.0;
+        if base.is_empty() && query.is_empty() || !prepend_base {
             return original;
         }
-        PathAndQuery::try_from(format!("{}{original}", self.0.base))
-            .expect("a valid base before a valid path is a valid path")
+        let joined = match (&**query, original.query().unwrap_or_default()) {
+            ("", _) => format!("{base}{original}"),
+            (query, "") => format!("{base}{}?{query}", original.path()),
+            (query, more) => format!("{base}{}?{query}&{more}", original.path()),
+        };
+        PathAndQuery::try_from(joined).expect("what is valid before what is valid is valid")
     }
 
     /// The absolute form of [`path_for`](Self::path_for), as the pooled client
@@ -109,7 +119,7 @@ impl TryFrom<Url> for Target {
             _ => Ok(()),
         };
         let named = !url.username().is_empty() || url.password().is_some();
-        if named || url.query().is_some() || url.fragment().is_some() {
+        if named || url.fragment().is_some() {
             return Err(InvalidTarget::Surplus);
         }
         let (scheme, authority, place) = match url.scheme() {
@@ -122,11 +132,12 @@ impl TryFrom<Url> for Target {
             other => return Err(InvalidTarget::Scheme(other.to_owned())),
         };
         let base: Box<str> = url.path().trim_end_matches('/').into();
+        let query: Box<str> = url.query().unwrap_or_default().into();
         // The URL rules let characters pass that a request line may not hold.
-        if !base.is_empty() && PathAndQuery::try_from(&*base).is_err() {
+        if PathAndQuery::try_from(format!("{base}/?{query}")).is_err() {
             return Err(InvalidTarget::Surplus);
         }
-        Ok(Self(Arc::new(Parsed { url, authority, scheme, place, base })))
+        Ok(Self(Arc::new(Parsed { url, authority, scheme, place, base, query })))
     }
 }
 
@@ -156,7 +167,8 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.url.fmt(f)
+        let url = self.0.url.as_str();
+        f.write_str(url.split_once('?').map_or(url, |(shown, _)| shown))
     }
 }
 
@@ -185,6 +197,12 @@ mod tests {
             ("http://h/foo", "/bar?query=foo", "http://h/foo/bar?query=foo"),
             ("http://[::1]:9", "/%70//a%2Fb", "http://[::1]:9/%70//a%2Fb"),
             ("http://h", "*", "http://h/*"),
+            // Section 5: a query of the target's comes first.
+            ("http://h/base?a=1", "/p?q", "http://h/base/p?a=1&q"),
+            ("http://h?a=1&b", "/p", "http://h/p?a=1&b"),
+            ("http://h/?a=1", "/p?", "http://h/p?a=1"),
+            ("http://h/?", "/p?q", "http://h/p?q"),
+            ("http://h/?", "/p", "http://h/p"),
         ] {
             assert_eq!(asked(target, path), expected);
         }
@@ -192,7 +210,7 @@ mod tests {
 
     #[test]
     fn p_037_the_base_can_be_left_out() {
-        let target: Target = "ws://h:1/base".parse().unwrap();
+        let target: Target = "ws://h:1/base?a=1".parse().unwrap();
         let path: PathAndQuery = "/p/rest?q".parse().unwrap();
         assert_eq!(target.uri_for(Some(&path), false).to_string(), "http://h:1/p/rest?q");
     }
@@ -219,7 +237,7 @@ mod tests {
 
     #[test]
     fn r_14_urls_that_cannot_be_targets_are_refused() {
-        let raws = ["", "h:1", "ftp://h", "http://", "http://u@h", "http://h/?q"];
+        let raws = ["", "h:1", "ftp://h", "http://", "http://u@h", "http://h/#f"];
         let sockets = ["http+unix://", "http+unix:/x", "http+unix://x", "http+unix://%2Fx%00"];
         for raw in raws.into_iter().chain(sockets) {
             assert!(raw.parse::<Target>().is_err(), "{raw}");

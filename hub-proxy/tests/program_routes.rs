@@ -158,6 +158,28 @@ async fn g_01_to_g_05_the_log_tells_what_was_done_and_no_secret() {
 }
 
 #[tokio::test]
+async fn p_035_g_05_a_query_of_a_target_is_kept_and_not_logged() {
+    let (target, mut heads) = answering(ONCE).await;
+    let mut program = Program::start(&["--log-level", "debug"]).await;
+    let url = format!("http://{target}/base?key=hush");
+    let body = format!(r#"{{"target": "{url}"}}"#);
+    let answer = program.api("POST", "/api/routes/user/ada", &body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (201, ""));
+    assert_eq!(program.routes().await["/user/ada"]["target"], Value::from(url));
+    for (path, expected) in [
+        ("/user/ada/lab?x=1", "get /base/user/ada/lab?key=hush&x=1 "),
+        ("/user/ada/lab", "get /base/user/ada/lab?key=hush "),
+    ] {
+        assert_eq!(program.get(path).await.body, "ok");
+        let head = soon(heads.recv()).await.unwrap();
+        assert!(head.starts_with(expected), "{head}");
+    }
+    let log = program.last_words().await;
+    assert!(log.contains("PROXY WEB /user/ada/lab to http://"), "{log}");
+    assert!(!log.contains("hush"), "{log}");
+}
+
+#[tokio::test]
 async fn g_04_targets_that_fail_are_errors_and_say_why() {
     let mut program = Program::start(&[]).await;
     program.route("/user/ada", nowhere().await).await;

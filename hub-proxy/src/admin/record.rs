@@ -94,7 +94,7 @@ pub(super) fn describe(
     host_routing: bool,
 ) -> Value {
     let mut shown = members.cloned().unwrap_or_default();
-    shown.entry("target").or_insert_with(|| status.target.to_string().into());
+    shown.entry("target").or_insert_with(|| status.target.as_url().as_str().into());
     shown.insert("last_activity".to_owned(), written(last_activity(status)).into());
     if host_routing && let Some(host) = status.prefix.segments().next() {
         shown.insert("host".to_owned(), host.into());

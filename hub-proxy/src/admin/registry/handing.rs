@@ -54,7 +54,7 @@ impl Registry {
         let state = self.lock();
         let routes = self.0.table.snapshot().into_iter().map(|status| HandedRoute {
             path: status.prefix.decoded(),
-            target: status.target.to_string(),
+            target: status.target.as_url().to_string(),
             added: status.added,
             last_used: status.last_used,
             members: state.members.get(&status.prefix).cloned(),
