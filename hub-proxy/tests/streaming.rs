@@ -108,6 +108,38 @@ async fn b_05_an_answer_before_the_end_of_a_request_arrives() {
 }
 
 #[tokio::test]
+async fn b_05_who_would_have_to_send_too_much_for_nobody_is_told_that_it_ends() {
+    const MOST: usize = 64 * 1024;
+    let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig";
+    let (target, _heads) = answering(refusal).await;
+    let proxy = Running::to(target).await;
+    for (path, status, len, said) in [
+        ("/user/ada/f", "413", MOST, "keep-alive"),
+        ("/user/ada/f", "413", MOST + 1, "close"),
+        ("/hub/nobody", "200", MOST + 1, "keep-alive"),
+    ] {
+        let mut client = proxy.connect().await;
+        let fields = format!("Host: h\r\nContent-Length: {len}");
+        client.send(format!("PUT {path} HTTP/1.1\r\n{fields}\r\n\r\n")).await;
+        if status == "200" {
+            // The fallback reads all of it before it answers.
+            client.send(vec![b'x'; len]).await;
+        }
+        let head = client.head().await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(head.contains(&format!("\r\nconnection: {said}\r\n")), "{len}: {head}");
+        if said == "close" {
+            client.gone().await;
+        } else if status == "413" {
+            assert_eq!(client.take(3).await, b"big");
+            client.send(vec![b'x'; len]).await;
+            client.send(get("/hub/next")).await;
+            assert!(client.head().await.starts_with("http/1.1 200 "));
+        }
+    }
+}
+
+#[tokio::test]
 async fn e_06_an_answer_has_no_end_when_its_request_broke_off() {
     let target = target(|mut client| async move {
         client.head().await;

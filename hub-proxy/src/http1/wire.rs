@@ -197,12 +197,15 @@ impl Wire {
     }
 
     /// Begins the answer: nothing comes before it any more. Whether it is the last, because
-    /// the request broke off, or because its client still waits to be told to send the
-    /// body, which it will not be.
-    pub(crate) fn answers(&self) -> bool {
+    /// the request broke off, because its client still waits to be told to send the body,
+    /// which it will not be, or because more than `most` is left of a body that nobody
+    /// reads.
+    pub(crate) fn answers(&self, most: usize) -> bool {
         let mut state = self.lock();
         state.interim_left = 0;
-        std::mem::take(&mut state.is_awaited) || state.is_broken
+        let left = state.body.as_ref().filter(|_| !state.has_reader);
+        let is_too_much = left.is_some_and(|body| body.size_hint().lower() > most as u64);
+        std::mem::take(&mut state.is_awaited) || state.is_broken || is_too_much
     }
 
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Http1Error>> {

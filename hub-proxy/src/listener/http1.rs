@@ -221,7 +221,7 @@ impl Connection<'_, '_> {
         has_trailers: bool,
     ) -> Result<bool, Http1Error> {
         let (head, body) = answer.into_parts();
-        let is_last = self.wire.answers();
+        let is_last = self.wire.answers(MAX_DISCARDED);
         let Context { stop, release, .. } = self.context;
         let keeps = asker.keeps && !is_last && !stop.is_cancelled() && !release.is_cancelled();
         let asker = Asker { keeps, ..asker };
