@@ -112,10 +112,11 @@ pub struct ListenConfig {
     /// Whether HTTP/2 is offered under TLS; false. WebSockets come over it as
     /// RFC 8441 says; targets are asked over HTTP/1.1 all the same.
     pub http2: bool,
-    /// Connections at once, tunnels included; more get a 503 and are closed.
+    /// Connections at once, tunnels included; more get a 503 and are closed. Under TLS
+    /// they are closed without a word, which would need a handshake (L-02).
     pub max_connections: usize,
-    /// Connections at once of one client, tunnels included; more get a 503 and
-    /// are closed. A client is an IPv4 address or a /64 network of IPv6; those of
+    /// Connections at once of one client, tunnels included; more are turned away as those
+    /// beyond `max_connections`. A client is an IPv4 address or a /64 network of IPv6; those of
     /// a Unix socket are not counted. No limit by default (L-05).
     pub max_connections_per_address: Option<usize>,
     /// Whose connections that limit is not for, such as those of a proxy that
@@ -161,6 +162,15 @@ impl Default for ProxyConfig {
 }
 
 impl ListenConfig {
+    /// Whether clients begin with a TLS handshake.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "there is no TLS"))]
+    pub(crate) fn speaks_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        return false;
+    }
+
     /// Plain HTTP on `addr` with the default limits.
     pub fn new(addr: SocketAddr) -> Self {
         Self {

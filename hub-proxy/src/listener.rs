@@ -313,6 +313,9 @@ impl Listener {
                     let served = connection::serve(context, stream, slot, addr, service.clone());
                     connections.spawn(served);
                 }
+                // Who expects TLS understands nothing that is said before a handshake, which
+                // is more work than there is room for.
+                None if context.config.speaks_tls() => drop(stream),
                 None => {
                     connections.spawn(connection::turn_away(stream));
                 }

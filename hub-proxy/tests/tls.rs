@@ -93,6 +93,27 @@ async fn serving(keys: TlsKeys) -> Running {
 }
 
 #[tokio::test]
+async fn l_02_l_05_beyond_a_limit_clients_of_tls_are_left_without_a_word() {
+    let pair = fresh();
+    for of_each in [false, true] {
+        let mut config = ListenConfig::new(([127, 0, 0, 1], 0).into());
+        config.tls = Some(Files::with(&pair.cert, &pair.key).load().unwrap());
+        match of_each {
+            true => config.max_connections_per_address = Some(1),
+            false => config.max_connections = 1,
+        }
+        let target = nowhere().await;
+        let proxy =
+            Running::listening(target, ProxyConfig::default(), config, Duration::ZERO).await;
+        let mut first = connect(proxy.addr, &[&pair]).await.unwrap();
+        let mut second = proxy.connect().await;
+        assert_eq!(second.try_rest().await.unwrap(), b"", "nothing that TLS could not read");
+        first.send(get("/hub/")).await;
+        assert!(first.head().await.starts_with("http/1.1 200 "), "others go on");
+    }
+}
+
+#[tokio::test]
 async fn s_08_a_reload_reaches_new_connections_and_spares_old_ones() {
     let (old, new) = (fresh(), fresh());
     let files = Files::with(&old.cert, &old.key);
