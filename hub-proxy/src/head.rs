@@ -4,6 +4,8 @@
 //! What our own [listener](crate::Listener) reads has one framing already; other servers
 //! leave more to be seen.
 
+use std::net::Ipv6Addr;
+
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 
 use crate::{
@@ -60,13 +62,13 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
 /// (H2-04, SM-49).
 fn host_is_sound(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     // `http://user@host/` would move the real host behind the `@`.
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    if uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
         return false;
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     let authority = uri.authority().filter(|_| version == Version::HTTP_2);
     match (hosts.next(), hosts.next()) {
-        (None, _) if authority.is_some_and(|name| is_host(name.as_str().as_bytes())) => true,
+        (None, _) if authority.is_some() => true,
         (Some(host), None) if authority.is_some_and(|name| *host != *name.as_str()) => false,
         (Some(host), None) => is_host(host.as_bytes()),
         (None, _) => version < Version::HTTP_11,
@@ -74,13 +76,45 @@ fn host_is_sound(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a text is `host` or `host:port`, going by its characters (RFC 3986
-/// `reg-name` and IP literals).
-pub(crate) fn is_host(host: &[u8]) -> bool {
-    !host.is_empty()
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+/// Whether a text is a host with or without a port (RFC 9110 section 7.2), which may be
+/// empty behind its colon. A comma, which a name might have by RFC 3986, is what two `Host`
+/// fields look like that somebody has joined.
+fn is_host(text: &[u8]) -> bool {
+    let Some((name, rest)) = (match text {
+        [b'[', inside @ ..] => split_at(inside, b']')
+            .filter(|(address, _)| is_ipv6(address))
+            .map(|(address, rest)| (address, &rest[1..])),
+        _ => Some(split_at(text, b':').unwrap_or((text, &[]))),
+    }) else {
+        return false;
+    };
+    let is_name = text.starts_with(b"[") || is_reg_name(name);
+    is_name
+        && match rest {
+            [] => true,
+            [b':', port @ ..] => is_port(port),
+            _ => false,
+        }
+}
+
+/// What is before the first such byte, and the rest from it on.
+fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    Some(text.split_at(memchr::memchr(byte, text)?))
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A name or an IPv4 address.
+fn is_reg_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
+}
+
+fn is_port(port: &[u8]) -> bool {
+    let value = || std::str::from_utf8(port).ok()?.parse::<u16>().ok();
+    port.iter().all(u8::is_ascii_digit) && (port.is_empty() || value().is_some())
 }
 
 #[cfg(test)]
@@ -104,12 +138,33 @@ mod tests {
 
     #[test]
     fn sm_19_to_sm_21_host_must_be_there_once_and_be_a_host() {
-        for host in ["h", "h:80", "[::1]:80", "a-b.example"] {
+        for host in ["h", "h:80", "h:", "h:65535", "[::1]", "[::1]:80", "a-b.example", "1.2.3.4:5"]
+        {
             assert_eq!(refused("GET", "/", &[("host", host)]), None, "{host}");
         }
-        for host in ["a b", "a/b", "a@b", ""] {
+        let odd = [
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[]",
+            "[h]",
+            "[::1]:x",
+            "[1.2.3.4]",
+            "a:b:c",
+            "h:80:80",
+            "h:65536",
+            "h:99999",
+            "h:+80",
+            "h:x",
+            ":80",
+            "a,b",
+            "h]",
+            "a[b",
+        ];
+        for host in ["a b", "a/b", "a@b", ""].into_iter().chain(odd) {
             assert_eq!(refused("GET", "/", &[("host", host)]), Some(400), "{host}");
         }
+        assert_eq!(refused("GET", "http://h:99999/", &[("host", "h")]), Some(400));
         assert_eq!(refused("GET", "/", &[]), Some(400));
         assert_eq!(refused("GET", "/", &[("host", "h"), ("host", "h")]), Some(400));
         assert_eq!(refused("GET", "http://u@h/", &[("host", "h")]), Some(400));

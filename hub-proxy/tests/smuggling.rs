@@ -121,8 +121,18 @@ async fn sm_15_a_bare_line_end_ends_no_line() {
 
 #[tokio::test]
 async fn sm_19_to_sm_21_the_host_is_one_and_is_a_host() {
-    let hosts =
-        ["Host: h\r\nHost: h", "Host: a b", "Host: a/b", "Host: a@b", "Host: ", "X: no host"];
+    let hosts = [
+        "Host: h\r\nHost: h",
+        "Host: a b",
+        "Host: a/b",
+        "Host: a@b",
+        "Host: ",
+        "X: no host",
+        "Host: [::1",
+        "Host: a:b:c",
+        "Host: h:99999",
+        "Host: a,b",
+    ];
     let requests =
         hosts.map(|host| format!("GET /user/ada/ HTTP/1.1\r\n{host}\r\n\r\n").into_bytes());
     requests_are_refused(400, requests).await;
