@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue, uri::Scheme};
 
-use crate::{Network, RoutePrefix, RouteTimings, TrustForwarded};
+use crate::{Meters, Network, RoutePrefix, RouteTimings, TrustForwarded};
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
 #[derive(Clone, Debug)]
@@ -79,6 +79,8 @@ pub struct ProxyConfig {
     pub host_routing: bool,
     /// Where it is counted how long it takes to find routes and to record their use; none.
     pub timings: Option<RouteTimings>,
+    /// Where connections to targets, second tries and refused requests are counted; none.
+    pub meters: Option<Meters>,
     /// How targets at `https` are spoken to. None: the authorities of this system vouch
     /// for them, and they are not told who we are.
     #[cfg(feature = "tls")]
@@ -126,6 +128,8 @@ pub struct ListenConfig {
     pub max_header_bytes: usize,
     /// Number of fields in a request; 256, beyond it 431.
     pub max_header_fields: usize,
+    /// Where bytes, TLS handshakes and what was refused are counted; none.
+    pub meters: Option<Meters>,
 }
 
 impl Default for ProxyConfig {
@@ -155,6 +159,7 @@ impl Default for ProxyConfig {
             custom_headers: Vec::new(),
             host_routing: false,
             timings: None,
+            meters: None,
             #[cfg(feature = "tls")]
             target_tls: None,
         }
@@ -188,6 +193,7 @@ impl ListenConfig {
             uncounted_networks: Vec::new(),
             max_header_bytes: 64 * 1024,
             max_header_fields: 256,
+            meters: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use self::{
     pool::Pools,
 };
 use crate::{
-    ProxyConfig, ProxyError,
+    Meter, Meters, ProxyConfig, ProxyError, Target,
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     headers::{strip_hop_by_hop, strip_origin_wide},
@@ -45,6 +45,7 @@ pub(crate) struct Upstreams {
     pools: Arc<Pools>,
     connector: Connector,
     budget: Arc<Budget>,
+    meters: Option<Meters>,
 }
 
 /// Why there is no answer, and what can be sent again, if anything.
@@ -83,12 +84,16 @@ pub(crate) enum Connections {
 impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
         let connector = Connector::new(config);
-        Self { pools: Arc::default(), connector, budget: Arc::new(Budget::new()) }
+        let (budget, meters) = (Arc::new(Budget::new()), config.meters.clone());
+        Self { pools: Arc::default(), connector, budget, meters }
     }
 
-    /// For connections that are not shared.
-    pub(crate) fn connector(&self) -> Connector {
-        self.connector.clone()
+    /// A connection of its own.
+    pub(crate) async fn open(&self, target: &Target) -> Result<Box<Link<ClientBody>>, ProxyError> {
+        let opened = Link::open(self.connector.clone(), target).await;
+        let meter = if opened.is_ok() { Meter::Connects } else { Meter::FailedConnects };
+        Meters::add(self.meters.as_ref(), meter, 1);
+        opened
     }
 
     /// One of the places at the target of a route (L-06). A proxy that came second to
@@ -192,11 +197,12 @@ impl Upstreams {
             };
             let is_kept = link.is_some();
             let mut link = match link {
-                Some(link) => link,
+                Some(link) => {
+                    Meters::add(self.meters.as_ref(), Meter::Reuses, 1);
+                    link
+                }
                 // Apart: it is large, and most requests do without.
-                None => Box::pin(Link::open(self.connector(), route.target()))
-                    .await
-                    .map_err(NoAnswer::Refused)?,
+                None => Box::pin(self.open(route.target())).await.map_err(NoAnswer::Refused)?,
             };
             match link.send(question, body, MAX_ANSWER_HEAD, on_interim).await {
                 Ok(answer) => return Ok((answer, link)),

@@ -25,6 +25,7 @@ pub mod headers;
 mod health;
 mod http1;
 mod listener;
+mod meters;
 mod path;
 mod peer;
 mod prefix;
@@ -65,6 +66,7 @@ pub use error_pages::ErrorPages;
 #[cfg(feature = "admin")]
 pub use health::HealthCheck;
 pub use listener::{Drained, EndSignals, Handler, Listener, ResponseBody, Traffic};
+pub use meters::{Meter, Meters};
 pub use path::BadPath;
 pub use peer::Peer;
 pub use prefix::{InvalidPrefix, RoutePrefix};

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::handler::{Handler, ResponseBody};
 use self::{bound::Bound, slots::Slots, socket_file::SocketFile, stream::Phase};
-use crate::{ListenConfig, ListenError, Tunnels, socket::Socket};
+use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels, socket::Socket};
 
 mod bound;
 mod connection;
@@ -315,8 +315,12 @@ impl Listener {
                 }
                 // Who expects TLS understands nothing that is said before a handshake, which
                 // is more work than there is room for.
-                None if context.config.speaks_tls() => drop(stream),
+                None if context.config.speaks_tls() => {
+                    Meters::add(context.config.meters.as_ref(), Meter::TurnedAway, 1);
+                    drop(stream);
+                }
                 None => {
+                    Meters::add(context.config.meters.as_ref(), Meter::TurnedAway, 1);
                     connections.spawn(connection::turn_away(stream));
                 }
             }

@@ -25,8 +25,8 @@ use http_body::Body;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    BoxError, FallbackBody, GatewayFailure, Peer, ProxyBody, ProxyConfig, ProxyError, RequestBody,
-    RoutePrefix, RouteTable, RouteTimings, Tunnels,
+    BoxError, FallbackBody, GatewayFailure, Meter, Meters, Peer, ProxyBody, ProxyConfig,
+    ProxyError, RequestBody, RoutePrefix, RouteTable, RouteTimings, Tunnels,
     body::{ClientBytes, UpstreamBody},
     error::chain,
     forward::{Asked, Connections, Question, Upstreams},
@@ -158,7 +158,9 @@ enum Plan {
 
 /// Decides without waiting for anybody.
 fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
+    let meters = shared.config.meters.as_ref();
     if let Some(status) = head::refusal(&request) {
+        Meters::refused(meters, status);
         return Plan::Refuse(status);
     }
     let websocket = upgrade::is_websocket(&request);
@@ -173,8 +175,13 @@ fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
     };
     let route = match RouteTimings::look_up(shared.config.timings.as_ref(), look_up) {
         Ok(route) => route,
-        Err(_) if websocket => return Plan::Refuse(StatusCode::BAD_REQUEST),
-        Err(bad) => return Plan::Page(request.into_parts().0, ProxyError::BadPath(bad)),
+        Err(bad) => {
+            Meters::add(meters, Meter::BadPaths, 1);
+            return match websocket {
+                true => Plan::Refuse(StatusCode::BAD_REQUEST),
+                false => Plan::Page(request.into_parts().0, ProxyError::BadPath(bad)),
+            };
+        }
     };
     let Some(route) = route else { return Plan::Ask(request) };
     // Without the query, for what it may carry (G-05).
@@ -248,8 +255,7 @@ async fn forward(
     };
     let Some(unseen) = failed.unseen else { return Err(failed.error) };
     tracing::debug!(route = %route.prefix(), error = %chain(&failed.error), "sent once more");
-    #[cfg(feature = "cli")]
-    metrics::counter!("hub_proxy_upstream_retries_total").increment(1);
+    Meters::add(config.meters.as_ref(), Meter::Retries, 1);
     // Apart, as it is large and rare.
     Box::pin(upstreams.exchange(config, route, &asked, unseen, Connections::Fresh))
         .await

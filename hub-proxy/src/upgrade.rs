@@ -18,7 +18,7 @@ use crate::{
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     error::chain,
-    forward::{Busy, Link, Question, Upstreams},
+    forward::{Busy, Question, Upstreams},
     headers::{has_token, strip_hop_by_hop},
     listener::OpenStream,
     request_body::{ClientSide, client_upgrade},
@@ -104,7 +104,7 @@ pub(crate) async fn exchange(
     let question = Question { method: &Method::GET, path, headers: &headers, is_upgrade: true };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
-    let mut link = Link::open(upstreams.connector(), route.target()).await?;
+    let mut link = upstreams.open(route.target()).await?;
     let nothing = ClientBytes::Nothing;
     let taken = Taken::of(&nothing);
     let nothing = ClientBody::new(nothing, Activity::on(route, config), taken, false, config);

@@ -1,6 +1,8 @@
 //! What Prometheus is told (proxy contract, section 10).
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "support/http2.rs"]
+mod http2;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/running.rs"]
@@ -127,6 +129,117 @@ async fn m_01_look_ups_and_updates_are_summaries_as_configurable_http_proxy_has_
         // The middle of a range may be a sixteenth beside what was measured.
         assert!(low <= high && high <= sum * 17.0 / 16.0, "{name}: {low}, {high} of {sum}");
     }
+}
+
+/// Waits until a number is at least so much, and tells it.
+async fn reaches(at: SocketAddr, name: &str, least: f64) -> f64 {
+    soon(async {
+        loop {
+            if let Some(value) = number(at, name).await.filter(|value| *value >= least) {
+                return value;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn m_05_to_m_09_traffic_has_numbers_from_the_start_and_none_is_a_users() {
+    let args = ["--metrics-ip", "127.0.0.1", "--metrics-port", "0"];
+    let mut program = Program::start(&args).await;
+    let at = announced(&mut program).await;
+    let page = ask(at, "GET", "/metrics", "", "").await.body;
+    for name in [
+        "hub_proxy_bytes_total",
+        "hub_proxy_upstream_connects_total",
+        "hub_proxy_upstream_reuses_total",
+        "hub_proxy_upstream_retries_total",
+        "hub_proxy_tls_handshakes_total",
+        "hub_proxy_rejected_requests_total",
+    ] {
+        assert!(page.contains(&format!("\n# HELP {name} ")), "{page}");
+        assert!(page.contains(&format!("\n# TYPE {name} counter\n")), "{page}");
+    }
+    for name in ["hub_proxy_time_to_first_byte_seconds", "hub_proxy_request_duration_seconds"] {
+        assert!(page.contains(&format!("\n# TYPE {name} histogram\n")), "{page}");
+        assert_eq!(number(at, &format!("{name}_count")).await, Some(0.0));
+    }
+    assert_eq!(number(at, "hub_proxy_upstream_retries_total").await, Some(0.0));
+    let received = "hub_proxy_bytes_total{direction=\"from_clients\"}";
+    assert_eq!(number(at, received).await, Some(0.0), "those who ask for numbers do not count");
+
+    let target = target(|mut client| async move {
+        while let Some(first) = client.try_take(1).await {
+            client.ahead.splice(0..0, first);
+            client.head().await;
+            client.send(OK).await;
+        }
+    })
+    .await;
+    program.route("/user/ada", target).await;
+    let mut asked = 0.0;
+    soon(async {
+        while number(at, "hub_proxy_upstream_reuses_total").await == Some(0.0) {
+            assert_eq!(program.get("/user/ada/").await.body, "ok");
+            asked += 1.0;
+        }
+    })
+    .await;
+    let made = number(at, "hub_proxy_upstream_connects_total{result=\"ok\"}").await.unwrap();
+    assert!(made >= 1.0 && made < asked, "{made} for {asked}");
+    program.route("/user/eve", nowhere().await).await;
+    assert_eq!(program.get("/user/eve/").await.status, 503);
+    asked += 1.0;
+    let failed = number(at, "hub_proxy_upstream_connects_total{result=\"failed\"}").await;
+    assert_eq!(failed, Some(1.0));
+
+    for (request, reason) in [
+        ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", "malformed"),
+        ("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", "unsupported"),
+        ("GET /%zz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "path"),
+    ] {
+        let name = format!("hub_proxy_rejected_requests_total{{reason=\"{reason}\"}}");
+        assert_eq!(number(at, &name).await, Some(0.0));
+        let mut client = Client::to(program.public).await;
+        client.send(request).await;
+        client.gone().await;
+        assert_eq!(number(at, &name).await, Some(1.0), "{reason}");
+    }
+    // What no parser took for a request has no answer of a service.
+    asked += 2.0;
+    for name in ["hub_proxy_time_to_first_byte_seconds", "hub_proxy_request_duration_seconds"] {
+        assert_eq!(reaches(at, &format!("{name}_count"), asked).await, asked, "{name}");
+        let all = number(at, &format!("{name}_bucket{{le=\"+Inf\"}}")).await;
+        assert_eq!(all, Some(asked));
+        assert!(number(at, &format!("{name}_bucket{{le=\"0.005\"}}")).await <= all);
+        assert!(number(at, &format!("{name}_sum")).await > Some(0.0));
+    }
+    assert!(number(at, received).await > Some(100.0));
+    assert!(number(at, "hub_proxy_bytes_total{direction=\"to_clients\"}").await > Some(100.0));
+    let users = |name: &String| name.contains("ada") || name.contains("eve");
+    assert!(!numbers(at).await.iter().any(|(name, _)| users(name)));
+}
+
+#[tokio::test]
+async fn m_08_handshakes_are_counted_by_how_they_end() {
+    let (tls, dir) = (http2::Tls::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    fs::write(&cert, &tls.cert_pem).unwrap();
+    fs::write(&key, &tls.key_pem).unwrap();
+    let files = ["--ssl-cert", &cert, "--ssl-key", &key];
+    let args = [&files[..], &["--metrics-ip", "127.0.0.1", "--metrics-port", "0"]].concat();
+    let mut program = Program::start(&args).await;
+    let at = announced(&mut program).await;
+    let stream = tls.connect(program.public).await;
+    reaches(at, "hub_proxy_tls_handshakes_total{result=\"ok\"}", 1.0).await;
+    drop(stream);
+    let mut client = Client::to(program.public).await;
+    client.send(b"\x16\x03\x01\x00\x02no").await;
+    client.gone().await;
+    let failed = "hub_proxy_tls_handshakes_total{result=\"failed\"}";
+    assert_eq!(reaches(at, failed, 1.0).await, 1.0);
 }
 
 #[tokio::test]

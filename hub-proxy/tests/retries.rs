@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use hub_proxy::ProxyConfig;
+use hub_proxy::{Meter, Meters, ProxyConfig};
 use support::*;
 use tokio::sync::mpsc;
 
@@ -50,8 +50,15 @@ async fn dying(last: &'static str) -> (SocketAddr, mpsc::UnboundedReceiver<(usiz
 
 /// Leaves a connection of the proxy behind that has served.
 async fn warmed(last: &'static str) -> (Running, mpsc::UnboundedReceiver<(usize, String)>) {
+    warmed_with(last, ProxyConfig::default()).await
+}
+
+async fn warmed_with(
+    last: &'static str,
+    config: ProxyConfig,
+) -> (Running, mpsc::UnboundedReceiver<(usize, String)>) {
     let (addr, mut lines) = dying(last).await;
-    let proxy = Running::to(addr).await;
+    let proxy = Running::with(addr, config).await;
     assert!(proxy.ask(&get("/user/ada/")).await.starts_with("HTTP/1.1 200 "));
     assert_eq!(soon(lines.recv()).await.unwrap().0, 0);
     (proxy, lines)
@@ -87,9 +94,11 @@ async fn k_01_what_never_left_is_sent_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn k_02_a_request_that_a_dead_connection_took_is_sent_once_more() {
+async fn k_02_m_06_a_request_that_a_dead_connection_took_is_sent_once_more() {
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
-        let (proxy, mut lines) = warmed("").await;
+        let (mut config, meters) = (ProxyConfig::default(), Meters::default());
+        config.meters = Some(meters.clone());
+        let (proxy, mut lines) = warmed_with("", config).await;
         let request = get("/user/ada/x").replacen("GET", method, 1);
         let answer = proxy.ask(&request).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
@@ -97,6 +106,8 @@ async fn k_02_a_request_that_a_dead_connection_took_is_sent_once_more() {
         assert_eq!(soon(lines.recv()).await.unwrap(), (0, line.clone()));
         assert_eq!(soon(lines.recv()).await.unwrap(), (1, line), "on a fresh connection");
         assert!(lines.try_recv().is_err());
+        let counted = [Meter::Connects, Meter::Reuses, Meter::Retries];
+        assert_eq!(counted.map(|meter| meters.get(meter)), [2, 1, 1]);
     }
 }
 

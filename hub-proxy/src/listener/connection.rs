@@ -13,6 +13,8 @@ use super::{
 };
 #[cfg(feature = "tls")]
 use crate::error::chain;
+#[cfg(feature = "tls")]
+use crate::{Meter, Meters};
 use crate::{Peer, socket::Socket, transport::Transport};
 
 /// How long to try to tell a client that there is no room.
@@ -54,7 +56,13 @@ pub(super) async fn serve<S, B>(
         busy_idle: context.config.busy_idle_timeout,
         write_stall: context.config.write_stall_timeout,
     };
-    let stream = ClientStream::new(transport, Arc::clone(&phase), limits, slot);
+    let stream = ClientStream::new(
+        transport,
+        Arc::clone(&phase),
+        limits,
+        slot,
+        context.config.meters.clone(),
+    );
     match is_http2 {
         true => http2::serve(context, stream, phase, peer, service).await,
         false => http1::serve(context, stream, phase, peer, service).await,
@@ -97,16 +105,24 @@ async fn handshake(context: &Context, stream: Socket) -> Option<Transport> {
         }
         Ok::<_, std::io::Error>(Some(Transport::tls(stream)))
     };
+    let meters = context.config.meters.as_ref();
     tokio::select! {
         // Nothing was promised to a client that has not said what it wants.
         () = context.stop.cancelled() => None,
         accepted = timeout(context.config.tls_handshake_timeout, accepted) => match accepted {
-            Ok(Ok(transport)) => transport,
+            Ok(Ok(transport)) => {
+                Meters::add(meters, Meter::Handshakes, usize::from(transport.is_some()));
+                transport
+            }
             Ok(Err(error)) => {
+                Meters::add(meters, Meter::FailedHandshakes, 1);
                 tracing::debug!(error = %chain(&error), "a TLS handshake failed");
                 None
             }
-            Err(_) => None,
+            Err(_) => {
+                Meters::add(meters, Meter::FailedHandshakes, 1);
+                None
+            }
         },
     }
 }

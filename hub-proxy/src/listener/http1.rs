@@ -20,7 +20,7 @@ use super::{
     stream::{ClientStream, Phase},
 };
 use crate::{
-    Peer, RequestBody,
+    Meters, Peer, RequestBody,
     error::chain,
     http1::{
         Asker, BodyEncoder, HeadLimits, HeadRead, Http1Error, RequestHead, Wire, encode_answer,
@@ -268,6 +268,7 @@ impl Connection<'_, '_> {
 
     /// Answers what is no request.
     async fn refuse(&self, status: StatusCode) -> Next {
+        Meters::refused(self.context.config.meters.as_ref(), status);
         let asker = Asker { is_head: false, version: http::Version::HTTP_11, keeps: false };
         let nothing = SizeHint::with_exact(0);
         self.wire.write(|out| {

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::slots::Slot;
-use crate::transport::Transport;
+use crate::{Meter, Meters, transport::Transport};
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
@@ -30,6 +30,7 @@ pub(crate) struct ClientStream {
     silence: Option<Silence>,
     /// Runs while the client takes nothing of what waits for it.
     stall: Option<Pin<Box<Sleep>>>,
+    meters: Option<Meters>,
     /// Given back when the socket is closed, also after an upgrade.
     _slot: Slot,
 }
@@ -93,7 +94,13 @@ impl Phase {
 }
 
 impl ClientStream {
-    pub(crate) fn new(transport: Transport, phase: Arc<Phase>, limits: Limits, slot: Slot) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        phase: Arc<Phase>,
+        limits: Limits,
+        slot: Slot,
+        meters: Option<Meters>,
+    ) -> Self {
         Self {
             transport,
             phase,
@@ -101,6 +108,7 @@ impl ClientStream {
             head_deadline: None,
             silence: None,
             stall: None,
+            meters,
             _slot: slot,
         }
     }
@@ -140,6 +148,12 @@ impl ClientStream {
                 return Poll::Ready(());
             }
             silence.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn count_written(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = written {
+            Meters::add(self.meters.as_ref(), Meter::BytesToClients, *count);
         }
     }
 
@@ -200,6 +214,8 @@ impl AsyncRead for ClientStream {
         match Pin::new(&mut self.transport).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
+                    let count = buf.filled().len() - before;
+                    Meters::add(self.meters.as_ref(), Meter::BytesFromClients, count);
                     self.phase.bytes_arrived();
                     self.bytes_passed();
                 }
@@ -218,6 +234,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
         let written = Pin::new(&mut self.transport).poll_write(cx, buf);
+        self.count_written(&written);
         self.poll_stall(cx, written)
     }
 
@@ -239,6 +256,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         self.bytes_passed();
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
+        self.count_written(&written);
         self.poll_stall(cx, written)
     }
 

@@ -11,7 +11,8 @@ use metrics::{counter, describe_counter};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::upgrade;
+use super::measured::{Measured, Running};
+use crate::{Meters, upgrade};
 
 const WEB: &str = "requests_web";
 const WEBSOCKETS: &str = "requests_ws";
@@ -26,6 +27,8 @@ const ROUTE_DELETE: &str = "api_route_delete";
 pub(super) struct Counted<S> {
     inner: S,
     side: Side,
+    /// Where it is also measured how long requests take.
+    meters: Option<Meters>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +47,21 @@ pin_project! {
         inner: F,
         side: Side,
         action: Option<&'static str>,
+        running: Option<Running>,
     }
 }
 
 impl<S> Counted<S> {
     /// For what browsers ask.
-    pub(super) fn public(inner: S, counts: bool) -> Self {
-        Self { inner, side: if counts { Side::Public } else { Side::Uncounted } }
+    pub(super) fn public(inner: S, meters: Option<Meters>) -> Self {
+        let side = if meters.is_some() { Side::Public } else { Side::Uncounted };
+        Self { inner, side, meters }
     }
 
     /// For the REST API.
     pub(super) fn api(inner: S, counts: bool) -> Self {
-        Self { inner, side: if counts { Side::Api } else { Side::Uncounted } }
+        let side = if counts { Side::Api } else { Side::Uncounted };
+        Self { inner, side, meters: None }
     }
 }
 
@@ -63,7 +69,7 @@ impl<S, A, B> Service<Request<A>> for Counted<S>
 where
     S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
 {
-    type Response = Response<B>;
+    type Response = Response<Measured<B>>;
     type Error = Infallible;
     type Future = CountedAnswer<S::Future>;
 
@@ -72,16 +78,18 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
+        let mut running = None;
         let action = match self.side {
             Side::Uncounted => None,
             Side::Api => action(request.method()),
             Side::Public => {
                 let websocket = upgrade::is_websocket(&request);
                 counter!(if websocket { WEBSOCKETS } else { WEB }).increment(1);
+                running = self.meters.clone().filter(|_| !websocket).map(Running::new);
                 None
             }
         };
-        CountedAnswer { inner: self.inner.call(request), side: self.side, action }
+        CountedAnswer { inner: self.inner.call(request), side: self.side, action, running }
     }
 }
 
@@ -89,12 +97,17 @@ impl<F, B> Future for CountedAnswer<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<Measured<B>>, Infallible>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(response) = ready!(this.inner.poll(cx));
         let status = response.status();
+        let running = this.running.take();
+        if let Some(running) = &running {
+            running.is_answered();
+        }
+        let response = response.map(|body| Measured::new(body, running));
         let name = match this.side {
             Side::Public => PROXY,
             Side::Api => API,

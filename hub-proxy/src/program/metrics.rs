@@ -15,9 +15,9 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tower::Service;
 
-use super::{counted, summaries};
+use super::{counted, series, summaries};
 use crate::{
-    RouteTimings,
+    Meters, RouteTimings,
     admin::{Registry, Vitals},
 };
 
@@ -44,6 +44,7 @@ struct Inner {
     registry: Registry,
     vitals: Vitals,
     timings: RouteTimings,
+    meters: Meters,
 }
 
 impl fmt::Debug for MetricsPage {
@@ -59,6 +60,7 @@ impl MetricsPage {
         registry: Registry,
         vitals: Vitals,
         timings: RouteTimings,
+        meters: Meters,
     ) -> io::Result<Self> {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
@@ -68,7 +70,7 @@ impl MetricsPage {
         describe();
         gauge!(BUILD, "version" => version).set(1.0);
         counted::describe();
-        Ok(Self(Arc::new(Inner { handle, process, registry, vitals, timings })))
+        Ok(Self(Arc::new(Inner { handle, process, registry, vitals, timings, meters })))
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<String> {
@@ -101,6 +103,7 @@ impl Inner {
         self.handle.run_upkeep();
         let mut text = self.handle.render();
         summaries::write(&mut text, &self.timings);
+        series::write(&mut text, &self.meters);
         text
     }
 }

@@ -124,7 +124,9 @@ impl Running {
         let numbers = match &settings.metrics {
             Some(_) => {
                 let timings = proxying.timings.insert(RouteTimings::default()).clone();
-                let page = MetricsPage::install(version, registry.clone(), vitals.clone(), timings);
+                let meters = proxying.meters.clone().unwrap_or_default();
+                let (registry, vitals) = (registry.clone(), vitals.clone());
+                let page = MetricsPage::install(version, registry, vitals, timings, meters);
                 Some(page.map_err(ProgramError::Runtime)?)
             }
             None => None,
@@ -133,7 +135,8 @@ impl Running {
         announce(&settings, &sockets);
         let mut serving = Serving::default();
         let counts = numbers.is_some();
-        let public = Counted::public(HealthCheck::new(proxy, draining.clone()), counts);
+        let public = HealthCheck::new(proxy, draining.clone());
+        let public = Counted::public(public, settings.proxy.meters.clone());
         serving.public.serve(sockets.public, &public);
         serving.api.serve(sockets.api, &Counted::api(api.clone(), counts));
         if let Some(numbers) = &numbers {

@@ -15,8 +15,8 @@ use super::{
     token_file::{self, TokenFile},
 };
 use crate::{
-    ErrorPages, InvalidPrefix, Network, ProxyConfig, Target, TrustForwarded, admin::AdminToken,
-    error::chain,
+    ErrorPages, InvalidPrefix, Meters, Network, ProxyConfig, Target, TrustForwarded,
+    admin::AdminToken, error::chain,
 };
 
 /// How to run.
@@ -92,8 +92,10 @@ impl Settings {
             let unknown = unknown.join(", ");
             warnings.push(format!("--ssl-ciphers: not known and left out: {unknown}"));
         }
-        let (token, proxy) = (secret(&environment)?, proxy_config(&args)?);
+        let (token, mut proxy) = (secret(&environment)?, proxy_config(&args)?);
         let Endpoints { public, api, metrics, redirect } = Endpoints::of(&args)?;
+        // Nothing is counted that nobody can ask for.
+        proxy.meters = metrics.is_some().then(Meters::default);
         Ok(Self {
             public,
             api,

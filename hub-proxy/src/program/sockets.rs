@@ -61,6 +61,7 @@ impl Sockets {
         let plain = config.clone();
         let mut api_config = config.clone();
         api_config.tls = api_tls;
+        config.meters.clone_from(&settings.proxy.meters);
         config.max_connections_per_address = settings.max_connections_per_address;
         if let TrustForwarded::Networks(networks) = &settings.proxy.trusted_proxies {
             config.uncounted_networks.clone_from(networks);
