@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most fields of a request, as a listener's default has it.
-const MAX_FIELDS: usize = 100;
+const MAX_FIELDS: usize = 256;
 
 /// The head of a request.
 #[derive(Debug)]

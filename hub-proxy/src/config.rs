@@ -22,8 +22,8 @@ pub struct ProxyConfig {
     /// How long a client may pause within a request's body that its target waits
     /// for; 60 s (T-03).
     pub request_idle_timeout: Option<Duration>,
-    /// How long a target that has answered may take nothing of the rest of its request,
-    /// before both are broken off; 300 s.
+    /// How long a target may take nothing of a request whose body it has begun to take,
+    /// before that is broken off, and with it the answer; 300 s.
     pub upload_stall_timeout: Duration,
     /// How long a target may take to answer a WebSocket handshake; 10 s.
     pub upgrade_timeout: Duration,

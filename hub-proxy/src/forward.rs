@@ -34,7 +34,7 @@ mod pool;
 
 pub(crate) use self::{
     busy::Busy,
-    link::{Link, OnInterim, Question},
+    link::{Bounds, Link, OnInterim, Question},
     pool::{Place, Pool},
 };
 
@@ -152,9 +152,9 @@ impl Upstreams {
             config,
         );
         let pool = self.pool(config, route);
+        let how = (over, config.upload_stall_timeout);
         let answer = {
-            let mut answer =
-                pin!(self.answer(route, pool, asked.question, body, over, &on_interim));
+            let mut answer = pin!(self.answer(route, pool, asked.question, body, how, &on_interim));
             match config.response_header_timeout {
                 None => answer.await,
                 Some(limit) => Box::pin(within(limit, &taken, answer.as_mut())).await?,
@@ -186,10 +186,11 @@ impl Upstreams {
         pool: Option<&Arc<Pool>>,
         question: Question<'_>,
         mut body: ClientBody,
-        over: Connections,
+        (over, upload_stall): (Connections, Duration),
         on_interim: OnInterim<'_>,
     ) -> Result<(Answer, Box<Link<ClientBody>>), NoAnswer> {
         let kept = pool.filter(|_| over == Connections::Kept);
+        let bounds = Bounds { head: MAX_ANSWER_HEAD, stall: Some(upload_stall) };
         loop {
             let link = match kept {
                 Some(pool) => poll_fn(|cx| Poll::Ready(pool.take(cx))).await,
@@ -204,7 +205,7 @@ impl Upstreams {
                 // Apart: it is large, and most requests do without.
                 None => Box::pin(self.open(route.target())).await.map_err(NoAnswer::Refused)?,
             };
-            match link.send(question, body, MAX_ANSWER_HEAD, on_interim).await {
+            match link.send(question, body, bounds, on_interim).await {
                 Ok(answer) => return Ok((answer, link)),
                 // It closed before the request left: another one takes it (K-01).
                 Err(Unanswered { unsent: Some(unsent), .. }) if is_kept => body = unsent,

@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
 
 use crate::{
-    http1::{Framing, framing_of_request},
+    http1::{Framing, MAX_TARGET, framing_of_request},
     upgrade,
 };
 
@@ -33,6 +33,11 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
     // P-067: escapes are the only way to write these bytes.
     if !request.uri().path_and_query().is_none_or(|path| path.as_str().is_ascii()) {
         return Some(StatusCode::BAD_REQUEST);
+    }
+    // H-13: escapes may make three of what a client wrote, where HTTP/1 has looked.
+    let most = if request.version() == Version::HTTP_2 { MAX_TARGET } else { 3 * MAX_TARGET };
+    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > most) {
+        return Some(StatusCode::URI_TOO_LONG);
     }
     if !host_is_sound(request.version(), request.uri(), headers) {
         return Some(StatusCode::BAD_REQUEST);
@@ -127,6 +132,19 @@ mod tests {
             request = request.header(*name, *value);
         }
         refusal(&request.body(()).unwrap()).map(|status| status.as_u16())
+    }
+
+    #[test]
+    fn h_13_a_target_that_is_too_long_is_told_so_whoever_has_read_it() {
+        let long = |version, len: usize| {
+            let request = Request::builder().version(version).uri(format!("/{}", "a".repeat(len)));
+            let request = request.header("host", "h").body(()).unwrap();
+            refusal(&request).map(|status| status.as_u16())
+        };
+        assert_eq!(long(Version::HTTP_2, MAX_TARGET), Some(414));
+        assert_eq!(long(Version::HTTP_2, MAX_TARGET - 1), None);
+        assert_eq!(long(Version::HTTP_11, 3 * MAX_TARGET), Some(414));
+        assert_eq!(long(Version::HTTP_11, 2 * MAX_TARGET), None);
     }
 
     #[test]

@@ -10,6 +10,9 @@ mod unix;
 
 pub(crate) use self::unix::socket_of;
 
+/// Most that comes before a request's path and query.
+const MAX_BASE: usize = 8 * 1024;
+
 /// The base URL of an upstream: `http[s]://host[:port][/base]`, or
 /// `http+unix://%2Fpath%2Fof%2Fsocket[/base]` for a Unix socket.
 ///
@@ -58,6 +61,9 @@ pub enum InvalidTarget {
     /// A user name, password or fragment: none has a meaning here.
     #[error("the URL has more than scheme, host, port, path and query")]
     Surplus,
+    /// A path and query of more than 8 KiB in all, which come before those of each request.
+    #[error("the path and query are longer than 8 KiB")]
+    TooLong,
 }
 
 impl Target {
@@ -133,6 +139,9 @@ impl TryFrom<Url> for Target {
         };
         let base: Box<str> = url.path().trim_end_matches('/').into();
         let query: Box<str> = url.query().unwrap_or_default().into();
+        if base.len() + query.len() > MAX_BASE {
+            return Err(InvalidTarget::TooLong);
+        }
         // The URL rules let characters pass that a request line may not hold.
         if PathAndQuery::try_from(format!("{base}/?{query}")).is_err() {
             return Err(InvalidTarget::Surplus);
@@ -241,6 +250,10 @@ mod tests {
         let sockets = ["http+unix://", "http+unix:/x", "http+unix://x", "http+unix://%2Fx%00"];
         for raw in raws.into_iter().chain(sockets) {
             assert!(raw.parse::<Target>().is_err(), "{raw}");
+        }
+        for (long, is_one) in [(MAX_BASE - 2, true), (MAX_BASE, false)] {
+            let raw = format!("http://h/{}?q", "a".repeat(long));
+            assert_eq!(raw.parse::<Target>().is_ok(), is_one, "{long}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Two byte streams joined until both have ended.
 //!
-//! Like `tokio::io::copy_bidirectional`, with three differences: a tunnel that
+//! Like `tokio::io::copy_bidirectional`, with four differences: a tunnel that
 //! waits holds no buffer (thousands of idle notebook tabs cost nothing beyond
 //! their sockets), the second direction gets a limited time once the first has
-//! ended, and each piece of data is reported.
+//! ended, who takes nothing more may still say something, and each piece of data
+//! is reported.
 
 use std::{
     future::poll_fn,
@@ -72,12 +73,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithEarly<S> {
     }
 }
 
-/// Read at once (B-01). On the stack, so it costs nothing between two reads.
-const CHUNK: usize = 64 * 1024;
+/// Most that is read at once (B-01). On the stack, so it costs nothing between two reads.
+pub(crate) const MOST: usize = 64 * 1024;
 
 /// One direction.
-#[derive(Default)]
 struct Pipe {
+    most: usize,
     /// Read, but not taken by the other side yet; no allocation when empty.
     pending: Vec<u8>,
     written: usize,
@@ -93,7 +94,8 @@ enum Stage {
     Done,
 }
 
-/// Copies both ways; calls `on_data` for each piece, whatever its direction.
+/// Copies both ways, at most `most` bytes at once; calls `on_data` for each piece,
+/// whatever its direction.
 ///
 /// The end of one direction is passed on as an end, after all its data; the
 /// other direction then has `grace` left (WS-06). Returns early with the first
@@ -101,6 +103,7 @@ enum Stage {
 pub(crate) async fn join<A, B>(
     mut a: A,
     mut b: B,
+    most: usize,
     grace: Duration,
     on_data: impl Fn(),
 ) -> io::Result<()>
@@ -108,7 +111,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut forth, mut back) = (Pipe::default(), Pipe::default());
+    let (mut forth, mut back) = (Pipe::new(most), Pipe::new(most));
     poll_fn(|cx| {
         let (a, b) = (Pin::new(&mut a), Pin::new(&mut b));
         poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::One)
@@ -152,24 +155,54 @@ where
     if ended { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
+/// What broke off.
+enum Broken {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
 impl Pipe {
+    fn new(most: usize) -> Self {
+        Self { most: most.min(MOST), pending: Vec::new(), written: 0, stage: Stage::default() }
+    }
+
     fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Pin<&mut impl AsyncRead>,
+        to: Pin<&mut impl AsyncWrite>,
+        on_data: &impl Fn(),
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(match ready!(self.advance(cx, from, to, on_data)) {
+            // Who has closed takes no more; what it said before is still on its way.
+            Err(Broken::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.pending = Vec::new();
+                self.stage = Stage::Done;
+                Ok(())
+            }
+            Err(Broken::Reading(error) | Broken::Writing(error)) => Err(error),
+            Ok(()) => Ok(()),
+        })
+    }
+
+    fn advance(
         &mut self,
         cx: &mut Context<'_>,
         mut from: Pin<&mut impl AsyncRead>,
         mut to: Pin<&mut impl AsyncWrite>,
         on_data: &impl Fn(),
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<(), Broken>> {
         loop {
             match self.stage {
                 Stage::Copying => {
-                    ready!(self.poll_pending(cx, to.as_mut()))?;
-                    let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
-                    let mut chunk = ReadBuf::uninit(&mut chunk);
-                    if from.as_mut().poll_read(cx, &mut chunk)?.is_pending() {
+                    ready!(self.poll_pending(cx, to.as_mut())).map_err(Broken::Writing)?;
+                    let mut chunk = [const { MaybeUninit::uninit() }; MOST];
+                    let mut chunk = ReadBuf::uninit(&mut chunk[..self.most]);
+                    let read = from.as_mut().poll_read(cx, &mut chunk);
+                    if read.map_err(Broken::Reading)?.is_pending() {
                         // Nothing more for now, so what was written must not
                         // wait in the writer (TLS) for company.
-                        ready!(to.as_mut().poll_flush(cx))?;
+                        ready!(to.as_mut().poll_flush(cx)).map_err(Broken::Writing)?;
                         return Poll::Pending;
                     }
                     let data = chunk.filled();
@@ -178,7 +211,8 @@ impl Pipe {
                         continue;
                     }
                     on_data();
-                    let taken = match to.as_mut().poll_write(cx, data)? {
+                    let written = to.as_mut().poll_write(cx, data).map_err(Broken::Writing)?;
+                    let taken = match written {
                         Poll::Ready(taken) => taken,
                         Poll::Pending => 0,
                     };
@@ -188,7 +222,7 @@ impl Pipe {
                     }
                 }
                 Stage::Closing => {
-                    ready!(to.as_mut().poll_shutdown(cx))?;
+                    ready!(to.as_mut().poll_shutdown(cx)).map_err(Broken::Writing)?;
                     self.stage = Stage::Done;
                 }
                 Stage::Done => return Poll::Ready(Ok(())),
@@ -225,6 +259,37 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(30);
 
+    /// A stream whose other side has closed for writes.
+    struct Deaf<S>(S);
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Deaf<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl<S: Unpin> AsyncWrite for Deaf<S> {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+    }
+
     #[tokio::test]
     async fn ws_04_bytes_pass_unchanged_through_narrow_streams() {
         let (client, near) = duplex(7);
@@ -235,7 +300,7 @@ mod tests {
         let (mut server_read, mut server_write) = tokio::io::split(server);
         let (mut got, mut echoed) = (Vec::new(), Vec::new());
         let (joined, ..) = tokio::join!(
-            join(near, far, GRACE, || pieces.set(pieces.get() + 1)),
+            join(near, far, 16, GRACE, || pieces.set(pieces.get() + 1)),
             async {
                 client_write.write_all(&sent).await.unwrap();
                 client_write.shutdown().await.unwrap();
@@ -253,13 +318,32 @@ mod tests {
         assert!(pieces.get() > 0);
     }
 
+    #[tokio::test]
+    async fn ws_06_the_last_words_of_who_takes_nothing_more_arrive() {
+        let (mut client, near) = duplex(64);
+        let (far, mut server) = duplex(2);
+        let talk = async {
+            client.write_all(b"to nobody").await.unwrap();
+            let (mut got, last) = (Vec::new(), async {
+                server.write_all(b"the last words").await.unwrap();
+                drop(server);
+            });
+            let (read, ()) = tokio::join!(client.read_to_end(&mut got), last);
+            read.unwrap();
+            got
+        };
+        let (joined, got) = tokio::join!(join(near, Deaf(far), MOST, GRACE, || {}), talk);
+        joined.unwrap();
+        assert_eq!(got, b"the last words");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn ws_06_a_half_closed_tunnel_ends_after_the_grace_period() {
         let (mut client, near) = duplex(64);
         let (far, mut server) = duplex(64);
         client.shutdown().await.unwrap();
         let before = tokio::time::Instant::now();
-        join(near, far, GRACE, || {}).await.unwrap();
+        join(near, far, MOST, GRACE, || {}).await.unwrap();
         assert_eq!(before.elapsed().as_secs(), GRACE.as_secs());
         assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
     }

@@ -18,7 +18,7 @@ use crate::{
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     error::chain,
-    forward::{Busy, Question, Upstreams},
+    forward::{Bounds, Busy, Question, Upstreams},
     headers::{has_token, strip_hop_by_hop},
     listener::OpenStream,
     request_body::{ClientSide, client_upgrade},
@@ -37,6 +37,9 @@ pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// What both versions of HTTP call it.
 pub(crate) const WEBSOCKET: &str = "websocket";
+
+/// Read at once of a WebSocket in a stream of HTTP/2.
+const MOST_OF_STREAM: usize = 16 * 1024;
 
 /// Most a target's answer to a handshake may have as a head (WS-15).
 const MAX_ANSWER_HEAD: usize = 64 * 1024;
@@ -108,7 +111,7 @@ pub(crate) async fn exchange(
     let nothing = ClientBytes::Nothing;
     let taken = Taken::of(&nothing);
     let nothing = ClientBody::new(nothing, Activity::on(route, config), taken, false, config);
-    let answer = link.send(question, nothing, MAX_ANSWER_HEAD, &|_, _| {});
+    let answer = link.send(question, nothing, Bounds::of_head(MAX_ANSWER_HEAD), &|_, _| {});
     let answer = timeout(config.upgrade_timeout, answer)
         .await
         .map_err(|_| ProxyError::TimedOut)?
@@ -169,16 +172,18 @@ async fn run_tunnel(
 ) {
     let ended = match &mut client {
         ClientSide::Http1(client) => {
-            tunnel::join(client, &mut upstream, grace, || activity.mark()).await
+            tunnel::join(client, &mut upstream, tunnel::MOST, grace, || activity.mark()).await
         }
+        // A stream of HTTP/2 keeps several pieces waiting (B-01).
         ClientSide::Hyper(client) => {
-            tunnel::join(client, &mut upstream, grace, || activity.mark()).await
+            tunnel::join(client, &mut upstream, MOST_OF_STREAM, grace, || activity.mark()).await
         }
     };
     let Err(error) = ended else { return };
     tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
-    // That is a client which ended TCP and not TLS: what it sent before is still to be had.
-    if error.kind() != io::ErrorKind::UnexpectedEof {
+    // The one is a client which ended TCP and not TLS: what it sent before is still to be
+    // had. The other is the end of a whole connection of HTTP/2, or of ours when we drain.
+    if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) {
         client.reset_on_close();
         upstream.get_ref().socket().reset_on_close();
     }

@@ -51,7 +51,8 @@ async fn reporting(answer: &'static str) -> (SocketAddr, mpsc::UnboundedReceiver
             client.head().await;
             client.until("12345\r\n").await;
             client.send(answer).await;
-            rest.send(client.try_rest().await.unwrap_or_default()).unwrap();
+            client.gone().await;
+            rest.send(client.ahead).unwrap();
         }
     })
     .await;
@@ -169,4 +170,66 @@ async fn t_08_a_client_that_reads_nothing_is_cut_under_tls_as_well() {
     soon(events.recv()).await.unwrap();
     let cut = client.try_rest().await;
     assert!(cut.is_err(), "it never looks complete");
+}
+
+#[tokio::test]
+async fn e_07_a_client_that_leaves_with_a_body_that_nobody_wants_is_noticed() {
+    let (left, mut seen) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let left = left.clone();
+        async move {
+            client.head().await;
+            // The answer lacks its body, and never gets it.
+            client.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 1\r\n\r\n").await;
+            client.gone().await;
+            left.send(()).unwrap();
+        }
+    })
+    .await;
+    let proxy = Running::to(target).await;
+    let mut client = proxy.connect().await;
+    client.send("POST /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n").await;
+    assert!(client.head().await.starts_with("http/1.1 401 "));
+    drop(client);
+    soon(seen.recv()).await.unwrap();
+}
+
+#[tokio::test]
+async fn u_03_a_target_that_has_not_answered_and_takes_nothing_is_given_up() {
+    let (left, mut seen) = mpsc::unbounded_channel();
+    let go_on = Arc::new(Notify::new());
+    let target = {
+        let go_on = Arc::clone(&go_on);
+        target(move |mut client| {
+            let (left, go_on) = (left.clone(), Arc::clone(&go_on));
+            async move {
+                client.head().await;
+                go_on.notified().await;
+                client.gone().await;
+                left.send(client.ahead.len()).unwrap();
+            }
+        })
+        .await
+    };
+    let mut config = ProxyConfig::default();
+    config.upload_stall_timeout = SHORT;
+    let proxy = Running::with(target, config).await;
+    let mut client = proxy.connect().await;
+    let head = format!("POST /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: {LARGE}\r\n\r\n");
+    client.send(head).await;
+    let (mut reading, mut writing) = client.stream.into_split();
+    let upload = async {
+        let piece = vec![b'#'; 1 << 16];
+        while writing.write_all(&piece).await.is_ok() {}
+    };
+    let answer = async {
+        let mut answer = Vec::new();
+        // What is told may be lost with what was not read.
+        let _ = reading.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    };
+    let ((), answer) = soon(async { tokio::join!(upload, answer) }).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    go_on.notify_one();
+    assert!(soon(seen.recv()).await.unwrap() < LARGE, "it is not complete");
 }

@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::sleep;
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep},
+};
 
 use crate::{
     BoxError, ProxyError, Target,
@@ -78,6 +81,27 @@ pub(crate) struct Question<'a> {
     pub(crate) is_upgrade: bool,
 }
 
+/// What a target may make us wait for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Most bytes in the head of its answer.
+    pub(crate) head: usize,
+    /// How long it may take nothing of the request; for ever if there is none.
+    pub(crate) stall: Option<Duration>,
+}
+
+impl Bounds {
+    pub(crate) fn of_head(bytes: usize) -> Self {
+        Self { head: bytes, stall: None }
+    }
+}
+
+/// A request of which its target takes nothing.
+struct Stall {
+    written: u64,
+    timer: Pin<Box<Sleep>>,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) struct Unanswered<B> {
@@ -120,12 +144,12 @@ where
         }
     }
 
-    /// Sends a request, and waits for the head of its answer, which may have `most` bytes.
+    /// Sends a request, and waits for the head of its answer.
     pub(crate) async fn send(
         &mut self,
         question: Question<'_>,
         body: B,
-        most: usize,
+        bounds: Bounds,
         on_interim: OnInterim<'_>,
     ) -> Result<Answer, Unanswered<B>> {
         self.was_used = self.is_heard;
@@ -145,6 +169,7 @@ where
         let mut patience =
             (has_body && headers.contains_key(header::EXPECT)).then(|| Box::pin(sleep(PATIENCE)));
         let mut interim_left = MAX_INTERIM;
+        let mut stall = None;
         let answer = poll_fn(|cx| {
             loop {
                 if let Some(waits) = &mut patience
@@ -158,7 +183,12 @@ where
                     self.sending = None;
                     return Poll::Ready(Err(error));
                 }
-                let answer = ready!(self.poll_head(cx, method, most))?;
+                if self.poll_stall(cx, &mut stall, bounds.stall).is_ready() {
+                    self.sending = None;
+                    let error = io::Error::from(io::ErrorKind::TimedOut);
+                    return Poll::Ready(Err(error.into()));
+                }
+                let answer = ready!(self.poll_head(cx, method, bounds.head))?;
                 if !answer.status.is_informational()
                     || answer.status == StatusCode::SWITCHING_PROTOCOLS
                 {
@@ -252,6 +282,27 @@ where
                 Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
             }
         }
+    }
+
+    /// Ready once the target has taken nothing for too long of a body that has begun.
+    fn poll_stall(
+        &self,
+        cx: &mut Context<'_>,
+        stall: &mut Option<Stall>,
+        limit: Option<Duration>,
+    ) -> Poll<()> {
+        let Some(limit) = limit.filter(|_| self.has_taken && self.is_blocked()) else {
+            *stall = None;
+            return Poll::Pending;
+        };
+        let written = self.written();
+        let is_new = stall.as_ref().is_none_or(|stall| stall.written != written);
+        let stall = stall.get_or_insert_with(|| Stall { written, timer: Box::pin(sleep(limit)) });
+        if is_new {
+            stall.written = written;
+            stall.timer.as_mut().reset(Instant::now() + limit);
+        }
+        stall.timer.as_mut().poll(cx)
     }
 
     fn poll_head(
@@ -351,6 +402,8 @@ where
         is_complete
             && self.write_error.is_none()
             && self.stream.read.is_empty()
+            // A task that has done enough for now is told that nothing has come.
+            && coop::has_budget_remaining()
             && self.stream.poll_fill(cx).is_pending()
     }
 
@@ -400,7 +453,7 @@ mod tests {
         let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
         let question =
             Question { method: &Method::POST, path: &path, headers: &headers, is_upgrade: false };
-        let answer = link.send(question, body, MAX_ANSWER_HEAD, &|_, _| {});
+        let answer = link.send(question, body, Bounds::of_head(MAX_ANSWER_HEAD), &|_, _| {});
         let (answer, ()) = tokio::join!(answer, async { drop(theirs) });
         answer.unwrap_err()
     }

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     Link,
-    link::{MAX_ANSWER_HEAD, Question},
+    link::{Bounds, MAX_ANSWER_HEAD, Question},
 };
 use crate::{BoxError, http1::Http1Error};
 
@@ -29,7 +29,7 @@ where
         question: Question<'_>,
         body: B,
     ) -> Result<(HeaderMap, LinkBody<B>), Http1Error> {
-        let answer = self.send(question, body, MAX_ANSWER_HEAD, &|_, _| {}).await;
+        let answer = self.send(question, body, Bounds::of_head(MAX_ANSWER_HEAD), &|_, _| {}).await;
         let answer = answer.map_err(|unanswered| unanswered.error)?;
         Ok((answer.headers, LinkBody(self)))
     }

@@ -24,6 +24,9 @@ use crate::{listener::ClientStream, tunnel::WithEarly};
 /// Empty lines that may come before a request (SM-39).
 const MAX_BLANKS: u8 = 2;
 
+/// How much is read of a body that nobody wants, to see its client go.
+const MOST_AHEAD: usize = 64 * 1024;
+
 /// Most answers before the answer.
 const MAX_INTERIM: u8 = 8;
 
@@ -166,14 +169,15 @@ impl Wire {
     /// is to be said meanwhile is sent.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.body.is_some() {
+        if state.body.is_some() && state.has_reader {
             // Whoever has the body reads, and tells.
             match &mut state.owner {
                 Some(owner) => owner.clone_from(cx.waker()),
                 owner => *owner = Some(cx.waker().clone()),
             }
         }
-        let State { stream: Some(stream), body, is_broken, is_gone, .. } = &mut *state else {
+        let State { stream: Some(stream), body, has_reader, is_broken, is_gone, .. } = &mut *state
+        else {
             return Poll::Pending;
         };
         if *is_gone
@@ -182,13 +186,20 @@ impl Wire {
             return Poll::Ready(());
         }
         // The next request may be there already: then its client's end is seen later.
-        if body.is_some() || *is_broken || !stream.read.is_empty() {
-            return Poll::Pending;
+        // A body that nobody reads is read as far as it will be discarded.
+        let most = match body {
+            _ if *is_broken => 0,
+            Some(_) if *has_reader => 0,
+            Some(_) => MOST_AHEAD,
+            None => 1,
+        };
+        while stream.read.len() < most {
+            match ready!(stream.poll_fill(cx)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
         }
-        match ready!(stream.poll_fill(cx)) {
-            Ok(1..) => Poll::Pending,
-            Ok(0) | Err(_) => Poll::Ready(()),
-        }
+        Poll::Pending
     }
 
     /// Lets something be written; nothing once another protocol is spoken.

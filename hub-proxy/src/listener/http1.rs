@@ -101,9 +101,10 @@ pub(super) async fn serve<S, B>(
         () = connection.run(service) => {}
         () = context.cut.cancelled() => {
             context.cut(&phase);
-            wire.cut();
         }
     }
+    // Somebody may still have the body of a request, and would keep the connection.
+    wire.cut();
 }
 
 impl Connection<'_, '_> {
