@@ -97,7 +97,7 @@ pub struct ListenConfig {
     /// Certificate and key; plain HTTP without.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::TlsKeys>,
-    /// How long the head of a request may take from its first byte; 15 s.
+    /// How long the head of a request may take from its first byte; 10 s (T-01).
     pub header_read_timeout: Duration,
     /// How long a TLS handshake may take; 10 s.
     pub tls_handshake_timeout: Duration,
@@ -182,7 +182,7 @@ impl ListenConfig {
             addr,
             #[cfg(feature = "tls")]
             tls: None,
-            header_read_timeout: Duration::from_secs(15),
+            header_read_timeout: Duration::from_secs(10),
             tls_handshake_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
             busy_idle_timeout: None,

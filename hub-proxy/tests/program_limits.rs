@@ -215,3 +215,23 @@ async fn is_given_back(requests: usize, sockets: usize) {
     let after = of_process(&program, "status", "VmRSS:", 0);
     assert!(after < memory + 16 * 1024, "{memory} kB became {after} kB");
 }
+
+#[tokio::test]
+async fn t_01_t_03_deadlines_can_be_chosen() {
+    let short = ["--header-timeout", "100", "--upload-timeout", "100", "--upgrade-timeout", "100"];
+    let program = Program::start(&short).await;
+    let silent = target(|mut client| async move { client.gone().await }).await;
+    program.route("/user/ada", silent).await;
+
+    let mut dawdling = Client::to(program.public).await;
+    dawdling.send("GET /user/ada/ HTTP/1.1\r\nHost:").await;
+    assert_eq!(dawdling.try_rest().await.unwrap_or_default(), b"", "no request, no answer");
+
+    let mut uploading = Client::to(program.public).await;
+    uploading.send("PUT /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1").await;
+    uploading.gone().await;
+
+    let mut waiting = Client::to(program.public).await;
+    waiting.send(HANDSHAKE).await;
+    assert!(waiting.head().await.starts_with("http/1.1 503 "));
+}

@@ -8,6 +8,7 @@ mod acme;
 mod limits;
 mod mutual;
 mod sockets;
+mod timers;
 mod tls;
 
 pub(super) use self::{
@@ -15,6 +16,7 @@ pub(super) use self::{
     limits::LimitArgs,
     mutual::{ApiTlsArgs, ClientCertArgs, TargetTlsArgs},
     sockets::SocketArgs,
+    timers::TimerArgs,
     tls::TlsArgs,
 };
 
@@ -202,6 +204,9 @@ pub(super) struct RunArgs {
     pub(super) limits: LimitArgs,
 
     #[command(flatten)]
+    pub(super) timers: TimerArgs,
+
+    #[command(flatten)]
     pub(super) ours: OurArgs,
 
     #[command(flatten)]
@@ -324,6 +329,7 @@ mod tests {
         assert_eq!((run.port, run.custom_header.len()), (2, 2), "the last counts, or all");
         assert!(parse(&["--nonsense"]).is_err());
         assert!(parse(&["--max-connections-per-address=0"]).is_err(), "nobody at all");
+        assert!(parse(&["--header-timeout=0"]).is_err(), "nobody is as fast");
         assert!(parse(&["--socket", "s", "--api-socket", "a", "--metrics-socket=m"]).is_ok());
         for (socket, address) in [
             ("--socket=s", "--port=8000"),

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, uri::Scheme};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    args::{OurArgs, RunArgs},
+    args::{OurArgs, RunArgs, TimerArgs},
     endpoint::{Endpoint, Endpoints, Redirect},
     environment::Environment,
     https::{Https, TlsFiles, target_tls, tls_offer},
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) proxy: ProxyConfig,
     pub(super) keep_alive_timeout: Duration,
     pub(super) busy_idle_timeout: Option<Duration>,
+    pub(super) timers: TimerArgs,
     pub(super) max_connections_per_address: Option<usize>,
     pub(super) http2: bool,
     pub(super) default_target: Option<Target>,
@@ -116,6 +117,7 @@ impl Settings {
             api_https: TlsFiles::api(args.api_tls, environment.api_ssl_key_passphrase, offer),
             keep_alive_timeout: Duration::from_millis(args.keep_alive_timeout),
             busy_idle_timeout: args.timeout.map(Duration::from_millis),
+            timers: args.timers,
             max_connections_per_address: args
                 .limits
                 .max_connections_per_address
@@ -178,6 +180,7 @@ fn proxy_config(args: &RunArgs) -> Result<ProxyConfig, BadSetting> {
     let mut config = ProxyConfig::default();
     config.response_header_timeout = args.proxy_timeout.map(Duration::from_millis);
     config.response_idle_timeout = config.response_header_timeout;
+    args.timers.set_targets(&mut config);
     config.trusted_proxies = trusted(trusted_proxies)?;
     config.reserved_cookies.clone_from(reserved_cookie);
     config.guard_origin = *guard_origin;

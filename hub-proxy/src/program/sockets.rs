@@ -56,6 +56,7 @@ impl Sockets {
         let mut config = ListenConfig::new((Ipv6Addr::UNSPECIFIED, 0).into());
         config.keep_alive_timeout = settings.keep_alive_timeout;
         config.busy_idle_timeout = settings.busy_idle_timeout;
+        settings.timers.set_clients(&mut config);
         config.max_connections = max_connections;
         // The API's clients are few, and may all be the hub.
         let plain = config.clone();
