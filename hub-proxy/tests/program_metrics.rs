@@ -10,7 +10,7 @@ mod support;
 
 use std::{fs, net::SocketAddr, path::Path};
 
-use process::{Program, ask, refused};
+use process::{Program, ask};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustix::process::Signal;
 use support::*;
@@ -94,8 +94,13 @@ async fn m_01_to_m_09_numbers_are_at_one_path_of_a_listener_of_their_own() {
     assert_eq!(number(at, "requests_proxy{status=\"404\"}").await, Some(1.0));
     let all = numbers(at).await;
     assert!(all.iter().all(|(name, _)| !name.contains("ada")), "no user has a number: {all:?}");
-    let (code, said) = refused(&["--metrics-ip", "127.0.0.1"]).await;
-    assert!(code == 1 && said.contains("--metrics-port"), "{code}: {said}");
+}
+
+#[tokio::test]
+async fn m_03_an_address_without_a_port_is_no_listener() {
+    let mut program = Program::start(&["--metrics-ip", "127.0.0.1"]).await;
+    assert_eq!(program.get("/").await.status, 404);
+    assert!(!program.last_words().await.contains("Metrics at"), "as configurable-http-proxy");
 }
 
 #[tokio::test]

@@ -129,6 +129,9 @@ async fn s_12_a_target_is_checked_unless_told_otherwise() {
     let mut proxy = Program::start(&[&base[..], &["--insecure"]].concat()).await;
     assert_eq!(proxy.get("/").await.status, 200);
     assert!(proxy.last_words().await.contains("--insecure: certificates of targets"));
+    // As JupyterHub gives them with `internal_ssl`.
+    let both = [&checked[..], &["--insecure"]].concat();
+    assert_eq!(Program::start(&both).await.get("/").await.status, 200);
 }
 
 #[tokio::test]

@@ -95,8 +95,8 @@ pub(super) struct RunArgs {
     pub(super) api_port: Option<u16>,
 
     /// Address or host name to show numbers for Prometheus at; all interfaces
-    /// without it, or with *.
-    #[arg(long, value_name = "HOST", requires = "metrics_port")]
+    /// without it, or with *. Nothing is shown without a port.
+    #[arg(long, value_name = "HOST")]
     pub(super) metrics_ip: Option<String>,
 
     /// Port to show numbers for Prometheus at, at /metrics.
@@ -343,7 +343,8 @@ mod tests {
         assert!(parse(&["--error-target", "http://h", "--error-path", "/d"]).is_err());
         assert!(parse(&["--redirect-port", "80"]).is_err(), "without TLS");
         assert!(parse(&["--ssl-key", "k"]).is_err(), "without certificate");
-        assert!(parse(&["--insecure", "--client-ssl-ca", "c"]).is_err(), "one or the other");
+        assert!(parse(&["--insecure", "--client-ssl-ca", "c"]).is_ok(), "as JupyterHub gives them");
+        assert!(parse(&["--metrics-ip", "h"]).is_ok(), "no listener");
         assert!(parse(&["--api-ssl-request-cert"]).is_err(), "without authority");
         let files = ["--ssl-key", "k", "--ssl-cert", "c"];
         let acme = ["--acme-domain", "a.example", "--acme-domain", "b.example", "--acme-dir", "d"];

@@ -86,7 +86,9 @@ impl Settings {
             warnings.push("--ssl-dhparam and --ssl-allow-rc4 have no effect".to_owned());
         }
         if args.target_tls.insecure {
-            warnings.push("--insecure: certificates of targets are not checked".to_owned());
+            let vain = args.target_tls.client_ssl_ca.is_some();
+            let with = if vain { ", not against --client-ssl-ca either" } else { "" };
+            warnings.push(format!("--insecure: certificates of targets are not checked{with}"));
         }
         let (offer, unknown) = tls_offer(&args.tls)?;
         if !unknown.is_empty() {

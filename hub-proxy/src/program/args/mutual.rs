@@ -75,7 +75,7 @@ pub(in crate::program) struct TargetTlsArgs {
     pub(in crate::program) client_ssl_reject_unauthorized: bool,
 
     /// Take whatever certificate a target shows. Anybody on the way can be the target
-    /// then.
-    #[arg(long, conflicts_with = "client_ssl_ca")]
+    /// then. --client-ssl-ca counts for nothing beside it.
+    #[arg(long)]
     pub(in crate::program) insecure: bool,
 }
