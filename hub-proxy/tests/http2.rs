@@ -222,6 +222,15 @@ const GET: [(&str, &str); 4] = [
     (":path", "/user/ada/"),
 ];
 
+/// Whether a name, a value or a method has bytes that none may have.
+fn has_odd_bytes(fields: &[(&str, &str)]) -> bool {
+    fields.iter().any(|(name, value)| match *name {
+        ":method" => value.contains(' '),
+        ":path" | ":authority" => false,
+        _ => name.contains(char::is_uppercase) || value.contains(['\r', '\n', '\0']),
+    })
+}
+
 #[tokio::test]
 async fn h2_07_hb_03_sm_48_sm_49_malformed_requests_reach_no_target() {
     let (tls, (target, seen)) = (Tls::new(), lenient().await);
@@ -266,8 +275,18 @@ async fn h2_07_hb_03_sm_48_sm_49_malformed_requests_reach_no_target() {
                 assert_eq!(frame.stream, 1);
                 assert_eq!(frame.payload, [0, 0, 0, 1], "{fields:?}: PROTOCOL_ERROR");
             }
-            _ => {}
+            // h2 takes bytes that no field may have for a fault in the compression, which
+            // all streams share.
+            Some(frame) if frame.kind == GOAWAY && has_odd_bytes(&fields) => {
+                assert_eq!(frame.payload[4..8], [0, 0, 0, 1], "{fields:?}: PROTOCOL_ERROR");
+                assert_eq!(seen.all(), "", "{fields:?}");
+                continue;
+            }
+            other => panic!("{fields:?} ended the connection: {other:?}"),
         }
+        raw.request(3, &[GET[0], GET[1], GET[2], (":path", "/hub/")]).await;
+        let next = raw.next_of(&[HEADERS, GOAWAY]).await.unwrap();
+        assert_eq!((next.kind, next.stream), (HEADERS, 3), "the next one is answered: {fields:?}");
         assert_eq!(seen.all(), "", "{fields:?}");
     }
 }
@@ -353,7 +372,14 @@ async fn h2_08_d_03_draining_says_goaway_and_finishes_what_has_begun() {
     assert_eq!(goaway.payload[4..8], [0, 0, 0, 0], "no error");
     finish.notify_one();
     assert_eq!(text(begun).await, "half");
-    while raw.next().await.is_some() {}
+    // The last one says which requests have been taken: what comes after may be repeated.
+    let mut last = goaway;
+    while let Some(frame) = raw.next().await {
+        if frame.kind == GOAWAY {
+            last = frame;
+        }
+    }
+    assert_eq!(last.payload[..8], [0, 0, 0, 1, 0, 0, 0, 0], "stream 1 was the last");
     assert_eq!(proxy.drained().await.connections_cut, 0);
 }
 
