@@ -153,7 +153,8 @@ impl Wanted<'_> {
         let volume = match engine.ensure_volume_by(&self.name, &wanted, driver).await {
             Ok(volume) => volume,
             Err(error) => {
-                if is_new && is_to_give {
+                // It may have been made: then the next start gives it away.
+                if is_new && is_to_give && !error.is_uncertain() {
                     let _ = new.unmark().await;
                 }
                 return Err(failed(error));
@@ -170,9 +171,10 @@ impl Wanted<'_> {
         }
         let given = new.give().await;
         if given.is_err() && is_new {
-            // The next start then makes it anew, and its owner.
-            let _ = engine.remove_volume(&self.name).await;
-            let _ = new.unmark().await;
+            // The next start then makes it anew, and its owner; or gives away what is left.
+            if engine.remove_volume(&self.name).await.is_ok() {
+                let _ = new.unmark().await;
+            }
         }
         given
     }

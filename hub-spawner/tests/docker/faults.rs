@@ -349,21 +349,52 @@ async fn use_everything(corner: &Corner, address: String) {
     engine.build(nothing, &Build::new(&built), |_| {}).await.expect_err("there is no Dockerfile");
 }
 
+/// A place that the image does not have, for volumes that have to be given away.
+const NOWHERE: &str = "/nowhere/in/the/image";
+
+fn give_new_volumes(config: &mut DockerConfig, corner: &Corner) {
+    let volume = format!("{}-{{username}}", corner.name);
+    config.volumes = Some([(volume, NOWHERE.into())].into());
+    config.volume_owner = Account { uid: 1234, gid: 567 };
+}
+
+async fn volumes_owner(corner: &Corner, key: &ServerKey) -> String {
+    let id = corner.container(key).await;
+    let ran = corner.engine.exec(&id, &["stat", "-c", "%u:%g", NOWHERE]).await.expect("look");
+    ran.output.trim().to_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_9_a_new_volume_whose_creation_was_not_answered_is_its_users_at_the_next_start() {
+    in_a_corner(|corner| async move {
+        let gate = Gate::before(socket()).await;
+        let gated = Gated { corner: &corner, address: gate.address() };
+        gate.beside(Box::pin(async {
+            let spawner = gated.spawner(|config| give_new_volumes(config, &corner)).await;
+            let request = conformance::request(ada());
+            gate.lose("POST", "/volumes/create");
+            spawner.start(&request, &Progress::ignored()).await.unwrap_err();
+            assert!(!gate.is_losing(), "an answer was lost");
+            let volume = format!("{}-ada", corner.name);
+            assert!(corner.engine.volume(&volume).await.unwrap().is_some(), "it was made");
+            spawner.start(&request, &Progress::ignored()).await.unwrap();
+            assert_eq!(volumes_owner(&corner, &ada()).await, "1234:567");
+            // Nothing else is left.
+            assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap().len(), 1);
+        }))
+        .await;
+    })
+    .await;
+}
+
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_9_a_new_volume_is_its_users_also_after_the_hub_was_killed_at_that() {
     in_a_corner(|corner| async move {
         let gate = Gate::before(socket()).await;
         let gated = Gated { corner: &corner, address: gate.address() };
-        let open = async || {
-            gated
-                .spawner(|config| {
-                    let volume = format!("{}-{{username}}", corner.name);
-                    config.volumes = Some([(volume, "/nowhere/in/the/image".into())].into());
-                    config.volume_owner = Account { uid: 1234, gid: 567 };
-                })
-                .await
-        };
+        let open = async || gated.spawner(|config| give_new_volumes(config, &corner)).await;
         gate.beside(Box::pin(async {
             for (user, is_killed) in [("ada", false), ("bob", true)] {
                 let key = ServerKey::default_of(user.parse().unwrap());
@@ -387,10 +418,7 @@ async fn spn_9_a_new_volume_is_its_users_also_after_the_hub_was_killed_at_that()
                     assert_eq!(corner.engine.containers(&marks).await.unwrap(), []);
                 }
                 spawner.start(&request, &progress).await.unwrap();
-                let id = corner.container(&key).await;
-                let look = ["stat", "-c", "%u:%g", "/nowhere/in/the/image"];
-                let ran = corner.engine.exec(&id, &look).await.unwrap();
-                assert_eq!(ran.output.trim(), "1234:567", "{user}");
+                assert_eq!(volumes_owner(&corner, &key).await, "1234:567", "{user}");
             }
             // Nothing else is left of the two.
             assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap().len(), 2);
