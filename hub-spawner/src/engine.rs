@@ -114,6 +114,8 @@ struct Shared {
     changes: Semaphore,
     /// One network is made at a time by this process.
     networks: tokio::sync::Mutex<()>,
+    /// Held by who gives a volume away; volumes are spread over them by name.
+    volumes: [tokio::sync::Mutex<()>; 16],
 }
 
 impl Engine {
@@ -159,6 +161,7 @@ impl Engine {
             calls: Semaphore::new(CALLS_IN_FLIGHT),
             changes: Semaphore::new(CHANGES_IN_FLIGHT),
             networks: tokio::sync::Mutex::default(),
+            volumes: Default::default(),
         };
         Self { docker: docker.with_timeout(CLIENT_TIMEOUT), shared: Arc::new(shared) }
     }

@@ -100,17 +100,24 @@ impl NewVolume<'_> {
         removed.await.map_err(|error| spawn_error("remove a helper", error))
     }
 
-    /// Gives away a marked volume.
+    /// Gives away a marked volume, unless somebody else just did: servers that start at
+    /// once may share it.
     ///
     /// # Errors
     ///
     /// When the daemon fails; the marks stay.
     pub(super) async fn give(&self) -> Result<(), SpawnError> {
+        let _alone = self.engine.hold_volume(self.name).await;
+        if !self.is_marked().await? {
+            return Ok(());
+        }
+        // A start that was given up may have left its own.
+        let failed = |error| spawn_error("remove a helper", error);
+        self.engine.remove_volume_helpers(self.name).await.map_err(failed)?;
         let image = self.blueprint.image.to_string();
         let give = || give(self.engine, self.blueprint, self.name, &image);
         let given = match give().await {
             Err(error) if error.is_uncertain() => {
-                let failed = |error| spawn_error("remove a helper", error);
                 self.engine.remove_volume_helpers(self.name).await.map_err(failed)?;
                 give().await
             }

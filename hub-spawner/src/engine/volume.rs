@@ -2,12 +2,16 @@
 
 mod transfer;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+};
 
 use bollard::{
     models::VolumeCreateRequest,
     query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
+use tokio::sync::MutexGuard;
 
 pub use transfer::VolumeArchive;
 
@@ -68,6 +72,13 @@ impl Engine {
         };
         // Creating a volume that exists answers with the existing one.
         self.change("create a volume", self.docker.create_volume(request)).await.map(summary)
+    }
+
+    /// Waits until nobody else of this process holds the volume called `name`.
+    pub(crate) async fn hold_volume(&self, name: &str) -> MutexGuard<'_, ()> {
+        let all = &self.shared.volumes;
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+        all[hash as usize % all.len()].lock().await
     }
 
     /// Removes a volume and what is in it. Succeeds if there is none.

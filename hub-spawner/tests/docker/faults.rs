@@ -419,6 +419,8 @@ async fn spn_9_a_new_volume_is_its_users_also_after_the_hub_was_killed_at_that()
                 }
                 spawner.start(&request, &progress).await.unwrap();
                 assert_eq!(volumes_owner(&corner, &key).await, "1234:567", "{user}");
+                let helpers = Engine::volume_helper_labels(&format!("{}-{user}", corner.name));
+                assert_eq!(corner.engine.containers(&helpers).await.unwrap(), [], "{user}");
             }
             // Nothing else is left of the two.
             assert_eq!(corner.engine.containers(&corner.labels()).await.unwrap().len(), 2);
