@@ -8,15 +8,17 @@ use hub_names::{ServerKey, UserName};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
-use super::{DockerSpawner, blueprint::Blueprint, error::spawn_error, isolation, labels};
+use super::{
+    DockerSpawner, VolumeMigration, blueprint::Blueprint, error::spawn_error, isolation, labels,
+};
 use crate::{
     SavedState, SpawnError, Spawner, StopMode,
     engine::{Engine, VolumeSummary},
 };
 
 /// What happens to volumes of a user who is deleted: those that carry this hub's labels
-/// and the user's name, and those without labels that are called as the user's are. A
-/// volume of several is nobody's.
+/// and the user's name, and with [`VolumeMigration::Adopt`] those without labels that are
+/// called as the user's are. A volume of several is nobody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUserDelete {
@@ -56,7 +58,22 @@ pub(super) async fn forget_user(
     remove_containers_of(spawner, user).await?;
     isolation::release(&spawner.engine, &blueprint, user).await;
     let volumes = volumes_of(&spawner.engine, &blueprint, user).await?;
-    dispose(&spawner.engine, &blueprint, volumes).await
+    let (ours, others) = volumes.into_iter().partition::<Vec<_>, _>(|volume| {
+        blueprint.volume_migration == VolumeMigration::Adopt
+            || labels::is_of_deployment(&volume.labels, &blueprint.deployment)
+    });
+    dispose(&spawner.engine, &blueprint, ours).await?;
+    if blueprint.on_user_delete != OnUserDelete::Keep && !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|volume| volume.name.as_str()).collect();
+        tracing::warn!(
+            %user,
+            volumes = names.join(", "),
+            "volumes without this hub's labels may be another hub's, so they stay: remove them \
+             if they are not, or whoever has this name next gets them; with volume_migration = \
+             \"adopt\" they count as the user's"
+        );
+    }
+    Ok(())
 }
 
 /// Removes the containers of all servers of `user`.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     blueprint::Blueprint,
+    deletion::OnUserDelete,
     error::spawn_error,
     labels::{self, VolumeOwner},
     new_volume::NewVolume,
@@ -165,6 +166,18 @@ impl Wanted<'_> {
                 what: format!("the volume {}", self.name),
                 reason: "it belongs to another user, server or hub".to_owned(),
             });
+        }
+        // What on_user_delete left to whoever has the name next is not taken silently.
+        if blueprint.on_user_delete != OnUserDelete::Keep
+            && blueprint.volume_migration != VolumeMigration::Adopt
+            && self.owner().user.is_some()
+            && !labels::is_of_deployment(&volume.labels, &blueprint.deployment)
+        {
+            tracing::warn!(
+                volume = self.name,
+                user = %self.key.user(),
+                "without this hub's labels the volume may be another hub's or a deleted user's"
+            );
         }
         if !is_to_give {
             return Ok(());

@@ -3,7 +3,7 @@
 use hub_spawner::{
     Progress, SavedState, ServerKey, Spawner, StartRequest, Started, StopMode,
     conformance::request,
-    docker::{DockerSpawner, OnUserDelete, ReuseStopped},
+    docker::{DockerSpawner, OnUserDelete, ReuseStopped, VolumeMigration},
     engine::Labels,
 };
 use secrecy::SecretString;
@@ -217,6 +217,39 @@ async fn spn_30_volumes_from_before_this_hub_are_the_users_too() {
         }
         corner.engine.remove_volume(&named("bob")).await.unwrap();
         assert_eq!(left, [named("bob")]);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_30_volumes_without_labels_stay_unless_they_are_adopted() {
+    in_a_corner(|corner| async move {
+        // It may be that of another hub at the same daemon.
+        let volume = format!("{}-ada", corner.name);
+        corner.engine.ensure_volume(&volume, &Labels::new()).await.unwrap();
+        let archives = tempfile::tempdir().unwrap();
+        let spawner = corner.spawner().await;
+        let mut config = corner.config();
+        config.archive_dir = Some(archives.path().to_owned());
+        let ada = key("ada", "");
+        let mut left = Vec::new();
+        for migration in [VolumeMigration::Off, VolumeMigration::Copy, VolumeMigration::Adopt] {
+            for choice in [OnUserDelete::Archive, OnUserDelete::Delete] {
+                config.volume_migration = migration;
+                config.on_user_delete = choice;
+                spawner.adopt(spawner.plan(&config).unwrap());
+                spawner.forget_user(ada.user()).await.unwrap();
+                if corner.engine.volume(&volume).await.unwrap().is_some() {
+                    left.push((migration, choice));
+                }
+            }
+        }
+        corner.engine.remove_volume(&volume).await.unwrap();
+        let both =
+            |migration| [OnUserDelete::Archive, OnUserDelete::Delete].map(|one| (migration, one));
+        let kept = [both(VolumeMigration::Off), both(VolumeMigration::Copy)].concat();
+        assert_eq!(left, kept);
     })
     .await;
 }
