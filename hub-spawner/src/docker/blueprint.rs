@@ -200,6 +200,7 @@ impl Blueprint {
             extra: Extra::read(
                 &config.extra_create_kwargs,
                 &config.extra_host_config,
+                has_gpus(config),
                 config.allow_unsafe_host_config,
                 &sockets,
             )?,
@@ -254,6 +255,12 @@ impl Blueprint {
 /// Whether this network is one that every daemon has.
 pub(super) fn is_of_every_daemon(network: &str) -> bool {
     matches!(network, "bridge" | "host")
+}
+
+/// Whether servers of anybody have graphics processors.
+fn has_gpus(config: &DockerConfig) -> bool {
+    let own = config.group_overrides.values().filter_map(|own| own.gpus.as_ref());
+    !config.gpu_pool.is_empty() || own.chain([&config.gpus]).any(Gpus::is_some)
 }
 
 fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {

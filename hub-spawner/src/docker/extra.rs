@@ -13,7 +13,7 @@ use super::{
 use crate::{InvalidConfig, template::Template};
 
 /// Fields that are ours: their settings have names of their own.
-const OURS: [(&str, &str); 21] = [
+const OURS: [(&str, &str); 20] = [
     ("Image", "image"),
     ("Cmd", "cmd and args"),
     ("User", "user"),
@@ -25,7 +25,6 @@ const OURS: [(&str, &str); 21] = [
     ("Binds", "volumes"),
     ("Mounts", "mounts"),
     ("Links", "links"),
-    ("DeviceRequests", "gpus"),
     ("StorageOpt", "storage_size"),
     ("HostConfig", "extra_host_config"),
     ("NetworkingConfig", "networks"),
@@ -63,15 +62,22 @@ impl Extra {
     /// # Errors
     ///
     /// A field that the daemon does not know, that has the wrong type, is ours, or
-    /// lets servers out of their containers.
+    /// lets servers out of their containers. Requests for devices are ours if `has_gpus`:
+    /// then some servers' are made of other settings.
     pub(super) fn read(
         create: &Map<String, Value>,
         host: &Map<String, Value>,
+        has_gpus: bool,
         unsafe_allowed: bool,
         sockets: &Sockets,
     ) -> Result<Self, InvalidConfig> {
         let create = fields::<ContainerCreateBody>("extra_create_kwargs", create)?;
         let host = fields::<HostConfig>("extra_host_config", host)?;
+        if has_gpus && host.contains_key("DeviceRequests") {
+            let reason = "DeviceRequests is set by gpus; leave it or gpus and gpu_pool out, also \
+                          those of group_overrides";
+            return Err(InvalidConfig::new("extra_host_config", reason));
+        }
         if let Some(Value::Object(labels)) = create.get("Labels")
             && let Some(label) = labels.keys().find(|label| label.starts_with("hub."))
         {
@@ -239,7 +245,8 @@ mod tests {
 
     fn read(create: Value, host: Value) -> Result<Extra, String> {
         let sockets = Sockets::default();
-        Extra::read(&map(create), &map(host), false, &sockets).map_err(|error| error.to_string())
+        Extra::read(&map(create), &map(host), false, false, &sockets)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -283,7 +290,6 @@ mod tests {
             (json!({"cap_drop": []}), "cap_drop is set by drop_capabilities"),
             (json!({"binds": ["a:/b"]}), "binds is set by volumes"),
             (json!({"mounts": []}), "mounts is set by mounts"),
-            (json!({"device_requests": []}), "device_requests is set by gpus"),
         ] {
             let said = read(json!({}), host.clone()).err().unwrap_or_default();
             assert!(said.contains(words), "{host}: {said}");

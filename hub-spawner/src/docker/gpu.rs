@@ -31,6 +31,11 @@ impl Gpus {
         }
     }
 
+    /// Whether a server gets any.
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::None | Self::Count(0))
+    }
+
     /// Checks against the pool.
     ///
     /// # Errors

@@ -292,6 +292,30 @@ fn spn_35_what_a_server_has_alone_is_in_its_labels() {
 }
 
 #[test]
+fn spn_35_other_devices_are_asked_for_where_no_graphics_processors_are() {
+    let devices = json!([{"Driver": "cdi", "DeviceIDs": ["amd.com/gpu=0"]}]);
+    let config = |more: serde_json::Value| {
+        let mut config = json!({"image": "lab:4",
+            "extra_host_config": {"device_requests": devices.clone()}});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+    };
+    for none in [json!({}), json!({"gpus": 0})] {
+        let body = body_of(config(none), parts(&Assigned::default()));
+        assert_eq!(body["HostConfig"]["DeviceRequests"], devices);
+    }
+    for some in [
+        json!({"gpus": "all"}),
+        json!({"gpu_pool": ["0", "1"]}),
+        json!({"group_overrides": {"x": {"groups": ["a"], "gpus": 1}}}),
+    ] {
+        let config: DockerConfig = serde_json::from_value(config(some)).unwrap();
+        let said = Blueprint::read(&config, None).unwrap_err().to_string();
+        assert!(said.contains("extra_host_config: ") && said.contains("gpus"), "{said}");
+    }
+}
+
+#[test]
 fn b4_options_of_users_change_nothing_but_the_image_where_they_may() {
     let config: DockerConfig =
         serde_json::from_value(json!({"image": "lab:4", "allowed_images": ["lab:4", "lab:5"]}))
