@@ -31,6 +31,8 @@ pub struct Network {
     pub name: String,
     /// The kind: `bridge`, `overlay`, ...
     pub driver: String,
+    /// How far it reaches: `local` is one machine, `swarm` or `global` all of a swarm's.
+    pub scope: String,
     /// The host's address in it, if it has one.
     pub gateway: Option<IpAddr>,
     /// Its ranges of addresses, such as `172.18.0.0/16`.
@@ -245,6 +247,7 @@ fn network(found: bollard::models::Network) -> Network {
         id: found.id.unwrap_or_default(),
         name: found.name.unwrap_or_default(),
         driver: found.driver.unwrap_or_default(),
+        scope: found.scope.unwrap_or_default(),
         gateway: gateways.into_iter().next(),
         subnets,
         internal: found.internal.unwrap_or_default(),
@@ -262,6 +265,7 @@ mod tests {
             id: id.to_owned(),
             name: "n".to_owned(),
             driver: "bridge".to_owned(),
+            scope: "local".to_owned(),
             gateway: None,
             subnets: Vec::new(),
             internal: false,

@@ -14,24 +14,26 @@ use crate::{
 pub(super) async fn ensure(engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
     let failed = |error| spawn_error("find or make the network", error);
     for name in [&blueprint.network].into_iter().chain(&blueprint.networks) {
-        let driver = engine.network(name).await.map_err(failed)?.map(|network| network.driver);
-        check(name, driver.as_deref())?;
+        let found = engine.network(name).await.map_err(failed)?;
+        check(name, found.as_ref().map(|found| (found.driver.as_str(), found.scope.as_str())))?;
         let labels = labels::of_network(&blueprint.deployment);
         engine.ensure_overlay(name, &labels).await.map_err(failed)?;
     }
     Ok(())
 }
 
-fn check(name: &str, driver: Option<&str>) -> Result<(), SpawnError> {
-    match driver {
-        Some("overlay") | None => Ok(()),
-        Some(driver) => Err(SpawnError::Rejected {
+/// Checks an existing network by its driver and scope. Which drivers reach all machines,
+/// only the daemon knows: a plugin's may, and so does a `macvlan` of the swarm's.
+fn check(name: &str, found: Option<(&str, &str)>) -> Result<(), SpawnError> {
+    match found {
+        Some((driver, "local")) => Err(SpawnError::Rejected {
             what: format!("the network {name}"),
             reason: format!(
-                "its driver is {driver}, so that it does not span the machines of a swarm; remove \
-                 it, and the hub makes an overlay network, or name another one"
+                "it is a {driver} network of one machine and does not span those of a swarm; \
+                 remove it, and the hub makes an overlay network, or name another one"
             ),
         }),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -42,8 +44,12 @@ mod tests {
     #[test]
     fn swm_1_a_network_of_one_machine_is_refused_by_its_name() {
         assert!(check("notebooks", None).is_ok(), "it is made");
-        assert!(check("notebooks", Some("overlay")).is_ok());
-        let said = check("notebooks", Some("bridge")).unwrap_err().user_message();
-        assert!(said.contains("the network notebooks") && said.contains("bridge"), "{said}");
+        for far in [("overlay", "swarm"), ("macvlan", "swarm"), ("weave", "global")] {
+            assert!(check("notebooks", Some(far)).is_ok(), "{far:?}");
+        }
+        for near in [("bridge", "local"), ("macvlan", "local")] {
+            let said = check("notebooks", Some(near)).unwrap_err().user_message();
+            assert!(said.contains("the network notebooks") && said.contains(near.0), "{said}");
+        }
     }
 }
