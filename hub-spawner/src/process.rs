@@ -112,6 +112,7 @@ impl ProcessSpawner {
             alive: Alive::default(),
             choosing: Mutex::default(),
         };
+        spawner.forget_unborn().await?;
         spawner.alive.renew(spawner.running().await?);
         Ok(spawner)
     }
@@ -150,6 +151,19 @@ impl ProcessSpawner {
             }
         }
         Ok(running)
+    }
+
+    /// Takes away what a hub that was killed wrote down of servers whose process it did
+    /// not begin any more: their ports would stay theirs.
+    async fn forget_unborn(&self) -> Result<(), SpawnError> {
+        for key in self.found().await? {
+            let dir = self.dirs.of(&key);
+            // One that has begun may be about to say who it is.
+            if dir.process_id().await.is_none() && proc::marked(MARK, dir.path()).await.is_empty() {
+                dir.remove().await.map_err(|error| failed("remove a server's directory", error))?;
+            }
+        }
+        Ok(())
     }
 
     /// A port that nobody listens on now, and that no other server than `key` is about

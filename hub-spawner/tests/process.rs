@@ -452,3 +452,36 @@ async fn spn_21_servers_that_do_not_listen_yet_have_ports_of_their_own() {
     spawner.stop(key, &started.state, StopMode::Now).await.unwrap();
     assert_eq!(start(&spawner, &bob).await.url.port(), Some(port));
 }
+
+#[tokio::test]
+async fn spn_21_a_server_whose_process_a_killed_hub_did_not_begin_holds_no_port() {
+    let place = Place::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr());
+    let port = free.expect("a free port").port();
+    let config = ProcessConfig { ports: format!("{port}-{port}").parse().ok(), ..place.config() };
+    let spawner = ProcessSpawner::open(config.clone()).await.unwrap();
+    let (ada, bob) = (key("ada"), key("bob"));
+    let started = start(&spawner, &ada).await;
+    let id = started.state.text("object_id").unwrap().to_owned();
+    let process = process_file(&place, &id);
+
+    // A process that runs is kept, also if it did not say yet who it is.
+    let said = std::fs::read(&process).unwrap();
+    std::fs::remove_file(&process).unwrap();
+    let spawner = ProcessSpawner::open(config.clone()).await.unwrap();
+    assert_eq!(spawner.found().await.unwrap(), std::slice::from_ref(&ada));
+
+    // What a hub leaves that is killed before the process begins: all but the process.
+    std::fs::write(&process, said).unwrap();
+    let written = std::fs::read(process.with_file_name("server.json")).unwrap();
+    spawner.stop(&ada, &started.state, StopMode::Now).await.unwrap();
+    std::fs::create_dir(process.parent().unwrap()).unwrap();
+    std::fs::write(process.with_file_name("server.json"), written).unwrap();
+    assert_eq!(spawner.found().await.unwrap(), [ada]);
+
+    let spawner = ProcessSpawner::open(config).await.unwrap();
+    assert_eq!(spawner.found().await.unwrap(), []);
+    let started = start(&spawner, &bob).await;
+    assert_eq!(started.url.port(), Some(port));
+    spawner.stop(&bob, &started.state, StopMode::Now).await.unwrap();
+}
