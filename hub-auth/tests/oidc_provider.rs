@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hub_auth::{
-    Answer, AuthState, Authenticator as _, Callback, LoginStart, OidcAuthenticator, OidcConfig,
-    system_clock,
+    Answer, AuthError, AuthState, Authenticator as _, Callback, LoginStart, OidcAuthenticator,
+    OidcConfig, RefreshError, system_clock,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -171,10 +171,15 @@ async fn oidc_1_a_real_provider_signs_in_refreshes_and_signs_out() {
     assert_eq!((again.subject.as_str(), again.membership.groups()), ("ada", groups.clone()));
     let mut fields = state.clone().into_fields();
     fields.remove("access_token");
-    let renewed = oidc.refresh(&AuthState::new(fields)).await.unwrap();
+    let used = AuthState::new(fields);
+    let renewed = oidc.refresh(&used).await.unwrap();
     assert_eq!((renewed.subject.as_str(), renewed.membership.groups()), ("ada", groups));
     let state = renewed.auth_state.unwrap();
     assert!(state.access_token().is_some() && state.id_token().is_some());
+    // The refresh token was good for one use.
+    assert!(state.refresh_token().is_some_and(|new| Some(new) != used.refresh_token()));
+    let RefreshError { renewed, error } = oidc.refresh(&used).await.unwrap_err();
+    assert!(matches!(error, AuthError::SignInAgain { .. }) && renewed.is_none(), "{error}");
 
     let out = oidc.sign_out_url(Some(&state), &AFTER.parse().unwrap()).await.unwrap().unwrap();
     let page = browser.send(&out, None).await;

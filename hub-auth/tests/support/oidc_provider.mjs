@@ -35,6 +35,8 @@ server.listen(0, '127.0.0.1', () => {
     },
     features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
     issueRefreshToken: async () => true,
+    // Each is good for one use.
+    rotateRefreshToken: true,
     findAccount: async (_, id) => ({
       accountId: id,
       claims: async () => ({
