@@ -265,7 +265,9 @@ impl OidcAuthenticator {
         {
             self.same_person(known, &info)?;
             tokens.keep_id_token(state.id_token());
-            return self.claims(&tokens, Told::later(state, info, &self.config)).map(Some);
+            let signed = checked_before(provider, state);
+            let told = Told::later(signed, state, info, &self.config);
+            return self.claims(&tokens, told).map(Some);
         }
         Ok(None)
     }
@@ -323,7 +325,7 @@ impl OidcAuthenticator {
         state: &AuthState,
         known: &Map<String, Value>,
     ) -> Result<Claims, AuthError> {
-        if let Some(token) = tokens.text("id_token") {
+        if let Some(token) = tokens.text("id_token").filter(|_| provider.checks_id_tokens()) {
             // Section 12.2: it need not hold the nonce, but is about the same person.
             let signed = self.id_claims(provider, token, None).await?;
             self.same_person(known, &signed)?;
@@ -334,9 +336,9 @@ impl OidcAuthenticator {
             Some(url) if self.config.userinfo != UserinfoUse::Never => {
                 let info = self.userinfo_of_new_token(url, tokens).await?;
                 self.same_person(known, &info)?;
-                Told::later(state, info, &self.config)
+                Told::later(checked_before(provider, state), state, info, &self.config)
             }
-            _ => Told::signed(told::kept_claims(state)),
+            _ => Told::signed(checked_before(provider, state)),
         };
         let mut tokens = tokens.clone();
         tokens.keep_id_token(state.id_token());
@@ -345,9 +347,17 @@ impl OidcAuthenticator {
 
     /// Whether an ID token told what decides about somebody: only a new one can tell
     /// that it is so no longer.
-    fn is_decided_by_id_token(&self, state: &AuthState) -> bool {
+    fn is_decided_by_id_token(&self, provider: &Provider, state: &AuthState) -> bool {
         self.config.userinfo == UserinfoUse::Never
-            || told::kept_claims(state).keys().any(|name| self.config.decides(name))
+            || checked_before(provider, state).keys().any(|name| self.config.decides(name))
+    }
+}
+
+/// The claims of the ID token of the last sign-in, which was checked then.
+fn checked_before(provider: &Provider, state: &AuthState) -> Map<String, Value> {
+    match provider.checks_id_tokens() {
+        true => told::kept_claims(state),
+        false => Map::new(),
     }
 }
 
@@ -413,7 +423,8 @@ impl Authenticator for OidcAuthenticator {
             return Err(self.sign_in_again("nothing was kept of it").into());
         };
         let refresh_token = state.refresh_token();
-        let is_due = state.expires_soon((self.clock)()) || self.is_decided_by_id_token(state);
+        let is_due =
+            state.expires_soon((self.clock)()) || self.is_decided_by_id_token(&provider, state);
         if let Some(token) = refresh_token.filter(|_| is_due) {
             return self.renew(&provider, token, state, known).await;
         }

@@ -379,9 +379,8 @@ async fn signing_out_at_the_provider_leads_back() {
     assert_eq!(value(&url, "client_id").as_deref(), Some(CLIENT_ID));
 }
 
-#[tokio::test]
-async fn a_plain_oauth_provider_tells_all_by_its_user_info() {
-    let openid = Openid::start().await;
+/// One without an issuer: the user info alone tells who somebody is.
+fn plain_oauth(openid: &Openid) -> OidcConfig {
     let url = |path: &str| format!("{}{path}", openid.issuer()).parse().unwrap();
     let mut config = openid.config();
     config.address = ProviderAddress::Endpoints(Box::new(Endpoints {
@@ -393,6 +392,13 @@ async fn a_plain_oauth_provider_tells_all_by_its_user_info() {
     config.claims.subject = "id".to_owned();
     config.claims.username = "data.login".to_owned();
     config.userinfo = UserinfoUse::Always;
+    config
+}
+
+#[tokio::test]
+async fn a_plain_oauth_provider_tells_all_by_its_user_info() {
+    let openid = Openid::start().await;
+    let config = plain_oauth(&openid);
     openid.change(|inner| {
         inner.userinfo = json!({ "id": 12, "data": { "login": "ada" } });
     });

@@ -103,6 +103,12 @@ impl Provider {
         let exchange = Exchange::new(registration, outbound.clone());
         Self { metadata, exchange, keys: Keys::default() }
     }
+
+    /// Whether its ID tokens can be checked. Others say nothing: one that comes unasked
+    /// with a plain OAuth 2 token is kept and not read.
+    pub(super) fn checks_id_tokens(&self) -> bool {
+        self.metadata.issuer.is_some() && self.metadata.jwks_uri.is_some()
+    }
 }
 
 async fn metadata(config: &OidcConfig, outbound: &Outbound) -> Result<Metadata, AuthError> {

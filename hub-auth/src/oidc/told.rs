@@ -30,15 +30,21 @@ impl Told {
         Self::of(signed, info, |_| false)
     }
 
-    /// Those of the ID token that was `kept` with a sign-in, and of newer user info.
+    /// Those of an ID token that was checked at a sign-in, of which `kept` is the state,
+    /// and of newer user info.
     ///
     /// What the user info told last time is what it tells now: a claim that it leaves
     /// out is gone. What only the ID token told stays. If the user info was not asked
     /// last time, its word is the newer one where a claim `decides`.
-    pub(super) fn later(kept: &AuthState, info: Map<String, Value>, config: &OidcConfig) -> Self {
+    pub(super) fn later(
+        signed: Map<String, Value>,
+        kept: &AuthState,
+        info: Map<String, Value>,
+        config: &OidcConfig,
+    ) -> Self {
         let by_userinfo = kept.at(BY_USERINFO).and_then(claim::texts);
         let told_now: BTreeSet<String> = info.keys().cloned().collect();
-        Self::of(kept_claims(kept), info, |name| match &by_userinfo {
+        Self::of(signed, info, |name| match &by_userinfo {
             Some(names) => names.iter().any(|known| known == name),
             None => told_now.contains(name) && config.decides(name),
         })
@@ -65,7 +71,8 @@ impl Told {
     }
 }
 
-/// The claims of the ID token that is kept. It was checked before it was.
+/// The claims of the ID token that is kept. Only where it was checked before it was: not
+/// those of a plain OAuth 2 provider that hands one out unasked.
 pub(super) fn kept_claims(state: &AuthState) -> Map<String, Value> {
     let token = state.id_token();
     token.and_then(|t| jsonwebtoken::dangerous::insecure_decode_claims(t).ok()).unwrap_or_default()
@@ -98,7 +105,8 @@ mod tests {
     }
 
     fn later(state: Map<String, Value>, info: Value) -> Told {
-        Told::later(&AuthState::new(state), map(info), &config())
+        let state = AuthState::new(state);
+        Told::later(kept_claims(&state), &state, map(info), &config())
     }
 
     #[test]

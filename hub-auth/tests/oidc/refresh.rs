@@ -13,7 +13,7 @@ use hub_auth::{
 use serde_json::json;
 
 use crate::{
-    chain, sign_in,
+    chain, plain_oauth, sign_in,
     support::openid::{NOW, Openid, clock},
 };
 
@@ -223,6 +223,34 @@ async fn a_token_is_renewed_before_it_expires() {
     let renewed = late.refresh(&asked).await.unwrap().auth_state.unwrap();
     assert_eq!(renewed.access_token(), Some("access-2"));
     assert_eq!(renewed.expires_at(), Some(NOW + 541));
+}
+
+#[tokio::test]
+async fn a_plain_oauth_provider_is_asked_again_by_its_user_info_alone() {
+    let openid = Openid::start().await;
+    let mut config = plain_oauth(&openid);
+    config.claims.groups = vec!["groups".to_owned()];
+    let told = |groups: &[&str]| json!({ "id": 12, "data": { "login": "ada" }, "groups": groups });
+    openid.change(|inner| {
+        inner.refresh_token = Some("refresh-1".to_owned());
+        inner.userinfo = told(&["staff"]);
+        // In an ID token that comes unasked and is not checked.
+        inner.claims = json!({ "groups": ["chiefs"], "sub": "1" });
+    });
+    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+    let first = sign_in(&openid, &oidc).await.unwrap();
+    assert!(first.membership.groups().into_iter().eq(["staff"]));
+    let asked = oidc.refresh(first.auth_state.as_ref().unwrap()).await.unwrap();
+    assert!(asked.membership.groups().into_iter().eq(["staff"]), "{:?}", asked.attributes);
+
+    openid.change(|inner| {
+        inner.access_token = "revoked".to_owned();
+        inner.userinfo = told(&[]);
+    });
+    let renewed = oidc.refresh(asked.auth_state.as_ref().unwrap()).await.unwrap();
+    assert_eq!((renewed.subject.as_str(), renewed.login.as_str()), ("12", "ada"));
+    assert_eq!(renewed.membership.groups().len(), 0, "{:?}", renewed.attributes);
+    assert_eq!(renewed.auth_state.unwrap().access_token(), Some("access-2"));
 }
 
 #[tokio::test]
