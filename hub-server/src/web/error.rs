@@ -6,7 +6,6 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use cookie::Cookie;
 use http::{HeaderValue, StatusCode, header};
 use hub_store::StoreError;
 use serde_json::json;
@@ -165,11 +164,9 @@ pub(crate) struct PageError {
     pub(crate) actions: Vec<Action>,
     pub(crate) retry_after: Option<u64>,
     /// Where to go instead of showing a page: the sign-in.
-    pub(crate) redirect: Option<Box<str>>,
+    pub(crate) redirect: Option<String>,
     /// Whether the answer may set cookies; not if a proxy asked for the page.
     pub(crate) cookies: bool,
-    /// A cookie that the answer sets, such as one that is of no use any more.
-    pub(crate) cookie: Option<Box<Cookie<'static>>>,
     /// The status of the answer where it is not the error's own: a proxy that fetches
     /// the page gives it that.
     pub(crate) answered: Option<StatusCode>,
@@ -192,7 +189,6 @@ impl PageError {
             retry_after: None,
             redirect: None,
             cookies: true,
-            cookie: None,
             answered: None,
         }
     }
@@ -203,7 +199,7 @@ impl PageError {
 
     /// Sends the browser to `url` instead.
     pub(crate) fn redirect(url: String) -> Self {
-        Self { redirect: Some(url.into()), ..Self::new(StatusCode::FOUND, "") }
+        Self { redirect: Some(url), ..Self::new(StatusCode::FOUND, "") }
     }
 
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
@@ -214,12 +210,6 @@ impl PageError {
     /// Leaves the visitor's cookies alone.
     pub(crate) fn without_cookies(mut self) -> Self {
         self.cookies = false;
-        self
-    }
-
-    /// Sets a cookie, or makes the browser forget one.
-    pub(crate) fn cookie(mut self, cookie: Cookie<'static>) -> Self {
-        self.cookie = Some(Box::new(cookie));
         self
     }
 

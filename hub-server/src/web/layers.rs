@@ -15,7 +15,7 @@ use minijinja::context;
 use super::{
     error::{ApiError, PageError},
     request_log,
-    visitor::{Visitor, set_cookies},
+    visitor::Visitor,
 };
 use crate::hub::Hub;
 
@@ -107,6 +107,8 @@ pub(crate) async fn error_pages(
         },
     };
     let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
+    let cookies: Vec<HeaderValue> =
+        response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
     let page = context! {
         status => error.status.as_u16(),
         reason => error.status.canonical_reason().unwrap_or("Error"),
@@ -126,7 +128,9 @@ pub(crate) async fn error_pages(
         // The database is down; the page must do without knowing the visitor.
         Err(_) => (error.status, error.message).into_response(),
     };
-    set_cookies(&mut rendered, error.cookie.map(|cookie| *cookie));
+    for cookie in cookies {
+        rendered.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     if !error.cookies {
         rendered.headers_mut().remove(header::SET_COOKIE);
     }

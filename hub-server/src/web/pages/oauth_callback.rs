@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::Uri, response::Response};
+use axum::{
+    extract::State,
+    http::Uri,
+    response::{IntoResponse as _, Response},
+};
 use cookie::Cookie;
 use http::StatusCode;
 use hub_auth::{Answer, AuthError, Callback, Offer, PendingLogin};
@@ -118,13 +122,9 @@ pub(super) async fn finish(
     let name = cookie_name(&state_id);
     // One use, whatever comes of it: the same callback again finds no cookie.
     let used = gone(name.clone(), hub.paths.hub());
-    match come_back(&hub, &live, &visitor, &name, callback).await {
-        Ok(mut response) => {
-            set_cookies(&mut response, [used]);
-            Ok(response)
-        }
-        Err(error) => Err(error.cookie(used)),
-    }
+    let mut response = come_back(&hub, &live, &visitor, &name, callback).await.into_response();
+    set_cookies(&mut response, [used]);
+    Ok(response)
 }
 
 /// The sign-in that the cookie `name` began ends with what the provider says.
