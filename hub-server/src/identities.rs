@@ -85,6 +85,15 @@ pub struct Changes {
     pub bind: Option<Subject>,
 }
 
+/// What is known after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Who the account is to each provider now.
+    pub known: Vec<KnownAs>,
+    /// Whether the account is somebody else's now, so that whoever had it is signed out.
+    pub changed_hands: bool,
+}
+
 /// Who `user` is to each provider, also while a hub runs on the database.
 ///
 /// # Errors
@@ -102,7 +111,9 @@ pub async fn list(config: &Config, user: &UserName) -> Result<Vec<KnownAs>, Iden
 }
 
 /// Changes to whom `user` belongs, and tells what is known then. Whoever is signed in
-/// to the account has to sign in again, and what was kept of their sign-in is forgotten.
+/// to the account is signed out, their tokens are worth nothing any more, and what was kept
+/// of their sign-in is forgotten. Servers of the account are not stopped: the hub that
+/// could is.
 ///
 /// # Errors
 ///
@@ -111,14 +122,14 @@ pub async fn change(
     config: &Config,
     user: &UserName,
     changes: &Changes,
-) -> Result<Vec<KnownAs>, IdentitiesError> {
+) -> Result<Changed, IdentitiesError> {
     if let Some(identity) = &changes.bind {
         check_provider(config, &identity.provider)?;
     }
     let store = Store::open(&config.store).await?;
     let changed = changed(&store, user, changes, SystemClock.now()).await;
     store.close().await;
-    Ok(changed?.into_iter().map(KnownAs::from).collect())
+    changed
 }
 
 async fn changed(
@@ -126,7 +137,7 @@ async fn changed(
     user: &UserName,
     changes: &Changes,
     now: Timestamp,
-) -> Result<Vec<BoundIdentity>, IdentitiesError> {
+) -> Result<Changed, IdentitiesError> {
     let Changes { forget, bind } = changes;
     let users = store.users();
     let account = account(store, user).await?;
@@ -155,15 +166,23 @@ async fn changed(
             return Err(IdentitiesError::Taken { identity: identity.clone(), owner: owner.name });
         }
     }
-    if let Some(provider) = forget {
-        users.forget_identity(account.id, provider).await?;
+    let is_same = |one: &BoundIdentity, wanted: &Subject| {
+        one.provider == wanted.provider && one.subject == wanted.id
+    };
+    let is_theirs = bind.as_ref().is_some_and(|to| before.iter().any(|one| is_same(one, to)));
+    let changed_hands = forget.is_some() || !is_theirs;
+    if changed_hands {
         store.auth_states().forget(account.id).await?;
         store.sessions().delete_of_user(account.id).await?;
+    }
+    if let Some(provider) = forget {
+        users.forget_identity(account.id, provider).await?;
     }
     if let Some(identity) = bind {
         users.bind_identity(account.id, &identity.provider, &identity.id, now).await?;
     }
-    known(store, &account).await
+    let known = known(store, &account).await?.into_iter().map(KnownAs::from).collect();
+    Ok(Changed { known, changed_hands })
 }
 
 async fn account(store: &Store, user: &UserName) -> Result<User, IdentitiesError> {

@@ -19,6 +19,12 @@ statements! {
         "DELETE FROM sessions WHERE hash = $1";
     DELETE_OF_USER: "end a user's sessions",
         "DELETE FROM sessions WHERE user_id = $1";
+    // A server's own token has a client, but no session.
+    REVOKE: "revoke a user's tokens",
+        "DELETE FROM tokens
+         WHERE user_id = $1 AND (session_id IS NOT NULL OR client_id IS NULL)";
+    REVOKE_CODES: "revoke a user's codes",
+        "DELETE FROM oauth_codes WHERE user_id = $1";
     SWEEP: "delete expired sessions",
         "DELETE FROM sessions WHERE expires_at <= $1";
 }
@@ -104,9 +110,18 @@ impl Sessions<'_> {
         Ok(self.engine.write(&DELETE, &[hash.into()]).await? > 0)
     }
 
-    /// Ends all sessions of a user; returns how many.
+    /// Ends all sessions of a user, and revokes the tokens and codes that were given out
+    /// in them and the tokens that the user has made. Those of the user's servers
+    /// themselves stay. Returns how many sessions there were.
     pub async fn delete_of_user(&self, user: UserId) -> Result<u64, StoreError> {
-        Ok(self.engine.write(&DELETE_OF_USER, &[user.into()]).await?)
+        const ACTION: &str = "sign a user out";
+        let mut tx = self.engine.begin(ACTION).await?;
+        let ended = tx.write(&DELETE_OF_USER, &[user.into()]).await?;
+        for statement in [&REVOKE, &REVOKE_CODES] {
+            tx.write(statement, &[user.into()]).await?;
+        }
+        tx.commit(ACTION).await?;
+        Ok(ended)
     }
 
     /// Deletes the sessions that have expired at `now`; returns how many.

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use hub_store::{NewToken, Store, TokenOwner};
 use serde_json::Value;
 
 use super::program;
@@ -17,18 +18,59 @@ fn hub(dir: &Path, args: &[&str]) -> program::Run {
     program::run(&mut command)
 }
 
-/// A database in which these people are.
-fn people(dir: &Path, names: &[&str]) {
+/// What `work` finds in the database, or does to it.
+fn in_store<T>(dir: &Path, work: impl AsyncFnOnce(&Store) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let url = format!("sqlite://{}", dir.join("hub.sqlite").display());
-        let store = hub_store::Store::open(&hub_store::StoreConfig { url }).await.unwrap();
+        let store = Store::open(&hub_store::StoreConfig { url }).await.unwrap();
+        let found = work(&store).await;
+        store.close().await;
+        found
+    })
+}
+
+/// A database in which these people are.
+fn people(dir: &Path, names: &[&str]) {
+    in_store(dir, async |store| {
         for name in names {
             let name = name.parse().unwrap();
             store.users().ensure(&name, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
         }
-        store.close().await;
     });
+}
+
+/// Tokens of ada: made by her, given out in a session, and her server's own.
+fn tokens(dir: &Path) {
+    in_store(dir, async |store| {
+        let ada = store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+        let given = [(1, None, None), (2, Some("lab"), Some("s1")), (3, Some("lab"), None)];
+        for (digest, client, session) in given {
+            let token = NewToken {
+                owner: TokenOwner::User(ada.id),
+                hash: [digest; 32],
+                client_id: client.map(str::to_owned),
+                session_id: session.map(str::to_owned),
+                note: String::new(),
+                scopes: Vec::new(),
+                created: jiff::Timestamp::UNIX_EPOCH,
+                expires_at: None,
+            };
+            store.tokens().issue(&token).await.unwrap();
+        }
+    });
+}
+
+/// Which of them are good.
+fn good_tokens(dir: &Path) -> Vec<u8> {
+    in_store(dir, async |store| {
+        let mut good = Vec::new();
+        for digest in [1, 2, 3] {
+            let found = store.tokens().by_hash(&[digest; 32], jiff::Timestamp::UNIX_EPOCH).await;
+            good.extend(found.unwrap().map(|_| digest));
+        }
+        good
+    })
 }
 
 #[test]
@@ -109,4 +151,29 @@ fn gh_3_an_operator_decides_whose_an_account_is() {
     let all: Value = serde_json::from_str(&all).unwrap();
     assert_eq!((&all[0]["provider"], &all[0]["subject"]), (&"github".into(), &"2".into()));
     assert_eq!(all.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn gh_3_whoever_had_an_account_has_nothing_more_of_it_once_it_changes_hands() {
+    for changes in [&["--forget", "github"][..], &["--bind", "github:1"]] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("hub.toml"), PRESENT).unwrap();
+        people(dir.path(), &["ada"]);
+        let identity = |args: &[&str]| {
+            let run = hub(dir.path(), &[&["users", "identity", "ada"], args].concat());
+            assert_eq!(run.code, Some(0), "{run:?}");
+            run.stderr
+        };
+        if changes[0] == "--forget" {
+            identity(&["--bind", "github:1"]);
+            tokens(dir.path());
+            assert_eq!(identity(&["--bind", "github:1"]), "", "that changes nothing");
+            assert_eq!(good_tokens(dir.path()), [1, 2, 3]);
+        } else {
+            tokens(dir.path());
+        }
+        let told = identity(changes);
+        assert!(told.contains("hub servers stop ada"), "{told}");
+        assert_eq!(good_tokens(dir.path()), [3], "the server's own goes with the server");
+    }
 }

@@ -1,4 +1,6 @@
-use hub_store::{NewSession, StoreError, UserId};
+use hub_store::{
+    ClientOf, NewSession, NewToken, OauthClient, OauthCode, StoreError, TokenOwner, UserId,
+};
 
 use crate::{at, name, user};
 
@@ -66,6 +68,63 @@ on_every_engine! {
         assert!(sessions.by_hash(&[4; 32], at(1)).await.unwrap().is_some());
         assert_eq!(sessions.sweep(at(99)).await.unwrap(), 0);
         assert_eq!(sessions.sweep(at(100)).await.unwrap(), 1);
+    }
+
+    async fn what_was_given_out_ends_with_all_sessions_of_a_user(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let (sessions, tokens, oauth) = (store.sessions(), store.tokens(), store.oauth());
+        let client = OauthClient {
+            id: "lab".to_owned(),
+            secret_hash: [9; 32],
+            redirect_uri: "/user/ada/oauth_callback".to_owned(),
+            of: ClientOf::Service("lab".to_owned()),
+            description: "the lab".to_owned(),
+            allowed_scopes: Vec::new(),
+        };
+        oauth.put_client(&client).await.unwrap();
+        for (owner, hash) in [(ada.id, 1), (bob.id, 2)] {
+            sessions.create(&session(owner, hash)).await.unwrap();
+            let code = OauthCode {
+                client_id: "lab".to_owned(),
+                user: owner,
+                session_id: format!("s{hash}"),
+                scopes: Vec::new(),
+                redirect_uri: None,
+                challenge: None,
+                created: at(0),
+                expires_at: at(100),
+            };
+            oauth.insert_code(&[hash; 32], &code).await.unwrap();
+        }
+        // Made by hand, given out in a session, of a server itself, somebody else's.
+        let given = [
+            (1, ada.id, None, None),
+            (2, ada.id, Some("lab"), Some("s1")),
+            (3, ada.id, Some("lab"), None),
+            (4, bob.id, None, None),
+        ];
+        for (hash, owner, client, session) in given {
+            let token = NewToken {
+                owner: TokenOwner::User(owner),
+                hash: [hash; 32],
+                client_id: client.map(str::to_owned),
+                session_id: session.map(str::to_owned),
+                note: String::new(),
+                scopes: Vec::new(),
+                created: at(0),
+                expires_at: None,
+            };
+            tokens.issue(&token).await.unwrap();
+        }
+
+        assert_eq!(sessions.delete_of_user(ada.id).await.unwrap(), 1);
+        for (hash, stays) in [(1, false), (2, false), (3, true), (4, true)] {
+            let found = tokens.by_hash(&[hash; 32], at(1)).await.unwrap();
+            assert_eq!(found.is_some(), stays, "token {hash}");
+        }
+        assert_eq!(oauth.code(&[1; 32], at(1)).await.unwrap(), None);
+        assert!(oauth.code(&[2; 32], at(1)).await.unwrap().is_some());
     }
 
     async fn sessions_end_with_their_user(store) {
