@@ -47,6 +47,14 @@ pub enum IdentitiesError {
         /// To whom.
         bound: Subject,
     },
+    /// The account is bound to another provider that people sign in with.
+    #[error("an account belongs to one provider, and {user} is bound to {bound}; add --forget {} to change that", bound.provider)]
+    BoundElsewhere {
+        /// The account.
+        user: UserName,
+        /// To whom.
+        bound: Subject,
+    },
     /// The person has another account.
     #[error("{identity} is the user {owner}; take it away there first: hub users identity {owner} --forget {}", identity.provider)]
     Taken {
@@ -123,11 +131,12 @@ pub async fn change(
     user: &UserName,
     changes: &Changes,
 ) -> Result<Changed, IdentitiesError> {
+    let ways = ways(config)?;
     if let Some(identity) = &changes.bind {
-        check_provider(config, &identity.provider)?;
+        check_provider(&ways, &identity.provider)?;
     }
     let store = Store::open(&config.store).await?;
-    let changed = changed(&store, user, changes, SystemClock.now()).await;
+    let changed = changed(&store, user, changes, &ways, SystemClock.now()).await;
     store.close().await;
     changed
 }
@@ -136,6 +145,7 @@ async fn changed(
     store: &Store,
     user: &UserName,
     changes: &Changes,
+    ways: &[String],
     now: Timestamp,
 ) -> Result<Changed, IdentitiesError> {
     let Changes { forget, bind } = changes;
@@ -154,12 +164,19 @@ async fn changed(
         });
     }
     if let Some(identity) = bind {
-        let stays = |one: &&BoundIdentity| {
-            one.provider == identity.provider && forget.as_ref() != Some(&one.provider)
+        let mut stays = before.iter().filter(|one| forget.as_ref() != Some(&one.provider));
+        let in_the_way = |one: &&BoundIdentity| match one.provider == identity.provider {
+            true => one.subject != identity.id,
+            // Where nobody can sign in any more, nothing is in doubt.
+            false => ways.contains(&one.provider),
         };
-        if let Some(other) = before.iter().find(stays).filter(|one| one.subject != identity.id) {
+        if let Some(other) = stays.find(in_the_way) {
             let bound = Subject { provider: other.provider.clone(), id: other.subject.clone() };
-            return Err(IdentitiesError::Bound { user: user.clone(), bound });
+            let user = user.clone();
+            return Err(match bound.provider == identity.provider {
+                true => IdentitiesError::Bound { user, bound },
+                false => IdentitiesError::BoundElsewhere { user, bound },
+            });
         }
         let owner = users.by_identity(&identity.provider, &identity.id).await?;
         if let Some(owner) = owner.filter(|owner| owner.id != account.id) {
@@ -194,17 +211,21 @@ async fn known(store: &Store, account: &User) -> Result<Vec<BoundIdentity>, Iden
     Ok(store.users().identities(account.id).await?)
 }
 
-/// A slip of the pen would bind an account to nobody.
-fn check_provider(config: &Config, id: &str) -> Result<(), IdentitiesError> {
+/// The ids of the ways of signing in.
+fn ways(config: &Config) -> Result<Vec<String>, StartupError> {
     let methods = startup::sign_in_methods(config)?;
     let local = config.auth.local.is_some().then_some(accounts::PROVIDER);
-    let known: Vec<&str> =
-        methods.iter().map(|one| Arc::as_ref(one).provider()).chain(local).collect();
-    match known.contains(&id) {
+    let others = methods.iter().map(|one| Arc::as_ref(one).provider());
+    Ok(others.chain(local).map(str::to_owned).collect())
+}
+
+/// A slip of the pen would bind an account to nobody.
+fn check_provider(ways: &[String], id: &str) -> Result<(), IdentitiesError> {
+    match ways.iter().any(|way| way == id) {
         true => Ok(()),
         false => Err(IdentitiesError::UnknownProvider {
             id: id.to_owned(),
-            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            known: if ways.is_empty() { "none".to_owned() } else { ways.join(", ") },
         }),
     }
 }

@@ -177,3 +177,22 @@ fn gh_3_whoever_had_an_account_has_nothing_more_of_it_once_it_changes_hands() {
         assert_eq!(good_tokens(dir.path()), [3], "the server's own goes with the server");
     }
 }
+
+#[test]
+fn gh_3_an_account_belongs_to_one_of_the_providers_that_there_are() {
+    const OIDC: &str =
+        "[auth.oidc]\nissuer = 'https://id.test'\nclient_id = 'x'\nclient_secret = 'y'\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hub.toml");
+    fs::write(&file, format!("{PRESENT}{OIDC}")).unwrap();
+    people(dir.path(), &["ada"]);
+    let identity = |args: &[&str]| hub(dir.path(), &[&["users", "identity", "ada"], args].concat());
+    identity(&["--bind", "github:1"]).success();
+    let told = identity(&["--bind", "oidc:7"]).failure(1);
+    assert!(told.contains("bound to github:1; add --forget github"), "{told}");
+    identity(&["--forget", "github", "--bind", "oidc:7"]).success();
+
+    // One that nobody can sign in with any more is not in the way.
+    fs::write(&file, PRESENT).unwrap();
+    identity(&["--bind", "github:1"]).success();
+}
