@@ -21,14 +21,15 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 use url::Url;
 
-pub use self::{
-    config::{ClaimPaths, Endpoints, OidcConfig, ProviderAddress, UserinfoUse},
-    preset::OidcPreset,
-};
 use self::{
+    config::ABOUT_THE_SIGN_IN,
     discovery::{Discovery, Provider},
     id_token::Expected,
     told::Told,
+};
+pub use self::{
+    config::{ClaimPaths, Endpoints, OidcConfig, ProviderAddress, UserinfoUse},
+    preset::OidcPreset,
 };
 use crate::{
     Answer, AuthError, AuthState, Authenticator, Callback, Claims, Clock, InvalidConfig,
@@ -265,7 +266,7 @@ impl OidcAuthenticator {
         {
             self.same_person(known, &info)?;
             tokens.keep_id_token(state.id_token());
-            let signed = checked_before(provider, state);
+            let signed = of_the_sign_in(checked_before(provider, state), known);
             let told = Told::later(signed, state, info, &self.config);
             return self.claims(&tokens, told).map(Some);
         }
@@ -278,6 +279,7 @@ impl OidcAuthenticator {
         &self,
         provider: &Provider,
         state: &AuthState,
+        known: &Map<String, Value>,
     ) -> Result<Option<Claims>, AuthError> {
         let (Some(token), Some(mut tokens)) = (state.id_token(), Tokens::of_state(state)) else {
             return Ok(None);
@@ -285,7 +287,7 @@ impl OidcAuthenticator {
         match self.id_claims(provider, token, None).await {
             Ok(signed) => {
                 tokens.keep_id_token(Some(token));
-                self.claims(&tokens, Told::signed(signed)).map(Some)
+                self.claims(&tokens, Told::signed(of_the_sign_in(signed, known))).map(Some)
             }
             Err(AuthError::BadAnswer { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -317,7 +319,7 @@ impl OidcAuthenticator {
     }
 
     /// What is known by new tokens. A new ID token is the whole truth: nothing that was
-    /// known before is added to it.
+    /// known before is added to it, but how the person signed in.
     async fn told_by_new(
         &self,
         provider: &Provider,
@@ -329,16 +331,18 @@ impl OidcAuthenticator {
             // Section 12.2: it need not hold the nonce, but is about the same person.
             let signed = self.id_claims(provider, token, None).await?;
             self.same_person(known, &signed)?;
+            let signed = of_the_sign_in(signed, known);
             let told = self.attributes(provider, tokens, signed).await?;
             return self.claims(tokens, told);
         }
+        let signed = of_the_sign_in(checked_before(provider, state), known);
         let told = match &provider.metadata.userinfo_endpoint {
             Some(url) if self.config.userinfo != UserinfoUse::Never => {
                 let info = self.userinfo_of_new_token(url, tokens).await?;
                 self.same_person(known, &info)?;
-                Told::later(checked_before(provider, state), state, info, &self.config)
+                Told::later(signed, state, info, &self.config)
             }
-            _ => Told::signed(checked_before(provider, state)),
+            _ => Told::signed(signed),
         };
         let mut tokens = tokens.clone();
         tokens.keep_id_token(state.id_token());
@@ -351,6 +355,20 @@ impl OidcAuthenticator {
         self.config.userinfo == UserinfoUse::Never
             || checked_before(provider, state).keys().any(|name| self.config.decides(name))
     }
+}
+
+/// Claims of an ID token, with what was `known` of the sign-in itself: a new token that
+/// comes without a sign-in need not tell it again (OpenID Connect Core section 12.2).
+fn of_the_sign_in(
+    mut signed: Map<String, Value>,
+    known: &Map<String, Value>,
+) -> Map<String, Value> {
+    for name in ABOUT_THE_SIGN_IN {
+        if let Some(value) = known.get(name) {
+            signed.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    signed
 }
 
 /// The claims of the ID token of the last sign-in, which was checked then.
@@ -430,7 +448,7 @@ impl Authenticator for OidcAuthenticator {
         }
         let ask = async {
             match self.config.userinfo {
-                UserinfoUse::Never => self.still_signed(&provider, state).await,
+                UserinfoUse::Never => self.still_signed(&provider, state, known).await,
                 _ => self.ask_again(&provider, state, known).await,
             }
         };

@@ -49,7 +49,8 @@ pub struct OidcConfig {
     pub claims: ClaimPaths,
     /// Paths of further claims that decide about somebody, such as those of
     /// [`ProviderRules::admin_claims`](crate::ProviderRules::admin_claims). Where an ID
-    /// token has one of them or a group, asking again takes a new ID token.
+    /// token has one of them or a group, asking again takes a new ID token. Not so those
+    /// about the sign-in itself (`acr`, `amr`, `auth_time`), which stay as they were.
     pub deciding_claims: Vec<String>,
     /// When to ask for the user info.
     pub userinfo: UserinfoUse,
@@ -112,6 +113,10 @@ pub enum UserinfoUse {
     /// Never (`userdata_from_id_token`).
     Never,
 }
+
+/// Claims about the sign-in itself, which the ID token of a refresh need not have
+/// (OpenID Connect Core sections 2 and 12.2).
+pub(super) const ABOUT_THE_SIGN_IN: [&str; 3] = ["acr", "amr", "auth_time"];
 
 impl OidcConfig {
     /// A confidential client of the provider with this issuer, with the scopes
@@ -213,8 +218,12 @@ impl OidcConfig {
         Ok(())
     }
 
-    /// Whether the claim of this name, or something in it, decides about somebody.
+    /// Whether the claim of this name, or something in it, decides about somebody and may
+    /// be another one later. How somebody signed in stays as it was.
     pub(super) fn decides(&self, name: &str) -> bool {
+        if ABOUT_THE_SIGN_IN.contains(&name) {
+            return false;
+        }
         let mut paths = self.claims.groups.iter().chain(&self.deciding_claims);
         paths.any(|path| {
             let rest = path.strip_prefix(name);

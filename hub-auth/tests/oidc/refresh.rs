@@ -114,6 +114,35 @@ async fn oidc_2_a_claim_of_the_rules_is_asked_again_like_a_group() {
 }
 
 #[tokio::test]
+async fn oidc_how_somebody_signed_in_holds_without_being_told_again() {
+    let openid = Openid::start().await;
+    openid.change(|inner| {
+        inner.refresh_token = Some("refresh-1".to_owned());
+        inner.claims = json!({ "acr": "mfa" });
+    });
+    let config = OidcConfig { deciding_claims: vec!["acr".to_owned()], ..openid.config() };
+    let oidc = OidcAuthenticator::new(config, clock()).unwrap();
+    let mut state = sign_in(&openid, &oidc).await.unwrap().auth_state.unwrap();
+    openid.change(|inner| inner.claims = json!({}));
+    // By the user info, by a new ID token, and by the user info after that.
+    for (accepted, expected) in
+        [("access-1", "access-1"), ("revoked", "access-2"), ("access-2", "access-2")]
+    {
+        openid.change(|inner| inner.access_token = accepted.to_owned());
+        let then = oidc.refresh(&state).await.unwrap();
+        assert_eq!(then.attributes.get("acr"), Some(&json!("mfa")), "{accepted}");
+        state = then.auth_state.unwrap();
+        assert_eq!(state.access_token(), Some(expected));
+    }
+    // A new word counts.
+    openid.change(|inner| {
+        inner.access_token = "revoked".to_owned();
+        inner.claims = json!({ "acr": "password" });
+    });
+    assert_eq!(oidc.refresh(&state).await.unwrap().attributes["acr"], "password");
+}
+
+#[tokio::test]
 async fn oidc_new_tokens_are_not_lost_if_the_question_after_them_fails() {
     let openid = Openid::start().await;
     openid.change(|inner| {
