@@ -24,7 +24,7 @@ use url::Url;
 use self::{
     config::ABOUT_THE_SIGN_IN,
     discovery::{Discovery, Provider},
-    id_token::Expected,
+    id_token::{Expected, Fault},
     told::Told,
 };
 pub use self::{
@@ -121,19 +121,29 @@ impl OidcAuthenticator {
         }
     }
 
-    /// The checked claims of an ID token. A key that is not known may be new: the
-    /// keys are read again then, once.
+    /// The checked claims of an ID token.
     async fn id_claims(
         &self,
         provider: &Provider,
         token: &str,
         nonce: Option<&str>,
     ) -> Result<Map<String, Value>, AuthError> {
-        const WHAT: &str = "an ID token";
+        let checked = self.check_id_token(provider, token, nonce).await?;
+        checked.map_err(|fault| self.outbound.bad_answer(fault, "an ID token"))
+    }
+
+    /// The checked claims of an ID token, or what is wrong with it. A key that is not
+    /// known may be new: the keys are read again then, once. The error is about the keys.
+    async fn check_id_token(
+        &self,
+        provider: &Provider,
+        token: &str,
+        nonce: Option<&str>,
+    ) -> Result<Result<Map<String, Value>, Fault>, AuthError> {
         let (Some(issuer), Some(jwks_uri)) =
             (provider.metadata.issuer.as_deref(), &provider.metadata.jwks_uri)
         else {
-            return Ok(Map::new());
+            return Ok(Ok(Map::new()));
         };
         let expected = Expected {
             issuer,
@@ -143,8 +153,7 @@ impl OidcAuthenticator {
             skew: self.config.clock_skew,
         };
         let keys = provider.keys.known(&self.outbound, jwks_uri).await?;
-        let first = id_token::check(token, &keys, &expected);
-        let checked = match first {
+        Ok(match id_token::check(token, &keys, &expected) {
             Err(fault) if fault.may_be_a_new_key() => {
                 match provider.keys.read_again(&self.outbound, jwks_uri).await? {
                     Some(keys) => id_token::check(token, &keys, &expected),
@@ -152,8 +161,7 @@ impl OidcAuthenticator {
                 }
             }
             checked => checked,
-        };
-        checked.map_err(|fault| self.outbound.bad_answer(fault, WHAT))
+        })
     }
 
     /// Asks for the user info; `None` if the provider does not take the token.
@@ -284,13 +292,13 @@ impl OidcAuthenticator {
         let (Some(token), Some(mut tokens)) = (state.id_token(), Tokens::of_state(state)) else {
             return Ok(None);
         };
-        match self.id_claims(provider, token, None).await {
+        // Keys that cannot be read say nothing about the token: that is an outage.
+        match self.check_id_token(provider, token, None).await? {
             Ok(signed) => {
                 tokens.keep_id_token(Some(token));
                 self.claims(&tokens, Told::signed(of_the_sign_in(signed, known))).map(Some)
             }
-            Err(AuthError::BadAnswer { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 

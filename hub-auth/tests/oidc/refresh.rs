@@ -221,6 +221,22 @@ async fn where_the_user_info_is_never_asked_it_is_not_asked_later_either() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_be_read_end_no_sign_in() {
+    let openid = Openid::start().await;
+    let config = OidcConfig { userinfo: UserinfoUse::Never, ..openid.config() };
+    let new = || OidcAuthenticator::new(config.clone(), clock()).unwrap();
+    let state = sign_in(&openid, &new()).await.unwrap().auth_state.unwrap();
+    openid.change(|inner| {
+        inner.says.insert("/keys", Some("<html>Under maintenance</html>".to_owned()));
+    });
+    let after_a_restart = new();
+    let RefreshError { error, .. } = after_a_restart.refresh(&state).await.unwrap_err();
+    assert!(matches!(error, AuthError::BadAnswer { .. }), "{error}");
+    openid.change(|inner| inner.says.clear());
+    assert_eq!(after_a_restart.refresh(&state).await.unwrap().login, "Ada");
+}
+
+#[tokio::test]
 async fn the_operators_parameters_go_along_with_every_request_for_tokens() {
     let openid = Openid::start().await;
     openid.change(|inner| inner.refresh_token = Some("refresh-1".to_owned()));
