@@ -42,20 +42,65 @@ pub(crate) async fn of(
     config: &AuthStateConfig,
     user: UserId,
 ) -> Result<Option<Opened>, StoreError> {
-    let Some(kept) = store.auth_states().get(user).await? else { return Ok(None) };
+    Ok(kept(store, config, user).await?.map(|kept| kept.opened))
+}
+
+/// The same for somebody who will put something else in its place.
+pub(crate) async fn kept(
+    store: &Store,
+    config: &AuthStateConfig,
+    user: UserId,
+) -> Result<Option<Kept>, StoreError> {
     let owner = owner(user);
-    match config.keys.open(&kept.sealed, &owner) {
-        Ok(opened) => {
-            if opened.is_old {
-                let anew = config.keys.seal(&opened.state, &owner, opened.sealed_at);
-                store.auth_states().reseal(user, &kept.sealed, &anew).await?;
+    loop {
+        let Some(record) = store.auth_states().get(user).await? else { return Ok(None) };
+        let mut sealed = record.sealed;
+        let opened = match config.keys.open(&sealed, &owner) {
+            Ok(opened) => opened,
+            Err(why) => {
+                tracing::warn!(user_id = user.get(), %why, "what was kept of a sign-in cannot be opened; it counts as absent");
+                return Ok(None);
             }
-            Ok(Some(opened))
+        };
+        if opened.is_old {
+            let anew = config.keys.seal(&opened.state, &owner, opened.sealed_at);
+            if !store.auth_states().reseal(user, &sealed, &anew).await? {
+                // Somebody else has put something in its place.
+                continue;
+            }
+            sealed = anew;
         }
-        Err(why) => {
-            tracing::warn!(user_id = user.get(), %why, "what was kept of a sign-in cannot be opened; it counts as absent");
-            Ok(None)
+        return Ok(Some(Kept { opened, user, sealed }));
+    }
+}
+
+/// What is kept of a sign-in, as it was when it was looked up.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) opened: Opened,
+    user: UserId,
+    sealed: String,
+}
+
+impl Kept {
+    /// Keeps `state` in its place, as known since `at`; `None` forgets it. Returns whether
+    /// it was still what is kept: a sign-in that has ended meanwhile is the newer news,
+    /// and nothing is changed then.
+    pub(crate) async fn replace(
+        &mut self,
+        store: &Store,
+        config: &AuthStateConfig,
+        state: Option<&AuthState>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let states = store.auth_states();
+        let Some(state) = state else { return states.forget_this(self.user, &self.sealed).await };
+        let sealed = config.keys.seal(state, &owner(self.user), system_time(at));
+        let replaced = states.replace(self.user, &self.sealed, &sealed, at).await?;
+        if replaced {
+            self.sealed = sealed;
         }
+        Ok(replaced)
     }
 }
 

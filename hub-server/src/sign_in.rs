@@ -42,9 +42,20 @@ pub(crate) async fn finish(
     finished
 }
 
+/// Applies the rules to what a provider has confirmed at a sign-in, does what follows for
+/// the account, and keeps what the provider has handed over.
+async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
+    let user = apply(hub, live, claims).await?;
+    if let Some(config) = &live.auth_state {
+        let state = claims.auth_state.as_ref();
+        auth_state::keep(&hub.store, config, user.id, state, hub.clock.now()).await?;
+    }
+    Ok(user)
+}
+
 /// Applies the rules to what a provider has confirmed, and does what follows for the
 /// account.
-pub(crate) async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
+pub(crate) async fn apply(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
     let known = known(&hub.store, &live.policy, &live.methods, claims).await?;
     let outcome = live.policy.decide(claims, &known);
     tell(claims, &outcome);
@@ -60,10 +71,6 @@ pub(crate) async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<Use
     if let Some(groups) = &identity.groups {
         let groups: Vec<String> = groups.iter().cloned().collect();
         hub.store.groups().replace_of_user(user.id, &groups).await?;
-    }
-    if let Some(config) = &live.auth_state {
-        let state = claims.auth_state.as_ref();
-        auth_state::keep(&hub.store, config, user.id, state, hub.clock.now()).await?;
     }
     Ok(user)
 }

@@ -12,6 +12,10 @@ statements! {
          ON CONFLICT (user_id) DO UPDATE SET sealed = excluded.sealed, changed = excluded.changed";
     RESEAL: "seal an auth state anew",
         "UPDATE auth_states SET sealed = $3 WHERE user_id = $1 AND sealed = $2";
+    REPLACE: "replace an auth state",
+        "UPDATE auth_states SET sealed = $3, changed = $4 WHERE user_id = $1 AND sealed = $2";
+    DELETE_THIS: "forget this auth state",
+        "DELETE FROM auth_states WHERE user_id = $1 AND sealed = $2";
     DELETE: "forget an auth state",
         "DELETE FROM auth_states WHERE user_id = $1";
     PAGE: "list auth states",
@@ -61,6 +65,23 @@ impl AuthStates<'_> {
     /// whether `old` was still what is kept.
     pub async fn reseal(&self, user: UserId, old: &str, new: &str) -> Result<bool, StoreError> {
         Ok(self.engine.write(&RESEAL, &[user.into(), old.into(), new.into()]).await? > 0)
+    }
+
+    /// Keeps `new` in place of `old`; returns whether `old` was still what is kept.
+    pub async fn replace(
+        &self,
+        user: UserId,
+        old: &str,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let values = [user.into(), old.into(), new.into(), now.into()];
+        Ok(self.engine.write(&REPLACE, &values).await? > 0)
+    }
+
+    /// Forgets the user's sign-in if it is `old`; returns whether it was.
+    pub async fn forget_this(&self, user: UserId, old: &str) -> Result<bool, StoreError> {
+        Ok(self.engine.write(&DELETE_THIS, &[user.into(), old.into()]).await? > 0)
     }
 
     /// Forgets the user's sign-in; returns whether anything was kept.

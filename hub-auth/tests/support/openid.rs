@@ -19,7 +19,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use url::Url;
 
 pub(crate) const CLIENT_ID: &str = "hub";
@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) fails: HashMap<&'static str, StatusCode>,
     /// Paths that answer with this text instead; without one they never answer.
     pub(crate) says: HashMap<&'static str, Option<String>>,
+    /// Paths that answer, with what is to be said then, once there is a permit for it.
+    pub(crate) waits: HashMap<&'static str, Arc<Semaphore>>,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
     /// Takes the place of the refresh token when that is used.
@@ -132,6 +134,7 @@ impl Openid {
             tamper: None,
             fails: HashMap::new(),
             says: HashMap::new(),
+            waits: HashMap::new(),
             access_token: "access-1".to_owned(),
             refresh_token: None,
             next_refresh_token: None,
@@ -213,8 +216,15 @@ async fn answer(
         Some(None) => return std::future::pending().await,
         None => {}
     }
+    let gate = {
+        let mut inner = inner.lock().unwrap();
+        inner.seen.push(path.to_owned());
+        inner.waits.get(path).cloned()
+    };
+    if let Some(gate) = gate {
+        gate.acquire().await.unwrap().forget();
+    }
     let mut inner = inner.lock().unwrap();
-    inner.seen.push(path.to_owned());
     if let Some(status) = inner.fails.get(path) {
         return Ok(json_answer(*status, &json!({})));
     }

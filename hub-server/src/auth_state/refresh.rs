@@ -7,14 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hub_auth::{
-    AfterFailure, AuthError, Authenticator, Freshness, IdentityKey, Offer, Opened, RefreshError,
+    AfterFailure, AuthError, AuthState, Authenticator, Freshness, IdentityKey, Offer, Opened,
+    RefreshError,
 };
 use hub_names::UserName;
 use hub_store::{StoreError, User};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    keep, of,
+    Kept, kept, of,
     refreshes::{Confirmed, Turn},
     system_time,
 };
@@ -83,23 +84,31 @@ async fn looked_up(
     moment: Moment,
     now: Timestamp,
 ) -> Result<Confirmed, StoreError> {
-    let Some(authenticator) = with_tokens(hub, live, user).await? else {
+    if with_tokens(hub, live, user).await?.is_empty() {
         hub.refreshes.fresh_until(user.id, now + FRESH_FOR);
         return Ok(Confirmed::Yes);
-    };
+    }
     let opened = of(&hub.store, config, user.id).await?;
-    let known = opened.as_ref().map(|opened| (&opened.state, age(opened, now)));
-    let freshness = match moment {
-        Moment::Request => config.refresh.freshness(known, system_time(now)),
-        Moment::Spawn => config.refresh.freshness_before_spawn(known, system_time(now)),
-    };
-    match (freshness, opened) {
-        (Freshness::Fresh, _) => {
+    match freshness(config, opened.as_ref(), moment, now) {
+        Freshness::Fresh => {
             hub.refreshes.fresh_until(user.id, now + FRESH_FOR);
             Ok(Confirmed::Yes)
         }
-        (Freshness::Due, Some(opened)) => Ok(ask(hub, user, authenticator, opened).await),
-        (Freshness::SignInAgain | Freshness::Due, _) => Ok(Confirmed::SignInAgain),
+        Freshness::Due => Ok(ask(hub, user, moment).await),
+        Freshness::SignInAgain => Ok(Confirmed::SignInAgain),
+    }
+}
+
+fn freshness(
+    config: &AuthStateConfig,
+    opened: Option<&Opened>,
+    moment: Moment,
+    now: Timestamp,
+) -> Freshness {
+    let known = opened.map(|opened| (&opened.state, age(opened, now)));
+    match moment {
+        Moment::Request => config.refresh.freshness(known, system_time(now)),
+        Moment::Spawn => config.refresh.freshness_before_spawn(known, system_time(now)),
     }
 }
 
@@ -131,35 +140,48 @@ pub(crate) async fn before_spawn(
     }
 }
 
-/// The provider that the account is bound to, if it is one that can be asked.
-async fn with_tokens(
-    hub: &Hub,
-    live: &Live,
-    user: &User,
-) -> Result<Option<Arc<dyn Authenticator>>, StoreError> {
+/// A provider that can be asked, and its id of the person.
+type Bound = (Arc<dyn Authenticator>, String);
+
+/// Those that the account is bound to.
+async fn with_tokens(hub: &Hub, live: &Live, user: &User) -> Result<Vec<Bound>, StoreError> {
+    let mut bound = Vec::new();
     for method in live.methods.iter() {
-        let redirects = matches!(method.offer(), Offer::Redirect { .. });
-        if redirects && hub.store.users().subject_of(user.id, method.provider()).await?.is_some() {
-            return Ok(Some(Arc::clone(method)));
+        if matches!(method.offer(), Offer::Redirect { .. })
+            && let Some(subject) = hub.store.users().subject_of(user.id, method.provider()).await?
+        {
+            bound.push((Arc::clone(method), subject));
         }
     }
-    Ok(None)
+    Ok(bound)
+}
+
+/// The one of them that `state` is of: others must not get to see its tokens.
+fn provider_of(bound: &[Bound], live: &Live, state: &AuthState) -> Option<Arc<dyn Authenticator>> {
+    let of = |(method, subject): &&Bound| {
+        let last = method.remembered(state);
+        last.is_some_and(|last| match live.policy.rules().identity_key {
+            IdentityKey::Id => last.subject == *subject,
+            // The account stays bound to whoever came first.
+            IdentityKey::Login => true,
+        })
+    };
+    bound.iter().find(of).map(|(method, _)| Arc::clone(method))
 }
 
 /// Asks, or waits for whoever does already. The asking goes on if the request is given
 /// up: a new refresh token must not be lost.
-async fn ask(
-    hub: &Arc<Hub>,
-    user: &User,
-    authenticator: Arc<dyn Authenticator>,
-    opened: Opened,
-) -> Confirmed {
+async fn ask(hub: &Arc<Hub>, user: &User, moment: Moment) -> Confirmed {
     let mut answer = match hub.refreshes.turn(user.id) {
         Turn::Wait(answer) => answer,
         Turn::Ask(sender, answer) => {
             let (hub, user) = (Arc::clone(hub), user.clone());
             hub.tasks.clone().spawn(|_stop| async move {
-                let (confirmed, until) = refreshed(&hub, &user, &*authenticator, &opened).await;
+                let (confirmed, until) = asked(&hub, &user, moment).await.unwrap_or_else(|error| {
+                    let error = &error as &(dyn std::error::Error + 'static);
+                    tracing::error!(user = %user.name, error, "the database failed while a provider was asked");
+                    (Confirmed::NotNow, None)
+                });
                 hub.refreshes.answered(user.id, until);
                 sender.send_replace(Some(confirmed));
             });
@@ -172,68 +194,91 @@ async fn ask(
 }
 
 /// What the provider says now, and until when that holds.
-async fn refreshed(
+async fn asked(
     hub: &Hub,
     user: &User,
-    authenticator: &dyn Authenticator,
-    opened: &Opened,
-) -> (Confirmed, Option<Timestamp>) {
+    moment: Moment,
+) -> Result<(Confirmed, Option<Timestamp>), StoreError> {
     let live = hub.live();
-    let Some(config) = &live.auth_state else { return (Confirmed::Yes, None) };
+    let Some(config) = &live.auth_state else { return Ok((Confirmed::Yes, None)) };
     let now = hub.clock.now();
-    let error = match again(hub, &live, config, user, authenticator, opened).await {
-        Ok(()) => {
+    let fresh = (Confirmed::Yes, Some(now + FRESH_FOR));
+    // Whoever asked before may have used up the refresh token that was there before this turn.
+    let kept = kept(&hub.store, config, user.id).await?;
+    let opened = kept.as_ref().map(|kept| &kept.opened);
+    let mut kept = match (freshness(config, opened, moment, now), kept) {
+        (Freshness::Fresh, _) => return Ok(fresh),
+        (Freshness::Due, Some(kept)) => kept,
+        _ => return Ok((Confirmed::SignInAgain, None)),
+    };
+    let bound = with_tokens(hub, &live, user).await?;
+    let Some(authenticator) = provider_of(&bound, &live, &kept.opened.state) else {
+        tracing::info!(user = %user.name, "what is kept is not of a provider that the account belongs to");
+        return Ok((Confirmed::SignInAgain, None));
+    };
+    let known_for = age(&kept.opened, now);
+    let error = match again(hub, &live, config, user, &*authenticator, &mut kept).await {
+        Ok(true) => {
             tracing::debug!(user = %user.name, "the provider has confirmed this person");
-            return (Confirmed::Yes, Some(now + FRESH_FOR));
+            return Ok(fresh);
         }
-        Err(SignInError::Store(error)) => {
-            let error = &error as &(dyn std::error::Error + 'static);
-            tracing::error!(user = %user.name, error, "the database failed while a provider was asked");
-            return (Confirmed::NotNow, None);
-        }
+        Ok(false) => return overtaken(hub, config, user).await,
+        Err(SignInError::Store(error)) => return Err(error),
         Err(SignInError::Auth(error)) => error,
     };
-    let after = config.refresh.after_failure(&error, age(opened, now));
-    match after {
+    match config.refresh.after_failure(&error, known_for) {
         AfterFailure::KeepFor(wait) => {
             let wait = SignedDuration::try_from(wait).unwrap_or(FRESH_FOR);
             tracing::warn!(user = %user.name, seconds = wait.as_secs(), error = cause(&error), "the provider could not be asked; what was known holds for a while");
-            (Confirmed::Yes, Some(now.checked_add(wait).unwrap_or(Timestamp::MAX)))
+            Ok((Confirmed::Yes, Some(now.checked_add(wait).unwrap_or(Timestamp::MAX))))
         }
         AfterFailure::RefuseForNow => {
             tracing::warn!(user = %user.name, error = cause(&error), "the provider could not be asked for too long");
-            (Confirmed::NotNow, None)
+            Ok((Confirmed::NotNow, None))
         }
         AfterFailure::SignInAgain => {
-            tracing::info!(user = %user.name, error = cause(&error), "has to sign in again");
             // Not asked about again until then.
-            if let Err(error) = keep(&hub.store, config, user.id, None, now).await {
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::error!(user = %user.name, error, "what was kept could not be forgotten");
+            if !kept.replace(&hub.store, config, None, now).await? {
+                return overtaken(hub, config, user).await;
             }
-            (Confirmed::SignInAgain, None)
+            tracing::info!(user = %user.name, error = cause(&error), "has to sign in again");
+            Ok((Confirmed::SignInAgain, None))
         }
     }
 }
 
-/// Asks, keeps the answer, and applies the rules to it. The answer counts as new only
-/// once the rules have decided: what could not be checked must not become young by
-/// being asked about.
+/// The answer where what was asked with is not what is kept any more: a sign-in has ended
+/// meanwhile, or was forgotten.
+async fn overtaken(
+    hub: &Hub,
+    config: &AuthStateConfig,
+    user: &User,
+) -> Result<(Confirmed, Option<Timestamp>), StoreError> {
+    let confirmed = match of(&hub.store, config, user.id).await? {
+        Some(_) => Confirmed::Yes,
+        None => Confirmed::SignInAgain,
+    };
+    Ok((confirmed, None))
+}
+
+/// Asks, keeps the answer, and applies the rules to it; returns whether the answer was
+/// about what is kept still. The answer counts as new only once the rules have decided:
+/// what could not be checked must not become young by being asked about.
 async fn again(
     hub: &Hub,
     live: &Live,
     config: &AuthStateConfig,
     user: &User,
     authenticator: &dyn Authenticator,
-    opened: &Opened,
-) -> Result<(), SignInError> {
-    let before = Timestamp::try_from(opened.sealed_at).unwrap_or(Timestamp::UNIX_EPOCH);
-    let claims = match authenticator.refresh(&opened.state).await {
+    kept: &mut Kept,
+) -> Result<bool, SignInError> {
+    let before = Timestamp::try_from(kept.opened.sealed_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let claims = match authenticator.refresh(&kept.opened.state).await {
         Ok(claims) => claims,
         Err(RefreshError { renewed, error }) => {
             if renewed.is_some() {
                 // The tokens of the old state are used up.
-                keep(&hub.store, config, user.id, renewed.as_ref(), before).await?;
+                kept.replace(&hub.store, config, renewed.as_ref(), before).await?;
             }
             return Err(error.into());
         }
@@ -241,14 +286,19 @@ async fn again(
     let expected = match live.policy.rules().identity_key {
         IdentityKey::Id => hub.store.users().subject_of(user.id, &claims.provider).await?,
         // The account stays bound to whoever came first; whoever signed in last is meant.
-        IdentityKey::Login => authenticator.remembered(&opened.state).map(|last| last.subject),
+        IdentityKey::Login => authenticator.remembered(&kept.opened.state).map(|last| last.subject),
     };
     if expected.is_some_and(|expected| expected != claims.subject) {
         let reason = "it speaks of another person now";
         return Err(AuthError::SignInAgain { provider: claims.provider, reason }.into());
     }
-    keep(&hub.store, config, user.id, claims.auth_state.as_ref(), before).await?;
-    sign_in::admit(hub, live, &claims).await.map(|_| ())
+    let state = claims.auth_state.as_ref();
+    if !kept.replace(&hub.store, config, state, before).await? {
+        return Ok(false);
+    }
+    sign_in::apply(hub, live, &claims).await?;
+    kept.replace(&hub.store, config, state, hub.clock.now()).await?;
+    Ok(true)
 }
 
 /// An error for the log.

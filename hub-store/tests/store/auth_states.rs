@@ -17,6 +17,20 @@ on_every_engine! {
         assert_eq!(states.get(ada.id).await.unwrap(), None);
     }
 
+    async fn only_what_was_looked_at_is_replaced_or_forgotten(store) {
+        let ada = user(&store, "ada").await;
+        let states = store.auth_states();
+        states.set(ada.id, "first", at(1)).await.unwrap();
+        assert!(!states.replace(ada.id, "other", "late", at(2)).await.unwrap());
+        assert!(!states.forget_this(ada.id, "other").await.unwrap());
+        assert!(states.replace(ada.id, "first", "second", at(3)).await.unwrap());
+        let kept = states.get(ada.id).await.unwrap().unwrap();
+        assert_eq!((kept.sealed.as_str(), kept.changed), ("second", at(3)));
+        assert!(states.forget_this(ada.id, "second").await.unwrap());
+        assert!(!states.replace(ada.id, "second", "third", at(4)).await.unwrap());
+        assert_eq!(states.get(ada.id).await.unwrap(), None);
+    }
+
     async fn all_that_is_kept_is_sealed_anew_page_by_page(store) {
         let states = store.auth_states();
         for raw in ["ada", "bob", "cyd"] {

@@ -1,9 +1,12 @@
 //! What is kept of a sign-in: sealed, asked for again, handed over.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{by_github, by_openid, github_section, hub, openid_section, user};
 use crate::{
@@ -175,6 +178,56 @@ async fn a_new_refresh_token_is_kept_even_if_the_question_after_it_fails() {
     hub.clock.advance(SignedDuration::from_secs(301));
     let answer = browser.get("/hub/home").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.location());
+}
+
+#[tokio::test]
+async fn gh_4_a_sign_in_that_ends_while_the_provider_is_asked_is_the_newer_news() {
+    const GROUPS: &str =
+        "allowed_groups = [\"staff\"]\ngroups_claims = [\"groups\"]\nuserinfo = \"always\"";
+    for groups in [json!(["staff"]), json!([])] {
+        let openid = Openid::start().await;
+        let key = "ab".repeat(32);
+        let keeps = format!("enable_auth_state = true\ncrypt_key = \"{key}\"");
+        let hub = hub(&keeps, &openid_section(&openid, GROUPS)).await;
+        let (mut first, _) = by_openid(&hub, &openid).await;
+        let id = user(&hub, "ada").await.unwrap().id;
+        let asked = || openid.seen().iter().filter(|path| *path == "/userinfo").count();
+        let before = asked();
+
+        let gate = Arc::new(Semaphore::new(0));
+        openid.change(|inner| {
+            inner.waits.insert("/userinfo", Arc::clone(&gate));
+        });
+        hub.clock.advance(SignedDuration::from_secs(301));
+        let asking = tokio::spawn(async move { first.get("/hub/home").await.status });
+        eventually("the provider is asked", async || asked() > before).await;
+        openid.change(|inner| inner.waits.clear());
+        let (_, answer) = by_openid(&hub, &openid).await;
+        assert_eq!(answer.location(), "/hub/home");
+        let kept = hub.store.auth_states().get(id).await.unwrap().unwrap();
+
+        openid.change(|inner| inner.userinfo["groups"] = groups);
+        gate.add_permits(1);
+        assert_eq!(asking.await.unwrap(), StatusCode::OK);
+        let then = hub.store.auth_states().get(id).await.unwrap();
+        assert_eq!(then, Some(kept), "what the sign-in left is there as it was");
+    }
+}
+
+#[tokio::test]
+async fn gh_4_of_two_providers_the_one_is_asked_that_the_sign_in_was_at() {
+    let (github, openid) = (Github::start().await, Openid::start().await);
+    let key = "ab".repeat(32);
+    let sections = [github_section(&github, ""), openid_section(&openid, "")].concat();
+    let keeps = format!("allow_all = true\nenable_auth_state = true\ncrypt_key = \"{key}\"");
+    let hub = hub(&keeps, &sections).await;
+    let (mut browser, _) = by_openid(&hub, &openid).await;
+    let ada = user(&hub, "ada").await.unwrap();
+    let at = ada.created;
+    hub.store.users().bind_identity(ada.id, "github", "583231", at).await.unwrap();
+    browser.get("/hub/spawn").await;
+    eventually("the server's start", async || !hub.spawner.requests().is_empty()).await;
+    assert_eq!(asked(&github), 0, "it is not shown another's token");
 }
 
 #[tokio::test]
