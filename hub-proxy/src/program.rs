@@ -151,7 +151,10 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
     for warning in warning.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(async { Ok(Running::start(settings, given, VERSION).await?.run().await) })
+    runtime()?.block_on(async {
+        let running = Box::pin(Running::start(settings, given, VERSION)).await?;
+        Ok(Box::pin(running.run()).await)
+    })
 }
 
 fn print_status(args: &StatusArgs) -> ExitCode {
