@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
+    accounts,
     clock::Clock,
     config::{Config, RolesConfig, UserlistMode},
     hub::Hub,
@@ -69,8 +70,7 @@ pub(crate) async fn remember(
     if config.auth.mode == UserlistMode::Authoritative {
         dismiss_admins(policy.admins(), &all, store).await?;
     }
-    warn_of_names(policy, &all);
-    Ok(())
+    warn_of_names(policy, &all, store).await
 }
 
 /// Adds people to a group, which is made if it is not there.
@@ -137,9 +137,14 @@ async fn dismiss_admins(
 
 /// Tells of accounts whose names the rules do not allow (any more). JupyterHub can
 /// delete them (`delete_invalid_users`); their files would be nobody's then, so that an
-/// administrator has to decide.
-fn warn_of_names(policy: &AccessPolicy, all: &[User]) {
-    let names = unfit(policy, all);
+/// administrator has to decide. The rules are for names that others give out: accounts
+/// with the hub itself have the names that they were made with.
+async fn warn_of_names(
+    policy: &AccessPolicy,
+    all: &[User],
+    store: &Store,
+) -> Result<(), StoreError> {
+    let names = without_local(unfit(policy, all), store).await?;
     if !names.is_empty() {
         let some = names.iter().take(TOLD).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
         tracing::warn!(
@@ -148,11 +153,26 @@ fn warn_of_names(policy: &AccessPolicy, all: &[User]) {
             "accounts have names that auth.username_pattern or the rules for names do not allow; rename or delete them"
         );
     }
+    Ok(())
 }
 
-/// The accounts that nobody could get any more.
-fn unfit<'a>(policy: &AccessPolicy, all: &'a [User]) -> Vec<&'a UserName> {
-    all.iter().map(|user| &user.name).filter(|name| !policy.can_be_account(name)).collect()
+/// The accounts that nobody could get any more by a provider's name.
+fn unfit<'a>(policy: &AccessPolicy, all: &'a [User]) -> Vec<&'a User> {
+    all.iter().filter(|user| !policy.can_be_account(&user.name)).collect()
+}
+
+/// The names of those that are not accounts with the hub itself.
+async fn without_local<'a>(
+    users: Vec<&'a User>,
+    store: &Store,
+) -> Result<Vec<&'a UserName>, StoreError> {
+    let mut names = Vec::new();
+    for user in users {
+        if store.users().subject_of(user.id, accounts::PROVIDER).await?.is_none() {
+            names.push(&user.name);
+        }
+    }
+    Ok(names)
 }
 
 async fn everybody(store: &Store) -> Result<Vec<User>, StoreError> {
@@ -235,11 +255,27 @@ mod tests {
         };
         let all = everybody(&store).await.unwrap();
         let names =
-            |unfit: Vec<&UserName>| unfit.iter().map(ToString::to_string).collect::<Vec<_>>();
+            |unfit: Vec<&User>| unfit.iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(unfit(&with(None), &all)), ["Bob"]);
         let strict = with(Some("[a-z]+"));
         assert_eq!(names(unfit(&strict, &all)), ["Bob", "cyd.99"]);
-        warn_of_names(&strict, &all);
+        warn_of_names(&strict, &all, &store).await.unwrap();
         assert_eq!(store.users().count(None).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn aut_1_the_name_of_an_account_with_the_hub_itself_is_in_order() {
+        let store = Store::in_memory().await.unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        for name in ["ada.99", "cyd.99"] {
+            store.users().ensure(&name.parse().unwrap(), at).await.unwrap();
+        }
+        let ada = store.users().by_name(&"ada.99".parse().unwrap()).await.unwrap().unwrap();
+        store.users().bind_identity(ada.id, accounts::PROVIDER, "l1", at).await.unwrap();
+        let username_pattern = Some("[a-z]+".to_owned());
+        let policy = AccessPolicy::new(AccessRules { username_pattern, ..AccessRules::default() });
+        let all = everybody(&store).await.unwrap();
+        let told = without_local(unfit(&policy, &all), &store).await.unwrap();
+        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), ["cyd.99"]);
     }
 }

@@ -121,11 +121,11 @@ impl AccessPolicy {
         (Said::new(Verdict::Refuses, detail), Some(Refusal::OtherPerson))
     }
 
-    /// The account's name and today's login name: whoever is blocked by either is
+    /// The account's name and what today's login name leads to: whoever is blocked by either is
     /// meant.
     fn blocked(&self, name: &UserName, claims: &Claims) -> (Said, Option<Refusal>) {
         let AccessRules { blocked, .. } = &self.rules;
-        let login = self.normalise(&claims.login).ok();
+        let login = self.account_name(claims).ok();
         match [Some(name), login.as_ref()].into_iter().flatten().find(|one| blocked.contains(one)) {
             Some(one) => {
                 let detail = format!("{one} is on the list");

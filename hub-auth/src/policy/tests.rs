@@ -148,3 +148,17 @@ fn nat_1_a_local_account_is_not_mapped_to_another() {
     let mapped = policy.decide(&Claims::new("github", "17", "mallory"), &known);
     assert_eq!(mapped.account.unwrap().as_str(), "root");
 }
+
+#[test]
+fn nat_1_a_local_account_is_not_blocked_as_another() {
+    let policy = AccessPolicy::new(AccessRules {
+        blocked: ["root".parse().unwrap()].into(),
+        username_map: [("mallory".to_owned(), "root".to_owned())].into(),
+        allow_existing: true,
+        ..AccessRules::default()
+    });
+    let own_account = Some("mallory".parse().unwrap());
+    let known = Known { exists: true, own_account, ..Known::default() };
+    assert!(policy.decide(&Claims::new("local", "17", "mallory"), &known).admits());
+    assert!(!policy.decide(&Claims::new("github", "17", "mallory"), &known).admits());
+}

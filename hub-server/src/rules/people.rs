@@ -76,12 +76,8 @@ impl<'a> People<'a> {
         assumed: &Assumed,
     ) -> Result<Vec<Person>, RulesError> {
         let policy = &self.config.auth.policy;
-        let user = match policy.normalise(login) {
-            Ok(name) => self.store.users().by_name(&name).await?,
-            Err(_) => None,
-        };
         let mut persons = Vec::new();
-        for provider in self.providers(user.as_ref(), assumed).await? {
+        for (provider, user) in self.meant(login, assumed).await? {
             let subject = match (&assumed.id, &user) {
                 (Some(id), _) => Some(id.clone()),
                 (None, Some(user)) => self.store.users().subject_of(user.id, &provider).await?,
@@ -177,31 +173,39 @@ impl<'a> People<'a> {
         Ok(())
     }
 
-    /// The providers in question: the one that is named, those that the account is bound
-    /// to, else all.
-    async fn providers(
+    /// The providers in question, each with the account that `login` leads to there: the
+    /// one that is named, those that the account is bound to, else all.
+    async fn meant(
         &self,
-        user: Option<&User>,
+        login: &str,
         assumed: &Assumed,
-    ) -> Result<Vec<String>, RulesError> {
-        let all: Vec<String> =
-            self.methods.iter().map(|method| method.provider().to_owned()).collect();
-        if let Some(id) = &assumed.provider {
-            return match all.contains(id) {
-                true => Ok(vec![id.clone()]),
-                false => Err(RulesError::UnknownProvider {
-                    id: id.clone(),
-                    known: if all.is_empty() { "none".to_owned() } else { all.join(", ") },
-                }),
-            };
-        }
+    ) -> Result<Vec<(String, Option<User>)>, RulesError> {
+        let users = self.store.users();
+        let mut all = Vec::new();
         let mut bound = Vec::new();
-        if let (Some(user), None) = (user, &assumed.id) {
-            for provider in &all {
-                if self.store.users().subject_of(user.id, provider).await?.is_some() {
-                    bound.push(provider.clone());
-                }
+        for method in self.methods.iter() {
+            let provider = method.provider().to_owned();
+            // Not the same account everywhere: the map of names is not for the hub's own.
+            let claims = Claims::new(provider.clone(), NOBODY_YET, login);
+            let user = match self.config.auth.policy.account_name(&claims) {
+                Ok(name) => users.by_name(&name).await?,
+                Err(_) => None,
+            };
+            if let (Some(user), None) = (&user, &assumed.id)
+                && users.subject_of(user.id, &provider).await?.is_some()
+            {
+                bound.push((provider.clone(), Some(user.clone())));
             }
+            all.push((provider, user));
+        }
+        if let Some(id) = &assumed.provider {
+            let known: Vec<&str> = all.iter().map(|(provider, _)| provider.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            all.retain(|(provider, _)| provider == id);
+            return match all.is_empty() {
+                true => Err(RulesError::UnknownProvider { id: id.clone(), known }),
+                false => Ok(all),
+            };
         }
         Ok(if bound.is_empty() { all } else { bound })
     }

@@ -238,3 +238,24 @@ async fn each_configuration_reads_what_is_kept_its_own_way() {
     let effect = compare(&now, &oidc("teams")).await.unwrap();
     assert_eq!(effect.locked_out.len(), 1, "{effect:?}");
 }
+
+#[tokio::test]
+async fn nat_1_a_local_account_is_explained_under_its_own_name() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let both = ways(
+        dir.path(),
+        "[auth]\nallow_existing_users = true\nusername_map = { cyd = 'ada' }\n\
+         [auth.github]\nclient_id = 'x'\nclient_secret = 'y'\n[auth.local]\nsign_up = 'approval'\n",
+    );
+    let store = Store::open(&StoreConfig { url: both.store.url.clone() }).await.unwrap();
+    let cyd = store.users().by_name(&"cyd".parse().unwrap()).await.unwrap().unwrap();
+    store.users().bind_identity(cyd.id, "local", "l1", Timestamp::UNIX_EPOCH).await.unwrap();
+    store.close().await;
+    let local = Assumed { provider: Some("local".to_owned()), ..Assumed::default() };
+    let cyd = explain(&both, "cyd", &local).await.unwrap().remove(0);
+    assert!(cyd.admitted && cyd.identity == "local:l1", "{}", cyd.text);
+    let github = Assumed { provider: Some("github".to_owned()), ..Assumed::default() };
+    let ada = explain(&both, "cyd", &github).await.unwrap().remove(0);
+    assert_eq!(ada.identity, "github:1", "{}", ada.text);
+}
