@@ -199,16 +199,18 @@ async fn gh_4_a_sign_in_that_ends_while_the_provider_is_asked_is_the_newer_news(
             inner.waits.insert("/userinfo", Arc::clone(&gate));
         });
         hub.clock.advance(SignedDuration::from_secs(301));
-        let asking = tokio::spawn(async move { first.get("/hub/home").await.status });
-        eventually("the provider is asked", async || asked() > before).await;
-        openid.change(|inner| inner.waits.clear());
-        let (_, answer) = by_openid(&hub, &openid).await;
-        assert_eq!(answer.location(), "/hub/home");
-        let kept = hub.store.auth_states().get(id).await.unwrap().unwrap();
-
-        openid.change(|inner| inner.userinfo["groups"] = groups);
-        gate.add_permits(1);
-        assert_eq!(asking.await.unwrap(), StatusCode::OK);
+        let meanwhile = async {
+            eventually("the provider is asked", async || asked() > before).await;
+            openid.change(|inner| inner.waits.clear());
+            let (_, answer) = by_openid(&hub, &openid).await;
+            assert_eq!(answer.location(), "/hub/home");
+            let kept = hub.store.auth_states().get(id).await.unwrap().unwrap();
+            openid.change(|inner| inner.userinfo["groups"] = groups);
+            gate.add_permits(1);
+            kept
+        };
+        let (answer, kept) = tokio::join!(first.get("/hub/home"), meanwhile);
+        assert_eq!(answer.status, StatusCode::OK);
         let then = hub.store.auth_states().get(id).await.unwrap();
         assert_eq!(then, Some(kept), "what the sign-in left is there as it was");
     }
