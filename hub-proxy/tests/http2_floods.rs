@@ -132,21 +132,10 @@ async fn h2_05_pieces_without_content_end_the_connection() {
     flooded.assert_ends(raw, ENHANCE_YOUR_CALM).await;
 }
 
-/// A proxy with this limit for answers that are not taken, in front of a target that sends
-/// without end and reports its own.
+/// A proxy with this limit for answers that are not taken, in front of a target that
+/// [sends without end](sending_without_end).
 async fn sending(tls: &Tls, limit: Duration) -> (Running, mpsc::UnboundedReceiver<()>) {
-    let (event, events) = mpsc::unbounded_channel();
-    let target = target(move |mut client| {
-        let event = event.clone();
-        async move {
-            client.head().await;
-            client.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
-            let piece = vec![b'#'; 1 << 16];
-            while client.stream.write_all(&piece).await.is_ok() {}
-            event.send(()).unwrap();
-        }
-    })
-    .await;
+    let (target, events) = sending_without_end().await;
     let mut listen = listen();
     listen.tls = Some(tls.keys.clone());
     listen.http2 = true;

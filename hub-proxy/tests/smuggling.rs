@@ -182,17 +182,22 @@ const MALFORMED: [&str; 12] = [
     "0\r\nX: a\r\n folded\r\n\r\n",
 ];
 
+/// Sends a POST with this body: one answer comes, a 400, and the end.
+async fn is_refused_at_the_end(mut client: Client, body: &str) {
+    client.send(post("Transfer-Encoding: chunked", body)).await;
+    client.gone().await;
+    let answer = String::from_utf8_lossy(&client.ahead).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?} gave {answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?} gave {answer}");
+}
+
 #[tokio::test]
 async fn sm_24_to_sm_26_sm_28_bodies_that_are_not_chunked_well_end_the_connection() {
     for body in MALFORMED {
         let (target, seen) = lenient_with("").await;
         let proxy = Running::to(target).await;
-        let mut client = proxy.connect().await;
-        client.send(post("Transfer-Encoding: chunked", body)).await;
-        client.gone().await;
-        let answer = String::from_utf8_lossy(&client.ahead).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?} gave {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?} gave {answer}");
+        let client = proxy.connect().await;
+        is_refused_at_the_end(client, body).await;
         let seen = seen.all();
         assert!(!seen.contains("hidden"), "{body:?} became {seen}");
         assert!(!seen.ends_with("0\r\n\r\n"), "{body:?} looks finished: {seen}");
@@ -205,12 +210,8 @@ async fn sm_24_to_sm_26_sm_28_so_they_do_where_connections_are_kept() {
         let (target, seen) = lenient().await;
         let proxy = Running::to(target).await;
         warm(&proxy, &seen).await;
-        let mut client = proxy.connect().await;
-        client.send(post("Transfer-Encoding: chunked", body)).await;
-        client.gone().await;
-        let answer = String::from_utf8_lossy(&client.ahead).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?} gave {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?} gave {answer}");
+        let client = proxy.connect().await;
+        is_refused_at_the_end(client, body).await;
         // What is not complete may have begun, but says that it goes on.
         let seen = seen.all();
         assert!(!seen.contains("hidden"), "{body:?} became {seen}");

@@ -171,18 +171,7 @@ async fn u_03_a_target_that_has_not_answered_and_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn t_08_a_client_that_reads_nothing_is_cut_under_tls_as_well() {
-    let (event, mut events) = mpsc::unbounded_channel();
-    let target = target(move |mut client| {
-        let event = event.clone();
-        async move {
-            client.head().await;
-            client.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
-            let piece = vec![b'#'; 1 << 16];
-            while client.stream.write_all(&piece).await.is_ok() {}
-            event.send(()).unwrap();
-        }
-    })
-    .await;
+    let (target, mut events) = sending_without_end().await;
     let tls = Tls::new();
     let mut listen = listen();
     listen.tls = Some(tls.keys.clone());

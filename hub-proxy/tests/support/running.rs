@@ -13,7 +13,7 @@ use hub_proxy::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -252,3 +252,20 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// As [`OK`], and the last answer on its connection.
 pub(crate) const ONCE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+
+/// A target whose answers have no end; it tells when one was broken off.
+pub(crate) async fn sending_without_end() -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
+    let (event, events) = mpsc::unbounded_channel();
+    let addr = target(move |mut client| {
+        let event = event.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
+            let piece = vec![b'#'; 1 << 16];
+            while client.stream.write_all(&piece).await.is_ok() {}
+            event.send(()).unwrap();
+        }
+    })
+    .await;
+    (addr, events)
+}
