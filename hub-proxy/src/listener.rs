@@ -90,9 +90,8 @@ pub struct Drained {
 }
 
 /// What the connections of one listener share.
-#[derive(Clone)]
 struct Context {
-    config: Arc<ListenConfig>,
+    config: ListenConfig,
     tunnels: Tunnels,
     /// Each answer is the last on its connection.
     release: CancellationToken,
@@ -101,7 +100,7 @@ struct Context {
     /// No more waiting for them.
     cut: CancellationToken,
     /// How many were cut with a request in progress.
-    cut_busy: Arc<AtomicUsize>,
+    cut_busy: AtomicUsize,
 }
 
 impl Context {
@@ -145,7 +144,7 @@ impl Listener {
             Ok((socket, local))
         };
         let (socket, local) = bound().map_err(|error| ListenError::new(config.addr, error))?;
-        Ok(Self::over(Bound::Tcp(socket), local, None, config))
+        Ok(Self::over(Bound::listening(socket), local, None, config))
     }
 
     /// Binds a Unix socket at `path`, whatever address `config` has.
@@ -186,7 +185,7 @@ impl Listener {
             Ok((socket, local))
         };
         let (socket, local) = adopted().map_err(|error| ListenError::new(config.addr, error))?;
-        Ok(Self::over(Bound::Tcp(socket), local, None, config))
+        Ok(Self::over(Bound::listening(socket), local, None, config))
     }
 
     /// As [`adopt`](Self::adopt), for a Unix socket. Its file is left alone,
@@ -297,19 +296,19 @@ impl Listener {
         B: ResponseBody,
     {
         let Traffic { connections, tunnels } = self.traffic;
-        let context = Context {
-            config: Arc::new(self.config),
+        let context = Arc::new(Context {
+            config: self.config,
             tunnels,
             release: signals.release,
             stop: signals.stop,
             cut: CancellationToken::new(),
-            cut_busy: Arc::default(),
-        };
+            cut_busy: AtomicUsize::default(),
+        });
         let slots = Slots::new(&context.config);
         while let Some((stream, addr)) = accept(&self.socket, &context).await {
             match slots.take(addr) {
                 Some(slot) => {
-                    let context = context.clone();
+                    let context = Arc::clone(&context);
                     let served = connection::serve(context, stream, slot, addr, service.clone());
                     connections.spawn(served);
                 }
@@ -329,7 +328,7 @@ impl Listener {
             true => self.socket.leave(),
             false => self.socket.remove(),
         }
-        drain(connections, context, signals.cut).await
+        drain(connections, &context, signals.cut).await
     }
 }
 
@@ -368,7 +367,7 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-async fn drain(connections: TaskTracker, context: Context, cut: CancellationToken) -> Drained {
+async fn drain(connections: TaskTracker, context: &Context, cut: CancellationToken) -> Drained {
     connections.close();
     // Connections first: one of them may still become a tunnel.
     tokio::select! {
@@ -378,6 +377,6 @@ async fn drain(connections: TaskTracker, context: Context, cut: CancellationToke
     context.cut.cancel();
     connections.wait().await;
     let connections_cut = context.cut_busy.load(Ordering::Relaxed);
-    let tunnels_cut = context.tunnels.stop_when(cut.cancelled()).await;
+    let tunnels_cut = context.tunnels.clone().stop_when(cut.cancelled()).await;
     Drained { connections_cut, tunnels_cut }
 }

@@ -11,8 +11,6 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::upgrade::tune;
-
 /// A connection of the network or of this host.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -21,15 +19,6 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Sets what the network is better served with.
-    pub(crate) fn tune(&self) {
-        match self {
-            Self::Tcp(stream) => tune(stream),
-            // Nothing is delayed on the way, and a peer that is gone is known.
-            Self::Unix(_) => {}
-        }
-    }
-
     /// Makes closing it a reset, where there is such a thing: the end of a Unix
     /// socket always looks the same.
     pub(crate) fn reset_on_close(&self) {

@@ -10,8 +10,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
     uri::PathAndQuery,
 };
-use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     ProxyConfig, ProxyError, RequestBody, Tunnels,
@@ -186,16 +185,6 @@ async fn run_tunnel(
     if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) {
         client.reset_on_close();
         upstream.get_ref().socket().reset_on_close();
-    }
-}
-
-/// Sets no-delay and keep-alive. A socket that refuses still works, just worse.
-pub(crate) fn tune(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let set =
-        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
-    if let Err(error) = set {
-        tracing::debug!(%error, "cannot set socket options");
     }
 }
 

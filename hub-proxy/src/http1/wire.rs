@@ -231,6 +231,15 @@ impl Wire {
         stream.poll_shutdown(cx).map(drop)
     }
 
+    /// As [`poll_shutdown`](Self::poll_shutdown) for a connection that is closed next, which
+    /// says all by itself where TLS has no end of its own.
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.lock().stream {
+            Some(stream) if !stream.io.closing_says_all() => stream.poll_shutdown(cx).map(drop),
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Ready once nobody reads the body any more, or it has been read: whether that is
     /// all of it.
     pub(crate) fn poll_body_left(&self, cx: &mut Context<'_>) -> Poll<bool> {

@@ -35,7 +35,7 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
-    context: Context,
+    context: Arc<Context>,
     stream: Socket,
     slot: Slot,
     addr: Option<SocketAddr>,
@@ -44,7 +44,6 @@ pub(super) async fn serve<S, B>(
     S: Handler<B>,
     B: ResponseBody,
 {
-    stream.tune();
     let addr = addr.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
     let Some(transport) = handshake(&context, stream).await else { return };
     let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };

@@ -53,7 +53,14 @@ struct Signal<'c, 's> {
     is_heard: bool,
 }
 
-impl Signal<'_, '_> {
+impl<'c, 's> Signal<'c, 's> {
+    fn new(
+        token: &'c CancellationToken,
+        cancelled: Pin<&'s mut WaitForCancellationFuture<'c>>,
+    ) -> Self {
+        Self { token, cancelled, is_heard: false }
+    }
+
     fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         if !self.is_heard {
             self.is_heard = true;
@@ -77,7 +84,7 @@ enum Next {
 
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
-    context: Context,
+    context: Arc<Context>,
     stream: ClientStream,
     phase: Arc<Phase>,
     peer: Peer,
@@ -88,18 +95,20 @@ pub(super) async fn serve<S, B>(
 {
     let wire = &Wire::new(stream);
     let stop = pin!(context.stop.cancelled());
+    let cut = pin!(context.cut.cancelled());
+    let mut cut = Signal::new(&context.cut, cut);
     let mut connection = Connection {
         context: &context,
         wire,
         phase: Arc::clone(&phase),
         peer,
-        stop: Signal { token: &context.stop, cancelled: stop, is_heard: false },
+        stop: Signal::new(&context.stop, stop),
         idle: Idle::default(),
     };
     tokio::select! {
         biased;
         () = connection.run(service) => {}
-        () = context.cut.cancelled() => {
+        () = poll_fn(|cx| cut.poll(cx)) => {
             context.cut(&phase);
         }
     }
@@ -130,7 +139,7 @@ impl Connection<'_, '_> {
                 // A part of it may be here already.
                 Next::Request if self.wire.has_more() => self.phase.bytes_arrived(),
                 Next::Request => {}
-                Next::Close => return poll_fn(|cx| self.wire.poll_shutdown(cx)).await,
+                Next::Close => return poll_fn(|cx| self.wire.poll_end(cx)).await,
                 Next::Farewell => return self.take_leave().await,
                 Next::Nothing => return,
             }
@@ -156,7 +165,7 @@ impl Connection<'_, '_> {
         match self.wire.has_more() {
             true => poll_fn(|cx| self.wire.poll_head(cx, limits)).await,
             false => {
-                poll_fn(|cx| self.wire.poll_shutdown(cx)).await;
+                poll_fn(|cx| self.wire.poll_end(cx)).await;
                 HeadRead::End
             }
         }

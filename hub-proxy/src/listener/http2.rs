@@ -152,7 +152,7 @@ impl<B: Body> Body for AnswerBody<B> {
 
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
-    context: Context,
+    context: Arc<Context>,
     stream: ClientStream,
     phase: Arc<Phase>,
     peer: Peer,

@@ -118,6 +118,11 @@ impl ClientStream {
         self.phase.abort();
     }
 
+    /// Whether dropping it tells the client all that there is to tell.
+    pub(crate) fn closing_says_all(&self) -> bool {
+        matches!(self.transport, Transport::Plain(_))
+    }
+
     /// The head that was read is complete; the next has its own time.
     pub(crate) fn head_is_complete(&mut self) {
         self.head_deadline = None;
