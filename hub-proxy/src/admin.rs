@@ -16,7 +16,10 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+    request::Parts,
+};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
@@ -24,6 +27,7 @@ use tower::Service;
 
 use crate::BoxError;
 
+mod condition;
 mod endpoint;
 mod record;
 mod registry;
@@ -39,6 +43,7 @@ pub(crate) use tally::Tally;
 pub use token::AdminToken;
 pub use vitals::Vitals;
 
+use condition::{Conditions, Found, Unmet};
 use endpoint::Action;
 use record::{BadTable, RouteRecord};
 use registry::ChangeError;
@@ -69,6 +74,8 @@ struct Inner {
 struct Answer {
     status: StatusCode,
     content: Content,
+    /// The version of the table that it is about.
+    version: Option<u64>,
 }
 
 enum Content {
@@ -113,8 +120,12 @@ where
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let answer = api.answer(request).await;
             log(&method, &path, &answer);
+            let tag = answer.version.map(|version| api.vitals.tag(version));
             let mut response = answer.written();
             response.headers_mut().insert(START_HEADER, api.vitals.start_header());
+            if let Some(tag) = tag {
+                response.headers_mut().insert(header::ETAG, tag);
+            }
             Ok(response)
         })
     }
@@ -133,56 +144,74 @@ impl Inner {
             Err(answer) if is_public(answer.status) => answer,
             _ if !self.admits(&head.headers) => Answer::empty(StatusCode::FORBIDDEN),
             Err(answer) => answer,
-            Ok(action) => match self.act(action, body).await {
-                Ok(answer) | Err(answer) => answer,
+            Ok(action) => match self.conditions(&head) {
+                Ok(conditions) => match self.act(action, &conditions, body).await {
+                    Ok(answer) | Err(answer) => answer,
+                },
+                Err(answer) => answer,
             },
         }
+    }
+
+    fn conditions(&self, head: &Parts) -> Result<Conditions, Answer> {
+        Conditions::of(&head.method, &head.headers, self.vitals.start())
+            .map_err(|bad| Answer::bad(bad.to_string()))
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
         self.token.load().as_ref().is_none_or(|token| token.is_in(headers))
     }
 
-    async fn act<B>(&self, action: Action, body: B) -> Result<Answer, Answer>
+    async fn act<B>(
+        &self,
+        action: Action,
+        conditions: &Conditions,
+        body: B,
+    ) -> Result<Answer, Answer>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
         let registry = &self.registry;
+        let read = |(value, version)| {
+            conditions.check(Found { version, exists: true }).map_err(|unmet| unmet.at(version))?;
+            Ok::<_, ChangeError>(Answer::json(value).about(version))
+        };
         Ok(match action {
-            Action::List { inactive_since } => Answer::json(registry.list(inactive_since)),
+            Action::List { inactive_since } => read(registry.list(inactive_since))?,
             Action::Get(prefix) => match registry.get(&prefix) {
-                Some(record) => Answer::json(record),
+                Some(found) => read(found)?,
                 None => Answer::empty(StatusCode::NOT_FOUND),
             },
             Action::Add(prefix) => {
                 let record = RouteRecord::parse(&read_json(body, MAX_ROUTE_BYTES).await?)
                     .map_err(|bad| Answer::bad(bad.to_string()))?;
-                registry.add(prefix, record).await?;
-                Answer::empty(StatusCode::CREATED)
+                let version = registry.add(prefix, record, conditions).await?;
+                Answer::empty(StatusCode::CREATED).about(version)
             }
-            Action::Delete(prefix) => match registry.remove(&prefix).await? {
-                true => Answer::empty(StatusCode::NO_CONTENT),
-                false => Answer::empty(StatusCode::NOT_FOUND),
+            Action::Delete(prefix) => match registry.remove(&prefix, conditions).await? {
+                Some(version) => Answer::empty(StatusCode::NO_CONTENT).about(version),
+                None => Answer::empty(StatusCode::NOT_FOUND),
             },
-            Action::ReadTable => Answer::json(registry.table()),
+            Action::ReadTable => read(registry.table())?,
             Action::ReplaceTable => {
                 let table = record::parse_table(&read_json(body, MAX_TABLE_BYTES).await?)
                     .map_err(|bad: BadTable| Answer::bad(bad.to_string()))?;
-                Answer::json(registry.replace(table).await?)
+                let (told, version) = registry.replace(table, conditions).await?;
+                Answer::json(told).about(version)
             }
-            Action::Status => Answer::json(self.vitals.report(registry)),
+            Action::Status => read(self.vitals.report(registry))?,
         })
     }
 }
 
 impl Answer {
     fn empty(status: StatusCode) -> Self {
-        Self { status, content: Content::Nothing }
+        Self { status, content: Content::Nothing, version: None }
     }
 
     fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, content: Content::Text(text.into()) }
+        Self { status, content: Content::Text(text.into()), version: None }
     }
 
     fn bad(text: String) -> Self {
@@ -190,7 +219,11 @@ impl Answer {
     }
 
     fn json(value: Value) -> Self {
-        Self { status: StatusCode::OK, content: Content::Json(value) }
+        Self { status: StatusCode::OK, content: Content::Json(value), version: None }
+    }
+
+    fn about(self, version: u64) -> Self {
+        Self { version: Some(version), ..self }
     }
 
     fn written(self) -> Response<String> {
@@ -211,11 +244,15 @@ impl Answer {
 
 impl From<ChangeError> for Answer {
     fn from(error: ChangeError) -> Self {
-        let status = match error {
-            ChangeError::HandedOver => StatusCode::SERVICE_UNAVAILABLE,
-            ChangeError::OtherVersion { .. } => StatusCode::CONFLICT,
+        let (status, version) = match error {
+            ChangeError::HandedOver => (StatusCode::SERVICE_UNAVAILABLE, None),
+            ChangeError::OtherVersion { current, .. } => (StatusCode::CONFLICT, Some(current)),
+            ChangeError::Unmet { unmet: Unmet::NotModified, version } => {
+                return Self::empty(StatusCode::NOT_MODIFIED).about(version);
+            }
+            ChangeError::Unmet { version, .. } => (StatusCode::PRECONDITION_FAILED, Some(version)),
         };
-        Self::text(status, error.to_string())
+        Self { version, ..Self::text(status, error.to_string()) }
     }
 }
 

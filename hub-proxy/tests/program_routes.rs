@@ -11,7 +11,7 @@ mod support;
 use std::{path::Path, time::Duration};
 
 use http2::Tls;
-use process::{PROGRAM, Program, ask, command};
+use process::{Answer, PROGRAM, Program, ask, command};
 use serde_json::Value;
 use support::*;
 
@@ -217,6 +217,112 @@ async fn g_06_the_log_can_be_objects() {
     let of = |text: &str| lines.iter().find(|line| line["message"] == text);
     assert_eq!(of("Route added /").unwrap()["level"], "INFO", "{log}");
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{log}");
+}
+
+/// An answer to a request with these fields, and its tag.
+async fn tagged(
+    program: &Program,
+    method: &str,
+    path: &str,
+    fields: &str,
+    body: &str,
+) -> (Answer, String) {
+    let fields = format!("Authorization: token s3cret\r\n{fields}");
+    let answer = ask(program.api, method, path, &fields, body).await;
+    let tag = answer.head.lines().find_map(|line| line.strip_prefix("etag: "));
+    let tag = tag.unwrap_or_default().to_owned();
+    (answer, tag)
+}
+
+const TO_NINE: &str = r#"{"target": "http://127.0.0.1:9"}"#;
+
+#[tokio::test]
+async fn r_34_whoever_has_read_an_older_table_changes_nothing() {
+    let program = Program::start(&["--default-target", "http://127.0.0.1:9"]).await;
+    let (_, read) = tagged(&program, "GET", "/api/v2/routes", "", "").await;
+    assert!(read.starts_with('"') && read.ends_with('"'), "strong: {read}");
+    let holds = format!("If-Match: {read}\r\n");
+    let (answer, now) = tagged(&program, "POST", "/api/routes/a", &holds, TO_NINE).await;
+    assert_eq!((answer.status, answer.body.as_str()), (201, ""));
+    assert_ne!(now, read);
+
+    let before = program.routes().await;
+    let whole = format!(r#"{{"routes": {{"/b": {TO_NINE}}}}}"#);
+    for (method, path, body) in [
+        ("POST", "/api/routes/b", TO_NINE),
+        ("POST", "/api/routes/a", TO_NINE),
+        ("DELETE", "/api/routes/a", ""),
+        ("PUT", "/api/v2/routes", &*whole),
+    ] {
+        for stale in [&*holds, "If-Match: \"other\"\r\n", "If-None-Match: *\r\n"] {
+            if (path, stale) == ("/api/routes/b", "If-None-Match: *\r\n") {
+                continue;
+            }
+            let (answer, told) = tagged(&program, method, path, stale, body).await;
+            assert_eq!((answer.status, &told), (412, &now), "{method} {path} {stale}");
+            assert!(answer.body.starts_with("Nothing was done: "), "{}", answer.body);
+        }
+        let (answer, _) = tagged(&program, method, path, "If-Match: 7\r\n", body).await;
+        assert_eq!(answer.status, 400, "{method} {path}");
+        assert!(answer.body.contains("with its quotes"), "{}", answer.body);
+    }
+    assert_eq!(program.routes().await, before);
+
+    let holds = format!("If-Match: \"x\", {now}\r\n");
+    let (answer, now) = tagged(&program, "PUT", "/api/v2/routes", &holds, &whole).await;
+    assert_eq!(answer.status, 200);
+    let holds = format!("If-Match: {now}\r\n");
+    let (answer, _) = tagged(&program, "DELETE", "/api/routes/b", &holds, "").await;
+    assert_eq!(answer.status, 204);
+    let (answer, _) = tagged(&program, "DELETE", "/api/routes/b", &holds, "").await;
+    assert_eq!(answer.status, 404, "what is not there is not there");
+}
+
+#[tokio::test]
+async fn r_34_who_knows_the_table_is_not_told_it_again_until_it_changes() {
+    let program = Program::start(&["--default-target", "http://127.0.0.1:9"]).await;
+    for path in ["/api/routes", "/api/routes/", "/api/v2/routes", "/api/v2/status"] {
+        let (_, tag) = tagged(&program, "GET", path, "", "").await;
+        for known in [&*tag, "*", &format!("\"x\", W/{tag}")] {
+            let known = format!("If-None-Match: {known}\r\n");
+            let (answer, again) = tagged(&program, "GET", path, &known, "").await;
+            assert_eq!((answer.status, answer.body.as_str(), &again), (304, "", &tag), "{path}");
+        }
+        let known = format!("If-None-Match: {tag}\r\n");
+        assert_eq!(program.api("POST", "/api/routes/a", TO_NINE).await.status, 201);
+        let (answer, now) = tagged(&program, "GET", path, &known, "").await;
+        assert_eq!(answer.status, 200);
+        assert_ne!(now, tag);
+    }
+    let (answer, _) = tagged(&program, "GET", "/api/routes/none", "If-None-Match: *\r\n", "").await;
+    assert_eq!(answer.status, 404);
+    let (_, tag) = tagged(&program, "GET", "/api/routes", "", "").await;
+    drop(program);
+    let program = Program::start(&["--default-target", "http://127.0.0.1:9"]).await;
+    let known = format!("If-None-Match: {tag}\r\n");
+    for _ in 0..4 {
+        assert_eq!(program.api("POST", "/api/routes/a", TO_NINE).await.status, 201);
+        let (answer, _) = tagged(&program, "GET", "/api/routes", &known, "").await;
+        assert_eq!(answer.status, 200, "another process has other tags");
+    }
+}
+
+#[tokio::test]
+async fn r_34_of_several_writers_at_once_one_wins() {
+    let program = Program::start(&[]).await;
+    let (_, mut tag) = tagged(&program, "GET", "/api/routes", "", "").await;
+    for round in 0..8 {
+        let holds = format!("If-Match: {tag}\r\n");
+        let write = async |writer: usize| {
+            let path = format!("/api/routes/{round}/{writer}");
+            tagged(&program, "POST", &path, &holds, TO_NINE).await.0.status
+        };
+        let mut all: [u16; 4] = tokio::join!(write(0), write(1), write(2), write(3)).into();
+        all.sort_unstable();
+        assert_eq!(all, [201, 412, 412, 412]);
+        tag = tagged(&program, "GET", "/api/routes", "", "").await.1;
+        assert_eq!(program.routes().await.as_object().unwrap().len(), round + 1);
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::record::{self, RouteRecord, WantedTable};
+use super::{
+    condition::{Conditions, Found, Unmet},
+    record::{self, RouteRecord, WantedTable},
+};
 use crate::{RoutePrefix, RouteStatus, RouteTable, Target};
 
 /// The routes with all that clients said about them. Clones share them.
@@ -54,6 +57,36 @@ pub(super) enum ChangeError {
     HandedOver,
     #[error("the table has version {current}, not {wanted}; read it again")]
     OtherVersion { current: u64, wanted: u64 },
+    #[error("{}", .unmet.told())]
+    Unmet { unmet: Unmet, version: u64 },
+}
+
+impl Unmet {
+    /// As a request to a table of this version fails.
+    pub(super) fn at(self, version: u64) -> ChangeError {
+        ChangeError::Unmet { unmet: self, version }
+    }
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::NotModified => "nothing has changed",
+            Self::Changed => {
+                "Nothing was done: the routes are no longer those that If-Match names. Read them \
+                 again and repeat the request with the ETag of that answer"
+            }
+            Self::Absent => {
+                "Nothing was done: If-Match is * and there is no such route. Leave it out to add one"
+            }
+            Self::Unchanged => {
+                "Nothing was done: If-None-Match names the routes as they are. Leave it out to \
+                 change them all the same"
+            }
+            Self::Present => {
+                "Nothing was done: If-None-Match is * and there are routes here. Leave it out to \
+                 replace what is there"
+            }
+        }
+    }
 }
 
 impl Registry {
@@ -91,25 +124,35 @@ impl Registry {
         self.lock().version
     }
 
-    /// The routes by path, all or those not used since a moment.
-    pub(super) fn list(&self, inactive_since: Option<Timestamp>) -> Value {
-        Value::Object(self.described(&self.lock(), inactive_since))
+    /// How many routes there are, and the version they have, at one moment.
+    pub(super) fn size(&self) -> (usize, u64) {
+        let state = self.lock();
+        (self.len(), state.version)
     }
 
-    pub(super) fn get(&self, prefix: &RoutePrefix) -> Option<Value> {
+    /// The routes by path, all or those not used since a moment; and their version.
+    pub(super) fn list(&self, inactive_since: Option<Timestamp>) -> (Value, u64) {
+        let state = self.lock();
+        (Value::Object(self.described(&state, inactive_since)), state.version)
+    }
+
+    /// One route, and the version of all.
+    pub(super) fn get(&self, prefix: &RoutePrefix) -> Option<(Value, u64)> {
         let prefix = self.own(prefix.clone());
         let state = self.lock();
         let status = self.0.table.get(&prefix)?;
-        Some(record::describe(&status, state.members.get(&prefix), self.0.host_routing))
+        let members = state.members.get(&prefix);
+        Some((record::describe(&status, members, self.0.host_routing), state.version))
     }
 
-    /// The routes and the version they have, at one moment.
-    pub(super) fn table(&self) -> Value {
+    /// The routes and the version they have, at one moment; the latter twice.
+    pub(super) fn table(&self) -> (Value, u64) {
         let state = self.lock();
-        json!({ "version": state.version, "routes": self.described(&state, None) })
+        let routes = self.described(&state, None);
+        (json!({ "version": state.version, "routes": routes }), state.version)
     }
 
-    /// Adds a route or replaces it whole; live when this returns (R-03).
+    /// Adds a route or replaces it whole; live when this returns (R-03). The new version.
     ///
     /// The same target again keeps the time of last use: a client that repeats
     /// itself is not a person at work.
@@ -117,38 +160,56 @@ impl Registry {
         &self,
         prefix: RoutePrefix,
         record: RouteRecord,
-    ) -> Result<(), ChangeError> {
+        conditions: &Conditions,
+    ) -> Result<u64, ChangeError> {
         let prefix = self.own(prefix);
         let (path, target) = (prefix.decoded(), record.target.clone());
-        tracing::info!("Adding route {path} -> {target}");
-        self.change(|state| {
-            state.version += 1;
-            state.members.insert(prefix.clone(), record.members);
-            self.0.table.insert(prefix, record.target);
-        })
-        .await?;
+        let version = self
+            .change(|state| {
+                state.check(conditions, self.0.table.get(&prefix).is_some())?;
+                tracing::info!("Adding route {path} -> {target}");
+                state.version += 1;
+                state.members.insert(prefix.clone(), record.members);
+                self.0.table.insert(prefix, record.target);
+                Ok(state.version)
+            })
+            .await??;
         tracing::info!("Route added {path} -> {target}");
-        Ok(())
+        Ok(version)
     }
 
-    /// Removes a route; whether there was one.
-    pub(super) async fn remove(&self, prefix: &RoutePrefix) -> Result<bool, ChangeError> {
+    /// Removes a route; the new version, `None` if there was none.
+    pub(super) async fn remove(
+        &self,
+        prefix: &RoutePrefix,
+        conditions: &Conditions,
+    ) -> Result<Option<u64>, ChangeError> {
         let prefix = self.own(prefix.clone());
         self.change(|state| {
-            if self.0.table.remove(&prefix).is_none() {
-                return false;
+            // What is not there is not there, whatever is asked of it (RFC 9110 section
+            // 13.2.1).
+            if self.0.table.get(&prefix).is_none() {
+                return Ok(None);
             }
+            state.check(conditions, true)?;
             state.version += 1;
             state.members.remove(&prefix);
+            self.0.table.remove(&prefix);
             tracing::info!("Removing route {}", prefix.decoded());
-            true
+            Ok(Some(state.version))
         })
-        .await
+        .await?
     }
 
-    /// Makes `wanted` the whole table, in one step (R-30); the new version.
-    pub(super) async fn replace(&self, wanted: WantedTable) -> Result<Value, ChangeError> {
+    /// Makes `wanted` the whole table, in one step (R-30); what to tell the client, and
+    /// the new version.
+    pub(super) async fn replace(
+        &self,
+        wanted: WantedTable,
+        conditions: &Conditions,
+    ) -> Result<(Value, u64), ChangeError> {
         self.change(|state| {
+            state.check(conditions, true)?;
             let current = state.version;
             if let Some(wanted) = wanted.if_version.filter(|&wanted| wanted != current) {
                 return Err(ChangeError::OtherVersion { current, wanted });
@@ -164,7 +225,7 @@ impl Registry {
             let routes = targets.len();
             self.0.table.replace(targets);
             tracing::info!("All routes replaced: {routes} routes, version {}", state.version);
-            Ok(json!({ "version": state.version, "routes": routes }))
+            Ok((json!({ "version": state.version, "routes": routes }), state.version))
         })
         .await?
     }
@@ -208,6 +269,13 @@ impl Registry {
     /// route are never shown.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check(&self, conditions: &Conditions, exists: bool) -> Result<(), ChangeError> {
+        let version = self.version;
+        conditions.check(Found { version, exists }).map_err(|unmet| unmet.at(version))
     }
 }
 

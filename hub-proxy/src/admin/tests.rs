@@ -25,6 +25,10 @@ impl Api {
         Self::with(None, false)
     }
 
+    fn start(&self) -> String {
+        self.service.0.vitals.start().to_owned()
+    }
+
     async fn send(&self, method: &str, target: &str, body: impl Into<String>) -> Response<String> {
         self.send_with(method, target, body, "token ignored").await
     }
@@ -218,6 +222,27 @@ async fn r_30_r_34_the_whole_table_is_replaced_or_nothing() {
 
     let listed = api.json("/api/v2/routes").await;
     assert_eq!(api.status("PUT", "/api/v2/routes", listed.to_string()).await, 200, "as listed");
+}
+
+#[tokio::test]
+async fn r_34_a_tag_is_no_older_than_what_it_comes_with() {
+    let api = Api::open();
+    let table = api.json("/api/v2/routes").await;
+    let tag = |version: u64| format!("\"{}-{version}\"", api.start());
+    assert_eq!(table["version"], 0);
+    for path in ["/api/routes", "/api/v2/routes", "/api/v2/status"] {
+        let answer = api.send("GET", path, "").await;
+        assert_eq!(answer.headers()["etag"], tag(0), "{path}");
+    }
+    let added = api.send("POST", "/api/routes/a", TARGET).await;
+    assert_eq!(added.status().as_u16(), 201);
+    assert_eq!(added.headers()["etag"], tag(1));
+    assert_eq!(api.send("GET", "/api/routes/a", "").await.headers()["etag"], tag(1));
+    let replaced = api.send("PUT", "/api/v2/routes", r#"{"routes": {}}"#).await;
+    assert_eq!(replaced.headers()["etag"], tag(2));
+    for (method, path) in [("GET", "/api/routes/a"), ("DELETE", "/api/routes/a"), ("GET", "/x")] {
+        assert!(api.send(method, path, "").await.headers().get("etag").is_none(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Registry, record::written, tally::Tally};
+use super::{Registry, condition, record::written, tally::Tally};
 use crate::{Traffic, clock};
 
 /// What [`AdminApi`](super::AdminApi) reports beside the routes. Clones are of
@@ -68,8 +68,19 @@ impl Vitals {
         Value::Null
     }
 
+    /// Another one with each start of the process: hexadecimal digits and a minus.
+    pub(super) fn start(&self) -> &str {
+        &self.start
+    }
+
     pub(super) fn start_header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.start).expect("hexadecimal digits and a minus are visible")
+    }
+
+    /// The tag of a version of the table.
+    pub(super) fn tag(&self, version: u64) -> HeaderValue {
+        HeaderValue::from_str(&condition::tag(&self.start, version))
+            .expect("what stands in a start, and quotes, is visible")
     }
 
     /// When the certificate ends that browsers are shown; `None` without one, or
@@ -106,20 +117,23 @@ impl Vitals {
         *self.inherited.lock().unwrap_or_else(PoisonError::into_inner) = tally;
     }
 
-    pub(super) fn report(&self, registry: &Registry) -> Value {
+    /// And the version of the table that it tells of.
+    pub(super) fn report(&self, registry: &Registry) -> (Value, u64) {
         let tally = self.tally();
-        json!({
+        let (routes, version) = registry.size();
+        let report = json!({
             "version": self.version,
             "pid": std::process::id(),
             "start": self.start,
             "started": written(self.started),
             "state": if self.draining.is_cancelled() { "draining" } else { "serving" },
-            "routes": registry.len(),
-            "routes_version": registry.version(),
+            "routes": routes,
+            "routes_version": version,
             "certificate": self.certificate(),
             "connections": tally.connections,
             "websockets": tally.websockets,
             "websockets_ended": tally.websockets_ended,
-        })
+        });
+        (report, version)
     }
 }
