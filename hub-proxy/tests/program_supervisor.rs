@@ -138,6 +138,32 @@ async fn z_3_z_1_a_successor_goes_on_with_them() {
 }
 
 #[tokio::test]
+async fn z_3_p_016_redirects_name_the_port_of_a_supervisors_socket() {
+    let dir = Dir::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
+    let cert = cert.self_signed(&key).unwrap();
+    std::fs::write(dir.path("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(dir.path("key.pem"), key.serialize_pem()).unwrap();
+    let path = |name: &str| dir.path(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let tls = ["--ssl-cert", &cert, "--ssl-key", &key, "--redirect-port", "0"];
+    // Not the port where it would listen otherwise.
+    let args = [&["--ip", "127.0.0.1", "--port", "8000"], &tls[..]].concat();
+    let mut program = Program::of(dir.given(&["api", "tcp"], "api:public", &args)).await;
+    let line = program.line("Added HTTP to HTTPS redirection from ").await;
+    let (from, to) = line.split_once(" from ").unwrap().1.split_once(" to ").unwrap();
+    assert_eq!(to, program.public.port().to_string());
+    let head = process::ask(from.parse().unwrap(), "GET", "/x", "", "").await.head;
+    assert!(head.contains(&format!("\r\nlocation: https://h:{to}/x\r\n")), "{head}");
+
+    let command = dir.given(&["other", "public"], "api:public", &tls);
+    let (code, said) = outcome(command).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("--redirect-to: the public socket has no port"), "{said}");
+}
+
+#[tokio::test]
 async fn z_3_sockets_for_another_process_are_left_alone() {
     let dir = Dir::new();
     let args = ["--ip", "127.0.0.1", "--port", "0", "--api-ip", "127.0.0.1", "--api-port", "0"];

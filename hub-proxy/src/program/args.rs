@@ -136,7 +136,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "PORT", requires = "https")]
     pub(super) redirect_port: Option<u16>,
 
-    /// Port that redirects name; that of --port without it.
+    /// Port that redirects name; that of the public socket without it.
     #[arg(long, value_name = "PORT", requires = "redirect_port")]
     pub(super) redirect_to: Option<u16>,
 

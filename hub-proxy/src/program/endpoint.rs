@@ -40,8 +40,8 @@ pub(super) struct Endpoints {
 #[derive(Debug)]
 pub(super) struct Redirect {
     pub(super) from: Endpoint,
-    /// The port that clients are sent to.
-    pub(super) to: u16,
+    /// The port that clients are sent to; the one of the public socket without.
+    pub(super) to: Option<u16>,
     /// 308 rather than 301.
     pub(super) keeps_method: bool,
 }
@@ -90,10 +90,10 @@ fn api_port(args: &RunArgs) -> Result<u16, BadSetting> {
     }
 }
 
-fn redirect_to(args: &RunArgs) -> Result<u16, BadSetting> {
+fn redirect_to(args: &RunArgs) -> Result<Option<u16>, BadSetting> {
     match (args.redirect_to, &args.sockets.socket) {
-        (Some(port), _) => Ok(port),
-        (None, None) => Ok(args.port),
+        (Some(port), _) => Ok(Some(port)),
+        (None, None) => Ok(None),
         (None, Some(_)) => Err(bad(
             "--redirect-to",
             "the socket of --socket has no port; give the one that clients are to be sent to",

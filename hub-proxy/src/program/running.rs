@@ -142,8 +142,8 @@ impl Running {
         if let Some(numbers) = &numbers {
             serving.api.serve(sockets.metrics, numbers);
         }
-        if let Some(redirect) = &settings.redirect {
-            let service = RedirectToHttps::new(redirect.to);
+        if let (Some(redirect), Some(to)) = (&settings.redirect, sockets.redirect_to) {
+            let service = RedirectToHttps::new(to);
             let service = match redirect.keeps_method {
                 true => service,
                 false => service.moved_permanently(),
@@ -510,9 +510,9 @@ fn announce(settings: &Settings, sockets: &Sockets) {
         let at = shown(metrics, &sockets.metrics);
         tracing::info!("Metrics at http://{at}/metrics");
     }
-    if let Some(redirect) = &settings.redirect {
+    if let (Some(redirect), Some(to)) = (&settings.redirect, sockets.redirect_to) {
         let from = shown(&redirect.from, &sockets.redirect);
-        tracing::info!("Added HTTP to HTTPS redirection from {from} to {}", redirect.to);
+        tracing::info!("Added HTTP to HTTPS redirection from {from} to {to}");
     }
 }
 

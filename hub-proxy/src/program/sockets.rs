@@ -19,6 +19,8 @@ pub(super) struct Sockets {
     pub(super) api: Vec<Listener>,
     pub(super) redirect: Vec<Listener>,
     pub(super) metrics: Vec<Listener>,
+    /// The port that redirects name, if there are any (P-016).
+    pub(super) redirect_to: Option<u16>,
     /// Which of them a supervisor made.
     given: Vec<Role>,
 }
@@ -41,6 +43,10 @@ pub(super) enum SocketError {
     },
     #[error("LISTEN_FDNAMES: there is a socket for {role:?}, but no {flag}, which has to be given")]
     Unwanted { role: &'static str, flag: &'static str },
+    #[error(
+        "--redirect-to: the public socket has no port; give the one that clients are to be sent to"
+    )]
+    NoPort,
 }
 
 impl Sockets {
@@ -83,7 +89,13 @@ impl Sockets {
             Some(endpoint) => offered.listen(Role::Metrics, endpoint, &plain).await?,
         };
         let given = offered.given()?;
-        Ok(Self { public, api, redirect, metrics, given })
+        let redirect_to = match &settings.redirect {
+            None => None,
+            Some(redirect) => {
+                Some(redirect.to.or_else(|| port(&public)).ok_or(SocketError::NoPort)?)
+            }
+        };
+        Ok(Self { public, api, redirect, metrics, redirect_to, given })
     }
 
     /// Other handles of all sockets, to hand over.
@@ -109,4 +121,10 @@ impl Sockets {
     pub(super) fn traffic(&self) -> Vec<Traffic> {
         self.public.iter().map(Listener::traffic).collect()
     }
+}
+
+/// The port that these listen on, which a supervisor or the system may have chosen.
+fn port(listeners: &[Listener]) -> Option<u16> {
+    let listener = listeners.first().filter(|listener| listener.path().is_none())?;
+    Some(listener.local_addr().port())
 }

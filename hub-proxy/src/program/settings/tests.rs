@@ -53,18 +53,21 @@ fn section_1_unix_sockets_take_the_place_of_addresses() {
     assert_eq!(with(&["--api-socket", "a", "--port", "65535"]).api, Endpoint::Unix("a".into()));
     let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--socket", "p", "--redirect-port", "80"];
     assert!(refused(&tls).starts_with("--redirect-to: the socket of --socket has no port"));
-    assert_eq!(with(&[&tls[..], &["--redirect-to", "443"]].concat()).redirect.unwrap().to, 443);
+    assert_eq!(
+        with(&[&tls[..], &["--redirect-to", "443"]].concat()).redirect.unwrap().to,
+        Some(443)
+    );
 }
 
 #[test]
 fn p_016_redirects_name_the_public_port_or_another() {
     let tls = ["--ssl-key", "k", "--ssl-cert", "c", "--port", "8443", "--redirect-port", "8080"];
     let redirect = with(&tls).redirect.unwrap();
-    assert_eq!((redirect.from, redirect.to), (tcp("", 8080), 8443));
+    assert_eq!((redirect.from, redirect.to), (tcp("", 8080), None));
     assert!(!redirect.keeps_method, "P-015: 301, as the program that this one stands in for");
     let more = ["--redirect-to", "443", "--redirect-keeps-method"];
     let redirect = with(&[&tls[..], &more].concat()).redirect.unwrap();
-    assert_eq!((redirect.to, redirect.keeps_method), (443, true));
+    assert_eq!((redirect.to, redirect.keeps_method), (Some(443), true));
 }
 
 #[test]
