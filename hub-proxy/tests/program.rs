@@ -438,6 +438,22 @@ async fn section_1_what_cannot_be_done_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn p_018_a_custom_header_without_colon_or_name_ends_the_program() {
+    // Where something listens already: what is wrong is told before anything is opened.
+    let program = Program::start(&[]).await;
+    let port = program.public.port().to_string();
+    for field in ["no colon", "", ":", ": value", "  : value"] {
+        let mut command = Command::new(PROGRAM);
+        command.args(["--ip", "127.0.0.1", "--port", &port, "--custom-header", "x-a: fine"]);
+        command.args(["--custom-header", field]);
+        let (code, said) = outcome(command).await;
+        assert_eq!(code, 1, "{field:?}: {said}");
+        assert!(said.contains("--custom-header") && said.contains("colon was expected"), "{said}");
+        assert!(!said.contains("in use"), "{field:?}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named_with_its_flag() {
     let program = Program::start(&[]).await;
     let mut second = Command::new(PROGRAM);
