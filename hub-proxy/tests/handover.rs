@@ -26,7 +26,7 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A server that echoes messages.
 async fn echo() -> SocketAddr {
@@ -131,6 +131,106 @@ async fn z_1_z_01_z_02_z_03_nobody_notices_an_upgrade() {
     assert_eq!(program.get("/_chp_healthz").await.status, 200);
     soon(async { while program.status().await["websockets_ended"] != 1 {} }).await;
     assert_eq!(program.status().await["websockets"], 0);
+}
+
+/// A server that takes any number of requests on a connection. The half of a `/held`
+/// answer comes at once, the rest when it is said.
+async fn pages(go_on: CancellationToken) -> SocketAddr {
+    target(move |mut client| {
+        let go_on = go_on.clone();
+        async move {
+            let mut byte = [0];
+            while client.stream.peek(&mut byte).await.is_ok_and(|n| n > 0) {
+                let head = client.head().await;
+                if head.starts_with("put ") {
+                    assert_eq!(client.take(8).await, b"whatever");
+                }
+                match head.contains("/held ") {
+                    true => {
+                        client.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nwhat").await;
+                        go_on.cancelled().await;
+                        client.send("ever").await;
+                    }
+                    false => client.send(OK).await,
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Asks on connections of its own, over and over, as many times on each as it may.
+async fn keep_asking(
+    proxy: SocketAddr,
+    most: usize,
+    done: CancellationToken,
+    asked: Arc<AtomicUsize>,
+) {
+    while !done.is_cancelled() {
+        let mut client = Client::to(proxy).await;
+        for _ in 0..most {
+            client.send("GET /user/ada/x HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            let head = client.head().await;
+            assert!(head.starts_with("http/1.1 200 "), "{head}");
+            assert_eq!(client.take(2).await, b"ok");
+            asked.fetch_add(1, Ordering::Relaxed);
+            if head.contains("\r\nconnection: close\r\n") {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn z_01_no_new_connection_and_no_request_in_flight_fails_during_upgrades() {
+    let mut program = Program::start(&[]).await;
+    let (public, go_on) = (program.public, CancellationToken::new());
+    program.route("/user/ada", pages(go_on.clone()).await).await;
+
+    let (done, asked) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let crowd = TaskTracker::new();
+    let members: Vec<_> = (0..64)
+        .map(|at| {
+            let most = if at % 2 == 0 { 1 } else { 100 };
+            crowd.spawn(keep_asking(public, most, done.clone(), Arc::clone(&asked)))
+        })
+        .collect();
+    let mut in_flight = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..8 {
+            let mut upload = Client::to(public).await;
+            let head = "PUT /user/ada/x HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n";
+            upload.send(format!("{head}what")).await;
+            let mut download = Client::to(public).await;
+            download.send("GET /user/ada/held HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            download.head().await;
+            assert_eq!(download.take(4).await, b"what");
+            in_flight.push((upload, download));
+        }
+        let old = pid(&program).await;
+        send(old, Signal::USR2);
+        successor(&mut program, old).await;
+        let enough = asked.load(Ordering::Relaxed) + 500;
+        soon(async {
+            while asked.load(Ordering::Relaxed) < enough {
+                assert!(members.iter().all(|member| !member.is_finished()), "one was lost");
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    go_on.cancel();
+    for (mut upload, mut download) in in_flight {
+        upload.send("ever").await;
+        assert!(upload.head().await.starts_with("http/1.1 200 "));
+        assert_eq!(upload.take(2).await, b"ok");
+        assert_eq!(download.take(4).await, b"ever");
+    }
+    done.cancel();
+    for member in members {
+        soon(member).await.unwrap();
+    }
+    assert!(program.ended().await.success(), "nothing is left to the first process");
 }
 
 #[tokio::test]
