@@ -6,7 +6,9 @@
 mod plan;
 mod written;
 
-pub(super) use plan::{MountPlan, Mounted, check_volumes, read_mounts, read_volumes, table_of};
+pub(super) use plan::{
+    Making, MountPlan, Mounted, check_volumes, read_mounts, read_volumes, table_of,
+};
 pub use written::{
     DriverConfig, MountConfig, MountKind, Propagation, SharedFolder, SharedMode, VolumeTarget,
 };

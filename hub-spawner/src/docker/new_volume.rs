@@ -28,6 +28,8 @@ pub(super) struct NewVolume<'a> {
     pub(super) name: &'a str,
     /// Where it is mounted.
     pub(super) target: &'a str,
+    /// Whether the daemon takes nothing over from the image.
+    pub(super) begins_empty: bool,
 }
 
 impl NewVolume<'_> {
@@ -73,7 +75,7 @@ impl NewVolume<'_> {
             ..ContainerSpec::new("", self.blueprint.image.to_string())
         };
         let id = self.engine.create_container_from(&spec).await?;
-        let is_in_image = self.engine.has_path(&id, self.target).await?;
+        let is_in_image = !self.begins_empty && self.engine.has_path(&id, self.target).await?;
         if is_in_image {
             self.engine.remove_container(&id, true).await?;
         }

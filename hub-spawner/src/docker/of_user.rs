@@ -10,7 +10,7 @@ use super::{
     labels::{self, VolumeOwner},
     object_name::is_object_name,
 };
-use crate::{InvalidConfig, engine::Labels};
+use crate::{InvalidConfig, engine::Labels, template::Template};
 
 impl DockerConfig {
     /// The labels of all volumes that this deployment has made.
@@ -79,23 +79,24 @@ impl Blueprint {
         user: &UserName,
     ) -> BTreeMap<String, Vec<String>> {
         let key = ServerKey::default_of(user.clone());
-        self.volumes
-            .iter()
-            .filter(|mounted| {
-                mounted.source.uses("username") || mounted.source.uses("raw_username")
-            })
-            .filter_map(|mounted| {
-                let (source, _) = mounted.render(&self.names, &key).ok()?;
-                Some((source, mounted.older_volumes(&self.names, &key)))
-            })
-            .filter(|(source, _)| is_object_name(source))
-            .collect()
+        let is_own = |source: &Template| source.uses("username") || source.uses("raw_username");
+        let volumes = self.volumes.iter().filter(|one| is_own(&one.source)).filter_map(|one| {
+            let (source, _) = one.render(&self.names, &key).ok()?;
+            Some((source, one.older_volumes(&self.names, &key)))
+        });
+        let mounts = self.mounts.iter().filter(|one| one.is_volume() && is_own(one.source()));
+        let mounts = mounts.filter_map(|one| {
+            let source = one.render(&self.names, &key).ok()?.source?;
+            Some((source, one.older_volumes(&self.names, &key)))
+        });
+        volumes.chain(mounts).filter(|(source, _)| is_object_name(source)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::MountConfig;
 
     #[test]
     fn bak_1_the_volumes_of_a_user_are_those_that_bear_the_name() {
@@ -112,6 +113,17 @@ mod tests {
                 .into(),
         );
         assert_eq!(names(&config), ["hub-ada-40x-2eorg"]);
+
+        config.mounts = ["more-{username}", "class"]
+            .map(|source| MountConfig {
+                source: source.to_owned(),
+                target: format!("/{source}"),
+                ..MountConfig::default()
+            })
+            .into();
+        assert_eq!(names(&config), ["hub-ada-40x-2eorg", "more-ada-40x-2eorg"]);
+        let older = config.volume_names_with_older_of(&ada).unwrap();
+        assert_eq!(older["more-ada-40x-2eorg"][0], "more-ada_40x_2Eorg");
     }
 
     #[test]

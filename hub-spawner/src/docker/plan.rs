@@ -91,11 +91,10 @@ impl Blueprint {
     pub(super) fn check_rename(&self, from: &ServerKey, to: &ServerKey) -> Result<(), SpawnError> {
         let blueprint = self;
         let place = |key| {
-            blueprint
-                .volumes
-                .iter()
-                .map(|one| one.render(&blueprint.names, key))
-                .collect::<Vec<_>>()
+            let names = &blueprint.names;
+            let volumes = blueprint.volumes.iter().map(|one| one.render(names, key));
+            let mounts = blueprint.mounts.iter().map(|one| one.render(names, key));
+            (volumes.collect::<Vec<_>>(), mounts.collect::<Vec<_>>())
         };
         if place(from) == place(to) {
             return Ok(());

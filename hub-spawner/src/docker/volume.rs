@@ -10,6 +10,7 @@ use super::{
     deletion::OnUserDelete,
     error::spawn_error,
     labels::{self, VolumeOwner},
+    mounts::Making,
     new_volume::NewVolume,
     object_name::is_object_name,
     ownership,
@@ -67,7 +68,9 @@ pub(super) async fn ensure(
         let mode = &mounted.mode;
         if is_object_name(&source) {
             let older = mounted.older_volumes(&blueprint.names, key);
-            let wanted = Wanted { name: source, target: &target, key, template: &mounted.source };
+            let template = &mounted.source;
+            let making = Making::default();
+            let wanted = Wanted { name: source, target: &target, key, template, making };
             let name = wanted.settle(engine, blueprint, older).await?;
             all.binds.push(format!("{name}:{target}:{mode}"));
         } else {
@@ -82,13 +85,21 @@ pub(super) async fn ensure(
         }
     }
     for plan in &blueprint.mounts {
-        let mount = plan.render(&blueprint.names, key).map_err(rejected)?;
-        // A driver and labels of its own are for the daemon to use when it makes it.
-        if plan.is_volume() && mount.volume_options.is_none() {
-            let (source, target) = (mount.source.clone(), mount.target.clone());
-            let (source, target) = (source.unwrap_or_default(), target.unwrap_or_default());
-            let wanted = Wanted { name: source, target: &target, key, template: plan.source() };
-            wanted.made(engine, blueprint).await?;
+        let mut mount = plan.render(&blueprint.names, key).map_err(rejected)?;
+        if plan.is_volume() {
+            let target = mount.target.clone().unwrap_or_default();
+            let name = mount.source.clone().unwrap_or_default();
+            let making = plan.making(&blueprint.names, key);
+            let wanted = Wanted { name, target: &target, key, template: plan.source(), making };
+            let older = plan.older_volumes(&blueprint.names, key);
+            let name = wanted.settle(engine, blueprint, older).await?;
+            if mount.source.as_ref() != Some(&name) {
+                // The daemon refuses a mount by another driver than made the volume.
+                if let Some(options) = &mut mount.volume_options {
+                    options.driver_config = None;
+                }
+                mount.source = Some(name);
+            }
         }
         all.mounts.push(mount);
     }
@@ -101,15 +112,21 @@ struct Wanted<'a> {
     target: &'a str,
     key: &'a ServerKey,
     template: &'a Template,
+    making: Making,
+}
+
+/// Whose a volume is whose name is made of `template`.
+pub(super) fn owner_by<'a>(template: &Template, key: &'a ServerKey) -> VolumeOwner<'a> {
+    let uses = |plain, raw| template.uses(plain) || template.uses(raw);
+    VolumeOwner {
+        user: uses("username", "raw_username").then(|| key.user().as_str()),
+        server: uses("servername", "raw_servername").then(|| key.server().as_str()),
+    }
 }
 
 impl Wanted<'_> {
     fn owner(&self) -> VolumeOwner<'_> {
-        let uses = |plain, raw| self.template.uses(plain) || self.template.uses(raw);
-        VolumeOwner {
-            user: uses("username", "raw_username").then(|| self.key.user().as_str()),
-            server: uses("servername", "raw_servername").then(|| self.key.server().as_str()),
-        }
+        owner_by(self.template, self.key)
     }
 
     /// The volume to mount: this one, or that of an older spawner.
@@ -143,14 +160,26 @@ impl Wanted<'_> {
     async fn made(&self, engine: &Engine, blueprint: &Blueprint) -> Result<(), SpawnError> {
         let failed = |error| spawn_error("make the volume", error);
         let is_new = engine.volume(&self.name).await.map_err(failed)?.is_none();
-        let new = NewVolume { engine, blueprint, name: &self.name, target: self.target };
+        let common = blueprint.volume_driver.as_deref();
+        let common = common.map(|driver| (driver, &blueprint.volume_driver_options));
+        let own = self.making.driver.as_ref().map(|(driver, options)| (driver.as_str(), options));
+        let driver = own.or(common);
+        let new = NewVolume {
+            engine,
+            blueprint,
+            name: &self.name,
+            target: self.target,
+            begins_empty: self.making.no_copy,
+        };
+        // Whose files at a place of the operator's own are, is theirs to say.
+        let has_place = driver.is_some_and(|(_, options)| options.contains_key("device"));
         let is_to_give = match is_new {
+            true if has_place => false,
             true => new.mark().await?,
             false => new.is_marked().await?,
         };
-        let wanted = labels::of_volume(&blueprint.deployment, self.owner());
-        let driver = blueprint.volume_driver.as_deref();
-        let driver = driver.map(|driver| (driver, &blueprint.volume_driver_options));
+        let mut wanted = self.making.labels.clone();
+        wanted.extend(labels::of_volume(&blueprint.deployment, self.owner()));
         let volume = match engine.ensure_volume_by(&self.name, &wanted, driver).await {
             Ok(volume) => volume,
             Err(error) => {

@@ -15,6 +15,7 @@ mod isolation;
 mod joined;
 mod kept;
 mod late;
+mod mounts;
 mod options;
 mod pull;
 mod registry;

@@ -16,7 +16,8 @@ use crate::{
         object_name::{FIELDS, Names, is_object_name},
         security::Sockets,
     },
-    template::Template,
+    engine::Labels,
+    template::{InvalidTemplate, Template},
 };
 
 /// A volume or host path, and where it is mounted.
@@ -36,7 +37,20 @@ pub(in crate::docker) struct MountPlan {
     source: Template,
     target: Template,
     subpath: Option<Template>,
+    labels: BTreeMap<String, Template>,
+    driver_options: BTreeMap<String, Template>,
     config: MountConfig,
+}
+
+/// What a volume that does not exist yet is made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::docker) struct Making {
+    /// Labels beside our own.
+    pub(in crate::docker) labels: Labels,
+    /// The driver, and its options. Default: that of all.
+    pub(in crate::docker) driver: Option<(String, BTreeMap<String, String>)>,
+    /// Whether it begins without what the image has at its place.
+    pub(in crate::docker) no_copy: bool,
 }
 
 /// The settings `volumes`, `read_only_volumes` and `shared`. Of two with one source
@@ -147,17 +161,29 @@ pub(in crate::docker) fn read_mounts(
             source: read(&mount.source)?,
             target: read(&mount.target)?,
             subpath: mount.subpath.as_deref().map(read).transpose()?,
+            labels: templates(&mount.labels).map_err(invalid("mounts"))?,
+            driver_options: match &mount.driver_config {
+                Some(driver) => templates(&driver.options).map_err(invalid("mounts"))?,
+                None => BTreeMap::new(),
+            },
             config: mount.clone(),
         };
         let rendered =
             plan.render(names, &sample()).map_err(|reason| InvalidConfig::new("mounts", reason))?;
         sockets.check("mounts", rendered.source.as_deref().unwrap_or_default())?;
-        if let Some(driver) = &mount.driver_config {
-            sockets.check_driver_options("mounts", &driver.options)?;
+        if let Some((_, options)) = &plan.making(names, &sample()).driver {
+            sockets.check_driver_options("mounts", options)?;
         }
         plans.push(plan);
     }
     Ok(plans)
+}
+
+/// A template of each value.
+fn templates(
+    table: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Template>, InvalidTemplate> {
+    table.iter().map(|(name, text)| Ok((name.clone(), Template::parse(text, FIELDS)?))).collect()
 }
 
 /// An option that this kind of mount does not have.
@@ -203,10 +229,14 @@ impl Mounted {
 
     /// What the volume was called by older spawners, the newest first.
     pub(in crate::docker) fn older_volumes(&self, names: &Names, key: &ServerKey) -> Vec<String> {
-        let mut older = names.render_older(&self.source, key);
-        older.retain(|name| is_object_name(name));
-        older
+        older_volumes(&self.source, names, key)
     }
+}
+
+fn older_volumes(source: &Template, names: &Names, key: &ServerKey) -> Vec<String> {
+    let mut older = names.render_older(source, key);
+    older.retain(|name| is_object_name(name));
+    older
 }
 
 impl MountPlan {
@@ -218,6 +248,25 @@ impl MountPlan {
     /// Whether it is a named volume.
     pub(in crate::docker) fn is_volume(&self) -> bool {
         self.config.kind == MountKind::Volume
+    }
+
+    /// As [`Mounted::older_volumes`].
+    pub(in crate::docker) fn older_volumes(&self, names: &Names, key: &ServerKey) -> Vec<String> {
+        older_volumes(&self.source, names, key)
+    }
+
+    /// What the volume is made with where there is none.
+    pub(in crate::docker) fn making(&self, names: &Names, key: &ServerKey) -> Making {
+        let render = |table: &BTreeMap<String, Template>| -> BTreeMap<String, String> {
+            let row = |(name, text): (&String, &Template)| (name.clone(), names.render(text, key));
+            table.iter().map(row).collect()
+        };
+        let driver = self.config.driver_config.as_ref();
+        Making {
+            labels: render(&self.labels).into_iter().collect(),
+            driver: driver.map(|driver| (driver.name.clone(), render(&self.driver_options))),
+            no_copy: self.config.no_copy,
+        }
     }
 
     /// The mount of a server, or what is wrong with it.
@@ -244,16 +293,17 @@ impl MountPlan {
             }
             MountKind::Volume | MountKind::Bind | MountKind::Tmpfs => {}
         }
-        let plain = |map: &BTreeMap<String, String>| -> Option<HashMap<String, String>> {
-            (!map.is_empty()).then(|| map.clone().into_iter().collect())
+        let plain = |map: BTreeMap<String, String>| -> Option<HashMap<String, String>> {
+            (!map.is_empty()).then(|| map.into_iter().collect())
         };
-        let driver = config.driver_config.as_ref().map(|driver| MountVolumeOptionsDriverConfig {
-            name: Some(driver.name.clone()),
-            options: plain(&driver.options),
+        let Making { labels, driver, no_copy } = self.making(names, key);
+        let driver = driver.map(|(name, options)| MountVolumeOptionsDriverConfig {
+            name: Some(name),
+            options: plain(options),
         });
         let volume = MountVolumeOptions {
-            no_copy: config.no_copy.then_some(true),
-            labels: plain(&config.labels),
+            no_copy: no_copy.then_some(true),
+            labels: plain(labels),
             driver_config: driver,
             subpath,
         };

@@ -11,6 +11,7 @@ use bollard::models::{
     TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy,
     TaskSpecRestartPolicyConditionEnum,
 };
+use hub_names::ServerKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -20,11 +21,13 @@ use crate::{
     docker::{
         blueprint::Blueprint,
         extra::{merge, rendered},
-        labels::{self, VolumeOwner},
+        labels,
         object_name::is_object_name,
         system_users::HostAccount,
+        volume,
     },
     engine::Labels,
+    template::Template,
 };
 
 /// Where a server finds its token, if that is a secret.
@@ -171,32 +174,23 @@ fn mounts(
         }
         let (source, target) = mounted.render(&blueprint.names, key).map_err(rejected)?;
         let is_volume = is_object_name(&source);
-        let uses = |plain, raw| mounted.source.uses(plain) || mounted.source.uses(raw);
-        let owner = VolumeOwner {
-            user: uses("username", "raw_username").then(|| key.user().as_str()),
-            server: uses("servername", "raw_servername").then(|| key.server().as_str()),
-        };
-        let options = MountVolumeOptions {
-            labels: Some(labels::of_volume(&blueprint.deployment, owner).into_iter().collect()),
-            driver_config: blueprint.volume_driver.clone().map(|driver| {
-                MountVolumeOptionsDriverConfig {
-                    name: Some(driver),
-                    options: Some(blueprint.volume_driver_options.clone().into_iter().collect()),
-                }
-            }),
-            ..MountVolumeOptions::default()
-        };
         mounts.push(Mount {
             target: Some(target),
             source: Some(source),
             typ: Some(if is_volume { MountType::VOLUME } else { MountType::BIND }),
             read_only: Some(mounted.mode.split(',').any(|word| word == "ro")),
-            volume_options: is_volume.then_some(options),
+            volume_options: is_volume
+                .then(|| made_by(blueprint, MountVolumeOptions::default(), &mounted.source, key)),
             ..Mount::default()
         });
     }
     for plan in &blueprint.mounts {
-        mounts.push(plan.render(&blueprint.names, key).map_err(rejected)?);
+        let mut mount = plan.render(&blueprint.names, key).map_err(rejected)?;
+        if plan.is_volume() {
+            let options = mount.volume_options.unwrap_or_default();
+            mount.volume_options = Some(made_by(blueprint, options, plan.source(), key));
+        }
+        mounts.push(mount);
     }
     mounts.extend(account.map(|account| Mount {
         target: Some(account.image_home.clone()),
@@ -205,6 +199,25 @@ fn mounts(
         ..Mount::default()
     }));
     Ok(mounts)
+}
+
+/// `options` of a volume with our labels, and with the driver of all unless they name
+/// another: the machine that a server lands on makes the volume.
+fn made_by(
+    blueprint: &Blueprint,
+    mut options: MountVolumeOptions,
+    template: &Template,
+    key: &ServerKey,
+) -> MountVolumeOptions {
+    let ours = labels::of_volume(&blueprint.deployment, volume::owner_by(template, key));
+    options.labels.get_or_insert_default().extend(ours);
+    options.driver_config = options.driver_config.or_else(|| {
+        blueprint.volume_driver.clone().map(|driver| MountVolumeOptionsDriverConfig {
+            name: Some(driver),
+            options: Some(blueprint.volume_driver_options.clone().into_iter().collect()),
+        })
+    });
+    options
 }
 
 fn resources(blueprint: &Blueprint) -> TaskSpecResources {

@@ -216,6 +216,13 @@ fn spn_10_what_is_mounted_is_written_as_docker_reads_it() {
                                      "DriverConfig": {"Name": "nfs", "Options": {"o": "p"}}}}),
         ),
         (
+            json!({"source": "vol", "target": "/v", "labels": {"of": "{raw_username}"},
+                   "driver_config": {"name": "nfs", "options": {"device": ":/home/{username}"}}}),
+            json!({"Type": "volume", "Source": "vol", "Target": "/v", "ReadOnly": false,
+                   "VolumeOptions": {"Labels": {"of": "ada@x"}, "DriverConfig":
+                       {"Name": "nfs", "Options": {"device": ":/home/ada-40x"}}}}),
+        ),
+        (
             json!({"type": "bind", "source": "/srv", "target": "/s", "read_only": true,
                    "propagation": "shared", "consistency": "cached"}),
             json!({"Type": "bind", "Source": "/srv", "Target": "/s", "ReadOnly": true,
@@ -238,6 +245,12 @@ fn spn_10_what_is_mounted_is_written_as_docker_reads_it() {
         (json!({"source": "v", "target": "t"}), "not an absolute path"),
         (json!({"source": "v", "target": "/t", "subpath": "../x"}), "leads out"),
         (json!({"type": "bind", "source": "/var/run/docker.sock", "target": "/t"}), "the host"),
+        (json!({"source": "vol", "target": "/t", "labels": {"a": "{nope}"}}), "not known"),
+        (
+            json!({"source": "vol", "target": "/t", "driver_config":
+                {"name": "local", "options": {"o": "bind", "device": "/run"}}}),
+            "the host",
+        ),
     ] {
         let said = mounts(mount.clone()).unwrap_err();
         assert!(said.contains(words), "{mount}: {said}");

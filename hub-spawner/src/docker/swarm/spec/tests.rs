@@ -91,6 +91,32 @@ fn swm_1_a_service_is_locked_down_bounded_and_not_started_again() {
 }
 
 #[test]
+fn spn_7_volumes_of_mounts_have_our_labels_and_the_driver_of_all() {
+    let body = body(
+        json!({"volumes": {}, "volume_driver": "nfs", "volume_driver_options": {"share": "s"},
+        "mounts": [
+            {"source": "more-{username}", "target": "/more", "labels": {"hub.user": "eve"}},
+            {"source": "class", "target": "/class", "no_copy": true,
+             "driver_config": {"name": "local"}},
+            {"type": "tmpfs", "target": "/scratch"},
+        ]}),
+        json!({}),
+        None,
+    )
+    .unwrap();
+    let options = |at: usize| &body["TaskTemplate"]["ContainerSpec"]["Mounts"][at]["VolumeOptions"];
+    assert_eq!(options(0)["Labels"]["hub.user"], "ada", "ours have the last word");
+    assert_eq!(options(0)["Labels"]["hub.kind"], "volume");
+    assert_eq!(options(0)["DriverConfig"], json!({"Name": "nfs", "Options": {"share": "s"}}));
+    assert_eq!(options(1)["Labels"].get("hub.user"), None, "a volume of all");
+    assert_eq!(
+        (&options(1)["NoCopy"], &options(1)["DriverConfig"]["Name"]),
+        (&json!(true), &json!("local"))
+    );
+    assert_eq!(*options(2), Value::Null);
+}
+
+#[test]
 fn swm_1_ports_and_further_fields_are_taken_over() {
     let host = body(json!({}), json!({"publish": "host", "restart": "on-failure"}), None).unwrap();
     assert_eq!(
