@@ -163,6 +163,8 @@ impl Wanted<'_> {
         let common = blueprint.volume_driver.as_deref();
         let common = common.map(|driver| (driver, &blueprint.volume_driver_options));
         let own = self.making.driver.as_ref().map(|(driver, options)| (driver.as_str(), options));
+        // Whose files at a place of one mount's own are, is the operator's to say.
+        let has_place = own.is_some_and(|(_, options)| options.contains_key("device"));
         let driver = own.or(common);
         let new = NewVolume {
             engine,
@@ -171,8 +173,6 @@ impl Wanted<'_> {
             target: self.target,
             begins_empty: self.making.no_copy,
         };
-        // Whose files at a place of the operator's own are, is theirs to say.
-        let has_place = driver.is_some_and(|(_, options)| options.contains_key("device"));
         let is_to_give = match is_new {
             true if has_place => false,
             true => new.mark().await?,
