@@ -16,6 +16,10 @@ impl Activity {
         Self { route: Arc::clone(route), timings: config.timings.clone() }
     }
 
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
     /// Records that data passes now.
     pub(crate) fn mark(&self) {
         RouteTimings::update(self.timings.as_ref(), || self.route.touch());

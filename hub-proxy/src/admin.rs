@@ -183,21 +183,23 @@ impl Inner {
                 Some(found) => read(found)?,
                 None => Answer::empty(StatusCode::NOT_FOUND),
             },
-            Action::Add(prefix) => {
+            Action::Add(prefix, tunnels) => {
                 let record = RouteRecord::parse(&read_json(body, MAX_ROUTE_BYTES).await?)
                     .map_err(|bad| Answer::bad(bad.to_string()))?;
-                let version = registry.add(prefix, record, conditions).await?;
+                let version = registry.add(prefix, record, tunnels, conditions).await?;
                 Answer::empty(StatusCode::CREATED).about(version)
             }
-            Action::Delete(prefix) => match registry.remove(&prefix, conditions).await? {
-                Some(version) => Answer::empty(StatusCode::NO_CONTENT).about(version),
-                None => Answer::empty(StatusCode::NOT_FOUND),
-            },
+            Action::Delete(prefix, tunnels) => {
+                match registry.remove(&prefix, tunnels, conditions).await? {
+                    Some(version) => Answer::empty(StatusCode::NO_CONTENT).about(version),
+                    None => Answer::empty(StatusCode::NOT_FOUND),
+                }
+            }
             Action::ReadTable => read(registry.table())?,
-            Action::ReplaceTable => {
+            Action::ReplaceTable(tunnels) => {
                 let table = record::parse_table(&read_json(body, MAX_TABLE_BYTES).await?)
                     .map_err(|bad: BadTable| Answer::bad(bad.to_string()))?;
-                let (told, version) = registry.replace(table, conditions).await?;
+                let (told, version) = registry.replace(table, tunnels, conditions).await?;
                 Answer::json(told).about(version)
             }
             Action::Status => read(self.vitals.report(registry))?,

@@ -12,6 +12,7 @@ mod body;
 #[cfg(feature = "acme")]
 mod certificate;
 mod clock;
+mod closing;
 mod config;
 mod error;
 #[cfg(feature = "admin")]
@@ -59,6 +60,7 @@ pub use acme::{
 pub use body::{FallbackBody, ProxyBody};
 #[cfg(feature = "acme")]
 pub use certificate::{Certificate, CertificateStatus};
+pub use closing::OpenTunnels;
 pub use config::{ListenConfig, ProxyConfig};
 pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
 #[cfg(feature = "admin")]

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rpds::HashTrieMapSync;
 
-use crate::{RoutePrefix, Target, clock, forward::Pool, path};
+use crate::{OpenTunnels, RoutePrefix, Target, clock, closing::Closing, forward::Pool, path};
 
 /// The routes of a proxy. Clones share one table.
 #[derive(Clone, Default)]
@@ -61,6 +61,8 @@ pub(crate) struct Route {
     last_used: AtomicI64,
     /// The kept connections to its target, of the proxy that used it first.
     pool: OnceLock<Arc<Pool>>,
+    /// How its tunnels are told to close, once there is one or it is to be told.
+    closing: OnceLock<Closing>,
 }
 
 const NEVER: i64 = i64::MIN;
@@ -72,12 +74,31 @@ impl RouteTable {
     /// Adding the same target again changes nothing: the time of last use
     /// stays. The route is live when this returns.
     pub fn insert(&self, prefix: RoutePrefix, target: Target) -> Option<Target> {
-        let route = Arc::new(Route::new(prefix.clone(), target, clock::now(), None));
+        self.insert_with(prefix, target, OpenTunnels::Stay)
+    }
+
+    /// As [`insert`](Self::insert); `tunnels` says what becomes of those to another target
+    /// that was there.
+    pub fn insert_with(
+        &self,
+        prefix: RoutePrefix,
+        target: Target,
+        tunnels: OpenTunnels,
+    ) -> Option<Target> {
+        let added = clock::now();
         let before = self.root.rcu(|root| match root.exact(&prefix) {
-            Some(existing) if existing.target == route.target => Arc::clone(root),
-            _ => Arc::new(root.with(&mut prefix.segments(), &route)),
+            Some(existing) if existing.target == target => Arc::clone(root),
+            existing => {
+                let route = Route::new(prefix.clone(), target.clone(), added, None);
+                let route = Arc::new(route.after(existing, tunnels));
+                Arc::new(root.with(&mut prefix.segments(), &route))
+            }
         });
-        before.exact(&prefix).map(|route| route.target.clone())
+        let existing = before.exact(&prefix)?;
+        if existing.target != target {
+            existing.let_go(tunnels);
+        }
+        Some(existing.target.clone())
     }
 
     /// Removes the route with exactly this prefix and returns its target. Its unused
@@ -86,11 +107,18 @@ impl RouteTable {
     /// Longer and shorter prefixes stay. Open tunnels of the route go on
     /// (WS-11).
     pub fn remove(&self, prefix: &RoutePrefix) -> Option<Target> {
+        self.remove_with(prefix, OpenTunnels::Stay)
+    }
+
+    /// As [`remove`](Self::remove); `tunnels` says what becomes of the route's.
+    pub fn remove_with(&self, prefix: &RoutePrefix, tunnels: OpenTunnels) -> Option<Target> {
         let before = self.root.rcu(|root| match root.exact(prefix) {
             None => Arc::clone(root),
             Some(_) => Arc::new(root.without(&mut prefix.segments())),
         });
-        before.exact(prefix).map(|route| route.target.clone())
+        let removed = before.exact(prefix)?;
+        removed.let_go(tunnels);
+        Some(removed.target.clone())
     }
 
     /// Makes `routes` the whole table, in one step: no request sees a table
@@ -98,19 +126,40 @@ impl RouteTable {
     ///
     /// Routes that were there with the same target keep their time of last use.
     pub fn replace(&self, routes: impl IntoIterator<Item = (RoutePrefix, Target)>) {
+        self.replace_with(routes, OpenTunnels::Stay);
+    }
+
+    /// As [`replace`](Self::replace); `tunnels` says what becomes of those of routes that
+    /// are not in the new table, or with another target.
+    pub fn replace_with(
+        &self,
+        routes: impl IntoIterator<Item = (RoutePrefix, Target)>,
+        tunnels: OpenTunnels,
+    ) {
         let added = clock::now();
-        let wanted: Vec<Arc<Route>> = routes
-            .into_iter()
-            .map(|(prefix, target)| Arc::new(Route::new(prefix, target, added, None)))
-            .collect();
-        self.root.rcu(|before| {
+        let wanted: Vec<_> = routes.into_iter().collect();
+        let mut now = Arc::new(Node::default());
+        let before = self.root.rcu(|before| {
             let mut root = Node::default();
-            for route in &wanted {
-                let kept = before.exact(&route.prefix).filter(|old| old.target == route.target);
-                root.plant(kept.unwrap_or(route));
+            for (prefix, target) in &wanted {
+                let old = before.exact(prefix);
+                if let Some(kept) = old.filter(|old| old.target == *target) {
+                    root.plant(kept);
+                } else {
+                    let route = Route::new(prefix.clone(), target.clone(), added, None);
+                    root.plant(&Arc::new(route.after(old, tunnels)));
+                }
             }
-            root
+            now = Arc::new(root);
+            Arc::clone(&now)
         });
+        if tunnels == OpenTunnels::Close {
+            before.each(&mut |old| {
+                if now.exact(&old.prefix).is_none_or(|kept| !Arc::ptr_eq(kept, old)) {
+                    old.let_go(tunnels);
+                }
+            });
+        }
     }
 
     /// Makes `routes` the whole table, times included.
@@ -190,7 +239,32 @@ impl Route {
         last_used: Option<Timestamp>,
     ) -> Self {
         let last_used = AtomicI64::new(last_used.map_or(NEVER, Timestamp::as_millisecond));
-        Self { prefix, target, added, last_used, pool: OnceLock::new() }
+        let (pool, closing) = (OnceLock::new(), OnceLock::new());
+        Self { prefix, target, added, last_used, pool, closing }
+    }
+
+    /// This one in the place of another. Tunnels that stay then belong to the prefix, and
+    /// close if somebody wants that later.
+    fn after(self, before: Option<&Arc<Self>>, tunnels: OpenTunnels) -> Self {
+        match (before, tunnels) {
+            (Some(before), OpenTunnels::Stay) => {
+                Self { closing: before.closing().clone().into(), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// Does with the tunnels what is to become of them now that the route is gone.
+    fn let_go(&self, tunnels: OpenTunnels) {
+        match tunnels {
+            OpenTunnels::Stay => {}
+            OpenTunnels::Close => self.closing().ask(),
+        }
+    }
+
+    /// How its tunnels are told to close.
+    pub(crate) fn closing(&self) -> &Closing {
+        self.closing.get_or_init(Closing::default)
     }
 
     pub(crate) fn pool(&self) -> &OnceLock<Arc<Pool>> {
@@ -298,11 +372,18 @@ impl Node {
     }
 
     fn collect(&self, into: &mut Vec<RouteStatus>) {
-        into.extend(self.route.as_ref().map(|route| route.status()));
+        self.each(&mut |route| into.push(route.status()));
+    }
+
+    /// All routes, in the order of [`RouteTable::snapshot`].
+    fn each(&self, visit: &mut dyn FnMut(&Arc<Route>)) {
+        if let Some(route) = &self.route {
+            visit(route);
+        }
         let mut children: Vec<_> = self.children.iter().collect();
         children.sort_unstable_by_key(|(segment, _)| *segment);
         for (_, child) in children {
-            child.collect(into);
+            child.each(visit);
         }
     }
 }

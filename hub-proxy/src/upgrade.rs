@@ -4,7 +4,7 @@
 //! Each upgrade has a connection to the target of its own (K-10), and no byte
 //! of the client's is passed on before the target has agreed (SM-41).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -16,6 +16,7 @@ use crate::{
     ProxyConfig, ProxyError, RequestBody, Tunnels,
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
+    closing::{Closable, read_out},
     error::chain,
     forward::{Bounds, Busy, Question, Upstreams},
     headers::{has_token, strip_hop_by_hop},
@@ -169,16 +170,34 @@ async fn run_tunnel(
     grace: Duration,
     activity: &Activity,
 ) {
+    let closing = activity.route().closing();
+    // Once is enough, since this task stays the one that is to be woken.
+    let mut asked = pin!(closing.asked());
+    let _ = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx))).await;
+    let target = Closable::new(&mut upstream, closing);
     let ended = match &mut client {
         ClientSide::Http1(client) => {
-            tunnel::join(client, &mut upstream, tunnel::MOST, grace, || activity.mark()).await
+            let client = Closable::new(client, closing);
+            tunnel::join(client, target, tunnel::MOST, grace, || activity.mark()).await
         }
         // A stream of HTTP/2 keeps several pieces waiting (B-01).
         ClientSide::Hyper(client) => {
-            tunnel::join(client, &mut upstream, MOST_OF_STREAM, grace, || activity.mark()).await
+            let client = Closable::new(client, closing);
+            tunnel::join(client, target, MOST_OF_STREAM, grace, || activity.mark()).await
         }
     };
-    let Err(error) = ended else { return };
+    let Err(error) = ended else {
+        if closing.is_asked() {
+            let _ = Box::pin(timeout(grace, async {
+                match &mut client {
+                    ClientSide::Http1(client) => read_out(client, &mut upstream).await,
+                    ClientSide::Hyper(client) => read_out(client, &mut upstream).await,
+                }
+            }))
+            .await;
+        }
+        return;
+    };
     tracing::debug!(error = %chain(&error), "a WebSocket tunnel broke");
     // The one is a client which ended TCP and not TLS: what it sent before is still to be
     // had. The other is the end of a whole connection of HTTP/2, or of ours when we drain.

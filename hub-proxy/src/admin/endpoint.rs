@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use jiff::{Timestamp, civil};
 
 use super::Answer;
-use crate::{RoutePrefix, path::unescape};
+use crate::{OpenTunnels, RoutePrefix, path::unescape};
 
 /// Where routes are; what follows is a prefix.
 const ROUTES: &str = "/api/routes";
@@ -18,10 +18,10 @@ const STATUS: &str = "/api/v2/status";
 pub(super) enum Action {
     List { inactive_since: Option<Timestamp> },
     Get(RoutePrefix),
-    Add(RoutePrefix),
-    Delete(RoutePrefix),
+    Add(RoutePrefix, OpenTunnels),
+    Delete(RoutePrefix, OpenTunnels),
     ReadTable,
-    ReplaceTable,
+    ReplaceTable(OpenTunnels),
     Status,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn action(method: &Method, path: &str, query: Option<&str>) -> Result
     match path {
         TABLE => match *method {
             Method::GET => Ok(Action::ReadTable),
-            Method::PUT => Ok(Action::ReplaceTable),
+            Method::PUT => open_tunnels(query).map(Action::ReplaceTable),
             _ => Err(refuse_method()),
         },
         STATUS => match *method {
@@ -48,8 +48,8 @@ pub(super) fn action(method: &Method, path: &str, query: Option<&str>) -> Result
                     .map(|inactive_since| Action::List { inactive_since })
                     .map_err(Answer::bad),
                 Method::GET => prefix(spec).map(Action::Get),
-                Method::POST => prefix(spec).map(Action::Add),
-                Method::DELETE => prefix(spec).map(Action::Delete),
+                Method::POST => Ok(Action::Add(prefix(spec)?, open_tunnels(query)?)),
+                Method::DELETE => Ok(Action::Delete(prefix(spec)?, open_tunnels(query)?)),
                 _ => Err(refuse_method()),
             }
         }
@@ -63,14 +63,26 @@ fn prefix(spec: &str) -> Result<RoutePrefix, Answer> {
     })
 }
 
+/// What a query says of a name; nothing is the empty text.
+fn value<'a>(query: Option<&'a str>, wanted: &str) -> Option<&'a str> {
+    query.unwrap_or_default().split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == wanted).then_some(value)
+    })
+}
+
+/// What is to become of the tunnels of routes that go (WS-11).
+fn open_tunnels(query: Option<&str>) -> Result<OpenTunnels, Answer> {
+    match value(query, "close_tunnels") {
+        None | Some("false") => Ok(OpenTunnels::Stay),
+        Some("true") => Ok(OpenTunnels::Close),
+        Some(_) => Err(Answer::bad("'close_tunnels' must be true or false".to_owned())),
+    }
+}
+
 /// The limit of age in a query, if there is one.
 fn inactive_since(query: Option<&str>) -> Result<Option<Timestamp>, String> {
-    let value = |wanted: &str| {
-        query.unwrap_or_default().split('&').find_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (name == wanted).then_some(value)
-        })
-    };
+    let value = |wanted: &str| value(query, wanted);
     let Some(raw) = value("inactiveSince").or_else(|| value("inactive_since")) else {
         return Ok(None);
     };
@@ -127,15 +139,39 @@ mod tests {
             ("GET", "/api/routes/", all()),
             ("GET", "/api/routes/user/ada", Action::Get(ada())),
             ("GET", "/api/routes/user/ada/", Action::Get(ada())),
-            ("POST", "/api/routes/user/ada", Action::Add(ada())),
-            ("POST", "/api/routes", Action::Add("/".parse().unwrap())),
-            ("POST", "/api/routes/", Action::Add("/".parse().unwrap())),
-            ("DELETE", "/api/routes/user/ada/", Action::Delete(ada())),
+            ("POST", "/api/routes/user/ada", Action::Add(ada(), OpenTunnels::Stay)),
+            ("POST", "/api/routes", Action::Add("/".parse().unwrap(), OpenTunnels::Stay)),
+            ("POST", "/api/routes/", Action::Add("/".parse().unwrap(), OpenTunnels::Stay)),
+            ("DELETE", "/api/routes/user/ada/", Action::Delete(ada(), OpenTunnels::Stay)),
             ("GET", "/api/v2/routes", Action::ReadTable),
-            ("PUT", "/api/v2/routes", Action::ReplaceTable),
+            ("PUT", "/api/v2/routes", Action::ReplaceTable(OpenTunnels::Stay)),
             ("GET", "/api/v2/status", Action::Status),
         ] {
             assert_eq!(asked(method, path), Ok(expected), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn ws_11_what_becomes_of_tunnels_is_asked_for_in_words() {
+        for (query, expected) in [
+            ("", OpenTunnels::Stay),
+            ("?x=1", OpenTunnels::Stay),
+            ("?close_tunnels=false", OpenTunnels::Stay),
+            ("?close_tunnels=true", OpenTunnels::Close),
+            ("?x&close_tunnels=true&y", OpenTunnels::Close),
+        ] {
+            let a = || "/a".parse().unwrap();
+            for (method, path, action) in [
+                ("DELETE", "/api/routes/a", Action::Delete(a(), expected)),
+                ("POST", "/api/routes/a", Action::Add(a(), expected)),
+                ("PUT", "/api/v2/routes", Action::ReplaceTable(expected)),
+            ] {
+                assert_eq!(asked(method, &format!("{path}{query}")), Ok(action), "{query}");
+            }
+        }
+        for query in ["close_tunnels", "close_tunnels=", "close_tunnels=yes"] {
+            let refused = asked("DELETE", &format!("/api/routes/a?{query}")).unwrap_err();
+            assert_eq!(refused, (400, "'close_tunnels' must be true or false".to_owned()));
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     condition::{Conditions, Found, Unmet},
     record::{self, RouteRecord, WantedTable},
 };
-use crate::{RoutePrefix, RouteStatus, RouteTable, Target};
+use crate::{OpenTunnels, RoutePrefix, RouteStatus, RouteTable, Target};
 
 /// The routes with all that clients said about them. Clones share them.
 #[derive(Clone)]
@@ -160,6 +160,7 @@ impl Registry {
         &self,
         prefix: RoutePrefix,
         record: RouteRecord,
+        tunnels: OpenTunnels,
         conditions: &Conditions,
     ) -> Result<u64, ChangeError> {
         let prefix = self.own(prefix);
@@ -170,7 +171,7 @@ impl Registry {
                 tracing::info!("Adding route {path} -> {target}");
                 state.version += 1;
                 state.members.insert(prefix.clone(), record.members);
-                self.0.table.insert(prefix, record.target);
+                self.0.table.insert_with(prefix, record.target, tunnels);
                 Ok(state.version)
             })
             .await??;
@@ -182,6 +183,7 @@ impl Registry {
     pub(super) async fn remove(
         &self,
         prefix: &RoutePrefix,
+        tunnels: OpenTunnels,
         conditions: &Conditions,
     ) -> Result<Option<u64>, ChangeError> {
         let prefix = self.own(prefix.clone());
@@ -194,7 +196,7 @@ impl Registry {
             state.check(conditions, true)?;
             state.version += 1;
             state.members.remove(&prefix);
-            self.0.table.remove(&prefix);
+            self.0.table.remove_with(&prefix, tunnels);
             tracing::info!("Removing route {}", prefix.decoded());
             Ok(Some(state.version))
         })
@@ -206,6 +208,7 @@ impl Registry {
     pub(super) async fn replace(
         &self,
         wanted: WantedTable,
+        tunnels: OpenTunnels,
         conditions: &Conditions,
     ) -> Result<(Value, u64), ChangeError> {
         self.change(|state| {
@@ -223,7 +226,7 @@ impl Registry {
                 state.members.insert(prefix, members);
             }
             let routes = targets.len();
-            self.0.table.replace(targets);
+            self.0.table.replace_with(targets, tunnels);
             tracing::info!("All routes replaced: {routes} routes, version {}", state.version);
             Ok((json!({ "version": state.version, "routes": routes }), state.version))
         })
