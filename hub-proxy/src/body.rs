@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use crate::{
     BoxError, ProxyConfig, RequestBody,
+    access_log::Line,
     activity::Activity,
     forward::{Busy, Place},
     headers::strip_from_trailers,
@@ -36,6 +37,7 @@ pin_project! {
     pub struct ProxyBody<B> {
         #[pin]
         kind: Kind<B>,
+        line: Option<Line>,
     }
 }
 
@@ -104,15 +106,20 @@ impl FallbackBody {
 
 impl<B> ProxyBody<B> {
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self { kind: Kind::Upstream { body } }
+        Self { kind: Kind::Upstream { body }, line: None }
     }
 
     pub(crate) fn fallback(body: B) -> Self {
-        Self { kind: Kind::Fallback { body } }
+        Self { kind: Kind::Fallback { body }, line: None }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { kind: Kind::Empty }
+        Self { kind: Kind::Empty, line: None }
+    }
+
+    /// Its request is over once it is dropped.
+    pub(crate) fn logged(self, line: Line) -> Self {
+        Self { line: Some(line), ..self }
     }
 }
 
@@ -302,11 +309,19 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().kind.project() {
+        let this = self.project();
+        let frame = match this.kind.project() {
             KindProjection::Upstream { body } => body.poll_frame(cx),
             KindProjection::Fallback { body } => body.poll_frame(cx).map_err(Into::into),
             KindProjection::Empty => Poll::Ready(None),
+        };
+        if let Some(line) = this.line
+            && let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            line.gives(data.len());
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue, uri::Scheme};
 
-use crate::{Meters, Network, RoutePrefix, RouteTimings, TrustForwarded};
+use crate::{AccessLog, Meters, Network, RoutePrefix, RouteTimings, TrustForwarded};
 
 /// How a [`Proxy`](crate::Proxy) treats its targets.
 #[derive(Clone, Debug)]
@@ -81,6 +81,9 @@ pub struct ProxyConfig {
     pub timings: Option<RouteTimings>,
     /// Where connections to targets, second tries and refused requests are counted; none.
     pub meters: Option<Meters>,
+    /// Who hears of each request that is over; nobody. Without, requests have no id of ours
+    /// (G-06).
+    pub access_log: Option<AccessLog>,
     /// How targets at `https` are spoken to. None: the authorities of this system vouch
     /// for them, and they are not told who we are.
     #[cfg(feature = "tls")]
@@ -160,6 +163,7 @@ impl Default for ProxyConfig {
             host_routing: false,
             timings: None,
             meters: None,
+            access_log: None,
             #[cfg(feature = "tls")]
             target_tls: None,
         }

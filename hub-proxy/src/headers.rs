@@ -18,7 +18,7 @@ pub(crate) use origin::strip_origin_wide;
 pub use origin::{strip_origin_rules, strip_tossed_cookies};
 
 /// The first proxy's view of the client's address.
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The host the browser asked for.
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The port the browser connected to.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access_log;
 #[cfg(feature = "acme")]
 mod acme;
 mod activity;
@@ -52,6 +53,7 @@ mod tunnels;
 pub mod upgrade;
 mod upstream;
 
+pub use access_log::{AccessEntries, AccessEntry, AccessLog};
 #[cfg(feature = "acme")]
 pub use acme::{
     Acme, AcmeCause, AcmeChallenge, AcmeConfig, AcmeDirectory, AcmeError, AcmeExternalAccount,

@@ -57,9 +57,11 @@ pub enum Meter {
     BadPaths,
     /// Connections turned away beyond a limit (L-02, L-05).
     TurnedAway,
+    /// Requests that are not in the access log, which was not taken as fast (G-06).
+    LostAccessEntries,
 }
 
-const METERS: usize = Meter::TurnedAway as usize + 1;
+const METERS: usize = Meter::LostAccessEntries as usize + 1;
 
 /// Threads that count at once in places of their own.
 const SHARDS: usize = 8;

@@ -12,6 +12,7 @@ use clap::Parser;
 
 use crate::{AcmeError, TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
 
+mod access;
 mod args;
 mod counted;
 mod endpoint;

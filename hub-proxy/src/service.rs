@@ -4,7 +4,8 @@
 //! the client claims about itself is replaced by what is true
 //! ([`headers`](crate::headers)); its path finds a route or none; the target
 //! answers ([`forward`](crate::forward), [`upgrade`](crate::upgrade)) or fails,
-//! and then the fallback is asked for a page.
+//! and then the fallback is asked for a page. What came of it is told to the
+//! [access log](crate::AccessLog), if there is one.
 
 use std::{
     borrow::Cow,
@@ -25,8 +26,9 @@ use http_body::Body;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    BoxError, FallbackBody, GatewayFailure, Meter, Meters, Peer, ProxyBody, ProxyConfig,
+    AccessLog, BoxError, FallbackBody, GatewayFailure, Meter, Meters, Peer, ProxyBody, ProxyConfig,
     ProxyError, RequestBody, RoutePrefix, RouteTable, RouteTimings, Tunnels,
+    access_log::Line,
     body::{ClientBytes, UpstreamBody},
     error::chain,
     forward::{Asked, Connections, Question, Upstreams},
@@ -120,27 +122,32 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let Self { shared, fallback } = self.clone();
+        let config = &shared.config;
+        let begin = |log: &AccessLog| log.begin(&request, &config.trusted_proxies);
+        let line = config.access_log.as_ref().map(begin);
         // One future for each way to go on: what a request does not need, it does not carry.
-        match plan(&shared, request.map(Into::into)) {
-            Plan::Refuse(status) => Box::pin(ready(Ok(bare(status)))),
-            Plan::Page(head, error) => {
-                Box::pin(async move { Ok(error_page(fallback, head, &error).await) })
-            }
+        match plan(&shared, request.map(Into::into), line.as_ref()) {
+            Plan::Refuse(status) => Box::pin(ready(Ok(logged(bare(status), line)))),
+            Plan::Page(head, error) => Box::pin(async move {
+                Ok(logged(error_page(fallback, head, &error, line.as_ref()).await, line))
+            }),
             Plan::Ask(request) => Box::pin(async move {
                 let answer = ask(fallback, request.map(FallbackBody::client)).await;
-                Ok(answer.map(ProxyBody::fallback))
+                Ok(logged(answer.map(ProxyBody::fallback), line))
             }),
             Plan::Tunnel(route, request) => Box::pin(async move {
-                Ok(tunnel(&shared, &route, request).await.map(ProxyBody::upstream))
+                let answer = tunnel(&shared, &route, request, line.as_ref()).await;
+                Ok(logged(answer.map(ProxyBody::upstream), line))
             }),
             Plan::Forward(route, head, body) => Box::pin(async move {
-                match forward(&shared, &route, &head, body).await {
-                    Ok(answer) => Ok(rewritten(&shared, &route, &head, answer)),
+                let answer = match forward(&shared, &route, &head, body).await {
+                    Ok(answer) => rewritten(&shared, &route, &head, answer),
                     Err(error) => {
-                        report(&route, &error);
-                        Ok(Box::pin(error_page(fallback, head, &error)).await)
+                        report(&route, &error, line.as_ref());
+                        Box::pin(error_page(fallback, head, &error, line.as_ref())).await
                     }
-                }
+                };
+                Ok(logged(answer, line))
             }),
         }
     }
@@ -157,7 +164,7 @@ enum Plan {
 }
 
 /// Decides without waiting for anybody.
-fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
+fn plan(shared: &Shared, mut request: Request<RequestBody>, line: Option<&Line>) -> Plan {
     let meters = shared.config.meters.as_ref();
     if let Some(status) = head::refusal(&request) {
         Meters::refused(meters, status);
@@ -183,7 +190,15 @@ fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
             };
         }
     };
-    let Some(route) = route else { return Plan::Ask(request) };
+    let Some(route) = route else {
+        if let Some(line) = line {
+            line.mark(request.headers_mut());
+        }
+        return Plan::Ask(request);
+    };
+    if let Some(line) = line {
+        line.leads_to(route.target());
+    }
     // Without the query, for what it may carry (G-05).
     let kind = if websocket { "WS" } else { "WEB" };
     tracing::debug!("PROXY {kind} {} to {}", request.uri().path(), route.target());
@@ -192,6 +207,9 @@ fn plan(shared: &Shared, mut request: Request<RequestBody>) -> Plan {
     }
     let (mut head, body) = request.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    if let Some(line) = line {
+        line.mark(&mut head.headers);
+    }
     Plan::Forward(route, head, body)
 }
 
@@ -216,16 +234,17 @@ async fn tunnel(
     shared: &Shared,
     route: &Arc<Route>,
     mut request: Request<RequestBody>,
+    line: Option<&Line>,
 ) -> Response<UpstreamBody> {
     let Shared { config, upstreams, .. } = shared;
     let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
     let path = target_path(config, route, request.uri());
     readdress(config, route, request.headers_mut());
-    match upgrade::exchange(upstreams, config, route, &path, &tunnels, request).await {
+    match upgrade::exchange(upstreams, config, route, &path, (&tunnels, line), request).await {
         Ok(response) => guarded(shared, route, response),
         // A script waits for this answer, not a person: no page (E-05).
         Err(error) => {
-            report(route, &error);
+            report(route, &error, line);
             bare(error.status()).map(|_: ProxyBody<FallbackBody>| UpstreamBody::empty())
         }
     }
@@ -353,12 +372,20 @@ fn guarded<B>(shared: &Shared, route: &Route, mut response: Response<B>) -> Resp
     response
 }
 
-async fn error_page<F, B>(fallback: F, head: Parts, error: &ProxyError) -> Response<ProxyBody<B>>
+async fn error_page<F, B>(
+    fallback: F,
+    head: Parts,
+    error: &ProxyError,
+    line: Option<&Line>,
+) -> Response<ProxyBody<B>>
 where
     F: Service<Request<FallbackBody>, Response = Response<B>, Error = Infallible>,
 {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let mut request = page_request(head);
+    if let Some(line) = line {
+        line.mark(request.headers_mut());
+    }
     let status = error.status();
     request.extensions_mut().insert(GatewayFailure { status, path });
     let mut response = ask(fallback, request).await;
@@ -379,6 +406,13 @@ where
     }
 }
 
+/// An answer whose end is told to the access log, if there is one.
+fn logged<B>(mut answer: Response<ProxyBody<B>>, line: Option<Line>) -> Response<ProxyBody<B>> {
+    let Some(line) = line else { return answer };
+    line.is_answered(answer.status(), answer.headers_mut());
+    answer.map(|body| body.logged(line))
+}
+
 /// An answer without content after which the connection is closed.
 fn bare<B>(status: StatusCode) -> Response<ProxyBody<B>> {
     let mut response = Response::new(ProxyBody::empty());
@@ -391,14 +425,18 @@ fn bare<B>(status: StatusCode) -> Response<ProxyBody<B>> {
 
 /// Logs a failure where it is handled: here it becomes an answer. The path is
 /// left out for what its query may carry (G-05); the prefix says enough.
-fn report(route: &Route, error: &ProxyError) {
+fn report(route: &Route, error: &ProxyError, line: Option<&Line>) {
     let (prefix, target, error_chain) = (route.prefix(), route.target(), chain(error));
+    // Not there without an access log.
+    let request_id = line.map(Line::id).map(tracing::field::display);
     match error {
         ProxyError::ClientGone(_) => {
-            tracing::debug!(route = %prefix, error = %error_chain, "a client broke off");
+            tracing::debug!(route = %prefix, error = %error_chain, request_id, "a client broke off");
         }
         // As configurable-http-proxy does (G-04).
-        _ => tracing::error!(route = %prefix, %target, error = %error_chain, "a target failed"),
+        _ => tracing::error!(
+            route = %prefix, %target, error = %error_chain, request_id, "a target failed"
+        ),
     }
 }
 

@@ -76,6 +76,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithEarly<S> {
 /// Most that is read at once (B-01). On the stack, so it costs nothing between two reads.
 pub(crate) const MOST: usize = 64 * 1024;
 
+/// From the first stream to the second, or from the second to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Forth,
+    Back,
+}
+
 /// One direction.
 struct Pipe {
     most: usize,
@@ -94,8 +101,8 @@ enum Stage {
     Done,
 }
 
-/// Copies both ways, at most `most` bytes at once; calls `on_data` for each piece,
-/// whatever its direction.
+/// Copies both ways, at most `most` bytes at once; calls `on_data` for each piece, with its
+/// way and length.
 ///
 /// The end of one direction is passed on as an end, after all its data; the
 /// other direction then has `grace` left (WS-06). Returns early with the first
@@ -105,7 +112,7 @@ pub(crate) async fn join<A, B>(
     mut b: B,
     most: usize,
     grace: Duration,
-    on_data: impl Fn(),
+    on_data: impl Fn(Way, usize),
 ) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite + Unpin,
@@ -138,7 +145,7 @@ fn poll_both<A, B>(
     back: &mut Pipe,
     mut a: Pin<&mut A>,
     mut b: Pin<&mut B>,
-    on_data: &impl Fn(),
+    on_data: &impl Fn(Way, usize),
     wanted: Wanted,
 ) -> Poll<io::Result<()>>
 where
@@ -146,8 +153,9 @@ where
     B: AsyncRead + AsyncWrite,
 {
     // Both are polled each time: each must leave its waker.
-    let forth = forth.poll(cx, a.as_mut(), b.as_mut(), on_data)?.is_ready();
-    let back = back.poll(cx, b, a, on_data)?.is_ready();
+    let on_forth = |bytes| on_data(Way::Forth, bytes);
+    let forth = forth.poll(cx, a.as_mut(), b.as_mut(), &on_forth)?.is_ready();
+    let back = back.poll(cx, b, a, &|bytes| on_data(Way::Back, bytes))?.is_ready();
     let ended = match wanted {
         Wanted::One => forth || back,
         Wanted::Both => forth && back,
@@ -171,7 +179,7 @@ impl Pipe {
         cx: &mut Context<'_>,
         from: Pin<&mut impl AsyncRead>,
         to: Pin<&mut impl AsyncWrite>,
-        on_data: &impl Fn(),
+        on_data: &impl Fn(usize),
     ) -> Poll<io::Result<()>> {
         Poll::Ready(match ready!(self.advance(cx, from, to, on_data)) {
             // Who has closed takes no more; what it said before is still on its way.
@@ -190,7 +198,7 @@ impl Pipe {
         cx: &mut Context<'_>,
         mut from: Pin<&mut impl AsyncRead>,
         mut to: Pin<&mut impl AsyncWrite>,
-        on_data: &impl Fn(),
+        on_data: &impl Fn(usize),
     ) -> Poll<Result<(), Broken>> {
         loop {
             match self.stage {
@@ -210,7 +218,7 @@ impl Pipe {
                         self.stage = Stage::Closing;
                         continue;
                     }
-                    on_data();
+                    on_data(data.len());
                     let written = to.as_mut().poll_write(cx, data).map_err(Broken::Writing)?;
                     let taken = match written {
                         Poll::Ready(taken) => taken,
@@ -300,7 +308,7 @@ mod tests {
         let (mut server_read, mut server_write) = tokio::io::split(server);
         let (mut got, mut echoed) = (Vec::new(), Vec::new());
         let (joined, ..) = tokio::join!(
-            join(near, far, 16, GRACE, || pieces.set(pieces.get() + 1)),
+            join(near, far, 16, GRACE, |_, _| pieces.set(pieces.get() + 1)),
             async {
                 client_write.write_all(&sent).await.unwrap();
                 client_write.shutdown().await.unwrap();
@@ -332,7 +340,7 @@ mod tests {
             read.unwrap();
             got
         };
-        let (joined, got) = tokio::join!(join(near, Deaf(far), MOST, GRACE, || {}), talk);
+        let (joined, got) = tokio::join!(join(near, Deaf(far), MOST, GRACE, |_, _| {}), talk);
         joined.unwrap();
         assert_eq!(got, b"the last words");
     }
@@ -343,7 +351,7 @@ mod tests {
         let (far, mut server) = duplex(64);
         client.shutdown().await.unwrap();
         let before = tokio::time::Instant::now();
-        join(near, far, MOST, GRACE, || {}).await.unwrap();
+        join(near, far, MOST, GRACE, |_, _| {}).await.unwrap();
         assert_eq!(before.elapsed().as_secs(), GRACE.as_secs());
         assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
     }

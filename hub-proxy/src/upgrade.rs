@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     ProxyConfig, ProxyError, RequestBody, Tunnels,
+    access_log::Line,
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     closing::{Closable, read_out},
@@ -24,7 +25,7 @@ use crate::{
     request_body::{ClientSide, client_upgrade},
     table::Route,
     transport::Transport,
-    tunnel::{self, WithEarly},
+    tunnel::{self, Way, WithEarly},
 };
 
 mod own_key;
@@ -86,7 +87,7 @@ pub(crate) async fn exchange(
     config: &ProxyConfig,
     route: &Arc<Route>,
     path: &PathAndQuery,
-    tunnels: &Tunnels,
+    (tunnels, line): (&Tunnels, Option<&Line>),
     mut request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     // First of all: the handle is gone once the request has been taken apart.
@@ -101,6 +102,9 @@ pub(crate) async fn exchange(
     let mut headers = std::mem::take(request.headers_mut());
     strip_hop_by_hop(&mut headers);
     renew(&mut headers);
+    if let Some(line) = line {
+        line.mark(&mut headers);
+    }
     if let Some(key) = &own_key {
         headers.insert(header::SEC_WEBSOCKET_KEY, key.field());
     }
@@ -136,13 +140,14 @@ pub(crate) async fn exchange(
     // Tunnels idle for days; only what a target works on takes a place there (L-06).
     drop(place);
     let upstream = link.into_tunnel();
-    let (activity, grace) = (Activity::on(route, config), config.half_close_grace);
+    let passing = Passing { activity: Activity::on(route, config), line: line.cloned() };
+    let grace = config.half_close_grace;
     tunnels.spawn(async move {
         let _held = stream_of_client;
         // The client may vanish between the handshake and now; then dropping the
         // target's side closes it (WS-09).
         let Some(client) = client.done().await else { return };
-        run_tunnel(client, upstream, grace, &activity).await;
+        run_tunnel(client, upstream, grace, &passing).await;
     });
     strip_hop_by_hop(&mut fields);
     fields.remove(header::CONTENT_LENGTH);
@@ -163,27 +168,44 @@ fn response(status: StatusCode, headers: HeaderMap, body: UpstreamBody) -> Respo
     response
 }
 
+/// Who hears of what passes through a tunnel.
+struct Passing {
+    activity: Activity,
+    /// The tunnel is over when this is dropped.
+    line: Option<Line>,
+}
+
+impl Passing {
+    fn data(&self, way: Way, bytes: usize) {
+        self.activity.mark();
+        if let (Way::Back, Some(line)) = (way, &self.line) {
+            line.gives(bytes);
+        }
+    }
+}
+
 /// Runs a tunnel to its end. What breaks off on one side is no end on the other (WS-06).
 async fn run_tunnel(
     mut client: ClientSide,
     mut upstream: Box<WithEarly<Transport>>,
     grace: Duration,
-    activity: &Activity,
+    passing: &Passing,
 ) {
-    let closing = activity.route().closing();
+    let closing = passing.activity.route().closing();
     // Once is enough, since this task stays the one that is to be woken.
     let mut asked = pin!(closing.asked());
     let _ = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx))).await;
     let target = Closable::new(&mut upstream, closing);
+    let on_data = |way, bytes| passing.data(way, bytes);
     let ended = match &mut client {
         ClientSide::Http1(client) => {
             let client = Closable::new(client, closing);
-            tunnel::join(client, target, tunnel::MOST, grace, || activity.mark()).await
+            tunnel::join(client, target, tunnel::MOST, grace, on_data).await
         }
         // A stream of HTTP/2 keeps several pieces waiting (B-01).
         ClientSide::Hyper(client) => {
             let client = Closable::new(client, closing);
-            tunnel::join(client, target, MOST_OF_STREAM, grace, || activity.mark()).await
+            tunnel::join(client, target, MOST_OF_STREAM, grace, on_data).await
         }
     };
     let Err(error) = ended else {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::access::Destination;
+
 mod acme;
 mod limits;
 mod mutual;
@@ -252,6 +254,18 @@ pub(super) struct OurArgs {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) log_format: LogFormat,
 
+    /// Write a line for each request and each WebSocket that is over: to standard
+    /// output, with =stderr to standard error, else to this file, which is opened again
+    /// on SIGHUP. As --log-format says. Requests get an id (X-Request-ID).
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "stdout"
+    )]
+    pub(super) access_log: Option<Destination>,
+
     /// Offer HTTP/1.1 only.
     #[arg(long)]
     pub(super) no_http2: bool,
@@ -327,6 +341,12 @@ mod tests {
         let line = parse(&["--port=1", "--port=2", "--custom-header=a:1", "--custom-header=b:2"]);
         let run = line.unwrap().run;
         assert_eq!((run.port, run.custom_header.len()), (2, 2), "the last counts, or all");
+        let log = |args: &[&str]| parse(args).unwrap().run.ours.access_log;
+        assert_eq!(log(&[]), None);
+        assert_eq!(log(&["--access-log"]), Some(Destination::Stdout));
+        assert_eq!(log(&["--access-log=stderr"]), Some(Destination::Stderr));
+        assert_eq!(log(&["--access-log=/a/b"]), Some(Destination::File("/a/b".into())));
+        assert!(parse(&["--access-log="]).is_err(), "no name of a file");
         assert!(parse(&["--nonsense"]).is_err());
         assert!(parse(&["--max-connections-per-address=0"]).is_err(), "nobody at all");
         assert!(parse(&["--header-timeout=0"]).is_err(), "nobody is as fast");

@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Exit, ProgramError,
+    access::{AccessWriter, Destination},
     counted::Counted,
     endpoint::{Endpoint, Host},
     https::TlsFiles,
@@ -25,8 +26,8 @@ use super::{
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
-    Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable, RouteTimings,
-    TargetTls, TlsKeys,
+    AccessLog, Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable,
+    RouteTimings, TargetTls, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
     handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, give},
@@ -50,6 +51,7 @@ pub(super) struct Running {
     upgrades: UpgradeSocket,
     /// Tasks that end by themselves when what they follow is gone.
     followers: TaskTracker,
+    access: Option<AccessWriter>,
     _pid_file: Option<PidFile>,
 }
 
@@ -96,6 +98,7 @@ impl Running {
         if let Some(predecessor) = &mut predecessor {
             offered.extend(predecessor.sockets(version).await?);
         }
+        let (access_log, access) = open_access_log(&settings)?.unzip();
         let sockets = Sockets::open(&settings, open_files::raise(), keys, offered).await?;
         let duplicates = sockets.duplicate().map_err(ProgramError::Runtime)?;
 
@@ -121,6 +124,7 @@ impl Running {
         write_routes(&settings, &registry)?;
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
         let mut proxying = settings.proxy.clone();
+        proxying.access_log = access_log;
         let numbers = match &settings.metrics {
             Some(_) => {
                 let timings = proxying.timings.insert(RouteTimings::default()).clone();
@@ -186,16 +190,25 @@ impl Running {
             recipe,
             upgrades,
             followers,
+            access,
             _pid_file,
         })
     }
 
     /// Serves to the end of the process.
     pub(super) async fn run(mut self) -> Exit {
-        match self.serve().await {
+        let end = self.serve().await;
+        let access = self.access.take();
+        let exit = match end {
             End::Stop(signal) => self.stop(signal).await,
-            End::TakenOver { given, successor } => self.leave(given, successor).await,
+            End::TakenOver { given, successor } => {
+                self.leave(given, successor, access.as_ref()).await
+            }
+        };
+        if let Some(access) = access {
+            access.finish().await;
         }
+        exit
     }
 
     async fn serve(&mut self) -> End {
@@ -238,6 +251,7 @@ impl Running {
                         reload(self.certificate.as_ref());
                         reload(self.api_certificate.as_ref());
                         reload_towards_targets(target_tls.as_ref());
+                        self.access.as_ref().inspect(|access| access.reopen());
                     }
                     Wish::Reap => { reap(None); }
                     Wish::Upgrade => if let Some(end) = self.upgrade().await {
@@ -335,7 +349,12 @@ impl Running {
 
     /// Ends because another process serves: open connections go on here. As
     /// init, stays as long as that process, for it is our child.
-    async fn leave(mut self, given: Given, successor: Option<Successor>) -> Exit {
+    async fn leave(
+        mut self,
+        given: Given,
+        successor: Option<Successor>,
+        access: Option<&AccessWriter>,
+    ) -> Exit {
         // No word of draining: whoever asks for our health wants to know whether
         // the address is served.
         self.serving.release();
@@ -389,10 +408,15 @@ impl Running {
                         successor.signal(Signal::TERM);
                         deadline.at_most(timeout);
                     }
-                    (Wish::Reload, Some(successor)) => successor.signal(Signal::HUP),
+                    (Wish::Reload, Some(successor)) => {
+                        // What is open here will be in it, too.
+                        access.inspect(|access| access.reopen());
+                        successor.signal(Signal::HUP);
+                    }
                     (Wish::Upgrade, Some(successor)) => successor.signal(Signal::USR2),
                     (Wish::Stop(_), None) => deadline.at_most(timeout),
                     (Wish::Reload | Wish::Upgrade, None) => {
+                        access.inspect(|access| access.reopen());
                         tracing::warn!("this process only ends what it began; ask the new one");
                     }
                 },
@@ -423,6 +447,18 @@ impl Deadline {
         }
         self.0 = None;
     }
+}
+
+/// Begins the access log, if there is to be one.
+fn open_access_log(settings: &Settings) -> Result<Option<(AccessLog, AccessWriter)>, ProgramError> {
+    let Some(to) = &settings.access_log else { return Ok(None) };
+    let started = AccessWriter::start(to, settings.log_format, settings.proxy.meters.clone());
+    started.map(Some).map_err(|source| match to {
+        Destination::File(path) => {
+            ProgramError::File { flag: "--access-log", path: path.clone(), source }
+        }
+        Destination::Stdout | Destination::Stderr => ProgramError::Runtime(source),
+    })
 }
 
 /// Puts the routes into their file, if they have one.

@@ -7,7 +7,7 @@ use crate::meters::{BOUNDS, Durations, Meter, Meters};
 /// A name, what it means, and its numbers by label.
 type Counter = (&'static str, &'static str, &'static [(&'static str, Meter)]);
 
-const COUNTERS: [Counter; 6] = [
+const COUNTERS: [Counter; 7] = [
     (
         "hub_proxy_bytes_total",
         "Bytes of HTTP and WebSockets that browsers sent and were sent.",
@@ -46,6 +46,11 @@ const COUNTERS: [Counter; 6] = [
             ("{reason=\"path\"}", Meter::BadPaths),
             ("{reason=\"connection_limit\"}", Meter::TurnedAway),
         ],
+    ),
+    (
+        "hub_proxy_access_log_lost_total",
+        "Requests that are not in the access log, as it was not written as fast.",
+        &[("", Meter::LostAccessEntries)],
     ),
 ];
 

@@ -7,7 +7,8 @@ use http::{HeaderName, HeaderValue, uri::Scheme};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    args::{OurArgs, RunArgs, TimerArgs},
+    access::Destination,
+    args::{LogFormat, OurArgs, RunArgs, TimerArgs},
     endpoint::{Endpoint, Endpoints, Redirect},
     environment::Environment,
     https::{Https, TlsFiles, target_tls, tls_offer},
@@ -40,6 +41,8 @@ pub(super) struct Settings {
     /// Where it was read, if in a file.
     pub(super) token_file: Option<TokenFile>,
     pub(super) pid_file: Option<PathBuf>,
+    pub(super) access_log: Option<Destination>,
+    pub(super) log_format: LogFormat,
     /// Where routes are kept beside memory.
     pub(super) snapshot: Option<Snapshot>,
     pub(super) drain: Drain,
@@ -136,6 +139,8 @@ impl Settings {
             token: token.as_deref().and_then(AdminToken::new),
             token_file: environment.auth_token_file.map(TokenFile::new),
             pid_file: args.pid_file,
+            access_log: args.ours.access_log,
+            log_format: args.ours.log_format,
             snapshot,
             drain: Drain {
                 delay: Duration::from_secs(args.ours.drain_delay),
