@@ -205,7 +205,7 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePerm
 
 impl Places {
     fn new(config: &ProxyConfig) -> Self {
-        Self(Arc::new(Semaphore::new(config.max_per_target)))
+        Self(Arc::new(Semaphore::new(config.max_per_target.min(Semaphore::MAX_PERMITS))))
     }
 
     /// One of them, waited for no longer than a connection.

@@ -50,7 +50,9 @@ impl Slots {
             let uncounted = config.uncounted_networks.clone();
             Arc::new(Addresses { limit, uncounted, open: Mutex::default() })
         });
-        Self { all: Arc::new(Semaphore::new(config.max_connections)), addresses }
+        // Whoever wants no limit may say so by any number.
+        let of_all = config.max_connections.min(Semaphore::MAX_PERMITS);
+        Self { all: Arc::new(Semaphore::new(of_all)), addresses }
     }
 
     /// Room for a client at this address, which one of a Unix socket has not;
