@@ -9,7 +9,12 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use authority::*;
 use process::{PROGRAM, Program, command, outcome, refused};
@@ -177,6 +182,50 @@ async fn s_03_browsers_show_certificates_where_they_are_asked() {
     let answer = asked(proxy.public, authority.client(None), "").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     assert!(asked(proxy.public, authority.client(Some(&unknown)), "").await.is_err());
+}
+
+#[tokio::test]
+async fn s_03_s_04_without_authorities_any_certificate_will_do_or_none() {
+    let (authority, strangers) = (Authority::new(), Authority::new());
+    let shown = authority.issue(&["127.0.0.1"]);
+    let unknown = strangers.issue(&["browser"]);
+    for side in ["", "api-"] {
+        let flag = |name: &str| format!("--{side}ssl-{name}");
+        let (cert, key, ask) = (flag("cert"), flag("key"), flag("request-cert"));
+        let args = [&*cert, arg(&shown.cert), &*key, arg(&shown.key), &*ask];
+        let mut proxy = Program::start(&args).await;
+        let addr = if side.is_empty() { proxy.public } else { proxy.api };
+        let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+        for version in versions {
+            // With a certificate, whether it was asked for shows in the handshake.
+            let (client, asks) = authority.watched_client(&unknown, version);
+            assert!(asked(addr, client, "").await.unwrap().starts_with("HTTP/1.1 "));
+            assert_eq!(asks.load(Ordering::Relaxed), 1, "{side} {version:?}");
+            // A certificate of which the client does not have the key is not its own.
+            let client = authority.lying_client(&unknown, version);
+            assert!(asked(addr, client, "").await.is_err(), "{side} {version:?}");
+        }
+        assert!(asked(addr, authority.client(None), "").await.is_ok());
+        let log = proxy.last_words().await;
+        assert!(log.contains(&format!("warn: {ask}: nobody checks")), "{log}");
+
+        // The authorities of the system count once somebody has to vouch.
+        let reject = flag("reject-unauthorized");
+        let mut command = command(Path::new(PROGRAM), &[&args[..], &[&*reject]].concat());
+        command.env("SSL_CERT_FILE", authority.file());
+        let mut proxy = Program::of(command).await;
+        let addr = if side.is_empty() { proxy.public } else { proxy.api };
+        let known = authority.issue(&["browser"]);
+        assert!(asked(addr, authority.client(Some(&known)), "").await.is_ok());
+        for stranger in [Some(&unknown), None] {
+            assert!(asked(addr, authority.client(stranger), "").await.is_err());
+        }
+        assert!(!proxy.last_words().await.contains("nobody checks"));
+    }
+    for side in ["", "api-"] {
+        let (_, said) = refused(&[&format!("--{side}ssl-request-cert")]).await;
+        assert!(said.contains(&format!("--{side}ssl-cert")), "{said}");
+    }
 }
 
 #[tokio::test]

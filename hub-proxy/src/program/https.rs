@@ -66,15 +66,18 @@ impl TlsFiles {
         offer: TlsOffer,
         clients: ClientCertArgs,
     ) -> Option<Self> {
-        let asks = clients.ssl_ca.filter(|_| clients.ssl_request_cert);
-        let required = clients.ssl_reject_unauthorized;
+        let shown = FromClients {
+            asks: clients.ssl_request_cert,
+            required: clients.ssl_reject_unauthorized,
+            authorities: clients.ssl_ca,
+        };
         files.map(|(cert, key)| Self {
             cert,
             key,
             passphrase,
             hosts: asked.ssl_host,
             even_expired: asked.serve_expired,
-            clients: asks.map(|path| vouching(path, required)),
+            clients: shown.vouching(),
             offer,
         })
     }
@@ -85,15 +88,18 @@ impl TlsFiles {
         passphrase: Option<SecretString>,
         offer: TlsOffer,
     ) -> Option<Self> {
-        let asks = args.api_ssl_ca.filter(|_| args.api_ssl_request_cert);
-        let required = args.api_ssl_reject_unauthorized;
+        let shown = FromClients {
+            asks: args.api_ssl_request_cert,
+            required: args.api_ssl_reject_unauthorized,
+            authorities: args.api_ssl_ca,
+        };
         args.api_ssl_cert.zip(args.api_ssl_key).map(|(cert, key)| Self {
             cert,
             key,
             passphrase,
             hosts: Vec::new(),
             even_expired: false,
-            clients: asks.map(|path| vouching(path, required)),
+            clients: shown.vouching(),
             offer,
         })
     }
@@ -110,10 +116,21 @@ impl TlsFiles {
     }
 }
 
-fn vouching(path: PathBuf, required: bool) -> ClientAuthorities {
-    match required {
-        true => ClientAuthorities::required(path),
-        false => ClientAuthorities::optional(path),
+/// What is asked of clients.
+struct FromClients {
+    asks: bool,
+    required: bool,
+    authorities: Option<PathBuf>,
+}
+
+impl FromClients {
+    fn vouching(self) -> Option<ClientAuthorities> {
+        self.asks.then(|| match (self.authorities, self.required) {
+            (Some(path), true) => ClientAuthorities::required(path),
+            (Some(path), false) => ClientAuthorities::optional(path),
+            (None, true) => ClientAuthorities::of_system(),
+            (None, false) => ClientAuthorities::anybody(),
+        })
     }
 }
 

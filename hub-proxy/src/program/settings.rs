@@ -93,6 +93,8 @@ impl Settings {
             let with = if vain { ", not against --client-ssl-ca either" } else { "" };
             warnings.push(format!("--insecure: certificates of targets are not checked{with}"));
         }
+        warnings
+            .extend([args.client_certs.warning(), args.api_tls.warning()].into_iter().flatten());
         let (offer, unknown) = tls_offer(&args.tls)?;
         if !unknown.is_empty() {
             let unknown = unknown.join(", ");

@@ -25,14 +25,14 @@ pub(super) struct Configs {
     pub(super) http1: Arc<ServerConfig>,
     /// The same, with HTTP/2 before the other protocols.
     pub(super) http2: Arc<ServerConfig>,
-    /// Who vouches for clients.
+    /// Who vouches for clients, if they need somebody.
     roots: Option<Arc<RootCertStore>>,
 }
 
 impl Recipe {
     /// Reads the authorities, if there are any.
     pub(super) fn read(&self, clients: Option<&ClientAuthorities>) -> Result<Configs, TlsError> {
-        let roots = clients.map(ClientAuthorities::read).transpose()?;
+        let roots = roots_of(clients)?;
         self.make(clients, roots)
     }
 
@@ -44,7 +44,7 @@ impl Recipe {
         clients: Option<&ClientAuthorities>,
         used: &Configs,
     ) -> Result<Option<Configs>, TlsError> {
-        let roots = clients.map(ClientAuthorities::read).transpose()?;
+        let roots = roots_of(clients)?;
         let anchors = |roots: &Option<Arc<RootCertStore>>| {
             roots.as_ref().map(|roots| roots.roots.clone()).unwrap_or_default()
         };
@@ -59,8 +59,8 @@ impl Recipe {
         clients: Option<&ClientAuthorities>,
         roots: Option<Arc<RootCertStore>>,
     ) -> Result<Configs, TlsError> {
-        let verifier = match clients.zip(roots.clone()) {
-            Some((clients, roots)) => clients.verifier(roots)?,
+        let verifier = match clients {
+            Some(clients) => clients.verifier(roots.clone())?,
             None => WebPkiClientVerifier::no_client_auth(),
         };
         let resolver: Arc<dyn ResolvesServerCert> = self.current.clone();
@@ -75,4 +75,8 @@ impl Recipe {
         http2.alpn_protocols.insert(0, HTTP_2.to_vec());
         Ok(Configs { http1: Arc::new(config), http2: Arc::new(http2), roots })
     }
+}
+
+fn roots_of(clients: Option<&ClientAuthorities>) -> Result<Option<Arc<RootCertStore>>, TlsError> {
+    clients.map_or(Ok(None), ClientAuthorities::read)
 }

@@ -49,7 +49,7 @@ pub(super) struct Asked<'a> {
 impl Files {
     /// All that are read.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        let clients = self.clients.as_ref().map(|clients| &clients.path);
+        let clients = self.clients.as_ref().and_then(|clients| clients.path.as_ref());
         [&self.cert, &self.key].into_iter().chain(clients).cloned().collect()
     }
 

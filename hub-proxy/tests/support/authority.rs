@@ -5,12 +5,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier,
+    ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+    client::ResolvesClientCert, crypto::aws_lc_rs, server::WebPkiClientVerifier,
+    sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
@@ -83,6 +88,63 @@ impl Authority {
             None => builder.with_no_client_auth(),
             Some(shown) => builder.with_client_auth_cert(shown.chain(), shown.key()).unwrap(),
         }
+    }
+}
+
+/// Shows one certificate and counts how often it was asked for it.
+#[derive(Debug)]
+struct Watched {
+    shown: Arc<CertifiedKey>,
+    asks: Arc<AtomicUsize>,
+}
+
+impl ResolvesClientCert for Watched {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asks.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&self.shown))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl Authority {
+    /// As [`client`](Self::client), with one version of TLS; and how often it was asked.
+    pub(crate) fn watched_client(
+        &self,
+        shown: &Issued,
+        version: &'static SupportedProtocolVersion,
+    ) -> (ClientConfig, Arc<AtomicUsize>) {
+        self.showing(shown.chain(), shown.key(), version)
+    }
+
+    /// One that shows a certificate and has another key.
+    pub(crate) fn lying_client(
+        &self,
+        shown: &Issued,
+        version: &'static SupportedProtocolVersion,
+    ) -> ClientConfig {
+        let key = PrivateKeyDer::try_from(KeyPair::generate().unwrap().serialize_der()).unwrap();
+        self.showing(shown.chain(), key, version).0
+    }
+
+    fn showing(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        version: &'static SupportedProtocolVersion,
+    ) -> (ClientConfig, Arc<AtomicUsize>) {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let (shown, asks) = (Arc::new(CertifiedKey::new(chain, key)), Arc::default());
+        let watched = Watched { shown, asks: Arc::clone(&asks) };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_client_cert_resolver(Arc::new(watched));
+        (config, asks)
     }
 }
 

@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// What the log says about `--SIDEssl-request-cert` without anybody who vouches.
+fn vain(side: &str, asks: bool, has_ca: bool, required: bool) -> Option<String> {
+    (asks && !has_ca && !required).then(|| {
+        format!(
+            "--{side}ssl-request-cert: nobody checks the certificates that clients show; name who \
+             vouches for them with --{side}ssl-ca"
+        )
+    })
+}
+
 /// What browsers have to show.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Certificates of clients")]
@@ -13,13 +23,22 @@ pub(in crate::program) struct ClientCertArgs {
     #[arg(long, value_name = "FILE", requires = "ssl_cert")]
     pub(in crate::program) ssl_ca: Option<PathBuf>,
 
-    /// Ask clients for a certificate.
-    #[arg(long, requires = "ssl_ca")]
+    /// Ask clients for a certificate. Without --ssl-ca any will do, or none, unless
+    /// --ssl-reject-unauthorized is there, too.
+    #[arg(long, requires = "ssl_cert")]
     pub(in crate::program) ssl_request_cert: bool,
 
-    /// Turn clients away that have none.
+    /// Turn clients away that have none. Without --ssl-ca it has to be one by an
+    /// authority of this system.
     #[arg(long, requires = "ssl_request_cert")]
     pub(in crate::program) ssl_reject_unauthorized: bool,
+}
+
+impl ClientCertArgs {
+    /// What is not worth much.
+    pub(in crate::program) fn warning(&self) -> Option<String> {
+        vain("", self.ssl_request_cert, self.ssl_ca.is_some(), self.ssl_reject_unauthorized)
+    }
 }
 
 /// HTTPS for the REST API, and what its clients have to show.
@@ -39,13 +58,23 @@ pub(in crate::program) struct ApiTlsArgs {
     #[arg(long, value_name = "FILE", requires = "api_ssl_cert")]
     pub(in crate::program) api_ssl_ca: Option<PathBuf>,
 
-    /// Ask the API's clients for a certificate.
-    #[arg(long, requires = "api_ssl_ca")]
+    /// Ask the API's clients for a certificate. Without --api-ssl-ca any will do, or
+    /// none, unless --api-ssl-reject-unauthorized is there, too.
+    #[arg(long, requires = "api_ssl_cert")]
     pub(in crate::program) api_ssl_request_cert: bool,
 
-    /// Turn clients of the API away that have none.
+    /// Turn clients of the API away that have none. Without --api-ssl-ca it has to be
+    /// one by an authority of this system.
     #[arg(long, requires = "api_ssl_request_cert")]
     pub(in crate::program) api_ssl_reject_unauthorized: bool,
+}
+
+impl ApiTlsArgs {
+    /// What is not worth much.
+    pub(in crate::program) fn warning(&self) -> Option<String> {
+        let has_ca = self.api_ssl_ca.is_some();
+        vain("api-", self.api_ssl_request_cert, has_ca, self.api_ssl_reject_unauthorized)
+    }
 }
 
 /// How targets at https are spoken to.
