@@ -2,7 +2,7 @@
 //! configurable-http-proxy has it, with a few additions.
 //!
 //! [`Registry`] holds what a route carries beyond its target, [`AdminApi`] is
-//! the service over it. Additions are below `/api/v2/`, where
+//! the service over it, and a [`RouteStore`] of yours may keep all of it. Additions are below `/api/v2/`, where
 //! configurable-http-proxy has nothing: the whole table at once, and how the
 //! proxy fares. Rule ids: proxy contract, section 2.
 
@@ -31,6 +31,7 @@ mod condition;
 mod endpoint;
 mod record;
 mod registry;
+mod store;
 mod tally;
 mod token;
 mod vitals;
@@ -38,6 +39,7 @@ mod vitals;
 pub use registry::Registry;
 #[cfg(feature = "cli")]
 pub(crate) use registry::{ForeignRoute, HandedTable};
+pub use store::{RouteChange, RouteStore, StoreError, StoredRoute};
 #[cfg(feature = "cli")]
 pub(crate) use tally::Tally;
 pub use token::AdminToken;
@@ -247,7 +249,9 @@ impl Answer {
 impl From<ChangeError> for Answer {
     fn from(error: ChangeError) -> Self {
         let (status, version) = match error {
-            ChangeError::HandedOver => (StatusCode::SERVICE_UNAVAILABLE, None),
+            ChangeError::HandedOver | ChangeError::NotKept => {
+                (StatusCode::SERVICE_UNAVAILABLE, None)
+            }
             ChangeError::OtherVersion { current, .. } => (StatusCode::CONFLICT, Some(current)),
             ChangeError::Unmet { unmet: Unmet::NotModified, version } => {
                 return Self::empty(StatusCode::NOT_MODIFIED).about(version);

@@ -85,7 +85,17 @@ impl RouteTable {
         target: Target,
         tunnels: OpenTunnels,
     ) -> Option<Target> {
-        let added = clock::now();
+        self.put(prefix, target, clock::now(), tunnels)
+    }
+
+    /// As [`insert_with`](Self::insert_with), added at a moment.
+    pub(crate) fn put(
+        &self,
+        prefix: RoutePrefix,
+        target: Target,
+        added: Timestamp,
+        tunnels: OpenTunnels,
+    ) -> Option<Target> {
         let before = self.root.rcu(|root| match root.exact(&prefix) {
             Some(existing) if existing.target == target => Arc::clone(root),
             existing => {
@@ -137,16 +147,23 @@ impl RouteTable {
         tunnels: OpenTunnels,
     ) {
         let added = clock::now();
-        let wanted: Vec<_> = routes.into_iter().collect();
+        let new = |(prefix, target)| RouteStatus { prefix, target, added, last_used: None };
+        self.settle(routes.into_iter().map(new).collect(), tunnels);
+    }
+
+    /// As [`replace_with`](Self::replace_with), times included; of two times of use, the
+    /// later one counts.
+    pub(crate) fn settle(&self, wanted: Vec<RouteStatus>, tunnels: OpenTunnels) {
         let mut now = Arc::new(Node::default());
         let before = self.root.rcu(|before| {
             let mut root = Node::default();
-            for (prefix, target) in &wanted {
+            for RouteStatus { prefix, target, added, last_used } in &wanted {
                 let old = before.exact(prefix);
                 if let Some(kept) = old.filter(|old| old.target == *target) {
+                    kept.was_used(*last_used);
                     root.plant(kept);
                 } else {
-                    let route = Route::new(prefix.clone(), target.clone(), added, None);
+                    let route = Route::new(prefix.clone(), target.clone(), *added, *last_used);
                     root.plant(&Arc::new(route.after(old, tunnels)));
                 }
             }
@@ -176,7 +193,7 @@ impl RouteTable {
     #[cfg(feature = "cli")]
     pub(crate) fn used(&self, prefix: &RoutePrefix, at: Timestamp) {
         if let Some(route) = self.root.load().exact(prefix) {
-            route.last_used.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+            route.was_used(Some(at));
         }
     }
 
@@ -282,6 +299,13 @@ impl Route {
     /// Records that data passes now (proxy contract, section 8).
     pub(crate) fn touch(&self) {
         self.last_used.store(clock::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Records a use, unless there was a later one.
+    fn was_used(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.last_used.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+        }
     }
 
     fn status(&self) -> RouteStatus {

@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use super::{
     condition::{Conditions, Found, Unmet},
     record::{self, RouteRecord, WantedTable},
+    store::{Kept, RouteChange},
 };
-use crate::{OpenTunnels, RoutePrefix, RouteStatus, RouteTable, Target};
+use crate::{OpenTunnels, RoutePrefix, RouteStatus, RouteTable, Target, clock};
 
 /// The routes with all that clients said about them. Clones share them.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ struct Shared {
     table: RouteTable,
     host_routing: bool,
     state: Mutex<State>,
+    /// Where the routes are kept beside memory.
+    store: Option<Kept>,
     /// Says that [`State::access`] has changed.
     access: watch::Sender<Access>,
 }
@@ -59,6 +62,11 @@ pub(super) enum ChangeError {
     OtherVersion { current: u64, wanted: u64 },
     #[error("{}", .unmet.told())]
     Unmet { unmet: Unmet, version: u64 },
+    #[error(
+        "Nothing was done: the store of routes did not take the change. The proxy's log says \
+         why; try again"
+    )]
+    NotKept,
 }
 
 impl Unmet {
@@ -95,8 +103,12 @@ impl Registry {
     /// With `host_routing`, the first segment of a prefix is a host, as in
     /// [`ProxyConfig::host_routing`](crate::ProxyConfig::host_routing).
     pub fn new(table: RouteTable, host_routing: bool) -> Self {
+        Self::over(table, host_routing, None)
+    }
+
+    fn over(table: RouteTable, host_routing: bool, store: Option<Kept>) -> Self {
         let (state, access) = (Mutex::default(), watch::Sender::new(Access::Open));
-        Self(Arc::new(Shared { table, host_routing, state, access }))
+        Self(Arc::new(Shared { table, host_routing, state, store, access }))
     }
 
     /// Adds a route to a target and nothing else, such as the default one of
@@ -164,14 +176,20 @@ impl Registry {
         conditions: &Conditions,
     ) -> Result<u64, ChangeError> {
         let prefix = self.own(prefix);
-        let (path, target) = (prefix.decoded(), record.target.clone());
+        let (path, target, added) = (prefix.decoded(), record.target.clone(), clock::now());
+        let _turn = self
+            .keep(|state| {
+                state.check(conditions, self.0.table.get(&prefix).is_some())?;
+                Ok(Some(RouteChange::Put(self.stored(prefix.clone(), &record, added))))
+            })
+            .await?;
         let version = self
             .change(|state| {
                 state.check(conditions, self.0.table.get(&prefix).is_some())?;
                 tracing::info!("Adding route {path} -> {target}");
                 state.version += 1;
                 state.members.insert(prefix.clone(), record.members);
-                self.0.table.insert_with(prefix, record.target, tunnels);
+                self.0.table.put(prefix, record.target, added, tunnels);
                 Ok(state.version)
             })
             .await??;
@@ -187,6 +205,15 @@ impl Registry {
         conditions: &Conditions,
     ) -> Result<Option<u64>, ChangeError> {
         let prefix = self.own(prefix.clone());
+        let _turn = self
+            .keep(|state| {
+                if self.0.table.get(&prefix).is_none() {
+                    return Ok(None);
+                }
+                state.check(conditions, true)?;
+                Ok(Some(RouteChange::Removed(prefix.clone())))
+            })
+            .await?;
         self.change(|state| {
             // What is not there is not there, whatever is asked of it (RFC 9110 section
             // 13.2.1).
@@ -211,26 +238,40 @@ impl Registry {
         tunnels: OpenTunnels,
         conditions: &Conditions,
     ) -> Result<(Value, u64), ChangeError> {
+        let added = clock::now();
+        let _turn = self
+            .keep(|state| {
+                state.check(conditions, true)?;
+                state.check_version(wanted.if_version)?;
+                let stored = |(prefix, record): (&RoutePrefix, _)| {
+                    self.stored(self.own(prefix.clone()), record, added)
+                };
+                Ok(Some(RouteChange::Replaced(wanted.routes.iter().map(stored).collect())))
+            })
+            .await?;
         self.change(|state| {
             state.check(conditions, true)?;
-            let current = state.version;
-            if let Some(wanted) = wanted.if_version.filter(|&wanted| wanted != current) {
-                return Err(ChangeError::OtherVersion { current, wanted });
-            }
-            let mut targets = Vec::with_capacity(wanted.routes.len());
+            state.check_version(wanted.if_version)?;
+            let mut routes = Vec::with_capacity(wanted.routes.len());
             state.version += 1;
             state.members.clear();
             for (prefix, RouteRecord { target, members }) in wanted.routes {
                 let prefix = self.own(prefix);
-                targets.push((prefix.clone(), target));
+                routes.push(RouteStatus { prefix: prefix.clone(), target, added, last_used: None });
                 state.members.insert(prefix, members);
             }
-            let routes = targets.len();
-            self.0.table.replace_with(targets, tunnels);
-            tracing::info!("All routes replaced: {routes} routes, version {}", state.version);
-            Ok((json!({ "version": state.version, "routes": routes }), state.version))
+            let (version, count) = (state.version, routes.len());
+            self.0.table.settle(routes, tunnels);
+            tracing::info!("All routes replaced: {count} routes, version {version}");
+            Ok((json!({ "version": version, "routes": count }), version))
         })
         .await?
+    }
+
+    /// When each route was last used, for those that were.
+    pub(crate) fn uses(&self) -> Vec<(RoutePrefix, Timestamp)> {
+        let used = |status: RouteStatus| Some((status.prefix, status.last_used?));
+        self.0.table.snapshot().into_iter().filter_map(used).collect()
     }
 
     fn described(&self, state: &State, inactive_since: Option<Timestamp>) -> Map<String, Value> {
@@ -280,6 +321,14 @@ impl State {
         let version = self.version;
         conditions.check(Found { version, exists }).map_err(|unmet| unmet.at(version))
     }
+
+    fn check_version(&self, wanted: Option<u64>) -> Result<(), ChangeError> {
+        let current = self.version;
+        match wanted {
+            Some(wanted) if wanted != current => Err(ChangeError::OtherVersion { current, wanted }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for Registry {
@@ -290,6 +339,7 @@ impl fmt::Debug for Registry {
 
 #[cfg(feature = "cli")]
 mod handing;
+mod keeping;
 
 #[cfg(feature = "cli")]
 pub(crate) use handing::{ForeignRoute, HandedTable};

@@ -89,12 +89,6 @@ impl Registry {
         *self.0.access.borrow() == Access::Open
     }
 
-    /// When each route was last used, for those that were.
-    pub(crate) fn uses(&self) -> Vec<(RoutePrefix, Timestamp)> {
-        let used = |status: RouteStatus| Some((status.prefix, status.last_used?));
-        self.0.table.snapshot().into_iter().filter_map(used).collect()
-    }
-
     /// When any route was last used.
     pub(crate) fn last_use(&self) -> Option<Timestamp> {
         self.0.table.snapshot().into_iter().filter_map(|status| status.last_used).max()

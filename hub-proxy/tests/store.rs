@@ -1,0 +1,274 @@
+//! Routes in a store of the library's user: what the API changes is kept there, and read
+//! from there by the next process (P-042).
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/running.rs"]
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hub_proxy::{
+    BoxError, Listener, RoutePrefix,
+    admin::{AdminApi, Registry, RouteChange, RouteStore, StoreError, StoredRoute, Vitals},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use support::*;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Stands for a database. Clones are the same one.
+#[derive(Clone)]
+struct Rows {
+    rows: Arc<Mutex<BTreeMap<RoutePrefix, StoredRoute>>>,
+    /// Each change takes one, and waits until there is one.
+    permits: Arc<Semaphore>,
+    /// Told when one begins.
+    begun: mpsc::UnboundedSender<RouteChange>,
+    is_broken: Arc<Mutex<bool>>,
+}
+
+impl Rows {
+    fn new() -> (Self, mpsc::UnboundedReceiver<RouteChange>) {
+        let (begun, changes) = mpsc::unbounded_channel();
+        let permits = Arc::new(Semaphore::new(100));
+        let (rows, is_broken) = (Arc::default(), Arc::default());
+        (Self { rows, permits, begun, is_broken }, changes)
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.rows.lock().unwrap().keys().map(ToString::to_string).collect()
+    }
+
+    fn row(&self, path: &str) -> StoredRoute {
+        self.rows.lock().unwrap()[&path.parse().unwrap()].clone()
+    }
+
+    fn check(&self) -> Result<(), BoxError> {
+        if *self.is_broken.lock().unwrap() { Err("the disk is full: hush".into()) } else { Ok(()) }
+    }
+}
+
+impl RouteStore for Rows {
+    async fn load(&self) -> Result<Vec<StoredRoute>, BoxError> {
+        self.check()?;
+        Ok(self.rows.lock().unwrap().values().cloned().collect())
+    }
+
+    async fn keep(&self, change: &RouteChange) -> Result<(), BoxError> {
+        self.begun.send(change.clone())?;
+        self.permits.acquire().await?.forget();
+        self.check()?;
+        let mut rows = self.rows.lock().unwrap();
+        match change {
+            RouteChange::Put(route) => {
+                rows.insert(route.prefix.clone(), route.clone());
+            }
+            RouteChange::Removed(prefix) => {
+                rows.remove(prefix);
+            }
+            RouteChange::Replaced(routes) => {
+                *rows = routes.iter().map(|one| (one.prefix.clone(), one.clone())).collect();
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_uses(&self, uses: &[(RoutePrefix, Timestamp)]) -> Result<(), BoxError> {
+        self.check()?;
+        let mut rows = self.rows.lock().unwrap();
+        for (prefix, at) in uses {
+            if let Some(row) = rows.get_mut(prefix) {
+                row.last_used = Some(*at);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A proxy with its API, whose routes are in a store.
+struct Stored {
+    proxy: Running,
+    registry: Registry,
+    api: SocketAddr,
+}
+
+impl Stored {
+    async fn over(rows: &Rows) -> Self {
+        let proxy = Running::to(nowhere().await).await;
+        proxy.routes.remove(&"/user/ada".parse().unwrap());
+        let registry = Registry::open(proxy.routes.clone(), false, rows.clone()).await.unwrap();
+        let vitals = Vitals::new("1.2.3", CancellationToken::new(), Vec::new());
+        let service = AdminApi::new(registry.clone(), None, vitals);
+        let listener = Listener::bind(&listen()).await.unwrap();
+        let (api, stop) = (listener.local_addr(), CancellationToken::new());
+        TaskTracker::new().spawn(listener.serve(service, stop, Duration::ZERO));
+        Self { proxy, registry, api }
+    }
+
+    /// Status and body.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut client = Client::to(self.api).await;
+        let len = body.len();
+        client
+            .send(format!(
+                "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+                 Content-Length: {len}\r\n\r\n{body}"
+            ))
+            .await;
+        let head = client.head().await;
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), client.rest().await)
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.ask("GET", path, "").await.1).unwrap()
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.proxy.ask(&get(path)).await
+    }
+}
+
+fn to(target: SocketAddr) -> String {
+    json!({"target": format!("http://{target}"), "user": "ada", "deep": {"a": [1, null]}})
+        .to_string()
+}
+
+#[tokio::test]
+async fn p_042_p_080_to_p_086_p_088_p_089_routes_are_kept_in_a_store_of_ones_own_and_read_from_it()
+{
+    let (target, _heads) = answering(ONCE).await;
+    let (rows, mut changes) = Rows::new();
+    let stored = Stored::over(&rows).await;
+    assert_eq!(stored.json("/api/routes").await, json!({}), "the store was empty");
+    assert_eq!(stored.ask("POST", "/api/routes/user/ada", &to(target)).await.0, 201);
+    assert_eq!(stored.ask("POST", "/api/routes/user/bob", &to(target)).await.0, 201);
+    assert!(matches!(changes.recv().await, Some(RouteChange::Put(_))));
+    assert!(stored.get("/user/ada/x").await.ends_with("ok"), "P-082");
+    assert_eq!(rows.paths(), ["/user/ada/", "/user/bob/"]);
+    assert_eq!(rows.row("/user/ada").target.to_string(), format!("http://{target}/"));
+    assert_eq!(stored.ask("DELETE", "/api/routes/user/bob", "").await.0, 204);
+    assert_eq!(stored.ask("DELETE", "/api/routes/user/bob", "").await.0, 404, "P-089");
+    assert_eq!(rows.paths(), ["/user/ada/"]);
+    let listed = stored.json("/api/routes").await;
+    let row = rows.row("/user/ada");
+    drop(stored);
+
+    let again = Stored::over(&rows).await;
+    let relisted = again.json("/api/routes/user/ada").await;
+    for member in ["target", "user", "deep"] {
+        assert_eq!(relisted[member], listed["/user/ada"][member], "{member}");
+    }
+    assert_eq!(again.json("/api/v2/status").await["routes"], 1);
+    assert!(again.get("/user/ada/x").await.ends_with("ok"));
+    assert!(again.get("/user/bob/x").await.contains("failure=none"), "the fallback's");
+
+    // P-086: replaced whole, and with another target its time begins anew.
+    let other = nowhere().await;
+    let short = json!({"target": format!("http://{other}")}).to_string();
+    assert_eq!(again.ask("POST", "/api/routes/user/ada", &short).await.0, 201);
+    let replaced = rows.row("/user/ada");
+    assert_eq!(
+        serde_json::from_str::<Value>(&replaced.members).unwrap(),
+        serde_json::from_str::<Value>(&short).unwrap()
+    );
+    assert!(replaced.added >= row.added && replaced.last_used.is_none());
+
+    let table = format!(r#"{{"routes": {{"/a": {short}, "/b": {short}}}}}"#);
+    assert_eq!(again.ask("PUT", "/api/v2/routes", &table).await.0, 200);
+    assert_eq!(rows.paths(), ["/a/", "/b/"]);
+}
+
+#[tokio::test]
+async fn p_042_a_store_that_fails_changes_nothing_and_holds_up_no_request() {
+    let (target, _heads) = answering(ONCE).await;
+    let (rows, mut changes) = Rows::new();
+    let stored = Stored::over(&rows).await;
+    stored.ask("POST", "/api/routes/user/ada", &to(target)).await;
+    changes.recv().await.unwrap();
+    let before = stored.json("/api/v2/routes").await;
+
+    *rows.is_broken.lock().unwrap() = true;
+    let table = r#"{"routes": {}}"#;
+    for (method, path, body) in [
+        ("POST", "/api/routes/user/bob", &*to(target)),
+        ("DELETE", "/api/routes/user/ada", ""),
+        ("PUT", "/api/v2/routes", table),
+    ] {
+        let (status, text) = stored.ask(method, path, body).await;
+        assert_eq!(status, 503, "{method} {path}");
+        assert!(text.contains("the store of routes did not take the change"), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+        changes.recv().await.unwrap();
+    }
+    // What is refused anyway does not get to the store.
+    let stale = r#"{"routes": {}, "if_version": 77}"#;
+    assert_eq!(stored.ask("PUT", "/api/v2/routes", stale).await.0, 409);
+    assert_eq!(stored.ask("DELETE", "/api/routes/none", "").await.0, 404);
+    assert!(changes.try_recv().is_err());
+    assert_eq!(stored.json("/api/v2/routes").await["version"], before["version"]);
+    *rows.is_broken.lock().unwrap() = false;
+
+    // One that hangs: nobody waits but other changes, which come after.
+    rows.permits.forget_permits(100);
+    let (first, second) = (to(target), to(nowhere().await));
+    let one = stored.ask("POST", "/api/routes/user/bob", &first);
+    let two = async {
+        // The first has begun.
+        assert!(matches!(soon(changes.recv()).await, Some(RouteChange::Put(_))));
+        let two = stored.ask("POST", "/api/routes/user/bob", &second);
+        let meanwhile = async {
+            assert!(stored.get("/user/ada/x").await.ends_with("ok"));
+            assert_eq!(stored.ask("GET", "/api/routes/user/bob", "").await.0, 404, "not yet");
+            assert!(changes.try_recv().is_err(), "one at a time");
+            rows.permits.add_permits(2);
+        };
+        tokio::join!(two, meanwhile).0
+    };
+    let (one, two) = tokio::join!(one, two);
+    assert_eq!((one.0, two.0), (201, 201));
+    let kept = rows.row("/user/bob").target.to_string();
+    let shown = stored.json("/api/routes/user/bob").await["target"].clone();
+    assert_eq!(Value::from(kept.trim_end_matches('/')), shown, "store and table agree");
+    assert!(second.contains(shown.as_str().unwrap()), "the later one counts");
+}
+
+#[tokio::test]
+async fn p_042_what_others_changed_in_the_store_is_taken_up() {
+    let (target, _heads) = answering(ONCE).await;
+    let (rows, _changes) = Rows::new();
+    let stored = Stored::over(&rows).await;
+    stored
+        .registry
+        .preset("/default".parse().unwrap(), format!("http://{target}").parse().unwrap());
+    stored.ask("POST", "/api/routes/user/ada", &to(target)).await;
+    let version = stored.json("/api/v2/routes").await["version"].clone();
+    stored.registry.refresh().await.unwrap();
+    assert_eq!(stored.json("/api/v2/routes").await["version"], version, "it is the same");
+
+    let bob = "/user/bob".parse::<RoutePrefix>().unwrap();
+    let url = format!("http://{target}").parse().unwrap();
+    rows.rows.lock().unwrap().insert(bob.clone(), StoredRoute::new(bob, url));
+    rows.rows.lock().unwrap().remove(&"/user/ada".parse().unwrap());
+    stored.registry.refresh().await.unwrap();
+    let routes = stored.json("/api/v2/routes").await;
+    let paths: Vec<_> = routes["routes"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/default", "/user/bob"]);
+    assert_ne!(routes["version"], version);
+    assert!(stored.get("/user/bob/x").await.ends_with("ok"));
+
+    *rows.is_broken.lock().unwrap() = true;
+    assert!(matches!(stored.registry.refresh().await, Err(StoreError::Unreadable(_))));
+    *rows.is_broken.lock().unwrap() = false;
+    for members in ["[]", "{"] {
+        rows.rows.lock().unwrap().values_mut().for_each(|row| row.members = members.to_owned());
+        let error = stored.registry.refresh().await.unwrap_err().to_string();
+        assert!(error.contains("/user/bob"), "{error}");
+    }
+    assert!(stored.get("/user/bob/x").await.ends_with("ok"), "nothing changed");
+}
