@@ -140,8 +140,7 @@ fn to(target: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn p_042_p_080_to_p_086_p_088_p_089_routes_are_kept_in_a_store_of_ones_own_and_read_from_it()
-{
+async fn p_042_p_080_to_p_086_p_088_p_089_routes_are_kept_in_a_store_of_ones_own_and_read_from_it() {
     let (target, _heads) = answering(ONCE).await;
     let (rows, mut changes) = Rows::new();
     let stored = Stored::over(&rows).await;
@@ -236,6 +235,47 @@ async fn p_042_a_store_that_fails_changes_nothing_and_holds_up_no_request() {
     let shown = stored.json("/api/routes/user/bob").await["target"].clone();
     assert_eq!(Value::from(kept.trim_end_matches('/')), shown, "store and table agree");
     assert!(second.contains(shown.as_str().unwrap()), "the later one counts");
+}
+
+#[tokio::test]
+async fn p_087_an_update_of_a_route_keeps_the_rest_of_it() {
+    let (target, _heads) = answering(ONCE).await;
+    let (rows, _changes) = Rows::new();
+    let stored = Stored::over(&rows).await;
+    stored.ask("POST", "/api/routes/user/ada", &to(target)).await;
+    stored.ask("POST", "/api/routes/user/bob", &to(target)).await;
+    let (before, bob) = (rows.row("/user/ada"), rows.row("/user/bob"));
+    let listed = stored.json("/api/routes/user/ada").await;
+    assert_eq!(before.last_used, None);
+    let keeping = stored.registry.clone();
+    let keeping = TaskTracker::new().spawn(async move { keeping.keep_uses().await });
+    stored.get("/user/ada/x").await;
+    soon(async {
+        while rows.row("/user/ada").last_used.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    keeping.abort();
+    let after = rows.row("/user/ada");
+    assert!(after.last_used.unwrap() >= before.added);
+    let mut rest = after.clone();
+    rest.last_used = None;
+    assert_eq!(rest, before, "nothing else");
+    assert_eq!(rows.row("/user/bob"), bob, "nor another one");
+    let mut relisted = stored.json("/api/routes/user/ada").await;
+    relisted["last_activity"] = listed["last_activity"].clone();
+    assert_eq!(relisted, listed);
+    // The same target again updates what was said about it, and keeps the times.
+    let said = json!({"target": format!("http://{target}"), "user": "eve"}).to_string();
+    stored.ask("POST", "/api/routes/user/ada", &said).await;
+    let again = rows.row("/user/ada");
+    assert!(again.members.contains("eve"));
+    assert!(again.last_used >= after.last_used && again.added <= before.added);
+
+    let next = Stored::over(&rows).await;
+    let kept = next.proxy.routes.last_used(&"/user/ada".parse().unwrap());
+    assert_eq!(kept, again.last_used, "the next process knows it");
 }
 
 #[tokio::test]

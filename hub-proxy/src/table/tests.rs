@@ -209,7 +209,7 @@ fn p_028_p_029_p_088_without_a_route_its_paths_fall_back_and_the_root_can_go() {
 }
 
 #[test]
-fn p_042_p_082_p_085_to_p_087_the_table_is_filled_read_and_replaced_by_its_user() {
+fn p_082_p_085_p_086_r_30_the_table_is_filled_read_and_replaced_by_its_user() {
     let table = RouteTable::default();
     assert_eq!(table.insert(prefix("/a"), target("one")), None);
     assert_eq!(table.resolve("/a/x").unwrap().target(), &target("one"));
