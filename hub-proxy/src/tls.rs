@@ -20,6 +20,7 @@ mod clients;
 mod configs;
 mod encrypted;
 mod error;
+mod names;
 mod offer;
 pub(crate) mod pair;
 mod pem;
@@ -103,9 +104,13 @@ impl TlsOptions {
     }
 }
 
-/// A pair that was read and is not in use yet; see [`TlsKeys::read_again`].
+/// Pairs that were read and are not in use yet; see [`TlsKeys::read_again`].
 #[derive(Debug)]
-pub struct FreshKeys(Option<Fresh>);
+pub struct FreshKeys {
+    own: Option<Fresh>,
+    /// Of those that are shown by name.
+    others: Vec<(TlsKeys, Option<Fresh>)>,
+}
 
 #[derive(Debug)]
 struct Fresh {
@@ -118,6 +123,8 @@ struct Fresh {
 #[derive(Debug)]
 struct Current {
     pair: ArcSwap<Pair>,
+    /// Those that are shown to clients that ask for their names.
+    others: ArcSwap<Vec<TlsKeys>>,
     /// Proofs for an authority that asks.
     #[cfg(feature = "acme")]
     challenges: Option<TlsChallenges>,
@@ -185,8 +192,9 @@ impl TlsKeys {
         Self::new(None, Pair::of_texts(cert, key, hosts)?, &TlsOffer::default())
     }
 
-    /// Reads the files again, that of clients' authorities among them; handshakes from
-    /// now on use what they hold. Running connections are not touched.
+    /// Reads the files again, that of clients' authorities among them, and those of pairs
+    /// that are [shown by name](Self::show_by_name); handshakes from now on use what they
+    /// hold. Running connections are not touched.
     ///
     /// # Errors
     ///
@@ -201,16 +209,31 @@ impl TlsKeys {
     ///
     /// As [`load_with`](Self::load_with).
     pub fn read_again(&self) -> Result<FreshKeys, TlsError> {
-        let Inner { files, recipe, configs, .. } = &*self.0;
-        let Some((files, _)) = files else { return Ok(FreshKeys(None)) };
-        let pair = files.read(Expired::Refused)?;
-        let configs = recipe.read_again(files.clients.as_ref(), &configs.load())?;
-        Ok(FreshKeys(Some(Fresh { pair, configs })))
+        let own = self.read_own()?;
+        let others = self.others();
+        let others = others.iter().map(|keys| Ok((keys.clone(), keys.read_own()?)));
+        Ok(FreshKeys { own, others: others.collect::<Result<_, TlsError>>()? })
     }
 
     /// Handshakes from now on use `fresh`.
     pub fn adopt(&self, fresh: FreshKeys) {
-        let FreshKeys(Some(Fresh { pair, configs })) = fresh else { return };
+        self.adopt_own(fresh.own);
+        for (keys, fresh) in fresh.others {
+            keys.adopt_own(fresh);
+        }
+    }
+
+    /// Without those that are shown by name.
+    fn read_own(&self) -> Result<Option<Fresh>, TlsError> {
+        let Inner { files, recipe, configs, .. } = &*self.0;
+        let Some((files, _)) = files else { return Ok(None) };
+        let pair = files.read(Expired::Refused)?;
+        let configs = recipe.read_again(files.clients.as_ref(), &configs.load())?;
+        Ok(Some(Fresh { pair, configs }))
+    }
+
+    fn adopt_own(&self, fresh: Option<Fresh>) {
+        let Some(Fresh { pair, configs }) = fresh else { return };
         self.0.current.pair.store(Arc::new(pair));
         if let Some(configs) = configs {
             self.0.configs.store(Arc::new(configs));
@@ -218,10 +241,10 @@ impl TlsKeys {
     }
 
     /// Whether `fresh` is what is in use.
-    fn shows(&self, fresh: &FreshKeys) -> bool {
+    fn shows(&self, fresh: Option<&Fresh>) -> bool {
         let current = self.0.current.pair.load();
         // The key is that of the certificate in either.
-        fresh.0.as_ref().is_none_or(|Fresh { pair, configs }| {
+        fresh.is_none_or(|Fresh { pair, configs }| {
             pair.key.cert == current.key.cert && configs.is_none()
         })
     }
@@ -242,9 +265,11 @@ impl TlsKeys {
         self.0.current.pair.load().is_for(hosts)
     }
 
-    /// What is not quite right with the pair in use.
+    /// What is not quite right with the pair in use, and with those that are
+    /// [shown by name](Self::show_by_name).
     pub fn warnings(&self) -> Vec<TlsWarning> {
-        self.0.current.pair.load().warnings.clone()
+        let of = |keys: &Self| keys.0.current.pair.load().warnings.clone();
+        of(self).into_iter().chain(self.others().iter().flat_map(of)).collect()
     }
 
     pub(crate) fn server_config(&self, http2: bool) -> Arc<ServerConfig> {
@@ -255,6 +280,7 @@ impl TlsKeys {
     fn new(files: Option<(Files, Stamp)>, pair: Pair, offer: &TlsOffer) -> Result<Self, TlsError> {
         let current = Current {
             pair: ArcSwap::from_pointee(pair),
+            others: ArcSwap::default(),
             #[cfg(feature = "acme")]
             challenges: None,
         };
@@ -286,10 +312,6 @@ impl fmt::Debug for TlsKeys {
 }
 
 impl ResolvesServerCert for Current {
-    #[cfg_attr(
-        not(feature = "acme"),
-        expect(unused_variables, reason = "only proofs depend on it")
-    )]
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         #[cfg(feature = "acme")]
         if let Some(challenges) = &self.challenges
@@ -297,7 +319,7 @@ impl ResolvesServerCert for Current {
         {
             return challenges.answer(&hello);
         }
-        Some(Arc::clone(&self.pair.load().key))
+        Some(self.chosen(&hello))
     }
 }
 

@@ -140,7 +140,8 @@ fn to(target: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn p_042_p_080_to_p_086_p_088_p_089_routes_are_kept_in_a_store_of_ones_own_and_read_from_it() {
+async fn p_042_p_080_to_p_086_p_088_p_089_routes_are_kept_in_a_store_of_ones_own_and_read_from_it()
+{
     let (target, _heads) = answering(ONCE).await;
     let (rows, mut changes) = Rows::new();
     let stored = Stored::over(&rows).await;

@@ -31,6 +31,8 @@ pub(super) struct TlsFiles {
     passphrase: Option<SecretString>,
     hosts: Vec<String>,
     even_expired: bool,
+    /// More pairs, for those who ask for a name in them.
+    by_name: Vec<(PathBuf, PathBuf)>,
     clients: Option<ClientAuthorities>,
     offer: TlsOffer,
 }
@@ -65,21 +67,23 @@ impl TlsFiles {
         asked: TlsArgs,
         offer: TlsOffer,
         clients: ClientCertArgs,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, BadSetting> {
+        let by_name = asked.ssl_sni.iter().map(|text| two_files(text)).collect::<Result<_, _>>()?;
         let shown = FromClients {
             asks: clients.ssl_request_cert,
             required: clients.ssl_reject_unauthorized,
             authorities: clients.ssl_ca,
         };
-        files.map(|(cert, key)| Self {
+        Ok(files.map(|(cert, key)| Self {
             cert,
             key,
             passphrase,
             hosts: asked.ssl_host,
             even_expired: asked.serve_expired,
+            by_name,
             clients: shown.vouching(),
             offer,
-        })
+        }))
     }
 
     /// That of the REST API.
@@ -99,20 +103,42 @@ impl TlsFiles {
             passphrase,
             hosts: Vec::new(),
             even_expired: false,
+            by_name: Vec::new(),
             clients: shown.vouching(),
             offer,
         })
     }
 
     pub(super) fn load(&self) -> Result<TlsKeys, TlsError> {
-        let Self { cert, key, passphrase, hosts, even_expired, clients, offer } = self.clone();
+        let Self { cert, key, passphrase, hosts, even_expired, by_name, clients, offer } =
+            self.clone();
+        let others = by_name.into_iter().map(|(cert, key)| {
+            let mut options = TlsOptions::new(cert, key);
+            options.passphrase.clone_from(&passphrase);
+            options.even_expired = even_expired;
+            TlsKeys::load_with(options)
+        });
+        let others = others.collect::<Result<Vec<_>, _>>()?;
         let mut options = TlsOptions::new(cert, key);
         options.passphrase = passphrase;
         options.hosts = hosts;
         options.even_expired = even_expired;
         options.clients = clients;
         options.offer = offer;
-        TlsKeys::load_with(options)
+        let keys = TlsKeys::load_with(options)?;
+        keys.show_by_name(others);
+        Ok(keys)
+    }
+}
+
+/// `CERT,KEY`.
+fn two_files(text: &str) -> Result<(PathBuf, PathBuf), BadSetting> {
+    match text.split_once(',') {
+        Some((cert, key)) if !cert.is_empty() && !key.is_empty() => Ok((cert.into(), key.into())),
+        _ => {
+            let problem = format!("{text:?} is no pair of files; write CERT,KEY with a comma");
+            Err(bad("--ssl-sni", problem))
+        }
     }
 }
 

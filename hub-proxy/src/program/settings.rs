@@ -116,7 +116,7 @@ impl Settings {
                     args.tls,
                     offer.clone(),
                     args.client_certs,
-                ),
+                )?,
                 args.acme,
                 offer.clone(),
                 args.redirect_port.is_some(),

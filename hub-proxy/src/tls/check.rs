@@ -27,6 +27,8 @@ pub(super) enum Expired {
 pub(super) struct Checked {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
+    /// The hosts that it is for, as people write them.
+    pub(super) named: Vec<String>,
     pub(super) warnings: Vec<TlsWarning>,
 }
 
@@ -74,7 +76,7 @@ pub(super) fn check(
     }
     let mut warnings = warnings(path, &parsed);
     warnings.extend(named.is_empty().then(|| TlsWarning::NoNames { path: path.into() }));
-    Ok(Checked { not_before, not_after, warnings })
+    Ok(Checked { not_before, not_after, named, warnings })
 }
 
 fn warnings(path: &Path, chain: &[X509Certificate<'_>]) -> Vec<TlsWarning> {

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use super::{
     ClientAuthorities, TlsError, TlsWarning,
     check::{Checked, Expired, check, covers},
+    names::Names,
     pem::{self, Text},
     provider,
 };
@@ -22,6 +23,8 @@ use crate::clock;
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) key: Arc<CertifiedKey>,
+    /// Who may ask for it.
+    pub(super) names: Names,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     pub(crate) warnings: Vec<TlsWarning>,
@@ -93,12 +96,12 @@ impl Pair {
         if let Ok(signing) = &signing {
             check_belongs(cert, key, &chain, signing)?;
         }
-        let Checked { not_before, not_after, warnings } =
+        let Checked { not_before, not_after, named, warnings } =
             check(cert.path, &chain, asked.hosts, asked.now, asked.expired)?;
         let signing = signing
             .map_err(|error| TlsError::BadKey { path: key.path.into(), source: error.into() })?;
         let key = Arc::new(CertifiedKey::new(chain, signing));
-        Ok(Self { key, not_before, not_after, warnings })
+        Ok(Self { key, names: Names::of(&named), not_before, not_after, warnings })
     }
 }
 

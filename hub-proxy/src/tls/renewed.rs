@@ -18,7 +18,8 @@ impl TlsKeys {
         challenges: TlsChallenges,
         offer: &TlsOffer,
     ) -> Result<Self, TlsError> {
-        let current = Current { pair: ArcSwap::from_pointee(pair), challenges: Some(challenges) };
+        let (pair, others) = (ArcSwap::from_pointee(pair), ArcSwap::default());
+        let current = Current { pair, others, challenges: Some(challenges) };
         Self::serving(None, current, &[HTTP_1, ACME_TLS], offer)
     }
 

@@ -20,15 +20,16 @@ const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const WARN_DAYS: i64 = 14;
 
 impl TlsKeys {
-    /// Reloads when the files change (TLS-3), that of clients' authorities, too, and warns in the log, daily, in
-    /// the last 14 days of a certificate. Returns once `stop` is cancelled.
+    /// Reloads when the files change (TLS-3), that of clients' authorities, too, and warns
+    /// in the log, daily, in the last 14 days of a certificate; for those that are
+    /// [shown by name](Self::show_by_name) by now, too. Returns once `stop` is cancelled.
     ///
     /// A change is taken up within some seconds. Files that cannot be used are
     /// logged, and what was in use stays.
     pub async fn keep_watching(&self, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.watch(LOOK_EVERY, |reloaded| self.tell(reloaded)) => {}
+            () = self.watch_each(LOOK_EVERY, Self::tell) => {}
             () = self.keep_reminding() => {}
         }
     }
@@ -46,8 +47,9 @@ impl TlsKeys {
     fn tell(&self, reloaded: Result<(), TlsError>) {
         match reloaded {
             Ok(()) => {
-                tracing::info!(not_after = %self.not_after(), "Certificate and key were read again");
-                for warning in self.warnings() {
+                let file = self.file();
+                tracing::info!(file, not_after = %self.not_after(), "Certificate and key were read again");
+                for warning in &self.0.current.pair.load().warnings {
                     tracing::warn!("{warning}");
                 }
             }
@@ -64,17 +66,27 @@ impl TlsKeys {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let not_after = self.not_after();
-            match Remaining::of(not_after, clock::now()) {
-                Remaining::Plenty => {}
-                Remaining::Days(days) => {
-                    tracing::warn!(%not_after, days, "the certificate expires soon; renew it and replace the files");
-                }
-                Remaining::Nothing => {
-                    tracing::error!(%not_after, "the certificate has expired and browsers refuse it; renew it and replace the files");
-                }
+            self.remind();
+            self.others().iter().for_each(Self::remind);
+        }
+    }
+
+    fn remind(&self) {
+        let (file, not_after) = (self.file(), self.not_after());
+        match Remaining::of(not_after, clock::now()) {
+            Remaining::Plenty => {}
+            Remaining::Days(days) => {
+                tracing::warn!(file, %not_after, days, "the certificate expires soon; renew it and replace the files");
+            }
+            Remaining::Nothing => {
+                tracing::error!(file, %not_after, "the certificate has expired and browsers refuse it; renew it and replace the files");
             }
         }
+    }
+
+    /// Where the certificate is, if it is in a file.
+    fn file(&self) -> Option<String> {
+        self.0.files.as_ref().map(|(files, _)| files.cert.display().to_string())
     }
 }
 

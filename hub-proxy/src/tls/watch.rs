@@ -25,7 +25,8 @@ struct FileStamp {
 
 impl TlsKeys {
     /// Reloads the pair and the authorities of clients when their files have changed,
-    /// looking each `interval`, and calls `on_reload` with how that went. Never ends;
+    /// looking each `interval`, and calls `on_reload` with how that went; likewise each of
+    /// the pairs that are [shown by name](Self::show_by_name) by now. Never ends;
     /// nothing to do for a pair from memory, nor for files that hold what is in use
     /// already, since somebody else has [reloaded](Self::reload) them.
     ///
@@ -36,12 +37,61 @@ impl TlsKeys {
     ///
     /// Safe at any time.
     pub async fn watch(&self, interval: Duration, mut on_reload: impl FnMut(Result<(), TlsError>)) {
-        let Some((files, read)) = &self.0.files else { return std::future::pending().await };
-        let changed = || match self.read_again() {
-            Ok(fresh) if self.shows(&fresh) => {}
-            read => on_reload(read.map(|fresh| self.adopt(fresh))),
-        };
-        follow(&files.paths(), read.clone(), interval, changed).await;
+        self.watch_each(interval, |_, reloaded| on_reload(reloaded)).await;
+    }
+
+    /// As [`watch`](Self::watch), and says whose files changed.
+    pub(super) async fn watch_each(
+        &self,
+        interval: Duration,
+        mut on_reload: impl FnMut(&Self, Result<(), TlsError>),
+    ) {
+        let others = self.others();
+        let mut watched = Vec::new();
+        for keys in std::iter::once(self).chain(&*others) {
+            if let Some((files, read)) = &keys.0.files {
+                watched.push((keys, Followed::new(files.paths(), read.clone()).await));
+            }
+        }
+        loop {
+            tokio::time::sleep(interval).await;
+            for (keys, files) in &mut watched {
+                if !files.have_changed().await {
+                    continue;
+                }
+                match keys.read_own() {
+                    Ok(fresh) if keys.shows(fresh.as_ref()) => {}
+                    read => on_reload(keys, read.map(|fresh| keys.adopt_own(fresh))),
+                }
+            }
+        }
+    }
+}
+
+/// Files that may be replaced.
+struct Followed {
+    paths: Vec<PathBuf>,
+    loaded: Stamp,
+    seen: Stamp,
+}
+
+impl Followed {
+    /// What they were like when they were `loaded`; they may have changed since.
+    async fn new(paths: Vec<PathBuf>, loaded: Stamp) -> Self {
+        let seen = Stamp::look(&paths).await;
+        Self { paths, loaded, seen }
+    }
+
+    /// Whether they are no longer what they were the last time that this was so, and have
+    /// stayed the same since they were looked at last.
+    async fn have_changed(&mut self) -> bool {
+        let now = Stamp::look(&self.paths).await;
+        let has_settled = now == std::mem::replace(&mut self.seen, now.clone());
+        let has_changed = has_settled && now != self.loaded;
+        if has_changed {
+            self.loaded = now;
+        }
+        has_changed
     }
 }
 
@@ -49,18 +99,14 @@ impl TlsKeys {
 /// `loaded`, and have stayed the same for one interval. Never ends.
 pub(super) async fn follow(
     paths: &[PathBuf],
-    mut loaded: Stamp,
+    loaded: Stamp,
     interval: Duration,
     mut changed: impl FnMut(),
 ) {
-    // They may have changed since they were read.
-    let mut seen = Stamp::look(paths).await;
+    let mut files = Followed::new(paths.to_vec(), loaded).await;
     loop {
         tokio::time::sleep(interval).await;
-        let now = Stamp::look(paths).await;
-        let settled = now == std::mem::replace(&mut seen, now.clone());
-        if settled && now != loaded {
-            loaded = now;
+        if files.have_changed().await {
             changed();
         }
     }

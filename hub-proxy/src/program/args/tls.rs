@@ -12,6 +12,11 @@ pub(in crate::program) struct TlsArgs {
     #[arg(long, value_name = "NAME", requires = "ssl_cert")]
     pub(in crate::program) ssl_host: Vec<String>,
 
+    /// Another certificate chain and its key, PEM, for clients that ask for a name in it,
+    /// wildcards included; may be repeated. That of --ssl-cert is for everybody else.
+    #[arg(long, value_name = "CERT,KEY", requires = "ssl_cert")]
+    pub(in crate::program) ssl_sni: Vec<String>,
+
     /// Start with a certificate of --ssl-cert that has expired, and say so in
     /// the log, instead of not starting. A newer file that has expired is
     /// refused all the same.
