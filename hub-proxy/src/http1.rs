@@ -27,6 +27,7 @@ pub(crate) use self::{
     decoder::{Decoded, Decoder},
     encode::{Asker, BodyEncoder, encode_answer, encode_interim, encode_request},
     error::Http1Error,
+    escape::escaped_path,
     fields::{Ends, find_end},
     framing::{Framing, framing_of_request},
     request::{MAX_TARGET, RequestHead, parse_request},

@@ -37,6 +37,7 @@ use crate::{
         add_forwarded, join_cookies, rewrite_location, strip_aliases, strip_claims,
         strip_hop_by_hop, strip_origin_rules, strip_tossed_cookies,
     },
+    http1::escaped_path,
     path,
     table::Route,
     upgrade,
@@ -296,6 +297,9 @@ fn prepare(shared: &Shared, request: &mut Request<RequestBody>, websocket: bool)
     }
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
+        if let Some(path) = request.uri().path_and_query().and_then(escaped_path) {
+            *request.uri_mut() = path.into();
+        }
     }
     let peer = request.extensions().get::<Peer>().copied();
     let trust = &shared.config.trusted_proxies;

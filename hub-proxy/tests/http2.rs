@@ -91,6 +91,51 @@ async fn h2_01_s_09_http_2_is_agreed_on_by_alpn_and_targets_see_http_1() {
 }
 
 #[tokio::test]
+async fn p_036_h2_01_what_may_not_stand_in_a_path_reaches_the_target_as_over_http_1() {
+    let (tls, (target, mut heads)) = (Tls::new(), answering(ONCE).await);
+    let (newer, older) = (serving(&tls, target, Duration::ZERO).await, Running::to(target).await);
+    let mut raw = tls.raw(newer.addr).await;
+    let fields = |path: &'static str| {
+        [(":method", "GET"), (":scheme", "https"), (":authority", "hub.example"), (":path", path)]
+    };
+    let mut stream = 1;
+    for (path, expected) in [
+        (r#"/user/ada/a"{b}c|^~'"#, "/user/ada/a%22%7bb%7dc|^~'"),
+        (r#"/user/ada/{"?f={1}&g=`x`|'"#, "/user/ada/%7b%22?f={1}&g=`x`|'"),
+        ("/user/ada/a%22b?f=%22", "/user/ada/a%22b?f=%22"),
+    ] {
+        older.ask(&get(path)).await;
+        let before = soon(heads.recv()).await.unwrap();
+        assert_eq!(before.split(' ').nth(1).unwrap(), expected);
+        raw.request(stream, &fields(path)).await;
+        let head = soon(heads.recv()).await.unwrap();
+        assert_eq!(head.lines().next(), before.lines().next(), "{path}");
+        // A WebSocket is asked for by the same path.
+        let mut handshake = vec![(":protocol", "websocket")];
+        handshake.extend(fields(path));
+        handshake[1].1 = "CONNECT";
+        raw.upload(stream + 2, &handshake).await;
+        let head = soon(heads.recv()).await.unwrap();
+        assert_eq!(head.split(' ').nth(1).unwrap(), expected, "{path}");
+        stream += 4;
+    }
+    // What the parser of HTTP/2 takes for malformed reaches nobody.
+    for path in ["/user/ada/<", "/user/ada/`", "/user/ada/?\"", "/user/ada/?<"] {
+        raw.request(stream, &fields(path)).await;
+        let end = loop {
+            let end = raw.next_of(&[HEADERS, RST_STREAM, GOAWAY]).await.unwrap();
+            // Those before it may still have something to say.
+            if end.kind == GOAWAY || end.stream == stream {
+                break end;
+            }
+        };
+        assert_eq!((end.kind, end.stream), (RST_STREAM, stream), "{path}");
+        stream += 2;
+    }
+    assert!(heads.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn h2_01_the_fallback_and_its_pages_are_served_as_well() {
     let tls = Tls::new();
     let proxy = serving(&tls, nowhere().await, Duration::ZERO).await;

@@ -3,6 +3,7 @@
 //! and configurable-http-proxy does, so that routes and targets see one path.
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 
 /// Whether a byte may stay in the target of a request wherever it is.
 pub(super) fn is_plain(byte: u8) -> bool {
@@ -38,6 +39,16 @@ pub(super) fn escaped(target: &Bytes) -> Bytes {
     escaped.into()
 }
 
+/// Path and query that another parser has read, that of HTTP/2 for instance, as they would
+/// be if they had come over HTTP/1. `None` if they are.
+pub(crate) fn escaped_path(path: &PathAndQuery) -> Option<PathAndQuery> {
+    let text = path.as_str().as_bytes();
+    if text.iter().all(|&byte| is_plain(byte)) {
+        return None;
+    }
+    PathAndQuery::from_maybe_shared(escaped(&Bytes::copy_from_slice(text))).ok()
+}
+
 /// Where path or query begin in the absolute form.
 fn behind_authority(target: &[u8]) -> usize {
     let scheme = target.windows(3).position(|three| three == b"://").map(|at| at + 3);
@@ -70,6 +81,9 @@ mod tests {
         ] {
             assert_eq!(escaped(&Bytes::from(target)), expected, "{target}");
         }
+        let path = |text: &str| escaped_path(&text.parse().unwrap());
+        assert_eq!(path("/a%22b?f=%22|"), None);
+        assert_eq!(path(r#"/a"{b}?f={1}"#).unwrap(), "/a%22%7Bb%7D?f={1}");
         assert!(b"/az09%?&=|^~\\'".iter().all(|&byte| is_plain(byte)));
         assert!(b" \"<>`{}\x7f\x80\0\r\n".iter().all(|&byte| !is_plain(byte)));
     }
