@@ -2,9 +2,10 @@
 //! configurable-http-proxy has it, with a few additions.
 //!
 //! [`Registry`] holds what a route carries beyond its target, [`AdminApi`] is
-//! the service over it, and a [`RouteStore`] of yours may keep all of it. Additions are below `/api/v2/`, where
-//! configurable-http-proxy has nothing: the whole table at once, and how the
-//! proxy fares. Rule ids: proxy contract, section 2.
+//! the service over it, and a [`RouteStore`] of yours may keep all of it.
+//! Additions are below `/api/v2/`, where configurable-http-proxy has nothing:
+//! the whole table at once, and how the proxy fares. Rule ids: proxy contract,
+//! section 2.
 
 use std::{
     borrow::Cow,

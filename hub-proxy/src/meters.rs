@@ -83,7 +83,7 @@ struct Histogram {
 }
 
 /// What a histogram has.
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "the program shows them"))]
+#[cfg_attr(not(any(feature = "cli", test)), expect(dead_code, reason = "the program shows them"))]
 #[derive(Clone, Debug)]
 pub(crate) struct Durations {
     /// How many were within each bound and not within the one before.
