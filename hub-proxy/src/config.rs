@@ -12,6 +12,10 @@ use crate::{AccessLog, Meters, Network, RoutePrefix, RouteTimings, TrustForwarde
 pub struct ProxyConfig {
     /// How long a connection to a target may take; 5 s (T-04).
     pub connect_timeout: Duration,
+    /// How long a refused connection to a target is tried again, with pauses between the
+    /// tries; zero: not at all. A server that is just starting refuses, or has no socket
+    /// yet. Nothing of a request has left by then (K-06).
+    pub connect_retry: Duration,
     /// How long a target may take from the last byte of the request that it
     /// took to the head of its answer. None by default: a notebook may compute
     /// for hours before it says a word (T-05).
@@ -139,6 +143,7 @@ impl Default for ProxyConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
+            connect_retry: Duration::ZERO,
             response_header_timeout: None,
             response_idle_timeout: None,
             request_idle_timeout: Some(Duration::from_secs(60)),

@@ -144,6 +144,14 @@ impl ProxyError {
         }
     }
 
+    /// Whether nobody listened: a server that is just starting, or none (K-06). A socket
+    /// that is missing says the same, a host that is not known does not.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let kind = find::<io::Error>(&**error).map(io::Error::kind);
+        matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
+    }
+
     /// Sorts a connect error: too slow or not at all.
     pub(crate) fn from_connect(error: BoxError) -> Self {
         let timed_out = |cause: &io::Error| matches!(cause.kind(), io::ErrorKind::TimedOut);

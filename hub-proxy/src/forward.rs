@@ -14,6 +14,7 @@ use self::{
     budget::Budget,
     link::{MAX_ANSWER_HEAD, Unanswered},
     pool::Pools,
+    tries::Tries,
 };
 use crate::{
     Meter, Meters, ProxyConfig, ProxyError, Target,
@@ -31,6 +32,7 @@ mod link;
 #[cfg(feature = "admin")]
 mod link_body;
 mod pool;
+mod tries;
 
 pub(crate) use self::{
     busy::Busy,
@@ -44,6 +46,8 @@ pub(crate) struct Upstreams {
     /// Of this one, of several proxies over one table.
     pools: Arc<Pools>,
     connector: Connector,
+    /// How long who refuses is asked again (K-06).
+    patience: Duration,
     budget: Arc<Budget>,
     meters: Option<Meters>,
 }
@@ -85,12 +89,27 @@ impl Upstreams {
     pub(crate) fn new(config: &ProxyConfig) -> Self {
         let connector = Connector::new(config);
         let (budget, meters) = (Arc::new(Budget::new()), config.meters.clone());
-        Self { pools: Arc::default(), connector, budget, meters }
+        let patience = config.connect_retry;
+        Self { pools: Arc::default(), connector, patience, budget, meters }
     }
 
     /// A connection of its own.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends the tries.
     pub(crate) async fn open(&self, target: &Target) -> Result<Box<Link<ClientBody>>, ProxyError> {
-        let opened = Link::open(self.connector.clone(), target).await;
+        let mut opened = Link::open(self.connector.clone(), target).await;
+        if !self.patience.is_zero() {
+            let mut tries = Tries::over(self.patience);
+            while let Err(error) = &opened
+                && error.is_refusal()
+                && tries.another().await
+            {
+                Meters::add(self.meters.as_ref(), Meter::ConnectRetries, 1);
+                opened = Link::open(self.connector.clone(), target).await;
+            }
+        }
         let meter = if opened.is_ok() { Meter::Connects } else { Meter::FailedConnects };
         Meters::add(self.meters.as_ref(), meter, 1);
         opened

@@ -37,8 +37,10 @@ pub enum Meter {
     BytesToClients,
     /// Connections made to targets.
     Connects,
-    /// Connections to targets that could not be made.
+    /// Connections to targets that could not be made, nor by trying again.
     FailedConnects,
+    /// Tries to connect to a target that had refused (K-06).
+    ConnectRetries,
     /// Requests sent over a connection that was kept.
     Reuses,
     /// Requests sent a second time (K-07).

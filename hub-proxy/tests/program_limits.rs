@@ -235,3 +235,35 @@ async fn t_01_t_03_deadlines_can_be_chosen() {
     waiting.send(HANDSHAKE).await;
     assert!(waiting.head().await.starts_with("http/1.1 503 "));
 }
+
+#[tokio::test]
+async fn k_06_m_06_the_program_waits_for_a_server_that_is_just_starting() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let target = socket.local_addr().unwrap();
+    let metrics = ["--metrics-ip", "127.0.0.1", "--metrics-port", "0"];
+    let mut program =
+        Program::start(&[&["--connect-retry-ms", "3600000"], &metrics[..]].concat()).await;
+    let line = program.line("Metrics at http://").await;
+    let at = line.split("http://").nth(1).unwrap().trim_end_matches("/metrics").parse().unwrap();
+    program.route("/user/ada", target).await;
+    let mut client = Client::to(program.public).await;
+    client.send(get("/user/ada/")).await;
+    soon(async {
+        loop {
+            let page = process::ask(at, "GET", "/metrics", "", "").await.body;
+            let name = "\nhub_proxy_upstream_connect_retries_total ";
+            let (_, count) = page.split_once(name).unwrap();
+            if !count.starts_with("0\n") {
+                return;
+            }
+        }
+    })
+    .await;
+    let listener = socket.listen(16).unwrap();
+    let (stream, _) = soon(listener.accept()).await.unwrap();
+    let mut served = Client::over(stream);
+    served.head().await;
+    served.send(ONCE).await;
+    assert!(client.rest().await.ends_with("ok"));
+}

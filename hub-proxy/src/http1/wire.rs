@@ -62,6 +62,8 @@ struct State {
     body: Option<Decoder>,
     /// Whether somebody may still read it.
     has_reader: bool,
+    /// Whether somebody has begun to.
+    is_read: bool,
     /// Whether the client waits to be told to send its body.
     is_awaited: bool,
     /// Answers that may still come before the answer.
@@ -91,6 +93,7 @@ impl Wire {
             turn: 0,
             body: None,
             has_reader: false,
+            is_read: false,
             is_awaited: false,
             interim_left: 0,
             is_broken: false,
@@ -162,6 +165,7 @@ impl Wire {
         state.interim_left = if head.version == Version::HTTP_11 { MAX_INTERIM } else { 0 };
         state.body = (head.framing != Framing::Empty).then(|| Decoder::new(head.framing));
         state.has_reader = state.body.is_some();
+        state.is_read = false;
         WireBody::new(Arc::clone(self), state.turn, state.body.as_ref())
     }
 
@@ -169,15 +173,16 @@ impl Wire {
     /// is to be said meanwhile is sent.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.body.is_some() && state.has_reader {
+        let is_others = state.body.is_some() && state.has_reader;
+        let is_others_to_read = is_others && state.is_read;
+        if is_others {
             // Whoever has the body reads, and tells.
             match &mut state.owner {
                 Some(owner) => owner.clone_from(cx.waker()),
                 owner => *owner = Some(cx.waker().clone()),
             }
         }
-        let State { stream: Some(stream), body, has_reader, is_broken, is_gone, .. } = &mut *state
-        else {
+        let State { stream: Some(stream), body, is_broken, is_gone, .. } = &mut *state else {
             return Poll::Pending;
         };
         if *is_gone
@@ -186,10 +191,10 @@ impl Wire {
             return Poll::Ready(());
         }
         // The next request may be there already: then its client's end is seen later.
-        // A body that nobody reads is read as far as it will be discarded.
+        // A body that nobody reads is read as far as it will be discarded, and as far if nobody
+        // has begun to: its target may be long in coming (K-06).
         let most = match body {
-            _ if *is_broken => 0,
-            Some(_) if *has_reader => 0,
+            _ if *is_broken || is_others_to_read => 0,
             Some(_) => MOST_AHEAD,
             None => 1,
         };

@@ -7,7 +7,7 @@ use crate::meters::{BOUNDS, Durations, Meter, Meters};
 /// A name, what it means, and its numbers by label.
 type Counter = (&'static str, &'static str, &'static [(&'static str, Meter)]);
 
-const COUNTERS: [Counter; 7] = [
+const COUNTERS: [Counter; 8] = [
     (
         "hub_proxy_bytes_total",
         "Bytes of HTTP and WebSockets that browsers sent and were sent.",
@@ -20,6 +20,11 @@ const COUNTERS: [Counter; 7] = [
         "hub_proxy_upstream_connects_total",
         "Connections to targets, by whether they could be made.",
         &[("{result=\"ok\"}", Meter::Connects), ("{result=\"failed\"}", Meter::FailedConnects)],
+    ),
+    (
+        "hub_proxy_upstream_connect_retries_total",
+        "Connections to targets that were tried once more, as they had been refused.",
+        &[("", Meter::ConnectRetries)],
     ),
     (
         "hub_proxy_upstream_reuses_total",

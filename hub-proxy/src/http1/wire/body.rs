@@ -115,6 +115,7 @@ impl State {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
+        self.is_read = true;
         let (Some(stream), Some(decoder)) = (&mut self.stream, &mut self.body) else {
             return Poll::Ready(Some(Err(Http1Error::Incomplete)));
         };

@@ -31,6 +31,11 @@ pub(in crate::program) struct TimerArgs {
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = value_parser!(u64).range(1..))]
     connect_timeout: u64,
 
+    /// Try a refused connection to a target again for so long: a server that is just
+    /// starting. WebSockets, too; not at all without it.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    connect_retry_ms: u64,
+
     /// Give up targets that take so long to answer a WebSocket's handshake.
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = value_parser!(u64).range(1..))]
     upgrade_timeout: u64,
@@ -46,6 +51,7 @@ impl TimerArgs {
     pub(in crate::program) fn set_targets(&self, config: &mut ProxyConfig) {
         config.request_idle_timeout = Some(Duration::from_millis(self.upload_timeout));
         config.connect_timeout = Duration::from_millis(self.connect_timeout);
+        config.connect_retry = Duration::from_millis(self.connect_retry_ms);
         config.upgrade_timeout = Duration::from_millis(self.upgrade_timeout);
     }
 }
