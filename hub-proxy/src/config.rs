@@ -33,6 +33,9 @@ pub struct ProxyConfig {
     pub upgrade_timeout: Duration,
     /// How long a tunnel stays once one side has finished sending; 30 s (WS-06).
     pub half_close_grace: Duration,
+    /// How long a tunnel may be without a byte in either direction before it is closed; no
+    /// limit by default (WS-10).
+    pub tunnel_idle_timeout: Option<Duration>,
     /// How long an unused connection to a target is kept; 60 s.
     pub pool_idle_timeout: Duration,
     /// How many unused connections are kept per target; 256. With fewer than it answers
@@ -150,6 +153,7 @@ impl Default for ProxyConfig {
             upload_stall_timeout: Duration::from_secs(300),
             upgrade_timeout: Duration::from_secs(10),
             half_close_grace: Duration::from_secs(30),
+            tunnel_idle_timeout: None,
             pool_idle_timeout: Duration::from_secs(60),
             pool_idle_per_target: 256,
             pool_idle_total: 4096,

@@ -1,22 +1,25 @@
 //! Two byte streams joined until both have ended.
 //!
-//! Like `tokio::io::copy_bidirectional`, with four differences: a tunnel that
+//! Like `tokio::io::copy_bidirectional`, with five differences: a tunnel that
 //! waits holds no buffer (thousands of idle notebook tabs cost nothing beyond
 //! their sockets), the second direction gets a limited time once the first has
-//! ended, who takes nothing more may still say something, and each piece of data
-//! is reported.
+//! ended, who takes nothing more may still say something, each piece of data is
+//! reported, and a tunnel through which nothing passes may be closed.
 
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// A stream of which something was read before it became one.
 #[derive(Debug)]
@@ -89,6 +92,8 @@ struct Pipe {
     /// Read, but not taken by the other side yet; no allocation when empty.
     pending: Vec<u8>,
     written: usize,
+    /// Whether something was read or written since somebody looked.
+    is_moving: bool,
     stage: Stage,
 }
 
@@ -101,27 +106,80 @@ enum Stage {
     Done,
 }
 
-/// Copies both ways, at most `most` bytes at once; calls `on_data` for each piece, with its
-/// way and length.
+/// What a tunnel may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes that are read at once.
+    pub(crate) most: usize,
+    /// How long one direction may go on when the other has ended (WS-06).
+    pub(crate) grace: Duration,
+    /// How long nothing may pass in either direction; for ever if there is none (WS-10).
+    pub(crate) idle: Option<Duration>,
+}
+
+/// Since when nothing has passed. The timer runs on over what does, and is set anew only
+/// when it has run out too early.
+struct Idle {
+    limit: Duration,
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        let since = Instant::now();
+        Self { limit, since, timer: Box::pin(sleep_until(since + limit)) }
+    }
+
+    /// Ready once it has been too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let end = self.since + self.limit;
+            if Instant::now() >= end {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
+}
+
+/// Copies both ways, at most [`most`](Limits::most) bytes at once; calls `on_data` for each
+/// piece, with its way and length.
 ///
 /// The end of one direction is passed on as an end, after all its data; the
-/// other direction then has `grace` left (WS-06). Returns early with the first
-/// error.
+/// other direction then has [`grace`](Limits::grace) left (WS-06). Returns early with the
+/// first error.
+///
+/// When nothing has passed for as long as [`idle`](Limits::idle) says, both sides are told
+/// the end. It is an error if something still waits for one that does not take it: that
+/// is no end, but something that breaks off.
 pub(crate) async fn join<A, B>(
     mut a: A,
     mut b: B,
-    most: usize,
-    grace: Duration,
+    limits: Limits,
     on_data: impl Fn(Way, usize),
 ) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut forth, mut back) = (Pipe::new(most), Pipe::new(most));
+    let (mut forth, mut back) = (Pipe::new(limits.most), Pipe::new(limits.most));
+    let mut idle = limits.idle.map(Idle::new);
     poll_fn(|cx| {
         let (a, b) = (Pin::new(&mut a), Pin::new(&mut b));
-        poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::One)
+        if poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::One)?.is_ready() {
+            return Poll::Ready(Ok::<_, io::Error>(()));
+        }
+        let Some(idle) = &mut idle else { return Poll::Pending };
+        if forth.has_moved() | back.has_moved() {
+            idle.since = Instant::now();
+        }
+        ready!(idle.poll(cx));
+        tracing::debug!("nothing has passed through a WebSocket for too long");
+        forth.end()?;
+        back.end()?;
+        Poll::Ready(Ok(()))
     })
     .await?;
     let rest = poll_fn(|cx| {
@@ -129,7 +187,7 @@ where
         poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::Both)
     });
     // Time is up: dropping both streams closes whatever is still open.
-    tokio::time::timeout(grace, rest).await.unwrap_or(Ok(()))
+    tokio::time::timeout(limits.grace, rest).await.unwrap_or(Ok(()))
 }
 
 /// How many directions must have ended.
@@ -171,7 +229,27 @@ enum Broken {
 
 impl Pipe {
     fn new(most: usize) -> Self {
-        Self { most: most.min(MOST), pending: Vec::new(), written: 0, stage: Stage::default() }
+        Self {
+            most: most.min(MOST),
+            pending: Vec::new(),
+            written: 0,
+            is_moving: false,
+            stage: Stage::default(),
+        }
+    }
+
+    /// Whether something has passed since this was asked last.
+    fn has_moved(&mut self) -> bool {
+        mem::take(&mut self.is_moving)
+    }
+
+    /// Reads no more, and passes an end on; an error if something still waits before it.
+    fn end(&mut self) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stage = Stage::Closing;
+        Ok(())
     }
 
     fn poll(
@@ -218,6 +296,7 @@ impl Pipe {
                         self.stage = Stage::Closing;
                         continue;
                     }
+                    self.is_moving = true;
                     on_data(data.len());
                     let written = to.as_mut().poll_write(cx, data).map_err(Broken::Writing)?;
                     let taken = match written {
@@ -246,7 +325,10 @@ impl Pipe {
         while self.written < self.pending.len() {
             match ready!(to.as_mut().poll_write(cx, &self.pending[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                taken => self.written += taken,
+                taken => {
+                    self.is_moving = true;
+                    self.written += taken;
+                }
             }
         }
         if !self.pending.is_empty() {
@@ -266,6 +348,11 @@ mod tests {
     use super::*;
 
     const GRACE: Duration = Duration::from_secs(30);
+
+    const LIMITS: Limits = Limits { most: MOST, grace: GRACE, idle: None };
+
+    /// Closed after a minute in which nothing passes.
+    const IDLE: Limits = Limits { idle: Some(Duration::from_secs(60)), ..LIMITS };
 
     /// A stream whose other side has closed for writes.
     struct Deaf<S>(S);
@@ -308,7 +395,7 @@ mod tests {
         let (mut server_read, mut server_write) = tokio::io::split(server);
         let (mut got, mut echoed) = (Vec::new(), Vec::new());
         let (joined, ..) = tokio::join!(
-            join(near, far, 16, GRACE, |_, _| pieces.set(pieces.get() + 1)),
+            join(near, far, Limits { most: 16, ..LIMITS }, |_, _| pieces.set(pieces.get() + 1)),
             async {
                 client_write.write_all(&sent).await.unwrap();
                 client_write.shutdown().await.unwrap();
@@ -340,7 +427,7 @@ mod tests {
             read.unwrap();
             got
         };
-        let (joined, got) = tokio::join!(join(near, Deaf(far), MOST, GRACE, |_, _| {}), talk);
+        let (joined, got) = tokio::join!(join(near, Deaf(far), LIMITS, |_, _| {}), talk);
         joined.unwrap();
         assert_eq!(got, b"the last words");
     }
@@ -351,8 +438,62 @@ mod tests {
         let (far, mut server) = duplex(64);
         client.shutdown().await.unwrap();
         let before = tokio::time::Instant::now();
-        join(near, far, MOST, GRACE, |_, _| {}).await.unwrap();
+        join(near, far, LIMITS, |_, _| {}).await.unwrap();
         assert_eq!(before.elapsed().as_secs(), GRACE.as_secs());
         assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ws_10_thousands_of_tunnels_end_once_nothing_has_passed_for_too_long() {
+        let before = Instant::now();
+        let mut ends = Vec::new();
+        let tunnels = futures_util::future::join_all((0..3000).map(|_| {
+            let ((client, near), (far, server)) = (duplex(64), duplex(64));
+            ends.extend([client, server]);
+            join(near, far, IDLE, |_, _| {})
+        }));
+        assert!(tunnels.await.iter().all(Result::is_ok));
+        assert_eq!(before.elapsed().as_secs(), 60);
+        for mut end in ends {
+            assert_eq!(end.read(&mut [0; 8]).await.unwrap(), 0, "told the end");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ws_10_a_byte_of_either_side_counts_for_both() {
+        let ((mut client, near), (far, mut server)) = (duplex(64), duplex(64));
+        let before = Instant::now();
+        let talk = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                client.write_all(b"a").await.unwrap();
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                server.write_all(b"b").await.unwrap();
+            }
+        };
+        let (joined, ()) = tokio::join!(join(near, far, IDLE, |_, _| {}), talk);
+        joined.unwrap();
+        assert_eq!(before.elapsed().as_secs(), 10 * 50 + 60);
+        let mut got = Vec::new();
+        server.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, b"aaaaa");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ws_10_who_takes_slowly_is_not_idle_and_who_takes_nothing_breaks_it_off() {
+        let ((mut client, near), (far, mut server)) = (duplex(64), duplex(64));
+        client.write_all(&[b'#'; 64]).await.unwrap();
+        let before = Instant::now();
+        let talk = async {
+            // More than fits on the way, so that some of it waits for its reader.
+            client.write_all(&[b'#'; 96]).await.unwrap();
+            for _ in 0..4 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                server.read_exact(&mut [0; 16]).await.unwrap();
+            }
+        };
+        let (joined, ()) = tokio::join!(join(near, far, IDLE, |_, _| {}), talk);
+        assert_eq!(joined.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(before.elapsed().as_secs(), 4 * 50 + 60);
     }
 }

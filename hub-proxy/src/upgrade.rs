@@ -25,7 +25,7 @@ use crate::{
     request_body::{ClientSide, client_upgrade},
     table::Route,
     transport::Transport,
-    tunnel::{self, Way, WithEarly},
+    tunnel::{self, Limits, Way, WithEarly},
 };
 
 mod own_key;
@@ -141,13 +141,17 @@ pub(crate) async fn exchange(
     drop(place);
     let upstream = link.into_tunnel();
     let passing = Passing { activity: Activity::on(route, config), line: line.cloned() };
-    let grace = config.half_close_grace;
+    let limits = Limits {
+        most: tunnel::MOST,
+        grace: config.half_close_grace,
+        idle: config.tunnel_idle_timeout,
+    };
     tunnels.spawn(async move {
         let _held = stream_of_client;
         // The client may vanish between the handshake and now; then dropping the
         // target's side closes it (WS-09).
         let Some(client) = client.done().await else { return };
-        run_tunnel(client, upstream, grace, &passing).await;
+        run_tunnel(client, upstream, limits, &passing).await;
     });
     strip_hop_by_hop(&mut fields);
     fields.remove(header::CONTENT_LENGTH);
@@ -188,7 +192,7 @@ impl Passing {
 async fn run_tunnel(
     mut client: ClientSide,
     mut upstream: Box<WithEarly<Transport>>,
-    grace: Duration,
+    limits: Limits,
     passing: &Passing,
 ) {
     let closing = passing.activity.route().closing();
@@ -199,18 +203,17 @@ async fn run_tunnel(
     let on_data = |way, bytes| passing.data(way, bytes);
     let ended = match &mut client {
         ClientSide::Http1(client) => {
-            let client = Closable::new(client, closing);
-            tunnel::join(client, target, tunnel::MOST, grace, on_data).await
+            tunnel::join(Closable::new(client, closing), target, limits, on_data).await
         }
         // A stream of HTTP/2 keeps several pieces waiting (B-01).
         ClientSide::Hyper(client) => {
-            let client = Closable::new(client, closing);
-            tunnel::join(client, target, MOST_OF_STREAM, grace, on_data).await
+            let limits = Limits { most: MOST_OF_STREAM, ..limits };
+            tunnel::join(Closable::new(client, closing), target, limits, on_data).await
         }
     };
     let Err(error) = ended else {
         if closing.is_asked() {
-            let _ = Box::pin(timeout(grace, async {
+            let _ = Box::pin(timeout(limits.grace, async {
                 match &mut client {
                     ClientSide::Http1(client) => read_out(client, &mut upstream).await,
                     ClientSide::Hyper(client) => read_out(client, &mut upstream).await,

@@ -80,10 +80,14 @@ async fn open(tls: &Tls, proxy: &Running) -> Raw {
 }
 
 async fn serving(tls: &Tls, target: SocketAddr) -> Running {
+    serving_with(tls, target, ProxyConfig::default()).await
+}
+
+async fn serving_with(tls: &Tls, target: SocketAddr, config: ProxyConfig) -> Running {
     let mut listen = listen();
     listen.tls = Some(tls.keys.clone());
     listen.http2 = true;
-    Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await
+    Running::listening(target, config, listen, Duration::ZERO).await
 }
 
 #[tokio::test]
@@ -131,6 +135,21 @@ async fn h2_02_ws_06_an_end_is_an_end_and_leaves_the_other_direction_open() {
     assert_eq!((end.kind, end.payload.len()), (DATA, 0), "{end:?}");
     raw.data(1, b"late").await;
     assert_eq!(soon(ends.recv()).await.unwrap().unwrap(), b"late");
+}
+
+#[tokio::test]
+async fn ws_10_h2_02_a_silent_stream_is_told_the_end_and_others_go_on() {
+    let (tls, (target, mut ends)) = (Tls::new(), tunnels(Then::Listen).await);
+    let mut config = ProxyConfig::default();
+    config.tunnel_idle_timeout = Some(Duration::from_secs(2));
+    let proxy = serving_with(&tls, target, config).await;
+    let mut raw = open(&tls, &proxy).await;
+    assert_eq!(raw.next_of(&[DATA]).await.unwrap().payload, b"on");
+    let end = raw.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+    assert_eq!((end.kind, end.stream, end.payload.len()), (DATA, 1, 0), "{end:?}");
+    assert_eq!(soon(ends.recv()).await.unwrap().unwrap(), b"", "for the target, too");
+    raw.request(3, &PAGE).await;
+    assert_eq!(raw.next_of(&[HEADERS, GOAWAY]).await.unwrap().kind, HEADERS, "others go on");
 }
 
 const PAGE: [(&str, &str); 4] =

@@ -267,3 +267,16 @@ async fn k_06_m_06_the_program_waits_for_a_server_that_is_just_starting() {
     served.send(ONCE).await;
     assert!(client.rest().await.ends_with("ok"));
 }
+
+#[tokio::test]
+async fn ws_10_the_program_closes_silent_websockets_where_that_is_wanted() {
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\n\r\n";
+    let (silent, _heads) = answering(switched).await;
+    let program = Program::start(&["--ws-idle-timeout", "1"]).await;
+    program.route("/user/ada", silent).await;
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    assert!(socket.head().await.starts_with("http/1.1 101 "));
+    assert_eq!(socket.try_rest().await.unwrap(), b"");
+}

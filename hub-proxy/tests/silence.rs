@@ -71,3 +71,31 @@ async fn t_03_a_silent_websocket_is_cut_where_that_is_wanted() {
     socket.gone().await;
     soon(told.recv()).await.unwrap();
 }
+
+#[tokio::test]
+async fn ws_10_a_silent_websocket_is_told_the_end_on_both_sides_where_that_is_wanted() {
+    let (gone, mut told) = mpsc::unbounded_channel();
+    let target = target(move |mut client| {
+        let gone = gone.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+            gone.send(client.try_rest().await).unwrap();
+        }
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.tunnel_idle_timeout = Some(SHORT);
+    let proxy = Running::with(target, config).await;
+    let mut sockets = Vec::new();
+    for _ in 0..100 {
+        let mut socket = proxy.connect().await;
+        socket.send(HANDSHAKE).await;
+        assert!(socket.head().await.starts_with("http/1.1 101 "));
+        sockets.push(socket);
+    }
+    for mut socket in sockets {
+        assert_eq!(socket.try_rest().await.unwrap(), b"", "an end and no reset");
+        assert_eq!(soon(told.recv()).await.unwrap().unwrap(), b"", "for the target, too");
+    }
+}

@@ -39,6 +39,11 @@ pub(in crate::program) struct TimerArgs {
     /// Give up targets that take so long to answer a WebSocket's handshake.
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = value_parser!(u64).range(1..))]
     upgrade_timeout: u64,
+
+    /// Close WebSockets without a byte in either direction for so long; a ping of either
+    /// side is some. None is closed without it.
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
+    ws_idle_timeout: Option<u64>,
 }
 
 impl TimerArgs {
@@ -53,5 +58,6 @@ impl TimerArgs {
         config.connect_timeout = Duration::from_millis(self.connect_timeout);
         config.connect_retry = Duration::from_millis(self.connect_retry_ms);
         config.upgrade_timeout = Duration::from_millis(self.upgrade_timeout);
+        config.tunnel_idle_timeout = self.ws_idle_timeout.map(Duration::from_secs);
     }
 }
