@@ -124,6 +124,9 @@ pub struct ListenConfig {
     /// Whether HTTP/2 is offered under TLS; false. WebSockets come over it as
     /// RFC 8441 says; targets are asked over HTTP/1.1 all the same.
     pub http2: bool,
+    /// Whether a client may begin with HTTP/2 where there is no TLS; false: that is a 400. It
+    /// has to know that it may (RFC 9113 section 3.3), and has the same limits.
+    pub h2c: bool,
     /// Connections at once, tunnels included; more get a 503 and are closed. Under TLS
     /// they are closed without a word, which would need a handshake (L-02).
     pub max_connections: usize,
@@ -201,6 +204,7 @@ impl ListenConfig {
             busy_idle_timeout: None,
             write_stall_timeout: Duration::from_secs(300),
             http2: false,
+            h2c: false,
             max_connections: 10_000,
             max_connections_per_address: None,
             uncounted_networks: Vec::new(),

@@ -25,6 +25,7 @@ mod connection;
 mod handler;
 mod http1;
 mod http2;
+mod preface;
 mod slots;
 mod socket_file;
 mod stream;

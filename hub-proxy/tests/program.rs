@@ -507,3 +507,22 @@ async fn an_open_api_is_warned_about() {
     let answer = ask(program.api, "GET", "/api/routes", "", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
 }
+
+#[tokio::test]
+async fn h2_01_the_program_speaks_http2_without_tls_if_it_is_told_to() {
+    let begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let program = Program::start(&["--h2c"]).await;
+    let mut client = Client::to(program.public).await;
+    client.send(begin).await;
+    assert_eq!(client.take(9).await[3], 4, "settings");
+    assert_eq!(program.get("/").await.status, 404, "HTTP/1.1 is spoken, too");
+    let mut client = Client::to(program.api).await;
+    client.send(begin).await;
+    assert!(client.head().await.starts_with("http/1.1 400 "), "for browsers' side only");
+
+    let files = Files::new();
+    files.renew();
+    let program = files.serving(&["--h2c"]).await;
+    let beginning = program.beginning.join("\n");
+    assert!(beginning.contains("warn: --h2c has no effect under TLS"), "{beginning}");
+}

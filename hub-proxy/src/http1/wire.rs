@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use http::{StatusCode, Version};
 use tokio::sync::oneshot;
 
@@ -85,9 +85,12 @@ struct State {
 pub(crate) type ClientTunnel = WithEarly<ClientStream>;
 
 impl Wire {
-    pub(crate) fn new(stream: ClientStream) -> Arc<Self> {
+    /// One of which this much was read already.
+    pub(crate) fn new(stream: ClientStream, early: BytesMut) -> Arc<Self> {
+        let mut stream = Buffered::new(stream);
+        stream.read = early;
         Arc::new(Self(Mutex::new(State {
-            stream: Some(Buffered::new(stream)),
+            stream: Some(stream),
             seen: 0,
             blanks: 0,
             turn: 0,

@@ -2,12 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::BytesMut;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
     Context,
     handler::{Handler, ResponseBody},
     http1, http2,
+    preface::{Spoken, spoken},
     slots::Slot,
     stream::{ClientStream, Limits, Phase},
 };
@@ -15,7 +17,7 @@ use super::{
 use crate::error::chain;
 #[cfg(feature = "tls")]
 use crate::{Meter, Meters};
-use crate::{Peer, socket::Socket, transport::Transport};
+use crate::{Peer, socket::Socket, transport::Transport, tunnel::WithEarly};
 
 /// How long to try to tell a client that there is no room.
 const TURN_AWAY_LIMIT: Duration = Duration::from_secs(1);
@@ -48,23 +50,33 @@ pub(super) async fn serve<S, B>(
     let Some(transport) = handshake(&context, stream).await else { return };
     let peer = Peer { addr, tls: !matches!(transport, Transport::Plain(_)) };
     let phase = Arc::new(Phase::default());
-    let is_http2 = transport.speaks_http2();
+    let agreed = if transport.speaks_http2() { Spoken::Http2 } else { Spoken::Http1 };
     let limits = Limits {
-        // Heads are parts of a connection there, and hyper's to limit.
-        head: (!is_http2).then_some(context.config.header_read_timeout),
+        head: Some(context.config.header_read_timeout),
         busy_idle: context.config.busy_idle_timeout,
         write_stall: context.config.write_stall_timeout,
     };
-    let stream = ClientStream::new(
+    let mut stream = ClientStream::new(
         transport,
         Arc::clone(&phase),
         limits,
         slot,
         context.config.meters.clone(),
     );
-    match is_http2 {
-        true => http2::serve(context, stream, phase, peer, service).await,
-        false => http1::serve(context, stream, phase, peer, service).await,
+    let asks = context.config.h2c && !peer.tls;
+    let begun =
+        if asks { spoken(&context, &mut stream).await } else { Some((agreed, BytesMut::new())) };
+    match begun {
+        Some((Spoken::Http1, early)) => {
+            http1::serve(context, (stream, early), phase, peer, service).await;
+        }
+        Some((Spoken::Http2, early)) => {
+            // Heads are parts of a connection there, and hyper's to limit.
+            stream.has_no_heads();
+            let stream = WithEarly::new(stream, early.freeze());
+            http2::serve(context, stream, phase, peer, service).await;
+        }
+        None => {}
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -82,10 +82,10 @@ enum Next {
     Nothing,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, of which something may have been read already.
 pub(super) async fn serve<S, B>(
     context: Arc<Context>,
-    stream: ClientStream,
+    (stream, early): (ClientStream, BytesMut),
     phase: Arc<Phase>,
     peer: Peer,
     service: S,
@@ -93,7 +93,7 @@ pub(super) async fn serve<S, B>(
     S: Handler<B>,
     B: ResponseBody,
 {
-    let wire = &Wire::new(stream);
+    let wire = &Wire::new(stream, early);
     let stop = pin!(context.stop.cancelled());
     let cut = pin!(context.cut.cancelled());
     let mut cut = Signal::new(&context.cut, cut);

@@ -28,7 +28,9 @@ use super::{
     stream_end::Writer,
     taking::{Taking, Watched},
 };
-use crate::{Peer, RequestBody, error::chain, headers::strip_hop_by_hop, upgrade};
+use crate::{
+    Peer, RequestBody, error::chain, headers::strip_hop_by_hop, tunnel::WithEarly, upgrade,
+};
 
 /// Requests at once on one connection (H2-05).
 const MAX_STREAMS: u32 = 128;
@@ -153,7 +155,7 @@ impl<B: Body> Body for AnswerBody<B> {
 /// Serves one connection to its end.
 pub(super) async fn serve<S, B>(
     context: Arc<Context>,
-    stream: ClientStream,
+    stream: WithEarly<ClientStream>,
     phase: Arc<Phase>,
     peer: Peer,
     service: S,

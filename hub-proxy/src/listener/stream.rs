@@ -128,6 +128,12 @@ impl ClientStream {
         self.head_deadline = None;
     }
 
+    /// Requests have no heads that are a stretch of this stream.
+    pub(crate) fn has_no_heads(&mut self) {
+        self.limits.head = None;
+        self.head_deadline = None;
+    }
+
     /// Ready once the client took too long for what it is doing.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.poll_head_deadline(cx) {

@@ -270,6 +270,11 @@ pub(super) struct OurArgs {
     #[arg(long)]
     pub(super) no_http2: bool,
 
+    /// Let clients begin with HTTP/2 where there is no TLS (prior knowledge), as proxies
+    /// in front may do.
+    #[arg(long, conflicts_with = "no_http2")]
+    pub(super) h2c: bool,
+
     /// The route whose target owns the origin: what --guard-origin and
     /// --reserved-cookie keep from all others, it may do.
     #[arg(long, value_name = "PATH", default_value = "/")]
@@ -347,6 +352,7 @@ mod tests {
         assert_eq!(log(&["--access-log=stderr"]), Some(Destination::Stderr));
         assert_eq!(log(&["--access-log=/a/b"]), Some(Destination::File("/a/b".into())));
         assert!(parse(&["--access-log="]).is_err(), "no name of a file");
+        assert!(parse(&["--h2c", "--no-http2"]).is_err(), "with or without");
         assert!(parse(&["--nonsense"]).is_err());
         assert!(parse(&["--max-connections-per-address=0"]).is_err(), "nobody at all");
         assert!(parse(&["--header-timeout=0"]).is_err(), "nobody is as fast");

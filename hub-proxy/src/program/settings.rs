@@ -35,6 +35,7 @@ pub(super) struct Settings {
     pub(super) timers: TimerArgs,
     pub(super) max_connections_per_address: Option<usize>,
     pub(super) http2: bool,
+    pub(super) h2c: bool,
     pub(super) default_target: Option<Target>,
     pub(super) pages: ErrorPages,
     pub(super) token: Option<AdminToken>,
@@ -95,6 +96,9 @@ impl Settings {
         }
         warnings
             .extend([args.client_certs.warning(), args.api_tls.warning()].into_iter().flatten());
+        if args.ours.h2c && (args.ssl_cert.is_some() || !args.acme.acme_domain.is_empty()) {
+            warnings.push("--h2c has no effect under TLS, where HTTP/2 is offered".to_owned());
+        }
         let (offer, unknown) = tls_offer(&args.tls)?;
         if !unknown.is_empty() {
             let unknown = unknown.join(", ");
@@ -130,6 +134,7 @@ impl Settings {
                 .max_connections_per_address
                 .map(NonZeroUsize::get),
             http2: !args.ours.no_http2,
+            h2c: args.ours.h2c,
             default_target: parsed("--default-target", args.default_target.as_deref())?,
             pages: match (parsed("--error-target", args.error_target.as_deref())?, args.error_path)
             {

@@ -76,6 +76,7 @@ impl Sockets {
         let redirecting = config.clone();
         config.tls = tls;
         config.http2 = settings.http2;
+        config.h2c = settings.h2c;
 
         let mut offered = Offered::new(offered);
         let public = offered.listen(Role::Public, &settings.public, &config).await?;

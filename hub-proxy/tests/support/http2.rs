@@ -1,5 +1,5 @@
-//! Clients of HTTP/2 over TLS: one that is right, and one that sends whatever
-//! frames a test says.
+//! Clients of HTTP/2: one that is right, and one that sends whatever frames a test
+//! says, mostly over TLS.
 
 #![allow(dead_code, reason = "each test binary uses another part")]
 
@@ -13,7 +13,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::TaskTracker;
 
@@ -78,16 +81,15 @@ impl Tls {
 
     /// A client that does not.
     pub(crate) async fn raw(&self, addr: SocketAddr) -> Raw {
-        let mut client = Client::over(self.connect(addr).await);
-        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-        let mut raw = Raw(client);
-        raw.send(SETTINGS, 0, 0, &[]).await;
-        raw
+        Raw::over(self.connect(addr).await).await
     }
 }
 
 /// Frames as they are.
-pub(crate) struct Raw(pub(crate) Client<TlsStream<TcpStream>>);
+pub(crate) struct Raw<S = TlsStream<TcpStream>>(pub(crate) Client<S>);
+
+/// What a client begins with.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// One frame.
 #[derive(Debug)]
@@ -106,7 +108,15 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-impl Raw {
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
+    pub(crate) async fn over(stream: S) -> Self {
+        let mut client = Client::over(stream);
+        client.send(PREFACE).await;
+        let mut raw = Self(client);
+        raw.send(SETTINGS, 0, 0, &[]).await;
+        raw
+    }
+
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.0.send(frame(kind, flags, stream, payload)).await;
     }
