@@ -23,6 +23,7 @@ mod log;
 mod measured;
 mod metrics;
 mod open_files;
+mod parent;
 mod pid_file;
 mod replacement;
 mod running;

@@ -8,7 +8,7 @@ mod support;
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
-use process::{PROGRAM, Program, ask, command, outcome, refused};
+use process::{PROGRAM, Program, ask, command, command_anywhere, outcome, refused};
 use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -276,6 +276,52 @@ async fn d_04_d_05_d_06_open_websockets_are_waited_for_and_then_cut() {
     program.signal(Signal::TERM);
     socket.gone().await;
     assert_eq!(program.ended().await.code(), Some(2));
+}
+
+#[tokio::test]
+async fn d_02_d_04_without_flags_nothing_is_accepted_and_open_connections_have_30_s() {
+    for (args, waits) in [
+        (&[][..], "accepted for 0 s more, and what is open then has 30 s"),
+        (&["--drain-delay=1", "--drain-timeout=7"], "for 1 s more, and what is open then has 7 s"),
+    ] {
+        let mut program = Program::start(args).await;
+        program.signal(Signal::TERM);
+        let line = program.line("SIGTERM: draining").await;
+        assert!(line.ends_with(waits), "{line}");
+        assert_eq!(program.ended().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn d_04_as_the_child_of_a_jupyterhub_nothing_is_waited_for() {
+    let target = target(|mut client| async move {
+        client.head().await;
+        client.send(SWITCHED).await;
+        client.gone().await;
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let hub = dir.path().join("jupyterhub");
+    // Passes the signal on, and ends as its child does.
+    let script = r#""$@" & child=$!; trap 'kill -TERM $child' TERM; wait $child; wait $child"#;
+    fs::write(&hub, script).unwrap();
+    for (more, waits) in [(&[][..], "has 0 s"), (&["--drain-timeout=7"], "has 7 s")] {
+        let mut command = command_anywhere(Path::new("sh"), &[hub.to_str().unwrap(), PROGRAM]);
+        command.args(["--ip=127.0.0.1", "--port=0", "--api-ip=127.0.0.1", "--api-port=0"]);
+        command.args(more);
+        let mut program = Program::of(command).await;
+        program.route("/user/ada", target).await;
+        let mut socket = Client::to(program.public).await;
+        socket.send(HANDSHAKE).await;
+        socket.head().await;
+        program.signal(Signal::TERM);
+        let line = program.line("SIGTERM: draining").await;
+        assert!(line.ends_with(waits), "{line}");
+        if more.is_empty() {
+            socket.gone().await;
+            assert_eq!(program.ended().await.code(), Some(2), "it was cut");
+        }
+    }
 }
 
 #[tokio::test]

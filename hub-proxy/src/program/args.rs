@@ -290,9 +290,10 @@ pub(super) struct OurArgs {
     #[arg(long, value_name = "NETWORKS", default_value = "all")]
     pub(super) trusted_proxies: String,
 
-    /// How long open requests and WebSockets may go on after SIGTERM.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(super) drain_timeout: u64,
+    /// How long open requests and WebSockets may go on after SIGTERM; 30 without it, or 0
+    /// as the child of a JupyterHub, which does not wait.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) drain_timeout: Option<u64>,
 
     /// How long to accept connections after SIGTERM while the health check
     /// says that this process ends.

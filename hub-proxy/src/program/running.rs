@@ -301,10 +301,15 @@ impl Running {
 
     /// Ends because somebody wants it (D-01 to D-06).
     async fn stop(mut self, signal: &'static str) -> Exit {
-        tracing::warn!("{signal}: draining");
-        self.draining.cancel();
         let drain = &self.settings.drain;
         let (delay, timeout) = (drain.delay, drain.timeout);
+        tracing::warn!(
+            "{signal}: draining; connections are accepted for {} s more, and what is open then \
+             has {} s",
+            delay.as_secs(),
+            timeout.as_secs(),
+        );
+        self.draining.cancel();
         let mut hurry = false;
         if !delay.is_zero() {
             tokio::select! {

@@ -12,6 +12,7 @@ use super::{
     endpoint::{Endpoint, Endpoints, Redirect},
     environment::Environment,
     https::{Https, TlsFiles, target_tls, tls_offer},
+    parent,
     snapshot::Snapshot,
     token_file::{self, TokenFile},
 };
@@ -151,7 +152,7 @@ impl Settings {
             snapshot,
             drain: Drain {
                 delay: Duration::from_secs(args.ours.drain_delay),
-                timeout: Duration::from_secs(args.ours.drain_timeout),
+                timeout: args.ours.drain_timeout.map_or_else(parent::patience, Duration::from_secs),
                 upgrade_timeout: args.ours.upgrade_drain_timeout.map(Duration::from_secs),
                 compat_exit: args.ours.compat_exit,
             },

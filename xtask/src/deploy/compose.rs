@@ -56,9 +56,10 @@ const TOKEN: &str = "CONFIGPROXY_AUTH_TOKEN";
 const OPERATOR: &str = "HUB_OPERATOR_TOKEN";
 const OPERATORS: [&str; 2] = [OPERATOR, "HUB_TOKEN"];
 
-/// How long the proxy gets to end (CMP-1), and how much of that open connections.
+/// How long the proxy gets to end (CMP-1), and how much of that open connections: it goes on
+/// accepting before, and needs a little behind.
 const PROXY_GRACE: Duration = Duration::from_secs(30);
-const DRAIN: Duration = Duration::from_secs(25);
+const DRAIN: Duration = Duration::from_secs(20);
 
 const HEAD: &str = "\
 # Written by `cargo xtask deploy compose`, which made the image, the networks and the volumes.

@@ -36,8 +36,15 @@ pub(super) const FORGET_DEADLINE: Duration = Duration::from_secs(60);
 /// How long the hub gets to finish open requests.
 pub(super) const HUB_GRACE: Duration = Duration::from_secs(30);
 
-/// How long the proxy gets to let open connections end.
-pub(super) const PROXY_GRACE: Duration = Duration::from_secs(30);
+/// How long the proxy goes on accepting connections once it is to end, while its health
+/// check says so: a balancer in front sends nobody any more by then (D-02).
+const PROXY_DELAY: Duration = Duration::from_secs(5);
+
+/// How long the proxy gets then to let open connections end (D-04).
+const PROXY_DRAIN: Duration = Duration::from_secs(30);
+
+/// How long the proxy gets to end: both, and a little to do it.
+pub(super) const PROXY_GRACE: Duration = Duration::from_secs(40);
 
 /// Whom the hub runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +131,7 @@ pub(super) fn proxy(settings: &Settings, wanted: &Wanted<'_>) -> ContainerSpec {
     spec.mounts = vec![volume(&layout.keys, PROXY_DIR), Mount::anonymous(PROGRAM_DIR), tmpfs()];
     spec.networks = vec![end(&layout.servers, &[]), end(&layout.control, &[layout.proxy_host()])];
     spec.ports = ports(settings);
-    spec.stop_grace = Some(PROXY_GRACE + Duration::from_secs(5));
+    spec.stop_grace = Some(PROXY_GRACE);
     spec.healthcheck =
         Some(health(&["/usr/bin/hub-proxy", "healthcheck", "--url", &health_url(settings)]));
     spec
@@ -228,7 +235,8 @@ fn proxy_command(settings: &Settings, networks: &Networks) -> Vec<String> {
         )
         .flag("--guard-origin")
         .option("--origin-owner", origin_owner)
-        .option("--drain-timeout", PROXY_GRACE.as_secs())
+        .option("--drain-delay", PROXY_DELAY.as_secs())
+        .option("--drain-timeout", PROXY_DRAIN.as_secs())
         .option("--upgrade-socket", "/tmp/hub-proxy.sock")
         .option("--upgrade-binary", format!("{PROGRAM_DIR}/{PROGRAM}"))
         .flag("--stay-as-init");

@@ -118,7 +118,7 @@ fn cmp_1_the_operators_tool_is_known_to_the_hub() {
 fn cmp_1_both_get_thirty_seconds_to_end() {
     let text = text_of(&[]);
     assert_eq!(text.matches("stop_grace_period: \"30s\"").count(), 2, "{text}");
-    has(&text, &["\"--drain-timeout\", \"25\""]);
+    has(&text, &["\"--drain-delay\", \"5\"", "\"--drain-timeout\", \"20\""]);
 }
 
 #[test]
