@@ -125,12 +125,6 @@ fn descriptors(program: &Program) -> usize {
     fs::read_dir(format!("/proc/{}/fd", program.pid())).unwrap().count()
 }
 
-fn memory_kib(program: &Program) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn descriptors_and_memory_return_after_a_hundred_thousand_requests() {
     let program = Program::start(&[]).await;
@@ -138,9 +132,9 @@ async fn descriptors_and_memory_return_after_a_hundred_thousand_requests() {
     let (before, target) = (descriptors(&program), server(stop.clone()).await);
     program.route("/", target).await;
     half(program.public).await;
-    let first = memory_kib(&program);
+    let first = program.memory_kib();
     half(program.public).await;
-    let second = memory_kib(&program);
+    let second = program.memory_kib();
     eprintln!("{first} KiB after one half, {second} KiB after both");
     assert!(second <= first + MOST_GROWTH, "{first} KiB, then {second} KiB");
 

@@ -55,6 +55,15 @@ impl Tls {
 
     /// Connects and offers HTTP/2 before HTTP/1.1.
     pub(crate) async fn connect(&self, addr: SocketAddr) -> TlsStream<TcpStream> {
+        self.connect_offering(addr, &["h2", "http/1.1"]).await
+    }
+
+    /// Connects and offers HTTP/1.1 alone.
+    pub(crate) async fn connect_http1(&self, addr: SocketAddr) -> TlsStream<TcpStream> {
+        self.connect_offering(addr, &["http/1.1"]).await
+    }
+
+    async fn connect_offering(&self, addr: SocketAddr, offered: &[&str]) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config =
@@ -63,7 +72,7 @@ impl Tls {
                 .unwrap()
                 .with_root_certificates(roots)
                 .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
         let stream = soon(TcpStream::connect(addr)).await.unwrap();
         let name = ServerName::try_from("hub.example").unwrap();
         soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()

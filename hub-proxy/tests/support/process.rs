@@ -110,6 +110,13 @@ impl Program {
         self.group.as_raw_nonzero().get()
     }
 
+    /// What that process has in memory, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// The next line of the log that has `text` in it.
     pub(crate) async fn line(&mut self, text: &str) -> String {
         loop {
