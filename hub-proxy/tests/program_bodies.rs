@@ -289,13 +289,10 @@ async fn b_01_u_01_a_gibibyte_for_a_slow_target_is_not_kept_in_memory() {
 const OVER_HTTP_2: usize = 256 * MIB;
 
 /// A program that speaks HTTP/2, with a route to `target`.
-async fn over_http_2(target: SocketAddr) -> (Program, Tls, tempfile::TempDir) {
-    let (tls, dir) = (Tls::new(), tempfile::tempdir().unwrap());
-    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (cert, key) = (path("cert.pem"), path("key.pem"));
-    std::fs::write(&cert, &tls.cert_pem).unwrap();
-    std::fs::write(&key, &tls.key_pem).unwrap();
-    let program = Program::start(&["--ssl-cert", &cert, "--ssl-key", &key]).await;
+async fn over_http_2(target: SocketAddr) -> (Program, Tls) {
+    let tls = Tls::new();
+    let files = tls.files();
+    let program = Program::start(&files.args()).await;
     program.route("/warm", warm().await).await;
     for _ in 0..10 {
         let mut client = Client::over(tls.connect_http1(program.public).await);
@@ -303,14 +300,14 @@ async fn over_http_2(target: SocketAddr) -> (Program, Tls, tempfile::TempDir) {
         assert!(client.head().await.contains(" 200 "));
     }
     program.route("/", target).await;
-    (program, tls, dir)
+    (program, tls)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b_01_h2_06_nor_is_what_a_slow_client_of_http_2_is_sent() {
     let (sender, mut stalls) = Sender::new();
     let target = sending(OVER_HTTP_2, sender.clone()).await;
-    let (program, tls, _dir) = over_http_2(target).await;
+    let (program, tls) = over_http_2(target).await;
     let mut reader = SlowReader::new(&program, sender);
     let mut client = tls.open(program.public).await;
     let request = Request::get("https://hub.example/sized").body(Default::default()).unwrap();
@@ -326,7 +323,7 @@ async fn b_01_h2_06_nor_is_what_a_slow_client_of_http_2_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn b_01_h2_06_nor_is_what_a_client_of_http_2_sends_to_a_slow_target() {
     let (target, mut connections) = held().await;
-    let (program, tls, _dir) = over_http_2(target).await;
+    let (program, tls) = over_http_2(target).await;
     let (sender, mut stalls) = Sender::new();
     let mut reader = SlowReader::new(&program, sender.clone());
 

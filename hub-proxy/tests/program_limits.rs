@@ -6,12 +6,18 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::{fs, net::SocketAddr, path::Path, process::Stdio};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use process::{PROGRAM, Program, command};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use support::*;
-use tokio::{net::TcpSocket, process::Command};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    process::Command,
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
 
 const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\n\r\n";
@@ -143,6 +149,44 @@ async fn l_03_without_file_descriptors_accepting_pauses_and_goes_on() {
     assert!(program.is_running());
     prlimit(process, Resource::Nofile, had).unwrap();
     assert!(waiting.rest().await.starts_with("HTTP/1.1 200 "), "it only had to wait");
+}
+
+#[tokio::test]
+async fn l_07_thousands_who_dawdle_over_a_head_are_cut_and_hold_up_nobody() {
+    let had = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: had.maximum, ..had }).unwrap();
+    let program = Program::start(&["--header-timeout", "4000"]).await;
+    program.route("/user/ada", serving().await).await;
+    // As many as the rule speaks of, if there is room for them and for others.
+    let files = had.maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap());
+    let crowd = ((files - 64) / 2 - 50).min(5000);
+    let tasks = TaskTracker::new();
+    for _ in 0..crowd {
+        let mut client = Client::to(program.public).await;
+        tasks.spawn(async move {
+            let pause = Duration::from_millis(500);
+            for byte in b"GET /user/ada/x HTTP/1.1\r\nHost: h\r\nX: ".iter().cycle() {
+                if client.stream.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                match timeout(pause, client.stream.read(&mut [0])).await {
+                    Err(_) => {}
+                    Ok(ended) => return assert!(!matches!(ended, Ok(1..)), "there is no answer"),
+                }
+            }
+        });
+        if tasks.len() % 100 == 0 {
+            assert_eq!(program.get("/user/ada/x").await.status, 200);
+        }
+    }
+    tasks.close();
+    soon(async {
+        while !tasks.is_empty() {
+            assert_eq!(program.get("/user/ada/x").await.status, 200);
+        }
+    })
+    .await;
+    soon(async { while program.status().await["connections"] != 0 {} }).await;
 }
 
 #[tokio::test]

@@ -43,6 +43,19 @@ pub(crate) struct Tls {
     pub(crate) key_pem: String,
 }
 
+/// A certificate and its key, until this is dropped.
+pub(crate) struct TlsFiles {
+    _dir: tempfile::TempDir,
+    cert: String,
+    key: String,
+}
+
+impl TlsFiles {
+    pub(crate) fn args(&self) -> [&str; 4] {
+        ["--ssl-cert", &self.cert, "--ssl-key", &self.key]
+    }
+}
+
 impl Tls {
     pub(crate) fn new() -> Self {
         let params = CertificateParams::new(vec!["hub.example".to_owned()]).unwrap();
@@ -51,6 +64,18 @@ impl Tls {
         let (cert_pem, key_pem) = (cert.pem(), key.serialize_pem());
         let keys = TlsKeys::from_pem(cert_pem.as_bytes(), key_pem.as_bytes()).unwrap();
         Self { der: cert.der().clone(), keys, cert_pem, key_pem }
+    }
+
+    /// The same in files, for a program.
+    pub(crate) fn files(&self) -> TlsFiles {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (cert, key) = (write("cert.pem", &self.cert_pem), write("key.pem", &self.key_pem));
+        TlsFiles { _dir: dir, cert, key }
     }
 
     /// Connects and offers HTTP/2 before HTTP/1.1.
