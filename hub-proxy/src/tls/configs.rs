@@ -71,6 +71,10 @@ impl Recipe {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(resolver);
         config.alpn_protocols.clone_from(&self.protocols);
+        // Sessions are with their clients, however many those are (S-07). The keys of tickets
+        // are this configuration's own, so no session outlives the authorities that let it be.
+        config.ticketer =
+            aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Setup(error.into()))?;
         let mut http2 = config.clone();
         http2.alpn_protocols.insert(0, HTTP_2.to_vec());
         Ok(Configs { http1: Arc::new(config), http2: Arc::new(http2), roots })

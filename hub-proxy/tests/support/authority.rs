@@ -149,11 +149,11 @@ impl Authority {
 }
 
 impl Issued {
-    fn chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_file_iter(&self.cert).unwrap().map(Result::unwrap).collect()
     }
 
-    fn key(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from_pem_file(&self.key).unwrap()
     }
 }
