@@ -230,6 +230,39 @@ async fn p_044_with_host_routing_the_host_is_the_first_segment() {
 }
 
 #[tokio::test]
+async fn sm_22_with_host_routing_an_absolute_target_leads_to_its_own_host() {
+    let (real, mut heads) = answering(ONCE).await;
+    let (other, mut others) = answering(ONCE).await;
+    let program = Program::start(&["--host-routing", "--no-include-prefix"]).await;
+    program.route("/real.example/user", real).await;
+    program.route("/%5B::1%5D", real).await;
+    program.route("/other.example", other).await;
+    let asked = async |line: &str, host: &str| {
+        let mut client = Client::to(program.public).await;
+        client.send(format!("{line}\r\n{host}Connection: close\r\n\r\n")).await;
+        client.head().await.split(' ').nth(1).unwrap().to_owned()
+    };
+    for (line, path, host) in [
+        ("GET http://real.example/user/x?y HTTP/1.1", "/x?y", "real.example"),
+        ("GET http://REAL.example:8000/user HTTP/1.1", "/", "real.example:8000"),
+        ("GET http://[::1]:8000/user HTTP/1.1", "/user", "[::1]:8000"),
+    ] {
+        assert_eq!(asked(line, "Host: other.example\r\n").await, "200", "{line}");
+        let head = soon(heads.recv()).await.unwrap();
+        assert!(head.starts_with(&format!("get {path} http/1.1\r\n")), "{line}: {head}");
+        for field in ["host", "x-forwarded-host"] {
+            assert!(head.contains(&format!("\r\n{field}: {host}\r\n")), "{line}: {head}");
+        }
+        assert!(!head.contains("other.example"), "{line}: {head}");
+    }
+    let elsewhere = "GET http://elsewhere.example/user/x HTTP/1.1";
+    assert_eq!(asked(elsewhere, "Host: real.example\r\n").await, "404");
+    assert_eq!(asked("GET /user/x HTTP/1.1", "Host: [::1]\r\n").await, "200");
+    assert_eq!(asked("GET /user/x HTTP/1.0", "").await, "404", "no host, no default");
+    assert!(others.try_recv().is_err(), "nothing went by the field");
+}
+
+#[tokio::test]
 async fn t_03_t_05_silence_ends_where_it_is_limited() {
     let silent = target(|mut client| async move { client.gone().await }).await;
     let program = Program::start(&["--proxy-timeout", "200"]).await;
