@@ -119,7 +119,9 @@ pub struct ListenConfig {
     pub busy_idle_timeout: Option<Duration>,
     /// How long a client may take nothing of an answer that waits for it, before
     /// its connection is cut; 300 s (T-08). Over HTTP/2 a client whose windows hold back
-    /// one answer loses that one.
+    /// one answer loses that one. What counts there are pieces of an answer as its target
+    /// sends them, of 64 KiB at most, and not bytes: who takes so little that one piece lasts
+    /// longer than that has lost the answer, too.
     pub write_stall_timeout: Duration,
     /// Whether HTTP/2 is offered under TLS; false. WebSockets come over it as
     /// RFC 8441 says; targets are asked over HTTP/1.1 all the same.

@@ -23,7 +23,8 @@ pub(in crate::program) struct TimerArgs {
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = value_parser!(u64).range(1..))]
     upload_timeout: u64,
 
-    /// Cut clients that take nothing of an answer for so long.
+    /// Cut clients that take nothing of an answer for so long. Over HTTP/2 an answer of which
+    /// no piece of up to 64 KiB is taken is given up by itself.
     #[arg(long, value_name = "MS", default_value_t = 300_000, value_parser = value_parser!(u64).range(1..))]
     write_timeout: u64,
 
