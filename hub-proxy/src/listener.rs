@@ -21,10 +21,13 @@ use self::{bound::Bound, slots::Slots, socket_file::SocketFile, stream::Phase};
 use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels, socket::Socket};
 
 mod bound;
+mod calm;
 mod connection;
+mod frames;
 mod handler;
 mod http1;
 mod http2;
+mod leave;
 mod preface;
 mod slots;
 mod socket_file;

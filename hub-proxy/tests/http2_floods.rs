@@ -13,11 +13,7 @@ use http::{Request, StatusCode};
 use http2::*;
 use hub_proxy::ProxyConfig;
 use support::*;
-use tokio::{
-    io::AsyncWriteExt,
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, time::Instant};
 
 const GET: [(&str, &str); 4] = [
     (":method", "GET"),
@@ -191,20 +187,35 @@ fn to_be_answered() -> [Vec<u8>; 2] {
 }
 
 #[tokio::test]
-async fn h2_05_answers_that_nobody_takes_stop_the_reading() {
+async fn h2_05_a_flood_of_pings_or_settings_is_told_to_calm_down() {
     let flooded = Flooded::start().await;
     for frames in to_be_answered() {
         let mut raw = flooded.raw().await;
         // A request is open, so it is not the limit for connections without any that acts.
         raw.request(1, &GET).await;
+        for _ in 0..3 {
+            if !raw.try_send(&frames).await {
+                break;
+            }
+        }
+        let goaway = raw.next_of(&[GOAWAY]).await.unwrap();
+        assert_eq!(goaway.payload, [[0, 0, 0, 1], ENHANCE_YOUR_CALM].concat());
+        while raw.next().await.is_some() {}
+        flooded.assert_serves_others().await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_a_flood_whose_answers_nobody_takes_ends_as_well() {
+    let flooded = Flooded::start().await;
+    for frames in to_be_answered() {
+        let mut raw = flooded.raw().await;
+        raw.request(1, &GET).await;
         let mut sent = 0;
-        // Nothing is read on this side: sooner or later the other one must not read either.
-        while let Ok(written) =
-            timeout(Duration::from_secs(1), raw.0.stream.write_all(&frames)).await
-        {
-            written.unwrap();
+        // Nothing is read on this side: sooner or later there is no other.
+        while raw.try_send(&frames).await {
             sent += frames.len();
-            assert!(sent < FLOOD, "all of it was read, so the answers are somewhere");
+            assert!(sent < FLOOD, "all of it was read");
         }
         flooded.assert_serves_others().await;
     }
@@ -213,10 +224,39 @@ async fn h2_05_answers_that_nobody_takes_stop_the_reading() {
 #[tokio::test]
 async fn h2_05_pings_and_settings_are_no_reason_to_keep_a_connection() {
     let flooded = Flooded::keeping(Duration::from_millis(100)).await;
-    for frames in to_be_answered() {
+    for frame in [frame(PING, 0, 0, b"hurry up"), frame(SETTINGS, 0, 0, &[])] {
         let mut raw = flooded.raw().await;
-        // Neither read nor heeded: the proxy ends it all the same.
-        while raw.try_send(&frames).await {}
+        // Far from a flood, and neither read nor heeded: the proxy ends it all the same.
+        let mut sent = 0;
+        while raw.try_send(&frame).await {
+            sent += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(sent < 900, "{sent} are many enough to be told to calm down");
+        let mut reasons = Vec::new();
+        while let Some(frame) = raw.next_quietly().await {
+            if frame.kind == GOAWAY {
+                reasons.push(frame.payload[4..8].to_vec());
+            }
+        }
+        assert!(reasons.iter().all(|reason| *reason == [0; 4]), "{reasons:?}");
         flooded.assert_serves_others().await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_a_client_may_ping_all_the_time_while_much_passes() {
+    let tls = Tls::new();
+    let (proxy, _events) = sending(&tls, DEADLINE).await;
+    let mut raw = tls.raw(proxy.addr).await;
+    raw.request(1, &GET).await;
+    // As clients do that measure how far away the other end is.
+    for _ in 0..2_000 {
+        let frame = raw.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+        assert_eq!(frame.kind, DATA);
+        let window = u32::try_from(frame.payload.len()).unwrap().to_be_bytes();
+        raw.send(WINDOW_UPDATE, 0, 0, &window).await;
+        raw.send(WINDOW_UPDATE, 0, 1, &window).await;
+        raw.send(PING, 0, 0, b"how far?").await;
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn serve<S, B>(
         Some((Spoken::Http2, early)) => {
             // Heads are parts of a connection there, and hyper's to limit.
             stream.has_no_heads();
-            let stream = WithEarly::new(stream, early.freeze());
+            let stream = WithEarly::new(stream.keeping_calm(&early), early.freeze());
             http2::serve(context, stream, phase, peer, service).await;
         }
         None => {}

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::slots::Slot;
+use super::{calm::Calm, leave::Leave, slots::Slot};
 use crate::{Meter, Meters, transport::Transport};
 
 /// A client connection after a TLS handshake, or without one.
@@ -30,6 +30,10 @@ pub(crate) struct ClientStream {
     silence: Option<Silence>,
     /// Runs while the client takes nothing of what waits for it.
     stall: Option<Pin<Box<Sleep>>>,
+    /// What a client of HTTP/2 says about the connection itself.
+    calm: Option<Box<Calm>>,
+    /// The end has begun; nothing else passes any more.
+    leave: Option<Box<Leave>>,
     meters: Option<Meters>,
     /// Given back when the socket is closed, also after an upgrade.
     _slot: Slot,
@@ -108,8 +112,45 @@ impl ClientStream {
             head_deadline: None,
             silence: None,
             stall: None,
+            calm: None,
+            leave: None,
             meters,
             _slot: slot,
+        }
+    }
+
+    /// Ends the connection of a client that does nothing but talk about it (H2-05).
+    /// It has said `early` already, which is too little to be a flood.
+    pub(super) fn keeping_calm(mut self, early: &[u8]) -> Self {
+        let mut calm = Calm::new();
+        calm.arrived(early);
+        self.calm = Some(Box::new(calm));
+        self
+    }
+
+    /// Takes note of what was read; whether it may be handed on.
+    fn bytes_read(&mut self, bytes: &[u8]) -> bool {
+        Meters::add(self.meters.as_ref(), Meter::BytesFromClients, bytes.len());
+        self.phase.bytes_arrived();
+        self.bytes_passed();
+        let Some(calm) = self.calm.as_mut() else { return true };
+        if calm.arrived(bytes) {
+            tracing::debug!("a client sends nothing but pings and settings: its connection ends");
+            let words = calm.goaway().map(|goaway| goaway.to_vec());
+            self.leave = Some(Box::new(Leave::saying(words.unwrap_or_default())));
+        }
+        self.leave.is_none()
+    }
+
+    /// Takes note of what was written of `bufs`.
+    fn bytes_written(&mut self, written: &Poll<io::Result<usize>>, bufs: &[io::IoSlice<'_>]) {
+        let &Poll::Ready(Ok(mut count)) = written else { return };
+        Meters::add(self.meters.as_ref(), Meter::BytesToClients, count);
+        let Some(calm) = self.calm.as_mut() else { return };
+        for buf in bufs {
+            let here = count.min(buf.len());
+            calm.left(&buf[..here]);
+            count -= here;
         }
     }
 
@@ -159,12 +200,6 @@ impl ClientStream {
                 return Poll::Ready(());
             }
             silence.timer.as_mut().reset(deadline);
-        }
-    }
-
-    fn count_written(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(count)) = written {
-            Meters::add(self.meters.as_ref(), Meter::BytesToClients, *count);
         }
     }
 
@@ -221,19 +256,26 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.transport).poll_read(cx, buf) {
-            Poll::Ready(result) => {
-                if buf.filled().len() > before {
-                    let count = buf.filled().len() - before;
-                    Meters::add(self.meters.as_ref(), Meter::BytesFromClients, count);
-                    self.phase.bytes_arrived();
-                    self.bytes_passed();
+        let this = &mut *self;
+        if this.leave.is_none() {
+            let before = buf.filled().len();
+            match Pin::new(&mut this.transport).poll_read(cx, buf) {
+                Poll::Ready(result) => {
+                    let read = &buf.filled()[before..];
+                    if read.is_empty() || this.bytes_read(read) {
+                        return Poll::Ready(result);
+                    }
+                    buf.set_filled(before);
                 }
-                Poll::Ready(result)
+                Poll::Pending => {
+                    return this.poll_deadlines(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                }
             }
-            Poll::Pending => self.poll_deadlines(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
+        if let Some(leave) = &mut this.leave {
+            ready!(leave.poll(&mut this.transport, cx));
+        }
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 }
 
@@ -243,19 +285,28 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.leave.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         self.bytes_passed();
         let written = Pin::new(&mut self.transport).poll_write(cx, buf);
-        self.count_written(&written);
+        self.bytes_written(&written, &[io::IoSlice::new(buf)]);
         self.poll_stall(cx, written)
     }
 
     // TLS keeps some of what was written: it may wait for the client here, too.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.leave.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         self.poll_stall(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.leave.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
         self.poll_stall(cx, shut)
     }
@@ -265,9 +316,12 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.leave.is_some() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         self.bytes_passed();
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
-        self.count_written(&written);
+        self.bytes_written(&written, bufs);
         self.poll_stall(cx, written)
     }
 

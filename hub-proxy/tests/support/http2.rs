@@ -129,6 +129,7 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
+    pub(crate) flags: u8,
     pub(crate) stream: u32,
     pub(crate) payload: Vec<u8>,
 }
@@ -188,14 +189,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
     /// The next frame; `None` once the connection is closed.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
+        let frame = self.next_quietly().await?;
+        if frame.kind == PING && frame.flags & ACK == 0 {
+            self.send(PING, ACK, 0, &frame.payload).await;
+        }
+        Some(frame)
+    }
+
+    /// As [`next`](Self::next), but nothing is answered.
+    pub(crate) async fn next_quietly(&mut self) -> Option<Frame> {
         let head = self.0.try_take(9).await?;
         let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
         let payload = self.0.try_take(usize::try_from(len).unwrap()).await?;
-        if head[3] == PING && head[4] & ACK == 0 {
-            self.send(PING, ACK, 0, &payload).await;
-        }
-        Some(Frame { kind: head[3], stream, payload })
+        Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
     /// The next frame of one of these kinds.
