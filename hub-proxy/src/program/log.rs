@@ -4,8 +4,11 @@ use std::{fmt, io::IsTerminal};
 
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
+    filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use super::args::LogFormat;
@@ -20,13 +23,21 @@ pub(super) fn install(level: LevelFilter, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_max_level(level);
     let installed = match format {
         LogFormat::Text => {
-            log.with_ansi(std::io::stdout().is_terminal()).event_format(Line).try_init()
+            let log = log.with_ansi(std::io::stdout().is_terminal()).event_format(Line);
+            log.finish().with(told(level)).try_init()
         }
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(told(level)).try_init(),
     };
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");
     }
+}
+
+/// Who tells what. h2 warns of frames that a client should not have sent: a line for
+/// each, as many as anybody likes to send.
+fn told(level: LevelFilter) -> Targets {
+    let of_h2 = if level < LevelFilter::DEBUG { LevelFilter::ERROR.min(level) } else { level };
+    Targets::new().with_default(level).with_target("h2", of_h2)
 }
 
 impl<S, N> FormatEvent<S, N> for Line
