@@ -361,9 +361,12 @@ impl Servers {
         (active, ready)
     }
 
-    /// The images that users may choose from; empty if there is nothing to choose.
-    pub(crate) fn choices(&self) -> Vec<Choice> {
-        self.shared.spawner.choices()
+    /// The images that the user of `key` may choose from; empty if there is nothing to
+    /// choose.
+    pub(crate) async fn choices(&self, key: &ServerKey) -> Result<Vec<Choice>, StoreError> {
+        let groups = launch::groups(&self.shared, key).await?;
+        let preset = self.shared.current.get().preset(key.user(), groups);
+        Ok(self.shared.spawner.choices(key, &preset))
     }
 
     /// Removes what belongs to a user who is deleted, as far as the operator wants that.

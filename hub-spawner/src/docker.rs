@@ -471,9 +471,8 @@ impl Spawner for DockerSpawner {
         self.blueprint().on_unhealthy
     }
 
-    fn choices(&self) -> Vec<Choice> {
-        let blueprint = self.blueprint();
-        blueprint.allowed_images.choices(blueprint.settings.image.as_deref().unwrap_or_default())
+    fn choices(&self, key: &ServerKey, preset: &Preset) -> Vec<Choice> {
+        self.blueprint().choices(key, preset)
     }
 
     fn kind(&self) -> &'static str {

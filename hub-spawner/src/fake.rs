@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::{
-    Choice, Exit, Found, Health, Liveness, OnUnhealthy, Progress, SavedState, SpawnError, Spawner,
-    StartRequest, Started, StopMode,
+    Choice, Exit, Found, Health, Liveness, OnUnhealthy, Preset, Progress, SavedState, SpawnError,
+    Spawner, StartRequest, Started, StopMode,
 };
 
 /// Nothing listens at the discard port of any machine in our decade.
@@ -496,8 +496,15 @@ impl Spawner for FakeSpawner {
         self.state().on_unhealthy
     }
 
-    fn choices(&self) -> Vec<Choice> {
-        self.state().choices.clone()
+    fn choices(&self, _key: &ServerKey, preset: &Preset) -> Vec<Choice> {
+        let mut choices = self.state().choices.clone();
+        if let Some(image) = preset.image.as_ref().filter(|_| !choices.is_empty()) {
+            if choices.iter().all(|choice| choice.name != *image) {
+                choices.insert(0, Choice { name: image.clone(), is_default: true });
+            }
+            choices.iter_mut().for_each(|choice| choice.is_default = choice.name == *image);
+        }
+        choices
     }
 
     fn kind(&self) -> &'static str {

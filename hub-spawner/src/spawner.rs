@@ -202,9 +202,9 @@ pub trait Spawner: fmt::Debug + Send + Sync + 'static {
         OnUnhealthy::Show
     }
 
-    /// The images that users may choose from, as the form before a start shows them;
-    /// empty if there is nothing to choose.
-    fn choices(&self) -> Vec<Choice> {
+    /// The images that the user of `key` may choose from, as the form before a start
+    /// shows them; empty if there is nothing to choose.
+    fn choices(&self, _key: &ServerKey, _preset: &Preset) -> Vec<Choice> {
         Vec::new()
     }
 

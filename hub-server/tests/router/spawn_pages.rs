@@ -3,9 +3,10 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::{SpawnError, fake::FakeSpawner};
+use hub_store::Store;
 use serde_json::json;
 
-use crate::harness::{Browser, TestHub, eventually, key, notebook};
+use crate::harness::{Browser, CONFIG, TestHub, eventually, key, notebook};
 
 async fn with_form() -> TestHub {
     let spawner = FakeSpawner::new().answers_with(notebook().await);
@@ -80,6 +81,26 @@ async fn several_images_are_a_choice() {
     let target = format!("/hub/spawn?_xsrf={}", ada.xsrf());
     assert_eq!(ada.post(&target, "image=lab5&x=1").await.status, StatusCode::FOUND);
     assert_eq!(options(&hub, 1).await, json!({ "image": "lab5" }));
+}
+
+#[tokio::test]
+async fn the_form_begins_with_what_the_operator_chose_for_this_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("userlist");
+    std::fs::write(&list, "ada image=lab:gpu\nbob\neve image=lab5\n").unwrap();
+    let text =
+        CONFIG.replace("allowed_users = [\"ada\", \"bob\"]", &format!("userlist = {list:?}"));
+    let spawner = FakeSpawner::new().answers_with(notebook().await).offers(&["lab4", "lab5"]);
+    let hub = TestHub::reading(&text, spawner, Store::in_memory().await.unwrap()).await;
+    for (user, chosen, offered) in
+        [("ada", "lab:gpu", true), ("bob", "lab4", false), ("eve", "lab5", false)]
+    {
+        let page = hub.signed_in(user).await.get("/hub/spawn").await.text;
+        let selected = format!("<option value=\"{chosen}\" selected>");
+        assert!(page.contains(&selected), "{user}: {page}");
+        assert_eq!(page.matches(" selected>").count(), 1, "{user}: {page}");
+        assert_eq!(page.contains("lab:gpu"), offered, "{user}: {page}");
+    }
 }
 
 #[tokio::test]

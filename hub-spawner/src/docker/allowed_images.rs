@@ -22,12 +22,17 @@ pub enum AllowedImages {
 }
 
 impl AllowedImages {
-    /// The image that `options` ask for; `None` if they ask for none.
+    /// The image that `options` ask for; `None` if they ask for none, or for the one
+    /// that the operator chose for this user and a form `offered`.
     ///
     /// # Errors
     ///
     /// [`SpawnError::Rejected`], with what may be asked for, if that one may not.
-    pub(super) fn chosen(&self, options: &Value) -> Result<Option<String>, SpawnError> {
+    pub(super) fn chosen(
+        &self,
+        options: &Value,
+        offered: Option<&str>,
+    ) -> Result<Option<String>, SpawnError> {
         let wanted = match options.get("image") {
             None | Some(Value::Null) => return Ok(None),
             Some(value) => value,
@@ -48,6 +53,12 @@ impl AllowedImages {
                 "this hub runs one image for everybody; leave out the option image".to_owned(),
             )),
             Self::Any => Ok(Some(wanted.clone())),
+            Self::Listed(images)
+                if offered == Some(wanted.as_str())
+                    && images.iter().all(|(name, _)| name != wanted) =>
+            {
+                Ok(None)
+            }
             Self::Listed(images) => match images.iter().find(|(name, _)| name == wanted) {
                 Some((_, image)) => Ok(Some(image.clone())),
                 None => {
@@ -60,16 +71,25 @@ impl AllowedImages {
         }
     }
 
-    /// What a form offers, where `default` is the image of those who do not choose.
-    /// Where there is one image, or any, there is nothing to offer.
-    pub(super) fn choices(&self, default: &str) -> Vec<Choice> {
-        match self {
-            Self::Listed(images) if images.len() > 1 => images
-                .iter()
-                .map(|(name, image)| Choice { name: name.clone(), is_default: image == default })
-                .collect(),
-            Self::None | Self::Any | Self::Listed(_) => Vec::new(),
+    /// What a form offers, where `default` is the image of those who do not choose, and
+    /// `offered` the one that the operator chose for this user alone. Where there is one
+    /// image, or any, there is nothing to offer.
+    pub(super) fn choices(&self, default: &str, offered: Option<&str>) -> Vec<Choice> {
+        let images = match self {
+            Self::Listed(images) if images.len() > 1 => images,
+            Self::None | Self::Any | Self::Listed(_) => return Vec::new(),
+        };
+        let mut choices: Vec<Choice> = images
+            .iter()
+            .map(|(name, image)| Choice { name: name.clone(), is_default: image == default })
+            .collect();
+        // Without it a form would choose the first of the list, and hide it.
+        if let Some(image) = offered
+            && choices.iter().all(|choice| !choice.is_default)
+        {
+            choices.insert(0, Choice { name: image.to_owned(), is_default: true });
         }
+        choices
     }
 
     /// The images by which something can be wrong.
@@ -147,10 +167,10 @@ mod tests {
         for nothing in ["{}", "[]", r#""""#] {
             let allowed = allowed(nothing);
             for options in [json!({}), Value::Null, json!({ "image": null, "profile": "x" })] {
-                assert_eq!(allowed.chosen(&options).unwrap(), None);
+                assert_eq!(allowed.chosen(&options, None).unwrap(), None);
             }
             for options in [json!({ "image": "evil" }), json!({ "image": [""] })] {
-                let refused = allowed.chosen(&options).unwrap_err();
+                let refused = allowed.chosen(&options, None).unwrap_err();
                 assert!(matches!(refused, SpawnError::Rejected { .. }), "{options}");
             }
         }
@@ -162,27 +182,30 @@ mod tests {
         for (options, image) in
             [(json!({ "image": "big" }), "lab:5-all"), (json!({ "image": ["small"] }), "lab:4")]
         {
-            assert_eq!(allowed.chosen(&options).unwrap().as_deref(), Some(image));
+            assert_eq!(allowed.chosen(&options, None).unwrap().as_deref(), Some(image));
         }
         for hostile in [json!("lab:4"), json!(["small", "big"]), json!(7), json!({ "a": "big" })] {
-            assert!(allowed.chosen(&json!({ "image": hostile })).is_err(), "{hostile}");
+            assert!(allowed.chosen(&json!({ "image": hostile }), None).is_err(), "{hostile}");
         }
-        let message = allowed.chosen(&json!({ "image": "x" })).unwrap_err().user_message();
+        let message = allowed.chosen(&json!({ "image": "x" }), None).unwrap_err().user_message();
         assert_eq!(message, "the image \"x\" is not allowed: image has to be one of small, big.");
     }
 
     #[test]
     fn a_list_is_its_own_keys_and_a_star_is_anything() {
         let list = allowed(r#"["lab:4", "lab:5"]"#);
-        assert_eq!(list.chosen(&json!({ "image": "lab:5" })).unwrap().as_deref(), Some("lab:5"));
+        assert_eq!(
+            list.chosen(&json!({ "image": "lab:5" }), None).unwrap().as_deref(),
+            Some("lab:5")
+        );
         let any = allowed(r#""*""#);
-        assert_eq!(any.chosen(&json!({ "image": "x" })).unwrap().as_deref(), Some("x"));
+        assert_eq!(any.chosen(&json!({ "image": "x" }), None).unwrap().as_deref(), Some("x"));
         assert!(serde_json::from_str::<AllowedImages>(r#""lab""#).is_err());
     }
 
     #[test]
     fn only_several_images_are_a_choice() {
-        let two = allowed(r#"["lab:4", "lab:5"]"#).choices("lab:5");
+        let two = allowed(r#"["lab:4", "lab:5"]"#).choices("lab:5", None);
         assert_eq!(
             two,
             [
@@ -191,7 +214,23 @@ mod tests {
             ]
         );
         for nothing in [r#"["lab:4"]"#, r#""*""#, "[]"] {
-            assert_eq!(allowed(nothing).choices("lab:4"), []);
+            assert_eq!(allowed(nothing).choices("lab:4", None), []);
         }
+    }
+
+    #[test]
+    fn an_image_for_one_user_is_offered_where_the_list_has_none_that_is_chosen() {
+        let both = allowed(r#"["lab:4", "lab:5"]"#);
+        let first = |choices: Vec<Choice>| (choices[0].name.clone(), choices[0].is_default);
+        let own = Some("lab:gpu");
+        assert_eq!(first(both.choices("lab:gpu", own)), ("lab:gpu".to_owned(), true));
+        assert_eq!(first(both.choices("lab:5", Some("lab:5"))), ("lab:4".to_owned(), false));
+        assert_eq!(first(both.choices("lab:gpu", None)), ("lab:4".to_owned(), false));
+        assert_eq!(allowed(r#"["lab:4"]"#).choices("lab:gpu", own), []);
+
+        let gpu = json!({ "image": "lab:gpu" });
+        assert_eq!(both.chosen(&gpu, own).unwrap(), None, "no choice of the user's");
+        assert!(both.chosen(&gpu, None).is_err(), "of another user");
+        assert!(AllowedImages::None.chosen(&gpu, own).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hub_names::ServerKey;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     AllowedImages, CreateHostDirs, DockerConfig, Gpus, Isolation, OnUserDelete, PortRange,
@@ -151,7 +151,7 @@ impl Blueprint {
             host_ports: config.host_ports,
             reach: reach(config, machine),
             volumes: mounts::read_volumes(config, &names)?,
-            mounts: mounts::read_mounts(config, &names)?,
+            mounts: mounts::read_mounts(&config.mounts, &names, &sockets)?,
             volume_driver: config.volume_driver.clone(),
             volume_driver_options: config.volume_driver_options.clone(),
             volume_owner: config.volume_owner,
@@ -237,8 +237,8 @@ impl Blueprint {
     /// All images that servers may run from.
     pub(super) fn all_images(&self) -> BTreeSet<ImageReference> {
         let allowed = self.allowed_images.images().filter_map(|image| image.parse().ok());
-        let overrides = self.overrides.iter().filter_map(Override::image);
-        [self.image.clone()].into_iter().chain(allowed).chain(overrides.cloned()).collect()
+        let overrides = self.overrides.iter().flat_map(Override::images);
+        [self.image.clone()].into_iter().chain(allowed).chain(overrides).collect()
     }
 
     /// Whether all servers share one network.
@@ -258,7 +258,7 @@ pub(super) fn is_of_every_daemon(network: &str) -> bool {
 }
 
 /// Whether servers of anybody have graphics processors.
-fn has_gpus(config: &DockerConfig) -> bool {
+pub(super) fn has_gpus(config: &DockerConfig) -> bool {
     let own = config.group_overrides.values().filter_map(|own| own.gpus.as_ref());
     !config.gpu_pool.is_empty() || own.chain([&config.gpus]).any(Gpus::is_some)
 }
@@ -288,11 +288,7 @@ fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {
         );
     }
     config.gpus.check(&config.gpu_pool)?;
-    if let (Some(soft), Some(hard)) = (config.disk_soft_limit, config.disk_hard_limit)
-        && soft > hard
-    {
-        return refuse("disk_soft_limit", "is more than disk_hard_limit, so nobody is warned");
-    }
+    DiskLimits { soft: config.disk_soft_limit, hard: config.disk_hard_limit }.check()?;
     if config.on_user_delete == OnUserDelete::Archive && config.archive_dir.is_none() {
         return refuse("archive_dir", "is needed by on_user_delete = \"archive\"");
     }
@@ -325,10 +321,8 @@ fn check(config: &DockerConfig) -> Result<(), InvalidConfig> {
     if config.user.as_deref().is_some_and(|user| !is_account(user)) {
         return refuse("user", "write a user of the image, or uid, or uid:gid");
     }
-    if let Some(name) = config.environment.keys().find(|name| !is_variable(name)) {
-        return refuse("environment", &format!("{name:?} is not the name of a variable"));
-    }
-    if !config.allow_privilege_escalation && asks_for_sudo(config) {
+    check_variables(&config.environment)?;
+    if !config.allow_privilege_escalation && asks_for_sudo(&config.environment) {
         return refuse(
             "environment",
             "GRANT_SUDO has no effect without allow_privilege_escalation = true",
@@ -376,7 +370,7 @@ fn notebook_dir(config: &DockerConfig) -> String {
 }
 
 /// Docker's notation: user and perhaps group, each a name or a number.
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
             && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
@@ -388,13 +382,23 @@ fn is_account(text: &str) -> bool {
 }
 
 /// As the start script of docker-stacks reads it.
-fn asks_for_sudo(config: &DockerConfig) -> bool {
-    let asked = config.environment.get("GRANT_SUDO").map(ExposeSecret::expose_secret);
+pub(super) fn asks_for_sudo(environment: &BTreeMap<String, SecretString>) -> bool {
+    let asked = environment.get("GRANT_SUDO").map(ExposeSecret::expose_secret);
     asked.is_some_and(|value| matches!(value, "1" | "yes"))
 }
 
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0'])
+/// Refuses names that no variable can have.
+pub(super) fn check_variables(
+    environment: &BTreeMap<String, SecretString>,
+) -> Result<(), InvalidConfig> {
+    let is_variable = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+    match environment.keys().find(|name| !is_variable(name)) {
+        Some(name) => {
+            let reason = format!("{name:?} is not the name of a variable");
+            Err(InvalidConfig::new("environment", reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn reach(config: &DockerConfig, machine: Option<IpAddr>) -> Reach {

@@ -10,7 +10,7 @@ use hub_names::UserName;
 use tokio::time::Instant;
 
 use super::{error::spawn_error, labels};
-use crate::{MemoryLimit, Progress, SpawnError, engine::Engine};
+use crate::{InvalidConfig, MemoryLimit, Progress, SpawnError, engine::Engine};
 
 /// How old the daemon's answer may be: it looks at every file for it.
 const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -40,6 +40,21 @@ type Sizes = Arc<BTreeMap<String, u64>>;
 pub(super) struct DiskWatch(Mutex<Option<(Instant, Sizes)>>);
 
 impl DiskLimits {
+    /// Refuses limits of which the second comes first.
+    ///
+    /// # Errors
+    ///
+    /// If the soft one is more than the hard one.
+    pub(super) fn check(self) -> Result<(), InvalidConfig> {
+        match self.soft.zip(self.hard) {
+            Some((soft, hard)) if soft > hard => Err(InvalidConfig::new(
+                "disk_soft_limit",
+                "is more than disk_hard_limit, so nobody is warned",
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// What follows from `bytes` in a user's volumes.
     pub(super) fn judge(self, bytes: u64) -> Verdict {
         let size = MemoryLimit::from_bytes(bytes);

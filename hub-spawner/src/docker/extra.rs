@@ -88,6 +88,28 @@ impl Extra {
         Ok(Self { create, host })
     }
 
+    /// Adds those of an override: maps are merged, variables are added, all else is
+    /// replaced.
+    pub(super) fn add(&mut self, later: &Self) {
+        for (name, extra) in &later.create {
+            match (name.as_str(), self.create.get_mut(name)) {
+                ("Env", Some(Value::Array(lines))) => add_variables(lines, extra.clone()),
+                (_, Some(field)) => merge(field, extra.clone()),
+                (_, None) => {
+                    self.create.insert(name.clone(), extra.clone());
+                }
+            }
+        }
+        for (name, extra) in &later.host {
+            match self.host.get_mut(name) {
+                Some(field) => merge(field, extra.clone()),
+                None => {
+                    self.host.insert(name.clone(), extra.clone());
+                }
+            }
+        }
+    }
+
     /// The period that a processor limit is counted in, in microseconds, if it is set.
     pub(super) fn cpu_period(&self) -> Option<i64> {
         self.host.get("CpuPeriod").and_then(Value::as_i64).filter(|period| *period > 0)

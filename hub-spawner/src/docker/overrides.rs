@@ -1,60 +1,30 @@
 //! What differs for groups and users. Pure.
 
-use std::collections::BTreeMap;
+mod written;
 
 use hub_names::{ServerKey, UserName};
-use secrecy::SecretString;
-use serde::Deserialize;
+
+pub use written::GroupOverride;
 
 use super::{
-    CommandLine, DockerConfig, Gpus, VolumeTarget, blueprint::Blueprint, mounts,
-    object_name::Names, security::Sockets,
+    DockerConfig,
+    blueprint::{Blueprint, asks_for_sudo, check_variables, has_gpus, is_account},
+    disk,
+    extra::Extra,
+    mounts::{self, MountPlan, Mounted},
+    object_name::Names,
+    security::Sockets,
 };
-use crate::{InvalidConfig, MemoryAllowance, MemoryLimit, engine::ImageReference, environment};
-
-/// What differs for members of groups, and for users by name. What is left out stays.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GroupOverride {
-    /// It counts for members of any of these groups.
-    pub groups: Vec<String>,
-    /// It counts for these users.
-    pub users: Vec<UserName>,
-    /// The image.
-    pub image: Option<String>,
-    /// The command.
-    pub cmd: Option<CommandLine>,
-    /// The page a server opens with.
-    pub default_url: Option<String>,
-    /// Memory of one server.
-    pub mem_limit: Option<MemoryAllowance>,
-    /// Memory one server is promised.
-    pub mem_guarantee: Option<MemoryLimit>,
-    /// Processors of one server.
-    pub cpu_limit: Option<f64>,
-    /// Processors one server is promised.
-    pub cpu_guarantee: Option<f64>,
-    /// Processes and threads of one server.
-    pub pids_limit: Option<u32>,
-    /// Graphics processors of one server.
-    pub gpus: Option<Gpus>,
-    /// Size of a user's volumes from which a start warns.
-    pub disk_soft_limit: Option<MemoryLimit>,
-    /// Size of a user's volumes from which nothing of theirs starts.
-    pub disk_hard_limit: Option<MemoryLimit>,
-    /// Variables beside those of all.
-    pub environment: BTreeMap<String, SecretString>,
-    /// Volumes beside those of all; one takes the place of another with the same source
-    /// or target.
-    pub volumes: BTreeMap<String, VolumeTarget>,
-}
+use crate::{InvalidConfig, MemoryLimit, engine::ImageReference, environment};
 
 /// An override that makes sense.
 #[derive(Clone, Debug)]
 pub(super) struct Override {
     config: GroupOverride,
     image: Option<ImageReference>,
-    volumes: Vec<mounts::Mounted>,
+    volumes: Vec<Mounted>,
+    mounts: Vec<MountPlan>,
+    extra: Extra,
 }
 
 impl Override {
@@ -69,50 +39,16 @@ impl Override {
         all: &DockerConfig,
         names: &Names,
     ) -> Result<Self, InvalidConfig> {
-        let refuse = |key: &str, reason: String| {
-            InvalidConfig::new("group_overrides", format!("{name}.{key}: {reason}"))
-        };
-        if config.groups.is_empty() && config.users.is_empty() {
-            return Err(refuse("groups", "name the groups, or users, that it is for".to_owned()));
-        }
-        let image = config.image.as_deref().map(str::parse).transpose();
-        for (key, count) in
-            [("cpu_limit", config.cpu_limit), ("cpu_guarantee", config.cpu_guarantee)]
-        {
-            if count.is_some_and(|count| !(count.is_finite() && count >= 0.01)) {
-                return Err(refuse(key, "must be at least 0.01".to_owned()));
-            }
-        }
-        if config.pids_limit == Some(0) {
-            return Err(refuse("pids_limit", "must be at least 1".to_owned()));
-        }
-        if let Some(gpus) = &config.gpus {
-            gpus.check(&all.gpu_pool).map_err(|error| refuse(error.key, error.reason))?;
-        }
-        check_memory(config, all).map_err(|error| refuse(error.key, error.reason))?;
-        if let Some(url) = &config.default_url {
-            environment::check_path("default_url", url)
-                .map_err(|error| refuse("default_url", error.reason))?;
-        }
-        let volumes = mounts::table_of("group_overrides", &config.volumes, "rw")
-            .and_then(|volumes| {
-                let sockets = Sockets::of(all.host.as_deref());
-                mounts::check_volumes("group_overrides", &volumes, names, &sockets)?;
-                Ok(volumes)
-            })
-            .map_err(|error| refuse("volumes", error.reason))?;
-        Ok(Self {
-            image: image.map_err(|error: crate::engine::InvalidReference| {
-                refuse("image", error.to_string())
-            })?,
-            volumes,
-            config: config.clone(),
+        read(config, all, names).map_err(|error| {
+            InvalidConfig::new("group_overrides", format!("{name}.{}: {}", error.key, error.reason))
         })
     }
 
-    /// The image that it gives.
-    pub(super) fn image(&self) -> Option<&ImageReference> {
-        self.image.as_ref()
+    /// All images that it gives, or lets its people choose.
+    pub(super) fn images(&self) -> impl Iterator<Item = ImageReference> {
+        let allowed = self.config.allowed_images.iter().flat_map(|allowed| allowed.images());
+        let allowed = allowed.filter_map(|image| image.parse().ok());
+        self.image.clone().into_iter().chain(allowed)
     }
 
     /// Whether it counts for somebody.
@@ -128,8 +64,14 @@ impl Override {
             own.image = image.clone();
             own.settings.image = config.image.clone();
         }
+        if let Some(allowed) = &config.allowed_images {
+            own.allowed_images = allowed.clone();
+        }
         if let Some(cmd) = &config.cmd {
             own.command = Some(cmd.words().to_vec()).filter(|words| !words.is_empty());
+        }
+        if let Some(args) = &config.args {
+            own.args = args.words().to_vec();
         }
         if let Some(url) = &config.default_url {
             own.settings.default_url = Some(url.clone()).filter(|url| !url.is_empty());
@@ -137,6 +79,9 @@ impl Override {
         if let Some(limit) = config.mem_limit {
             own.memory = limit;
             own.settings.memory_limit = limit.chosen().map(MemoryLimit::bytes);
+        }
+        if let Some(command) = &config.post_start_cmd {
+            own.post_start = command.words().to_vec();
         }
         let settings = &mut own.settings;
         settings.memory_guarantee =
@@ -146,34 +91,105 @@ impl Override {
         settings.environment.extend(config.environment.clone());
         own.pids_limit = config.pids_limit.unwrap_or(own.pids_limit);
         own.gpus = config.gpus.clone().unwrap_or_else(|| own.gpus.clone());
+        own.storage_size = config.storage_size.or(own.storage_size);
         own.disk.soft = config.disk_soft_limit.or(own.disk.soft);
         own.disk.hard = config.disk_hard_limit.or(own.disk.hard);
+        own.user = config.user.clone().or_else(|| own.user.take());
+        own.allow_privilege_escalation =
+            config.allow_privilege_escalation.unwrap_or(own.allow_privilege_escalation);
+        own.extra.add(&self.extra);
         self.mount(own, key);
     }
 
-    /// Adds the volumes. One takes the place of another with its source or its target:
-    /// the daemon mounts nothing over another mount.
+    /// Adds volumes and mounts. One takes the place of another with its source or its
+    /// target: the daemon mounts nothing over another mount.
     fn mount(&self, own: &mut Blueprint, key: &ServerKey) {
-        if self.volumes.is_empty() {
-            return;
-        }
         let Blueprint { volumes, mounts, names, .. } = own;
-        let target = |path: &str| path.trim_end_matches('/').to_owned();
         // What cannot be rendered is refused where it is mounted.
-        let later: Vec<(String, String)> =
-            self.volumes.iter().filter_map(|one| one.render(names, key).ok()).collect();
-        let is_taken = |path: &str| later.iter().any(|(_, other)| target(other) == target(path));
-        volumes.retain(|one| {
-            one.render(names, key).map_or(true, |(source, path)| {
-                later.iter().all(|(other, _)| *other != source) && !is_taken(&path)
+        let of_volume = |one: &Mounted| one.render(names, key).ok();
+        let of_mount = |one: &MountPlan| {
+            let mount = one.render(names, key).ok()?;
+            Some((mount.source.unwrap_or_default(), mount.target.unwrap_or_default()))
+        };
+        let later: Vec<(String, String)> = self
+            .volumes
+            .iter()
+            .filter_map(of_volume)
+            .chain(self.mounts.iter().filter_map(of_mount))
+            .collect();
+        let target = |path: &str| path.trim_end_matches('/').to_owned();
+        let stays = |place: Option<(String, String)>| {
+            place.is_none_or(|(source, path)| {
+                later.iter().all(|(other_source, other_path)| {
+                    (source.is_empty() || *other_source != source)
+                        && target(other_path) != target(&path)
+                })
             })
-        });
-        mounts.retain(|one| {
-            let path = one.render(names, key).ok().and_then(|mount| mount.target);
-            path.is_none_or(|path| !is_taken(&path))
-        });
+        };
+        volumes.retain(|one| stays(of_volume(one)));
+        mounts.retain(|one| stays(of_mount(one)));
         volumes.extend(self.volumes.iter().cloned());
+        mounts.extend(self.mounts.iter().cloned());
     }
+}
+
+/// As [`Override::read`]; the key of an error is one of the override's.
+fn read(
+    config: &GroupOverride,
+    all: &DockerConfig,
+    names: &Names,
+) -> Result<Override, InvalidConfig> {
+    let refuse = |key, reason: &str| Err(InvalidConfig::new(key, reason));
+    if config.groups.is_empty() && config.users.is_empty() {
+        return refuse("groups", "name the groups, or users, that it is for");
+    }
+    let image = |key, text: &str| {
+        text.parse::<ImageReference>().map_err(|error| InvalidConfig::new(key, error.to_string()))
+    };
+    for text in config.allowed_images.iter().flat_map(|allowed| allowed.images()) {
+        image("allowed_images", text)?;
+    }
+    for (key, count) in [("cpu_limit", config.cpu_limit), ("cpu_guarantee", config.cpu_guarantee)] {
+        if count.is_some_and(|count| !(count.is_finite() && count >= 0.01)) {
+            return refuse(key, "must be at least 0.01");
+        }
+    }
+    if config.pids_limit == Some(0) {
+        return refuse("pids_limit", "must be at least 1");
+    }
+    if config.user.as_deref().is_some_and(|user| !is_account(user)) {
+        return refuse("user", "write a user of the image, or uid, or uid:gid");
+    }
+    if let Some(gpus) = &config.gpus {
+        gpus.check(&all.gpu_pool)?;
+    }
+    check_memory(config, all)?;
+    check_disk(config, all)?;
+    check_sudo(config, all)?;
+    check_variables(&config.environment)?;
+    if let Some(url) = &config.default_url {
+        environment::check_path("default_url", url)?;
+    }
+    let sockets = Sockets::of(all.host.as_deref());
+    let mut volumes = mounts::table_of("volumes", &config.volumes, "rw")?;
+    mounts::check_volumes("volumes", &volumes, names, &sockets)?;
+    let read_only = mounts::table_of("read_only_volumes", &config.read_only_volumes, "ro")?;
+    mounts::check_volumes("read_only_volumes", &read_only, names, &sockets)?;
+    volumes.retain(|one| read_only.iter().all(|later| later.source != one.source));
+    volumes.extend(read_only);
+    Ok(Override {
+        image: config.image.as_deref().map(|text| image("image", text)).transpose()?,
+        volumes,
+        mounts: mounts::read_mounts(&config.mounts, names, &sockets)?,
+        extra: Extra::read(
+            &config.extra_create_kwargs,
+            &config.extra_host_config,
+            has_gpus(all),
+            all.allow_unsafe_host_config,
+            &sockets,
+        )?,
+        config: config.clone(),
+    })
 }
 
 /// Nobody is promised more memory than they may use.
@@ -189,106 +205,47 @@ fn check_memory(own: &GroupOverride, all: &DockerConfig) -> Result<(), InvalidCo
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Preset;
-
-    fn config(json: serde_json::Value) -> DockerConfig {
-        serde_json::from_value(json).unwrap()
-    }
-
-    #[test]
-    fn group_overrides_are_taken_in_the_order_of_their_names_and_a_preset_goes_last() {
-        let config =
-            config(serde_json::json!({"image": "lab:4", "mem_limit": "1G", "group_overrides": {
-                "10-all": {"groups": ["class"], "mem_limit": "2G", "environment": {"A": "1"}},
-                "20-gpu": {"groups": ["gpu"], "image": "lab:gpu", "gpus": 1, "mem_limit": "8G"},
-                "30-bob": {"users": ["bob"], "cpu_limit": 0.5, "volumes": {"data": "/data"}},
-            }}));
-        let common = Blueprint::read(&config, None).unwrap();
-        let of = |user: &str, groups: &[&str], memory: Option<&str>| {
-            let preset = Preset {
-                groups: groups.iter().map(|&group| group.to_owned()).collect(),
-                memory_limit: memory.map(|text| text.parse().unwrap()),
-                ..Preset::default()
-            };
-            common.with(&ServerKey::default_of(user.parse().unwrap()), &preset).unwrap()
-        };
-        let limit = |own: &Blueprint| own.settings.memory_limit.unwrap() >> 30;
-        let ada = of("ada", &["class", "gpu"], None);
-        assert_eq!((limit(&ada), ada.image.to_string().as_str()), (8, "lab:gpu"));
-        assert_eq!(ada.gpus, Gpus::Count(1));
-        assert!(ada.settings.environment.contains_key("A"));
-        assert_eq!(limit(&of("ada", &["class", "gpu"], Some("3G"))), 3);
-        let bob = of("bob", &["class"], None);
-        assert_eq!((limit(&bob), bob.settings.cpu_limit), (2, Some(0.5)));
-        assert_eq!(bob.volumes.len(), common.volumes.len() + 1);
-        let eve = of("eve", &["other"], None);
-        assert_eq!((limit(&eve), eve.gpus), (1, Gpus::None));
-    }
-
-    #[test]
-    fn a_volume_of_a_group_takes_the_place_of_one_with_its_source_or_target() {
-        let config = config(serde_json::json!({
-            "image": "lab:4",
-            "volumes": {"home-{username}": "/home", "data": "/data", "kept": "/kept"},
-            "mounts": [{"type": "tmpfs", "target": "/scratch"}],
-            "group_overrides": {"x": {"users": ["ada"], "volumes": {
-                "big-{username}": "/home/", "data": "/srv/data", "fast": "/scratch"}}},
-        }));
-        let common = Blueprint::read(&config, None).unwrap();
-        let key = ServerKey::default_of("ada".parse().unwrap());
-        let own = common.with(&key, &Preset::default()).unwrap();
-        let mut mounted: Vec<_> =
-            own.volumes.iter().map(|one| one.render(&own.names, &key).unwrap()).collect();
-        mounted.sort();
-        let expected =
-            [("big-ada", "/home/"), ("data", "/srv/data"), ("fast", "/scratch"), ("kept", "/kept")];
-        let expected = expected.map(|(source, path)| (source.to_owned(), path.to_owned()));
-        assert_eq!(mounted, expected);
-        assert!(own.mounts.is_empty());
-    }
-
-    #[test]
-    fn an_override_that_makes_no_sense_is_named() {
-        let all = config(serde_json::json!({
-            "image": "lab", "gpus": 1, "gpu_pool": ["0", "1"], "mem_guarantee": "1G"}));
-        let image = "lab".parse().unwrap();
-        let names = Names::new(None, "jupyter", &image, Default::default()).unwrap();
-        for (json, words) in [
-            (serde_json::json!({"mem_limit": "1G"}), "x.groups: name"),
-            (serde_json::json!({"groups": ["a"], "image": "A B"}), "x.image: "),
-            (serde_json::json!({"groups": ["a"], "cpu_limit": 0}), "x.cpu_limit: "),
-            (serde_json::json!({"groups": ["a"], "pids_limit": 0}), "x.pids_limit: "),
-            (serde_json::json!({"groups": ["a"], "default_url": "{"}), "x.default_url: "),
-            (serde_json::json!({"groups": ["a"], "gpus": "all"}), "x.gpus: has to be a number"),
-            (serde_json::json!({"groups": ["a"], "gpus": ["0"]}), "x.gpus: has to be a number"),
-            (serde_json::json!({"groups": ["a"], "gpus": 3}), "x.gpus: is more than gpu_pool has"),
-            (
-                serde_json::json!({"groups": ["a"], "mem_guarantee": "3G", "mem_limit": "2G"}),
-                "x.mem_guarantee: is more than mem_limit",
+/// Who is warned is warned before nothing starts.
+fn check_disk(own: &GroupOverride, all: &DockerConfig) -> Result<(), InvalidConfig> {
+    let limits = disk::DiskLimits {
+        soft: own.disk_soft_limit.or(all.disk_soft_limit),
+        hard: own.disk_hard_limit.or(all.disk_hard_limit),
+    };
+    let is_own = own.disk_soft_limit.is_some() || own.disk_hard_limit.is_some();
+    match limits.check() {
+        Err(error) if is_own => Err(match own.disk_soft_limit {
+            Some(_) => error,
+            None => InvalidConfig::new(
+                "disk_hard_limit",
+                "is less than disk_soft_limit, so nobody is warned",
             ),
-            (
-                serde_json::json!({"groups": ["a"], "mem_limit": "512M"}),
-                "x.mem_limit: is less than mem_guarantee",
-            ),
-            (
-                serde_json::json!({"groups": ["a"], "volumes": {"v": {"bind": "/x", "mode": "w"}}}),
-                "no mode",
-            ),
-            (
-                serde_json::json!({"groups": ["a"], "volumes": {"/var/run/docker.sock": "/s"}}),
-                "x.volumes: /var/run/docker.sock holds the socket",
-            ),
-            (
-                serde_json::json!({"groups": ["a"], "volumes": {"srv": "work"}}),
-                "x.volumes: the target",
-            ),
-        ] {
-            let read: GroupOverride = serde_json::from_value(json.clone()).unwrap();
-            let said = Override::read("x", &read, &all, &names).unwrap_err().to_string();
-            assert!(said.contains(words), "{json}: {said}");
-        }
+        }),
+        Err(_) | Ok(()) => Ok(()),
     }
 }
+
+/// A variable that asks for `sudo` has an effect.
+fn check_sudo(own: &GroupOverride, all: &DockerConfig) -> Result<(), InvalidConfig> {
+    if own.allow_privilege_escalation.unwrap_or(all.allow_privilege_escalation) {
+        return Ok(());
+    }
+    if asks_for_sudo(&own.environment) {
+        return Err(InvalidConfig::new(
+            "environment",
+            "GRANT_SUDO has no effect without allow_privilege_escalation = true",
+        ));
+    }
+    let is_stopped = own.allow_privilege_escalation == Some(false)
+        && !own.environment.contains_key("GRANT_SUDO")
+        && asks_for_sudo(&all.environment);
+    match is_stopped {
+        true => Err(InvalidConfig::new(
+            "allow_privilege_escalation",
+            "takes from GRANT_SUDO in environment its effect; set GRANT_SUDO = \"no\" here as well",
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hub_names::ServerKey;
 
 use super::{DockerConfig, DockerSpawner, blueprint::Blueprint};
-use crate::{InvalidConfig, Preset, SpawnError, StartRequest};
+use crate::{Choice, InvalidConfig, Preset, SpawnError, StartRequest, engine::InvalidReference};
 
 /// A configuration that is known to make sense, for servers that start later.
 #[derive(Debug)]
@@ -67,23 +67,49 @@ impl Blueprint {
         self: &Arc<Self>,
         request: &StartRequest,
     ) -> Result<Arc<Self>, SpawnError> {
-        let common = self;
-        let chosen = common.allowed_images.chosen(&request.options)?;
-        let is_usual = common.overrides.is_empty() && request.preset == Preset::default();
-        if is_usual && chosen.is_none() {
-            return Ok(Arc::clone(common));
-        }
-        let chose = chosen.is_some();
+        let own = self.for_user(&request.key, &request.preset)?;
+        let chosen = match own.allowed_images.chosen(&request.options, own.offered(self))? {
+            Some(image) => image,
+            None => return Ok(own),
+        };
         // The choice is for this start alone: the blueprint of all stays as it is.
-        let image = chosen.or_else(|| request.preset.image.clone());
-        let preset = Preset { image, ..request.preset.clone() };
-        common.with(&request.key, &preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
-            what: match chose {
-                true => "this choice of an image".to_owned(),
-                false => format!("the {} of this user", error.key),
-            },
+        let mut own = Arc::unwrap_or_clone(own);
+        own.image = chosen.parse().map_err(|error: InvalidReference| SpawnError::Rejected {
+            what: "this choice of an image".to_owned(),
+            reason: error.to_string(),
+        })?;
+        own.settings.image = Some(chosen);
+        Ok(Arc::new(own))
+    }
+
+    /// What the servers of a user are made of if the user chooses nothing.
+    pub(super) fn for_user(
+        self: &Arc<Self>,
+        key: &ServerKey,
+        preset: &Preset,
+    ) -> Result<Arc<Self>, SpawnError> {
+        if self.overrides.is_empty() && *preset == Preset::default() {
+            return Ok(Arc::clone(self));
+        }
+        self.with(key, preset).map(Arc::new).map_err(|error| SpawnError::Rejected {
+            what: format!("the {} of this user", error.key),
             reason: error.reason,
         })
+    }
+
+    /// The image that the operator chose for a user whose blueprint this is, where it
+    /// is another one than that of `all`: a form offers it beside those that users may
+    /// choose from.
+    fn offered(&self, all: &Self) -> Option<&str> {
+        self.settings.image.as_deref().filter(|_| self.image != all.image)
+    }
+
+    /// What the form before a start shows to a user.
+    pub(super) fn choices(self: &Arc<Self>, key: &ServerKey, preset: &Preset) -> Vec<Choice> {
+        // What is wrong with it the start will say.
+        let own = self.for_user(key, preset).unwrap_or_else(|_| Arc::clone(self));
+        let default = own.settings.image.as_deref().unwrap_or_default();
+        own.allowed_images.choices(default, own.offered(self))
     }
 
     /// Refuses a rename by which files would be lost from sight: those in a volume

@@ -42,8 +42,8 @@ use super::{
     labels, machine, plan, system_users,
 };
 use crate::{
-    Choice, Environment, Exit, Found, InvalidConfig, Liveness, Progress, SavedState, SpawnError,
-    Spawner, StartRequest, Started, StopMode,
+    Choice, Environment, Exit, Found, InvalidConfig, Liveness, Preset, Progress, SavedState,
+    SpawnError, Spawner, StartRequest, Started, StopMode,
     alive::Alive,
     engine::{Credentials, DockerHost, Engine, EngineError, Labels},
     log_text,
@@ -561,9 +561,8 @@ impl Spawner for SwarmSpawner {
         Ok(())
     }
 
-    fn choices(&self) -> Vec<Choice> {
-        let blueprint = self.blueprint();
-        blueprint.allowed_images.choices(blueprint.settings.image.as_deref().unwrap_or_default())
+    fn choices(&self, key: &ServerKey, preset: &Preset) -> Vec<Choice> {
+        self.blueprint().choices(key, preset)
     }
 
     fn lasting(&self, state: &SavedState) -> SavedState {

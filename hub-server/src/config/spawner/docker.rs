@@ -60,7 +60,7 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new(
             "spawner.docker.mem_limit",
             Kind::Memory,
-            "Memory of one server. `host`: what its machine has, less 1 GiB or a tenth. A change counts for running servers as well, but for those that use more; in a swarm it is for new ones.",
+            "Memory of one server. `host`: what its machine has, less 1 GiB or a tenth; in a swarm, what the smallest machine has that may take it. A change counts for running servers as well, but for those that use more; in a swarm it is for new ones.",
         )
         .default("\"host\"")
         .example("\"2G\""),
@@ -264,7 +264,7 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.read_only_volumes", Kind::Table, "As `volumes`, and servers cannot write there.")
             .default("{}")
             .next_start(),
-        Key::new("spawner.docker.mounts", Kind::Shape("list of tables"), "Mounts that need more words: `target`, `source`, `type` (`volume`, `bind` or `tmpfs`), `read_only`, `subpath`, `tmpfs_size` and more of Docker's.")
+        Key::new("spawner.docker.mounts", Kind::Shape("list of tables"), "Mounts that need more words: `target`, `source`, `type` (`volume`, `bind` or `tmpfs`), `read_only`, `subpath`, `tmpfs_size` and more of Docker's. Volumes among them are made, labelled and found as those of `volumes`.")
             .default("[]")
             .next_start(),
         Key::new("spawner.docker.shared", Kind::Shape("list of tables"), "Folders for members of groups: `source`, `target`, `groups` (none: everybody) and `mode` (`rw` or `ro`).")
@@ -276,7 +276,7 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.volume_driver_options", Kind::Table, "Options of that driver.")
             .default("{}")
             .next_start(),
-        Key::new("spawner.docker.volume_owner", Kind::Text, "Whom a new volume belongs to where the image has no directory of its own at its place, `UID` or `UID:GID`; empty: root.")
+        Key::new("spawner.docker.volume_owner", Kind::Text, "Whom a new volume belongs to where the image has no directory of its own at its place, `UID` or `UID:GID`; empty: root. One whose driver options name a `device` keeps its owner.")
             .default("\"1000:100\"")
             .next_start(),
         Key::new("spawner.docker.create_host_dirs", Kind::Shape("table"), "How host paths of `volumes` that do not exist are made: `owner` and `mode`. Default: by the daemon, for root.")
@@ -325,7 +325,7 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.disk_hard_limit", Kind::Memory, "Size of a user's volumes from which nothing of theirs starts.")
             .example("\"10G\"")
             .next_start(),
-        Key::new("spawner.docker.group_overrides", Kind::Shape("table of tables"), "What differs for groups or users, in the order of the names: each has `groups` or `users`, and keys of this section such as `image`, `mem_limit`, `cpu_limit`, `environment` and `volumes`. Changes of the two limits count for running servers as well.")
+        Key::new("spawner.docker.group_overrides", Kind::Shape("table of tables"), "What differs for groups or users, in the order of the names: each has `groups` or `users`, and of this section `image`, `allowed_images`, `cmd`, `args`, `default_url`, `mem_limit`, `mem_guarantee`, `cpu_limit`, `cpu_guarantee`, `pids_limit`, `gpus`, `storage_size`, `disk_soft_limit`, `disk_hard_limit`, `user`, `allow_privilege_escalation` and `post_start_cmd`, which take the place of those here; `environment`, `volumes`, `read_only_volumes`, `mounts`, `extra_create_kwargs` and `extra_host_config`, which are added to those here. Changes of `mem_limit` and `cpu_limit` count for running servers as well.")
             .default("{}")
             .next_start(),
         Key::new("spawner.docker.reuse_stopped", Kind::Choice(&["if-same", "always", "never"]), "Whether a container that `remove = false` kept goes on at its server's next start: if a new one would be the same, in any case, or never. It goes on with the token it has, which is valid in between; one whose token the hub has forgotten is replaced.")

@@ -38,7 +38,7 @@ pub(super) async fn show(
     }
     let page = context! {
         servers => servers,
-        asks_first => OptionsForm::of(&hub).is_some(),
+        asks_first => OptionsForm::of(&hub, &default).await?.is_some(),
         allow_named_servers => named.allowed,
         named_server_limit_per_user => named.limit_per_user,
         named_servers_full => named.limit_per_user.is_some_and(|limit| count >= limit),

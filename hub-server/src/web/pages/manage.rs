@@ -50,7 +50,7 @@ pub(super) async fn add(State(hub): State<Arc<Hub>>, visitor: Visitor, body: Byt
         Err(named::NamedError::Store(error)) => return Err(error.into()),
         Err(error) => return Err(bad(error.to_string())),
     }
-    if OptionsForm::of(&hub).is_some() {
+    if OptionsForm::of(&hub, &key).await?.is_some() {
         return Ok(redirect(&hub.paths.spawn(&key, None)));
     }
     begin(&hub, &visitor, &key).await

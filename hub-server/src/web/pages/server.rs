@@ -102,7 +102,7 @@ pub(super) async fn not_running(
         Phase::Stopped { last: Some(Outcome::Failed(_)) } => pending(),
         Phase::Stopped { .. } => {
             let start_url = hub.paths.spawn(&key, Some(&requested));
-            Ok(not_running_page(hub, visitor, &key, &view, &start_url, stopped_status(hub)))
+            not_running_page(hub, visitor, &key, &view, &start_url, stopped_status(hub)).await
         }
     }
 }

@@ -98,7 +98,7 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
     if view.phase.is_active() {
         return Ok(redirect(&pending_url(hub, key, uri)));
     }
-    let asked = OptionsForm::of(hub);
+    let asked = OptionsForm::of(hub, key).await?;
     let options = spawn_options::of_query(asked.as_ref(), &query).map_err(|error| {
         PageError::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             .action("Home", hub.paths.home())
@@ -109,7 +109,7 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
     let foreign = visitor.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if starts && foreign && cookies(visitor.headers(), FRESH_COOKIE).is_empty() {
         let start_url = hub.paths.spawn_with(key, uri.query());
-        return Ok(not_running(hub, visitor, key, &view, &start_url, StatusCode::OK));
+        return not_running(hub, visitor, key, &view, &start_url, StatusCode::OK).await;
     }
     match (options, asked) {
         // What a link asks for in vain can be put right in the form.
@@ -124,7 +124,7 @@ async fn show(hub: &Hub, visitor: &Visitor, key: &ServerKey, uri: &Uri) -> PageR
         (options, None) => match start(hub, visitor, key, options, display_name).await {
             Ok(()) => Ok(redirect(&pending_url(hub, key, uri))),
             Err(Refused::Failed(failure)) => {
-                Ok(failed(hub, visitor, key, &failure, next.as_deref()))
+                failed(hub, visitor, key, &failure, next.as_deref()).await
             }
             Err(Refused::Page(page)) => Err(page),
         },
@@ -144,7 +144,7 @@ async fn submit(
     visitor.require_xsrf(&form.fields)?;
     let display_name = query.get("display_name").filter(|text| !text.is_empty());
     named::check_named(hub, key, display_name).await?;
-    let asked = OptionsForm::of(hub);
+    let asked = OptionsForm::of(hub, key).await?;
     let mut options = spawn_options::of_form(asked.as_ref(), form);
     if options.is_none() {
         // The button of a page that somebody else's link led to.
@@ -166,7 +166,7 @@ async fn submit(
         (Err(Refused::Page(page)), _) if page.redirect.is_some() => Err(page),
         (Err(refused), Some(asked)) => Ok(form_page(hub, visitor, key, uri, &asked, Some(refused))),
         (Err(Refused::Failed(failure)), None) => {
-            Ok(failed(hub, visitor, key, &failure, next.as_deref()))
+            failed(hub, visitor, key, &failure, next.as_deref()).await
         }
         (Err(Refused::Page(page)), None) => Err(page),
     }
@@ -176,7 +176,7 @@ async fn submit(
 pub(super) async fn begin(hub: &Hub, visitor: &Visitor, key: &ServerKey) -> PageResult {
     match start(hub, visitor, key, None, None).await {
         Ok(()) => Ok(redirect(&hub.paths.spawn_pending(key, None))),
-        Err(Refused::Failed(failure)) => Ok(failed(hub, visitor, key, &failure, None)),
+        Err(Refused::Failed(failure)) => failed(hub, visitor, key, &failure, None).await,
         Err(Refused::Page(page)) => Err(page),
     }
 }

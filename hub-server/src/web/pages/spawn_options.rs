@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use hub_names::ServerKey;
 use hub_spawner::Choice;
+use hub_store::StoreError;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -35,12 +37,17 @@ pub(super) enum OptionsForm {
 pub(super) struct BadOption;
 
 impl OptionsForm {
-    /// The form of this hub; `None` if nobody is asked anything.
-    pub(super) fn of(hub: &Hub) -> Option<Self> {
+    /// The form for the server of `key`; `None` if its user is asked nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot tell the user's groups, which may have choices of their own.
+    pub(super) async fn of(hub: &Hub, key: &ServerKey) -> Result<Option<Self>, StoreError> {
         if let Some(html) = &hub.live().limits.options_form {
-            return Some(Self::Html(html.clone()));
+            return Ok(Some(Self::Html(html.clone())));
         }
-        Some(hub.servers.choices()).filter(|choices| !choices.is_empty()).map(Self::Images)
+        let choices = hub.servers.choices(key).await?;
+        Ok(Some(choices).filter(|choices| !choices.is_empty()).map(Self::Images))
     }
 }
 

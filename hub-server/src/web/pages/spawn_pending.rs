@@ -56,51 +56,51 @@ pub(super) async fn show(
                 progress_url => hub.paths.progress(key),
                 ready_url => next.clone().unwrap_or_else(|| hub.paths.server(key)),
                 start_url => start_url,
-                asks_first => OptionsForm::of(hub).is_some(),
+                asks_first => OptionsForm::of(hub, key).await?.is_some(),
                 stop_action => hub.paths.stop(key),
                 progress => progress_values(&view),
             };
             Ok(visitor.page(StatusCode::OK, "spawn_pending.html", page))
         }
         Phase::Stopped { last: Some(Outcome::Failed(failure)) } => {
-            Ok(failed(hub, visitor, key, failure, next.as_deref()))
+            failed(hub, visitor, key, failure, next.as_deref()).await
         }
         Phase::Stopped { .. } => {
-            Ok(not_running(hub, visitor, key, &view, &start_url, StatusCode::OK))
+            not_running(hub, visitor, key, &view, &start_url, StatusCode::OK).await
         }
     }
 }
 
 /// The page of a start that did not succeed, with what is known about why.
-pub(super) fn failed(
+pub(super) async fn failed(
     hub: &Hub,
     visitor: &Visitor,
     key: &ServerKey,
     failure: &Failure,
     next: Option<&str>,
-) -> Response {
+) -> Result<Response, PageError> {
     let page = context! {
         server => context! { name => key.server().as_str(), url => hub.paths.server(key) },
         start_url => hub.paths.spawn(key, next),
-        asks_first => OptionsForm::of(hub).is_some(),
+        asks_first => OptionsForm::of(hub, key).await?.is_some(),
         failure => failure_value(hub, key, failure),
     };
     let status = match failure.rejected {
         true => StatusCode::BAD_REQUEST,
         false => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    visitor.page(status, "spawn_failed.html", page)
+    Ok(visitor.page(status, "spawn_failed.html", page))
 }
 
 /// The page of a server that is not up, with a button to start it.
-pub(super) fn not_running(
+pub(super) async fn not_running(
     hub: &Hub,
     visitor: &Visitor,
     key: &ServerKey,
     view: &View,
     start_url: &str,
     status: StatusCode,
-) -> Response {
+) -> Result<Response, PageError> {
     let failure = view.phase.last().and_then(Outcome::as_failure);
     // Only where somebody wanted to get to the server, and only what is not known
     // to fail; starting by itself is the page's doing, not the browser's.
@@ -108,12 +108,12 @@ pub(super) fn not_running(
     let page = context! {
         server => context! { name => key.server().as_str(), user => key.user().as_str() },
         start_url => start_url,
-        asks_first => OptionsForm::of(hub).is_some(),
+        asks_first => OptionsForm::of(hub, key).await?.is_some(),
         implicit_spawn_seconds => implicit.map(|pause| pause.as_secs_f64()),
         failure => failure.as_ref().map(|failure| failure_value(hub, key, failure)),
         notice => view.phase.last().and_then(Outcome::notice),
     };
-    visitor.page(status, "not_running.html", page)
+    Ok(visitor.page(status, "not_running.html", page))
 }
 
 /// Servers belong to accounts; an administrator may hold the scope for a name

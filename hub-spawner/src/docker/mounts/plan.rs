@@ -145,13 +145,13 @@ const MODES: &[&str] = &["rw", "ro", "z", "Z", "nocopy", "delegated", "cached", 
 
 /// The setting `mounts`.
 pub(in crate::docker) fn read_mounts(
-    config: &DockerConfig,
+    mounts: &[MountConfig],
     names: &Names,
+    sockets: &Sockets,
 ) -> Result<Vec<MountPlan>, InvalidConfig> {
     let read = |text: &str| Template::parse(text, FIELDS).map_err(invalid("mounts"));
-    let sockets = Sockets::of(config.host.as_deref());
     let mut plans = Vec::new();
-    for mount in &config.mounts {
+    for mount in mounts {
         foreign_option(mount).map_or(Ok(()), |option| {
             let reason =
                 format!("{option} is no option of a mount of this type at {}", mount.target);

@@ -8,8 +8,14 @@ use serde_json::{Map, Value};
 use super::extra;
 use crate::{
     InvalidConfig, OnUnhealthy,
-    docker::{Account, DockerConfig, Gpus, Isolation, OnUserDelete, PullPolicy, VolumeMigration},
+    docker::{
+        Account, DockerConfig, Gpus, GroupOverride, Isolation, OnUserDelete, PullPolicy,
+        VolumeMigration,
+    },
 };
+
+/// Why a setting is refused that means nothing in a swarm.
+const SINGLE: &str = "is for a single machine, not for a swarm";
 
 /// What a swarm adds to [`DockerConfig`]. Nothing has to be set.
 #[derive(Clone, Debug, Deserialize)]
@@ -145,7 +151,44 @@ impl SwarmConfig {
             ("network", matches!(docker.network.as_str(), "bridge" | "host")),
         ] {
             if is_set {
-                return refuse(key, "is for a single machine, not for a swarm");
+                return refuse(key, SINGLE);
+            }
+        }
+        for (name, own) in &docker.group_overrides {
+            self.validate_override(own, docker).map_err(|error| {
+                let reason = format!("{name}.{}: {}", error.key, error.reason);
+                InvalidConfig::new("group_overrides", reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same for an override; the key of an error is one of the override's.
+    fn validate_override(
+        &self,
+        own: &GroupOverride,
+        docker: &DockerConfig,
+    ) -> Result<(), InvalidConfig> {
+        let refuse = |key, reason: &str| Err(InvalidConfig::new(key, reason));
+        let cmd = own.cmd.as_ref().or(docker.cmd.as_ref());
+        let has_cmd = cmd.is_some_and(|cmd| !cmd.words().is_empty());
+        if self.token_secrets && !has_cmd {
+            return refuse("cmd", "is needed with token_secrets: it is given the token in a shell");
+        }
+        if !has_cmd && own.args.as_ref().is_some_and(|args| !args.words().is_empty()) {
+            return refuse("args", "needs cmd in a swarm: nobody knows the image's own command");
+        }
+        for (key, is_set) in [
+            ("gpus", own.gpus.as_ref().is_some_and(|gpus| *gpus != Gpus::None)),
+            ("storage_size", own.storage_size.is_some()),
+            ("post_start_cmd", own.post_start_cmd.is_some()),
+            ("extra_create_kwargs", !own.extra_create_kwargs.is_empty()),
+            ("extra_host_config", !own.extra_host_config.is_empty()),
+            ("disk_soft_limit", own.disk_soft_limit.is_some()),
+            ("disk_hard_limit", own.disk_hard_limit.is_some()),
+        ] {
+            if is_set {
+                return refuse(key, SINGLE);
             }
         }
         Ok(())

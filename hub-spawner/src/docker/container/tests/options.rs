@@ -375,7 +375,7 @@ fn b4_options_of_users_change_nothing_but_the_image_where_they_may() {
     for name in ignored {
         for value in [json!("/"), json!(["--privileged"]), json!({"Source": "/"}), json!(true)] {
             let options = json!({ name: value });
-            assert_eq!(common.allowed_images.chosen(&options).unwrap(), None, "{options}");
+            assert_eq!(common.allowed_images.chosen(&options, None).unwrap(), None, "{options}");
             let request = StartRequest { options, ..request("t") };
             let body = create_body(&common, &machine(), &request, parts(&assigned)).unwrap();
             assert_eq!(body, usual, "{name}");
@@ -402,7 +402,7 @@ fn b4_options_of_users_change_nothing_but_the_image_where_they_may() {
         json!("{username}"),
         json!("$(id)"),
     ] {
-        let refused = common.allowed_images.chosen(&json!({ "image": image })).unwrap_err();
+        let refused = common.allowed_images.chosen(&json!({ "image": image }), None).unwrap_err();
         assert!(refused.user_message().contains("image"), "{image}: {refused}");
     }
 }

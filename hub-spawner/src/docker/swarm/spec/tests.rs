@@ -175,6 +175,21 @@ fn what_means_nothing_in_a_swarm_is_refused() {
         (json!({"use_internal_hostname": true}), json!({}), "use_internal_hostname: "),
         (json!({"on_unhealthy": "stop"}), json!({}), "on_unhealthy: "),
         (json!({}), json!({"extra_task_spec": {"force_update": 1}}), "Docker's own word"),
+        (
+            json!({"group_overrides": {"x": {"groups": ["a"], "gpus": 1}}}),
+            json!({}),
+            "group_overrides: x.gpus: is for a single machine",
+        ),
+        (
+            json!({"group_overrides": {"x": {"groups": ["a"], "args": ["y"]}}}),
+            json!({}),
+            "group_overrides: x.args: needs cmd",
+        ),
+        (
+            json!({"group_overrides": {"x": {"groups": ["a"], "extra_host_config": {"shm_size": 1}}}}),
+            json!({}),
+            "group_overrides: x.extra_host_config: ",
+        ),
         (json!({}), json!({"image": "x"}), "unknown field"),
     ] {
         let said = body(docker.clone(), swarm.clone(), None).unwrap_err();
