@@ -175,7 +175,7 @@ async fn l_07_thousands_who_dawdle_over_a_head_are_cut_and_hold_up_nobody() {
                 }
             }
         });
-        if tasks.len() % 100 == 0 {
+        if tasks.len().is_multiple_of(100) {
             assert_eq!(program.get("/user/ada/x").await.status, 200);
         }
     }
