@@ -73,6 +73,8 @@ statements! {
     TOUCH: "note a user's activity",
         "UPDATE users SET last_activity = $2
          WHERE id = $1 AND (last_activity IS NULL OR last_activity < $2)";
+    HOLD: "bind a user to an identity",
+        "UPDATE users SET admin = admin WHERE id = $1";
     BIND: "bind a user to an identity",
         "INSERT INTO identities (provider, subject, user_id, created) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING";
@@ -359,6 +361,32 @@ impl Users<'_> {
         Ok(())
     }
 
+    /// The account of that name for the person whom `provider` knows by `subject`: added if
+    /// there is none, and bound to them, all in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it is somebody else's, of this provider or another, or if
+    /// the person has another account.
+    pub async fn claim(
+        &self,
+        name: &UserName,
+        provider: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
+        // The usual sign-in, of somebody known, is free of a write.
+        if let Some(user) = self.by_identity(provider, subject).await?
+            && user.name == *name
+        {
+            return Ok(user);
+        }
+        let mut tx = self.engine.begin(BIND.action).await?;
+        let user = claim(&mut tx, name, (provider, subject), now).await?;
+        tx.commit(BIND.action).await?;
+        Ok(user)
+    }
+
     /// The user whom a provider knows by `subject`.
     pub async fn by_identity(
         &self,
@@ -430,12 +458,33 @@ impl User {
     }
 }
 
-/// The user of that name, added without any rights if there is none.
-pub(crate) async fn ensure(
+/// As [`Users::claim`], as a part of a transaction.
+pub(crate) async fn claim(
     tx: &mut Tx,
     name: &UserName,
+    (provider, subject): (&str, &str),
     now: Timestamp,
 ) -> Result<User, StoreError> {
+    let user = ensure(tx, name, now).await?;
+    // Of two who come at once the second waits here for the first to be done.
+    tx.write(&HOLD, &[user.id.into()]).await?;
+    let mut is_others = false;
+    for row in tx.read(&IDENTITIES, &[user.id.into()]).await? {
+        let bound = BoundIdentity::read(row.of("identities"))?;
+        if (bound.provider.as_str(), bound.subject.as_str()) == (provider, subject) {
+            return Ok(user);
+        }
+        is_others = true;
+    }
+    let values = [provider.into(), subject.into(), user.id.into(), now.into()];
+    if is_others || tx.write(&BIND, &values).await? == 0 {
+        return Err(StoreError::Conflict { what: "identity" });
+    }
+    Ok(user)
+}
+
+/// The user of that name, added without any rights if there is none.
+async fn ensure(tx: &mut Tx, name: &UserName, now: Timestamp) -> Result<User, StoreError> {
     let folded = fold(name.as_str());
     let values = [name.into(), (&folded).into(), false.into(), now.into()];
     tx.write(&INSERT_IF_ABSENT, &values).await?;

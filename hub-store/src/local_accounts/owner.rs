@@ -12,10 +12,6 @@ const PROVIDER: &str = "local";
 statements! {
     SET_ADMIN: "make somebody an administrator",
         "UPDATE users SET admin = $2 WHERE id = $1";
-    IDENTITIES: "look up a user's identities",
-        "SELECT provider, subject FROM identities WHERE user_id = $1";
-    BIND: "bind a user to an account",
-        "INSERT INTO identities (provider, subject, user_id, created) VALUES ($1, $2, $3, $4)";
     END_SESSIONS: "end the sessions of an account",
         "DELETE FROM sessions WHERE session_id <> $3 AND user_id =
              (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)";
@@ -48,19 +44,7 @@ pub(super) async fn claim(
     admin: bool,
     now: Timestamp,
 ) -> Result<UserId, StoreError> {
-    let user = users::ensure(tx, name, now).await?;
-    let mut is_bound = false;
-    for row in tx.read(&IDENTITIES, &[user.id.into()]).await? {
-        let fields = row.of("identities");
-        if fields.text("provider")? != PROVIDER || fields.text("subject")? != account_id {
-            return Err(StoreError::Conflict { what: "identity" });
-        }
-        is_bound = true;
-    }
-    if !is_bound {
-        let values = [PROVIDER.into(), account_id.into(), user.id.into(), now.into()];
-        tx.write(&BIND, &values).await.map_err(|failure| failure.conflict("identity"))?;
-    }
+    let user = users::claim(tx, name, (PROVIDER, account_id), now).await?;
     if admin && !user.admin {
         tx.write(&SET_ADMIN, &[user.id.into(), true.into()]).await?;
     }

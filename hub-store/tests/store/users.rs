@@ -169,6 +169,34 @@ on_every_engine! {
         store.users().bind_identity(ada.id, "oidc", "42", at(1)).await.unwrap();
     }
 
+    async fn a6_of_two_people_who_claim_an_account_at_once_one_gets_it(store) {
+        for (round, exists) in (0..20).zip([true, false].into_iter().cycle()) {
+            let account = name(&format!("ada{round}"));
+            if exists {
+                store.users().create(&account, false, at(0)).await.unwrap();
+            }
+            let subject = round.to_string();
+            let claim = |provider| {
+                let (store, account, subject) = (store.clone(), account.clone(), subject.clone());
+                async move { store.users().claim(&account, provider, &subject, at(1)).await }
+            };
+            let (one, other) = tokio::join!(claim("github"), claim("oidc"));
+            let claimed = [one, other];
+            let won = claimed.iter().filter(|claim| claim.is_ok()).count();
+            assert_eq!(won, 1, "{claimed:?}");
+            let lost = claimed.iter().find_map(|claim| claim.as_ref().err());
+            assert!(matches!(lost, Some(StoreError::Conflict { what: "identity" })), "{lost:?}");
+        }
+        // Whoever has an account gets no second one, and comes back to the first.
+        let users = store.users();
+        let ada = users.claim(&name("ada"), "github", "a", at(1)).await.unwrap();
+        let again = users.claim(&name("ada"), "github", "a", at(2)).await.unwrap();
+        assert_eq!(again, ada);
+        let second = users.claim(&name("bob"), "github", "a", at(2)).await;
+        assert!(matches!(second, Err(StoreError::Conflict { what: "identity" })), "{second:?}");
+        assert_eq!(users.by_name(&name("bob")).await.unwrap(), None, "nothing is half done");
+    }
+
     async fn gh_3_an_identity_that_is_forgotten_is_free(store) {
         let ada = user(&store, "ada").await;
         let bob = user(&store, "bob").await;
