@@ -6,8 +6,11 @@
 
 mod known;
 
+use std::collections::BTreeSet;
+
 use hub_auth::{
-    AccessPolicy, Answer, AuthError, Authenticator, Claims, Identity, IdentityKey, Outcome,
+    AccessPolicy, AdminRight, Answer, AuthError, Authenticator, Claims, Identity, IdentityKey,
+    Outcome,
 };
 use hub_store::{StoreError, User};
 use tokio::time::Instant;
@@ -59,20 +62,49 @@ pub(crate) async fn apply(hub: &Hub, live: &Live, claims: &Claims) -> Result<Use
     let known = known(&hub.store, &live.policy, &live.methods, claims).await?;
     let outcome = live.policy.decide(claims, &known);
     tell(claims, &outcome);
+    if !outcome.admits() {
+        withdraw(hub, &outcome).await?;
+    }
+    let groups = outcome.groups.clone();
     let identity = outcome.into_identity(claims)?;
-    let users = hub.store.users();
-    let (mut user, _) = users.ensure(&identity.name, hub.clock.now()).await?;
-    bind(hub, &live.policy, &user, &identity).await?;
-    if identity.admin != user.admin && (identity.admin || identity.admin_withdrawn) {
-        users.set_admin(user.id, identity.admin).await?;
-        user.admin = identity.admin;
-        tracing::info!(user = %user.name, admin = user.admin, "the provider's word changed this");
+    let mut user = account(hub, &live.policy, &identity).await?;
+    if identity.admin || identity.admin_withdrawn {
+        set_admin(hub, &mut user, identity.admin).await?;
     }
-    if let Some(groups) = &identity.groups {
-        let groups: Vec<String> = groups.iter().cloned().collect();
-        hub.store.groups().replace_of_user(user.id, &groups).await?;
-    }
+    replace_groups(hub, &user, groups).await?;
     Ok(user)
+}
+
+/// Takes from somebody who is refused what their provider says that they have no more.
+async fn withdraw(hub: &Hub, outcome: &Outcome) -> Result<(), StoreError> {
+    let Outcome { account: Some(name), admin, groups, .. } = outcome else { return Ok(()) };
+    if *admin == AdminRight::Unchanged && groups.is_none() {
+        return Ok(());
+    }
+    let Some(mut user) = hub.store.users().by_name(name).await? else { return Ok(()) };
+    if *admin == AdminRight::Withdrawn {
+        set_admin(hub, &mut user, false).await?;
+    }
+    replace_groups(hub, &user, groups.clone()).await
+}
+
+async fn set_admin(hub: &Hub, user: &mut User, admin: bool) -> Result<(), StoreError> {
+    if user.admin != admin {
+        hub.store.users().set_admin(user.id, admin).await?;
+        user.admin = admin;
+        tracing::info!(user = %user.name, admin, "the provider's word changed this");
+    }
+    Ok(())
+}
+
+async fn replace_groups(
+    hub: &Hub,
+    user: &User,
+    groups: Option<BTreeSet<String>>,
+) -> Result<(), StoreError> {
+    let Some(groups) = groups else { return Ok(()) };
+    let groups: Vec<String> = groups.into_iter().collect();
+    hub.store.groups().replace_of_user(user.id, &groups).await
 }
 
 /// Which rule decided, and on what: for members of an organization also which list
@@ -89,26 +121,32 @@ fn tell(claims: &Claims, outcome: &Outcome) {
     );
 }
 
-/// Ties the account to the provider's id. Where names are enough, an account that is
-/// tied to somebody already stays so.
-async fn bind(
+/// The account, tied to the provider's id. Where names are enough, one that is tied to
+/// somebody already stays so.
+async fn account(
     hub: &Hub,
     policy: &AccessPolicy,
-    user: &User,
     identity: &Identity,
-) -> Result<(), SignInError> {
-    let Identity { provider, subject, .. } = identity;
-    let users = hub.store.users();
-    match users.bind_identity(user.id, provider, subject, hub.clock.now()).await {
-        Err(StoreError::Conflict { .. }) => match policy.rules().identity_key {
-            IdentityKey::Login => Ok(()),
+) -> Result<User, SignInError> {
+    let Identity { name, provider, subject, .. } = identity;
+    let (users, now) = (hub.store.users(), hub.clock.now());
+    match policy.rules().identity_key {
+        IdentityKey::Login => {
+            let (user, _) = users.ensure(name, now).await?;
+            match users.bind_identity(user.id, provider, subject, now).await {
+                Ok(()) | Err(StoreError::Conflict { .. }) => Ok(user),
+                Err(error) => Err(error.into()),
+            }
+        }
+        IdentityKey::Id => match users.claim(name, provider, subject, now).await {
+            Ok(user) => Ok(user),
             // Somebody else was faster by a moment.
-            IdentityKey::Id => Err(AuthError::OtherPerson {
-                account: user.name.to_string(),
+            Err(StoreError::Conflict { .. }) => Err(AuthError::OtherPerson {
+                account: name.to_string(),
                 provider: provider.clone(),
             }
             .into()),
+            Err(error) => Err(error.into()),
         },
-        bound => Ok(bound?),
     }
 }

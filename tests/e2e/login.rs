@@ -109,6 +109,8 @@ async fn gh_2_a_team_is_let_in_the_rest_of_the_organization_is_not_and_teams_are
     github.organization(lab.team("builders", &[]).team("visitors", &["Ada"]));
     let refused = Browser::new(&hub).get("/hub/oauth_login").await;
     assert_eq!(refused.status, 403, "{}", refused.text);
+    let (_, user) = hub.api(Method::GET, "/users/ada", None).await;
+    assert_eq!(user["groups"], json!(["engine-lab", "engine-lab:visitors"]), "{user}");
 }
 
 #[tokio::test]

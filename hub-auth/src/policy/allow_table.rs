@@ -14,6 +14,7 @@ fn letter(outcome: &Outcome) -> char {
         (Ok(()), AdminRight::Withdrawn) => 'w',
         (Ok(()), AdminRight::Unchanged) => 'i',
         (Err(Refusal::NotNamed { .. }), AdminRight::Unchanged) => '.',
+        (Err(Refusal::NotNamed { .. }), AdminRight::Withdrawn) => '-',
         (Err(Refusal::Unchecked { .. }), AdminRight::Unchanged) => '?',
         (Err(Refusal::Blocked), AdminRight::Unchanged) => 'B',
         (Err(Refusal::ClaimMissing { .. }), AdminRight::Unchanged) => 'R',
@@ -23,7 +24,8 @@ fn letter(outcome: &Outcome) -> char {
         (Err(Refusal::NoWay { .. }), AdminRight::Unchanged) => {
             panic!("whoever is here came by one")
         }
-        (Err(_), AdminRight::Granted | AdminRight::Withdrawn) => panic!("refused, yet an admin"),
+        (Err(refusal), AdminRight::Withdrawn) => panic!("is that a clear no? {refusal}"),
+        (Err(_), AdminRight::Granted) => panic!("refused, yet an admin"),
     }
 }
 
@@ -70,7 +72,7 @@ fn allow_table() {
             and(lab(), AccessRules { allowed: set(&["cyd", "ada"]), ..none() }),
             "i.iOiN.....",
         ),
-        ("admin_groups", admin_groups("github", &[LAB]), "A.?O.N....."),
+        ("admin_groups", admin_groups("github", &[LAB]), "A.?O-N....."),
         (
             "admin_groups, everybody let in",
             and(admin_groups("github", &[LAB]), all()),

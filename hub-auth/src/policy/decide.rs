@@ -76,13 +76,18 @@ impl AccessPolicy {
         }
         let (rule, decision) =
             decided.unwrap_or((Rule::NobodyElse, Err(Refusal::NotNamed { hints: Vec::new() })));
-        let admin = match (&decision, &account) {
-            (Ok(()), Some(name)) => self.admin_right(name, provider, claims),
-            _ => AdminRight::Unchanged,
+        let right = |name| self.admin_right(name, provider, claims);
+        let (admin, is_heard) = match (&decision, &account) {
+            (Ok(()), Some(name)) => (right(name), true),
+            (Err(refusal), Some(name)) if refusal.is_clear() && self.is_theirs(claims, known) => {
+                // Nobody is made an administrator by being kept out.
+                let lost = Some(right(name)).filter(|right| *right == AdminRight::Withdrawn);
+                (lost.unwrap_or(AdminRight::Unchanged), true)
+            }
+            _ => (AdminRight::Unchanged, false),
         };
-        let groups =
-            (self.rules.manage_groups && decision.is_ok() && claims.membership.is_complete())
-                .then(|| claims.membership.groups());
+        let groups = (self.rules.manage_groups && is_heard && claims.membership.is_complete())
+            .then(|| claims.membership.groups());
         Outcome { account, decision, rule, admin, groups, trace }
     }
 
@@ -119,6 +124,17 @@ impl AccessPolicy {
         let owners = listed(known.owners.iter().map(ToString::to_string));
         let detail = format!("the account belongs to {owners}, and this is {own}");
         (Said::new(Verdict::Refuses, detail), Some(Refusal::OtherPerson))
+    }
+
+    /// Whether the account is known to be this person's, so that what their provider says
+    /// holds for it even if it is not enough to let them in.
+    fn is_theirs(&self, claims: &Claims, known: &Known) -> bool {
+        match self.rules.identity_key {
+            IdentityKey::Login => known.exists,
+            IdentityKey::Id => {
+                known.own_account.is_some() || known.owners.contains(&claims.stable_id())
+            }
+        }
     }
 
     /// The account's name and what today's login name leads to: whoever is blocked by either is

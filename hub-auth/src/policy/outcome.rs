@@ -147,10 +147,11 @@ pub struct Outcome {
     pub decision: Result<(), Refusal>,
     /// The rule that decided.
     pub rule: Rule,
-    /// What becomes of rights of an administrator. Unchanged for whoever is
-    /// refused.
+    /// What becomes of rights of an administrator. Never granted to whoever is refused, but
+    /// they lose what their provider says that they have no more: their tokens go on.
     pub admin: AdminRight,
-    /// The groups that replace those of the account; `None` leaves them alone.
+    /// The groups that replace those of the account, also of whoever is refused; `None`
+    /// leaves them alone.
     pub groups: Option<BTreeSet<String>>,
     /// Every rule, in order.
     pub trace: Vec<Step>,
@@ -190,6 +191,21 @@ impl Rule {
             Self::AdminGroups => "admin_groups",
             Self::AdminClaims => "admin_claims",
             Self::NobodyElse => "nobody else",
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether it says something about the person, rather than about who they are or that
+    /// something could not be found out.
+    pub(super) fn is_clear(&self) -> bool {
+        match self {
+            Self::Blocked | Self::ClaimMissing { .. } | Self::NotNamed { .. } => true,
+            Self::InvalidName(_)
+            | Self::Pattern
+            | Self::OtherPerson
+            | Self::Unchecked { .. }
+            | Self::NoWay { .. } => false,
         }
     }
 }

@@ -1,6 +1,10 @@
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{
+    people::{STAFF, admin_groups, and, openid, set},
+    *,
+};
+use crate::Standing;
 
 fn names(list: &[&str]) -> BTreeSet<UserName> {
     list.iter().map(|name| name.parse().unwrap()).collect()
@@ -127,6 +131,40 @@ fn aut_1_names_that_no_login_becomes_are_told_from_others() {
     for (name, expected) in [("ada", true), ("Ada", false), ("ada2", false), ("Chief", true)] {
         assert_eq!(policy.can_be_account(&name.parse().unwrap()), expected, "{name}");
     }
+}
+
+#[test]
+fn whoever_is_refused_loses_what_their_provider_takes_back() {
+    let rules = || AccessRules {
+        manage_groups: true,
+        ..and(admin_groups("oidc", &[STAFF]), AccessRules::default())
+    };
+    let ada = openid("x", "ada", &["guests"], "lab.test").claims;
+    let own = Known { own_account: Some("ada".parse().unwrap()), ..Known::default() };
+    let named = Known { exists: true, ..Known::default() };
+    let decide = |rules: AccessRules, claims: &Claims, known: &Known| {
+        let outcome = AccessPolicy::new(rules).decide(claims, known);
+        assert!(!outcome.admits(), "{outcome}");
+        (outcome.admin, outcome.groups)
+    };
+    let guests = Some(set(&["guests"]));
+    let lost = (AdminRight::Withdrawn, guests.clone());
+    assert_eq!(decide(rules(), &ada, &own), lost);
+    let blocked = AccessRules { blocked: set(&["ada"]), ..rules() };
+    assert_eq!(decide(blocked, &ada, &own), lost);
+    let by_name = || AccessRules { identity_key: IdentityKey::Login, ..rules() };
+    assert_eq!(decide(by_name(), &ada, &named), lost, "the name is enough");
+
+    let nothing = (AdminRight::Unchanged, None);
+    assert_eq!(decide(rules(), &ada, &named), nothing, "the account may be somebody else's");
+    let others = Known { owners: set(&["oidc:y"]), ..named.clone() };
+    assert_eq!(decide(rules(), &ada, &others), nothing);
+    let listed = AccessRules { admins: set(&["ada"]), blocked: set(&["ada"]), ..rules() };
+    assert_eq!(decide(listed, &ada, &own), (AdminRight::Unchanged, guests), "by name");
+    let mut unsure = ada.clone();
+    let reason = "the provider is not answering".to_owned();
+    unsure.membership.set(STAFF, Standing::Unchecked { reason });
+    assert_eq!(decide(rules(), &unsure, &own).0, AdminRight::Unchanged);
 }
 
 #[test]

@@ -32,6 +32,7 @@ async fn oidc_1_groups_of_the_provider_let_in_and_make_administrators() {
     groups(&[]);
     let (_, refused) = by_openid(&hub, &openid).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(!user(&hub, "ada").await.unwrap().admin, "their tokens are no administrator's");
 
     groups(&["staff"]);
     openid.change(|inner| inner.claims["email"] = "ada@evil.test".into());
