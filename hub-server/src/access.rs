@@ -4,6 +4,7 @@ pub(crate) mod attempts;
 pub(crate) mod bearer;
 pub(crate) mod browser;
 pub(crate) mod held;
+pub(crate) mod notes;
 pub(crate) mod recent;
 pub(crate) mod session;
 pub(crate) mod xsrf;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    access::recent::Recent,
+    access::{notes::Notes, recent::Recent},
     accounts::Accounts,
     auth_state::refreshes::Refreshes,
     clock::Clock,
@@ -61,6 +61,8 @@ pub(crate) struct Hub {
     pub(crate) tasks: Tasks,
     /// Whose tokens were used a moment ago.
     pub(crate) recent: Recent,
+    /// That people were here.
+    pub(crate) notes: Notes,
     /// Which servers are stopped soon.
     pub(crate) notices: Notices,
     /// What is counted and timed.

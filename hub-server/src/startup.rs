@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::backend::Backend;
 use self::listeners::{api_address, api_url, bind, local_api_url};
 use crate::{
-    access::recent::Recent,
+    access::{notes::Notes, recent::Recent},
     accounts::{self, Accounts, set_up},
     activity,
     auth_state::refreshes::Refreshes,
@@ -348,6 +348,7 @@ async fn assemble(
         },
         accounts,
         recent: Recent::default(),
+        notes: Notes::default(),
         refreshes: Refreshes::default(),
         tasks: tasks.clone(),
         certificate,

@@ -28,8 +28,6 @@ statements! {
     GET: "look up a user's token",
         concat!("SELECT ", columns!(), " FROM tokens
          WHERE user_id = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > $3)");
-    PURGE: "delete a user's expired tokens",
-        "DELETE FROM tokens WHERE user_id = $1 AND expires_at <= $2";
     REVOKE: "revoke a token",
         "DELETE FROM tokens WHERE id = $1";
     REVOKE_CLIENT: "revoke a user's tokens for a client",
@@ -134,14 +132,13 @@ impl Tokens<'_> {
         row.map(|row| TokenRecord::read(row.of("tokens"))).transpose()
     }
 
-    /// The user's tokens, those never used first, then from the longest to the
-    /// least unused. Deletes the user's expired ones.
+    /// The user's tokens that have not expired at `now`, those never used first, then from
+    /// the longest to the least unused.
     pub async fn of_user(
         &self,
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<TokenRecord>, StoreError> {
-        self.engine.write(&PURGE, &[user.into(), now.into()]).await?;
         let rows = self.engine.read(&OF_USER, &[user.into(), now.into()]).await?;
         rows.iter().map(|row| TokenRecord::read(row.of("tokens"))).collect()
     }

@@ -67,13 +67,13 @@ async fn known(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> 
         }
     };
     if is_stale(record.last_activity, now) {
-        hub.store.tokens().touch(record.id, now).await?;
+        hub.notes.settle(hub.store.tokens().touch(record.id, now).await, now);
         // What a server reports about itself is not its user's activity.
         if let Who::User(user) = &who
             && !record.note.starts_with("Server at ")
             && is_stale(user.last_activity, now)
         {
-            hub.store.users().touch(user.id, now).await?;
+            hub.notes.settle(hub.store.users().touch(user.id, now).await, now);
         }
     }
     let scopes = scopes(hub, &record, &owner, &held).await?;
