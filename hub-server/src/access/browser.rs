@@ -6,10 +6,11 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 ///
 /// The proxy replaces a client's own `X-Forwarded-*` unless its peer is trusted,
 /// of a trusted one's list only the browser's value is left (`web/forwarded.rs`),
-/// and the private listener removes them, so they may be believed here.
+/// and the private listener puts the address of its own peer in their place, so they may be
+/// believed here.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
-    /// The address of the person's machine, or nothing on the private listener.
+    /// The address of the person's machine, or on the private listener of their server.
     pub(crate) remote: String,
     /// The `Host` the browser used.
     pub(crate) host: String,
@@ -49,8 +50,6 @@ impl Browser {
 /// A browser may send several of one name, set on different paths, or by a
 /// server that wants to get in the way; callers take the one that verifies.
 pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-    /// More duplicates than this are not looked at.
-    const MOST: usize = 16;
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -61,7 +60,6 @@ pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         .map(|(_, value)| {
             value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)
         })
-        .take(MOST)
         .collect()
 }
 

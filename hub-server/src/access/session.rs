@@ -19,6 +19,9 @@ pub(crate) const HOST_LOGIN_COOKIE: &str = "__Host-jupyterhub-hub-login";
 /// read it, so it is on the base path.
 pub(crate) const SESSION_ID_COOKIE: &str = "jupyterhub-session-id";
 
+/// How many cookies are looked up, from the first and from the last.
+const MOST_CANDIDATES: usize = 16;
+
 /// How often the time of last use is written down.
 const RESOLUTION: SignedDuration = SignedDuration::from_mins(5);
 
@@ -65,12 +68,13 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
         return Ok(None);
     }
     if now.duration_since(session.last_seen) > live.session.idle {
-        hub.store.sessions().delete(hash.as_bytes()).await?;
+        let deleted = hub.store.sessions().delete(hash.as_bytes()).await;
+        hub.notes.settle(deleted.map(drop), now);
         return Ok(None);
     }
     if now.duration_since(session.last_seen) > RESOLUTION {
-        hub.store.sessions().touch(hash.as_bytes(), now).await?;
-        hub.store.users().touch(session.user.id, now).await?;
+        hub.notes.settle(hub.store.sessions().touch(hash.as_bytes(), now).await, now);
+        hub.notes.settle(hub.store.users().touch(session.user.id, now).await, now);
     }
     Ok(Some(session))
 }
@@ -148,6 +152,20 @@ pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError
     Ok(())
 }
 
+/// What may be the secret of a session. A server's page can set many cookies of that name;
+/// each costs a question to the database, so only so many are asked about, from either end:
+/// the browser puts those for longer paths first.
 fn candidates(hub: &Hub, headers: &HeaderMap) -> Vec<ApiToken> {
-    cookies(headers, login_cookie_name(hub)).into_iter().filter_map(ApiToken::from_text).collect()
+    // As generated: 64 hexadecimal digits.
+    let is_whole = |value: &&str| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit());
+    let values = cookies(headers, login_cookie_name(hub)).into_iter().filter(is_whole);
+    let secrets: Vec<_> = values.filter_map(ApiToken::from_text).collect();
+    let len = secrets.len();
+    let is_asked_about = |at: usize| at < MOST_CANDIDATES || at + MOST_CANDIDATES >= len;
+    secrets
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| is_asked_about(*at))
+        .map(|(_, one)| one)
+        .collect()
 }

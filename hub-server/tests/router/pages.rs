@@ -195,9 +195,14 @@ async fn tossed_cookie_ignored_and_no_lockout() {
     let hub = TestHub::new().await;
     let mut ada = hub.signed_in("ada").await;
     let real = ada.cookies.remove("jupyterhub-hub-login").unwrap();
+    let planted = |value: &str, times| format!("jupyterhub-hub-login={value}; ").repeat(times);
+    let real = format!("jupyterhub-hub-login={real}; ");
     for line in [
-        format!("jupyterhub-hub-login=planted; jupyterhub-hub-login={real}"),
-        format!("jupyterhub-hub-login=\"{real}\"; jupyterhub-hub-login=planted"),
+        planted("planted", 1) + &real,
+        real.replace('=', "=\"").replace(';', "\";") + &planted("planted", 1),
+        planted("planted", 100) + &real + &planted("planted", 100),
+        planted(&"a".repeat(64), 40) + &real,
+        real + &planted(&"a".repeat(64), 40),
     ] {
         let answer =
             hub.browser().request(Method::GET, "/hub/home", &[("cookie", &line)], "").await;
