@@ -25,7 +25,8 @@ mod visitor;
 use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
+use hub_proxy::Peer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{access::session, hub::Hub};
@@ -50,19 +51,26 @@ pub(crate) fn public(hub: Arc<Hub>) -> Router {
     around(router.layer(own_host).layer(told), hub).layer(settle)
 }
 
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// What single-user servers may call: the REST API without a browser's pages.
 pub(crate) fn private(hub: Arc<Hub>) -> Router {
     let router = Router::new()
         .merge(health::routes(&hub))
         .merge(oauth::server_routes(&hub))
         .merge(api::routes(&hub));
-    // No proxy stands before this listener, so nobody may claim what one says.
+    // No proxy stands before this listener, so nobody may claim what one says. Whoever guesses
+    // passwords from a notebook has an address all the same.
     around(router, hub).layer(middleware::map_request(
         |mut request: axum::extract::Request| async {
-            for name in
-                ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]
+            for name in [FORWARDED_FOR, "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]
             {
                 request.headers_mut().remove(HeaderName::from_static(name));
+            }
+            let peer = request.extensions().get::<Peer>().and_then(|peer| peer.addr);
+            let peer = peer.and_then(|addr| HeaderValue::try_from(addr.ip().to_string()).ok());
+            if let Some(peer) = peer {
+                request.headers_mut().insert(HeaderName::from_static(FORWARDED_FOR), peer);
             }
             request
         },

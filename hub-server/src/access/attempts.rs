@@ -35,7 +35,7 @@ fn limit(hub: &Hub) -> TryLimit {
     hub.live().local.map_or(TryLimit::ADDRESS, |local| local.address_limit)
 }
 
-/// Nothing for the private listener, which no browser reaches.
+/// Nothing for who has no address, at a Unix socket.
 fn key(remote: &str) -> Option<String> {
     remote.parse().ok().map(address_key)
 }

@@ -1,6 +1,7 @@
 //! `/hub/api/users/{user}/tokens`
 
 use http::{Method, StatusCode};
+use hub_proxy::Peer;
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN, Answer, Browser, TestHub};
@@ -221,6 +222,29 @@ async fn a_password_in_the_body_makes_a_token() {
     let limited = ask("ada", crate::harness::PASSWORD, "ada").await;
     assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(limited.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a1_whoever_guesses_from_a_notebook_has_an_address() {
+    let hub = TestHub::new().await;
+    let guess = |from: [u8; 4], claimed: &str| {
+        let auth = json!({ "auth": { "username": "ada", "password": "wrong" } });
+        let mut request = http::Request::post("/hub/api/users/ada/tokens")
+            .header("host", "hub.test")
+            .header("x-forwarded-for", claimed)
+            .body(axum::body::Body::from(auth.to_string()))
+            .unwrap();
+        request.extensions_mut().insert(Peer { addr: Some((from, 40000).into()), tls: false });
+        let router = hub.private.clone();
+        async move { crate::harness::send(&router, request).await.status }
+    };
+    for count in 0..100 {
+        // What a notebook says of itself is not believed.
+        let claimed = format!("192.0.2.{count}");
+        assert_eq!(guess([172, 17, 0, 5], &claimed).await, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(guess([172, 17, 0, 5], "192.0.2.200").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(guess([172, 17, 0, 6], "172.17.0.5").await, StatusCode::FORBIDDEN, "another one");
 }
 
 #[tokio::test]
