@@ -87,10 +87,7 @@ pub(super) async fn begin(
     cookie.set_max_age(cookie::time::Duration::seconds(PENDING_SECONDS));
 
     let mut response = redirect(start.redirect.as_str());
-    let earlier = forget_all(&hub, &visitor);
-    if earlier.len() >= MOST_PENDING {
-        set_cookies(&mut response, earlier);
-    }
+    set_cookies(&mut response, too_many(&hub, &visitor));
     set_cookies(&mut response, [cookie]);
     Ok(response)
 }
@@ -154,6 +151,24 @@ async fn come_back(
 pub(super) fn forget_all(hub: &Hub, visitor: &Visitor) -> Vec<Cookie<'static>> {
     let names = cookie_names(visitor.headers(), COOKIE_PREFIX);
     names.into_iter().map(|name| gone(name, hub.paths.hub())).collect()
+}
+
+/// Forgets those for which there is no room beside one more: what cannot be a sign-in any
+/// more, and of the others those that began first.
+fn too_many(hub: &Hub, visitor: &Visitor) -> Vec<Cookie<'static>> {
+    let now = hub.clock.now().as_second();
+    let expiry = |name: &str| {
+        let values = cookies(visitor.headers(), name).into_iter();
+        let opened = values.filter_map(|sealed| hub.keys.open::<Pending>(name, sealed));
+        opened.map(|pending| pending.expires).filter(|expires| *expires > now).max()
+    };
+    let names = cookie_names(visitor.headers(), COOKIE_PREFIX).into_iter();
+    let mut under_way: Vec<(Option<i64>, String)> =
+        names.map(|name| (expiry(&name), name)).collect();
+    under_way.sort_unstable();
+    let kept = under_way.iter().rev().take_while(|(expires, _)| expires.is_some()).count();
+    under_way.truncate(under_way.len() - kept.min(MOST_PENDING - 1));
+    under_way.into_iter().map(|(_, name)| gone(name, hub.paths.hub())).collect()
 }
 
 fn cookie_name(state_id: &str) -> String {

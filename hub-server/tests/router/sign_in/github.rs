@@ -3,12 +3,16 @@
 use http::{Method, StatusCode};
 use hub_server::Clock as _;
 use hub_store::Store;
+use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{by_github, config, github_section, hub, user};
+use super::{by_github, config, github_section, hub, user, way_back};
 use crate::{
     harness::{Browser, TestHub},
-    stand_ins::github::{Fault, Github, USER_PATH},
+    stand_ins::{
+        address,
+        github::{Fault, Github, USER_PATH},
+    },
 };
 
 const LAB: &str = "/api/v3/orgs/ada-lab/members/Octo-Cat";
@@ -100,6 +104,24 @@ async fn gh_3_an_account_belongs_to_the_number_and_not_to_the_login_name() {
 
     let by_name = TestHub::signing_in(&named("identity_key = \"login\""), store).await;
     assert_eq!(by_github(&by_name, &github).await.1.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn a_sign_in_too_many_ends_the_one_that_began_first() {
+    let github = Github::start().await;
+    let hub = hub("allowed_users = [\"octo-cat\"]", &github_section(&github, "")).await;
+    let mut browser = hub.browser();
+    let mut begun = Vec::new();
+    for _ in 0..6 {
+        let answer = browser.get("/hub/oauth_login?provider=github").await;
+        begun.push(github.approve(&address(answer.location())));
+        hub.clock.advance(SignedDuration::from_secs(1));
+    }
+    let mut ended = Vec::new();
+    for callback in &begun {
+        ended.push(browser.get(&way_back(callback)).await.status.as_u16());
+    }
+    assert_eq!(ended, [400, 302, 302, 302, 302, 302]);
 }
 
 #[tokio::test]
