@@ -283,6 +283,13 @@ async fn again(
             return Err(error.into());
         }
     };
+    if live.policy.rules().identity_key == IdentityKey::Login
+        && !live.policy.account_name(&claims).is_ok_and(|name| name == user.name)
+    {
+        // Where names are enough, another name is another account.
+        let reason = "the login name leads to another account now";
+        return Err(AuthError::SignInAgain { provider: claims.provider, reason }.into());
+    }
     let expected = match live.policy.rules().identity_key {
         IdentityKey::Id => hub.store.users().subject_of(user.id, &claims.provider).await?,
         // The account stays bound to whoever came first; whoever signed in last is meant.

@@ -250,6 +250,19 @@ async fn gh_3_who_takes_a_login_name_over_is_asked_about_as_themselves() {
 }
 
 #[tokio::test]
+async fn gh_3_where_names_are_enough_a_renamed_person_has_another_account() {
+    let github = Github::start().await;
+    let hub = keeping(&github, "identity_key = \"login\"").await;
+    let (mut browser, _) = by_github(&hub, &github).await;
+    github.user_is(r#"{"login": "tabby", "id": 583231, "name": null, "email": null}"#);
+    hub.clock.advance(SignedDuration::from_secs(301));
+    let answer = browser.get("/hub/home").await;
+    assert_eq!(answer.status, StatusCode::FOUND, "they have to sign in again");
+    assert!(answer.location().starts_with("/hub/login"), "{}", answer.location());
+    assert!(user(&hub, "tabby").await.is_none(), "nobody has signed in as that one");
+}
+
+#[tokio::test]
 async fn aut_auth_refresh_strict_ends_tokens_with_the_sign_in_of_their_owner() {
     for strict in [false, true] {
         let github = Github::start().await;
