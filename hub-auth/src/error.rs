@@ -46,6 +46,14 @@ pub enum AuthError {
         retry_after: Duration,
     },
 
+    /// So many passwords are being compared that this one had no turn; worth another try
+    /// soon.
+    #[error("too many people are signing in at this moment")]
+    Busy {
+        /// When there may be a turn.
+        retry_after: Duration,
+    },
+
     /// The person is who they say, but is not let in.
     #[error("{user} is not allowed to sign in: {reason}")]
     NotAllowed {

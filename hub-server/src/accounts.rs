@@ -22,7 +22,7 @@ use hub_names::UserName;
 use hub_store::{LocalStatus, NewTries, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     clock::Clock,
@@ -40,10 +40,16 @@ pub(crate) enum AccountsError {
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Other passwords are being hashed, for so long that this one had no turn.
+    #[error("too many passwords are being hashed")]
+    Busy,
     /// The thread that computed a hash has ended early.
     #[error("a password could not be hashed")]
     Hashing(#[from] tokio::task::JoinError),
 }
+
+/// How long a new password waits for the hashing of others.
+const MOST_WAIT: Duration = Duration::from_secs(10);
 
 /// The accounts in the store, and the threads that compute their hashes.
 #[derive(Clone, Debug)]
@@ -64,8 +70,9 @@ impl Accounts {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AccountsError> {
+        let turn = timeout(MOST_WAIT, Arc::clone(&self.cores).acquire_owned()).await;
         // Nobody closes it.
-        let permit = Arc::clone(&self.cores).acquire_owned().await.ok();
+        let permit = turn.map_err(|_| AccountsError::Busy)?.ok();
         let done = tokio::task::spawn_blocking(move || {
             // Held here: if the request is dropped, the work goes on.
             let _permit = permit;

@@ -1,9 +1,9 @@
 //! Hashes on threads that may block, no more at once than there are cores.
 
-use std::{num::NonZeroUsize, sync::Arc, thread};
+use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     UnfitPassword, Verified,
@@ -11,6 +11,10 @@ use super::{
     hash_password, verify_password,
 };
 use crate::{AuthError, InvalidConfig};
+
+/// How long a password waits for its turn: whoever sends many must not have others wait
+/// for minutes (security A1).
+const MOST_WAIT: Duration = Duration::from_secs(10);
 
 /// Compares passwords, each at the same cost whether or not there is an account
 /// (A2). Each takes 19 MiB, so they wait for one another.
@@ -85,9 +89,9 @@ impl Hashing {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthError> {
         let internal = |source| AuthError::Internal { action, source };
-        let permit = Arc::clone(&self.cores)
-            .acquire_owned()
+        let permit = timeout(MOST_WAIT, Arc::clone(&self.cores).acquire_owned())
             .await
+            .map_err(|_| AuthError::Busy { retry_after: MOST_WAIT })?
             .map_err(|error| internal(error.into()))?;
         let done = tokio::task::spawn_blocking(move || {
             // Held here, not in the caller: if that is dropped, the work goes on.
@@ -119,6 +123,17 @@ mod tests {
         assert_eq!(costs(None, None), [None]);
         assert_eq!(costs(Some(&argon2), None), [None]);
         assert_eq!(&*hashing.compared(Some(Arc::clone(&old)), Some(4))[0], &*old);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a1_a_password_that_has_no_turn_is_told_so() {
+        let hashing = Hashing::new(None).unwrap();
+        let cores = u32::try_from(hashing.cores.available_permits()).unwrap();
+        let others = hashing.cores.acquire_many(cores).await.unwrap();
+        let refused = hashing.hash("correct horse".into()).await;
+        assert!(matches!(refused, Err(AuthError::Busy { .. })), "{refused:?}");
+        drop(others);
+        assert!(hashing.hash("correct horse".into()).await.unwrap().is_ok());
     }
 
     #[tokio::test]

@@ -62,6 +62,11 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
+    /// When another try makes sense.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait.as_secs().max(1)), ..self }
+    }
+
     /// The status and the text, for a page that shows them its own way.
     pub(crate) fn told(&self) -> (StatusCode, &str) {
         (self.status, &self.message)

@@ -104,6 +104,15 @@ impl From<AccountsError> for PageError {
     fn from(error: AccountsError) -> Self {
         match error {
             AccountsError::Store(error) => error.into(),
+            AccountsError::Busy => {
+                let mut page = PageError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Too many people are choosing a password at this moment.",
+                )
+                .hint("Nothing was changed. Try again in a few seconds.");
+                page.retry_after = Some(10);
+                page
+            }
             AccountsError::Hashing(_) => {
                 tracing::error!(
                     error = &error as &(dyn std::error::Error + 'static),

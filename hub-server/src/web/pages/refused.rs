@@ -88,6 +88,14 @@ fn of_auth(error: AuthError, again: &str, advice: Option<&str>) -> PageError {
                 .hint("Nothing is wrong with your account. Your running server is not affected."),
             retry_after,
         ),
+        AuthError::Busy { retry_after } => later(
+            page(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many people are signing in at this moment.".to_owned(),
+            )
+            .hint("Your password was not looked at. Try again in a few seconds."),
+            Some(retry_after),
+        ),
         AuthError::Unreachable { provider, .. } => page(
             StatusCode::BAD_GATEWAY,
             format!("{provider} is not answering. Your running server is not affected."),

@@ -43,6 +43,10 @@ pub(super) async fn by_body(
             attempts::failed(hub, &remote).await?;
             Err(ApiError::too_many_tries(retry_after))
         }
+        Err(SignInError::Auth(AuthError::Busy { retry_after })) => {
+            Err(ApiError::unavailable("Too many people are signing in at this moment; try again")
+                .after(retry_after))
+        }
         Err(SignInError::Store(error)) => Err(error.into()),
         Err(error) => {
             if matches!(error, SignInError::Auth(AuthError::BadCredentials)) {
