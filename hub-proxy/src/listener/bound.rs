@@ -39,7 +39,8 @@ impl Bound {
     pub(super) fn listening(socket: TcpListener) -> Self {
         let options = SockRef::from(&socket);
         let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-        let set = options.set_tcp_nodelay(true).and_then(|()| options.set_tcp_keepalive(&keepalive));
+        let set =
+            options.set_tcp_nodelay(true).and_then(|()| options.set_tcp_keepalive(&keepalive));
         if let Err(error) = set {
             tracing::debug!(%error, "cannot set socket options");
         }
