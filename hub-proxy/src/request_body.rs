@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::{
     BoxError,
     http1::{ClientTunnel, Interims, WireBody},
-    listener::{HyperTunnel, StreamEnd},
+    listener::{HyperTunnel, OpenStream, StreamEnd},
 };
 
 /// The body of a request as a [`Listener`](crate::Listener) hands it on: streamed from the
@@ -29,7 +29,11 @@ pub struct RequestBody(Kind);
 enum Kind {
     Empty,
     Http1(WireBody),
-    Hyper(Incoming),
+    /// With the request that it belongs to, which is not over as long as this comes.
+    Hyper {
+        body: Incoming,
+        _stream: Option<OpenStream>,
+    },
     Other(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -63,10 +67,14 @@ impl RequestBody {
         Self(Kind::Http1(body))
     }
 
+    pub(crate) fn of_stream(body: Incoming, stream: OpenStream) -> Self {
+        Self(Kind::Hyper { body, _stream: Some(stream) })
+    }
+
     pub(crate) fn interims(&self) -> Option<Interims> {
         match &self.0 {
             Kind::Http1(body) => Some(body.interims()),
-            Kind::Empty | Kind::Hyper(_) | Kind::Other(_) => None,
+            Kind::Empty | Kind::Hyper { .. } | Kind::Other(_) => None,
         }
     }
 }
@@ -75,7 +83,7 @@ impl RequestBody {
 pub(crate) fn client_upgrade(request: &mut Request<RequestBody>) -> ClientUpgrade {
     match &request.body().0 {
         Kind::Http1(body) => ClientUpgrade::Http1(body.tunnel()),
-        Kind::Empty | Kind::Hyper(_) | Kind::Other(_) => {
+        Kind::Empty | Kind::Hyper { .. } | Kind::Other(_) => {
             let end = request.extensions().get().cloned();
             ClientUpgrade::Hyper(hyper::upgrade::on(request), end)
         }
@@ -106,7 +114,7 @@ impl ClientSide {
 
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
-        Self(Kind::Hyper(body))
+        Self(Kind::Hyper { body, _stream: None })
     }
 }
 
@@ -127,7 +135,7 @@ impl Body for RequestBody {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Http1(body) => body.poll_frame(cx).map_err(Into::into),
-            Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Hyper { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Kind::Other(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -136,7 +144,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Empty => true,
             Kind::Http1(body) => body.is_end_stream(),
-            Kind::Hyper(body) => body.is_end_stream(),
+            Kind::Hyper { body, .. } => body.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
         }
     }
@@ -145,7 +153,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Http1(body) => body.size_hint(),
-            Kind::Hyper(body) => body.size_hint(),
+            Kind::Hyper { body, .. } => body.size_hint(),
             Kind::Other(body) => body.size_hint(),
         }
     }

@@ -21,7 +21,7 @@ use hyper::{body::Incoming, client::conn::http2::SendRequest, ext::Protocol};
 use hyper_util::rt::TokioIo;
 use lenient::lenient;
 use support::*;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
@@ -442,6 +442,47 @@ async fn k_08_an_idle_connection_of_http_2_is_closed_at_last() {
     raw.next_of(&[HEADERS]).await.unwrap();
     assert!(raw.next_of(&[GOAWAY]).await.is_some());
     while raw.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn b_05_k_08_an_upload_behind_its_answer_keeps_the_connection() {
+    let (tls, (arrived, mut arrives)) = (Tls::new(), mpsc::unbounded_channel());
+    let target = target(move |mut client| {
+        let arrived = arrived.clone();
+        async move {
+            client.head().await;
+            client.send(OK).await;
+            // One byte in each chunk.
+            while client.take(1).await == b"1" {
+                client.take(5).await;
+                arrived.send("a piece").unwrap();
+            }
+            arrived.send("the end").unwrap();
+        }
+    })
+    .await;
+    let mut listen = listen();
+    listen.tls = Some(tls.keys.clone());
+    listen.http2 = true;
+    listen.keep_alive_timeout = Duration::from_millis(500);
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut raw = tls.raw(proxy.addr).await;
+    raw.upload(1, &[(":method", "POST"), GET[1], GET[2], (":path", "/user/ada/x")]).await;
+    raw.send(DATA, 0, 1, b"#").await;
+    while raw.next_of(&[DATA, GOAWAY]).await.unwrap().payload != b"ok" {}
+
+    let end = tokio::time::Instant::now() + 4 * Duration::from_millis(500);
+    while tokio::time::Instant::now() < end {
+        assert_eq!(soon(arrives.recv()).await, Some("a piece"));
+        raw.send(DATA, 0, 1, b"#").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    raw.send(PING, 0, 0, b"still up").await;
+    let last = raw.next_of(&[PING, GOAWAY]).await.unwrap();
+    assert_eq!((last.kind, &*last.payload), (PING, &b"still up"[..]), "nobody was told to go");
+    raw.data(1, b"").await;
+    soon(async { while arrives.recv().await != Some("the end") {} }).await;
+    assert!(raw.next_of(&[GOAWAY]).await.is_some(), "now it is idle");
 }
 
 #[tokio::test]

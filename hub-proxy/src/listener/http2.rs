@@ -75,8 +75,8 @@ struct Streams {
     phase: Arc<Phase>,
 }
 
-/// One of them, until all clones are dropped. In the extensions of a request, for
-/// what outlives the answer: a tunnel.
+/// One of them, until all clones are dropped. In the extensions of a request and with its
+/// body, for what outlives the answer: a tunnel, or the rest of an upload.
 #[derive(Clone)]
 pub(crate) struct OpenStream {
     _counted: Arc<Counted>,
@@ -177,7 +177,10 @@ pub(super) async fn serve<S, B>(
             if upgrade::extended_connect(&request).is_some() {
                 request.extensions_mut().insert(taking.end_of_tunnel());
             }
-            let mut response = service.oneshot(request.map(RequestBody::from)).await?;
+            // An answer may be had before all of its request: then the upload goes on.
+            let upload = open.clone();
+            let request = request.map(|body| RequestBody::of_stream(body, upload));
+            let mut response = service.oneshot(request).await?;
             // These are malformed here (RFC 9113 section 8.2.2).
             strip_hop_by_hop(response.headers_mut());
             let guarded = |inner| AnswerBody { inner, given: 0, taking, _open: open };
