@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn j_005_prefixes_are_written_as_jupyterhub_writes_them() {
+    fn j_05_prefixes_are_written_as_jupyterhub_writes_them() {
         for (raw, expected) in [
             ("/", "/"),
             ("", "/"),

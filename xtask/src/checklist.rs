@@ -13,7 +13,8 @@ use crate::workspace;
 const LIST: &str = "hub-proxy/tests/checklist.md";
 
 /// Where their tests are.
-const TESTS: [&str; 3] = ["hub-proxy/src", "hub-proxy/tests", "tests/e2e/external_proxy.rs"];
+const TESTS: [&str; 4] =
+    ["hub-proxy/src", "hub-proxy/tests", "tests/e2e/external_proxy.rs", "tests/e2e/jupyterhub.rs"];
 
 /// One rule.
 #[derive(Debug, PartialEq, Eq)]

@@ -45,7 +45,7 @@ mod tests {
     use crate::web::paths::Paths;
 
     #[test]
-    fn j_005_what_is_listed_is_what_was_added() {
+    fn j_05_what_is_listed_is_what_was_added() {
         for (escaped, listed, shown) in [
             ("/", "/", "/"),
             ("/jupyter/", "/jupyter", "/jupyter"),
@@ -62,7 +62,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn j_005_a_name_of_any_kind_comes_back(name in "\\PC{1,30}") {
+        fn j_05_a_name_of_any_kind_comes_back(name in "\\PC{1,30}") {
             if let Ok(user) = name.parse::<UserName>() {
                 let url = Paths::new("/base/").server(&ServerKey::default_of(user));
                 let path = RoutePath::of_escaped(&url);
