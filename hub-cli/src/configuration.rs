@@ -13,7 +13,7 @@ use hub_spawner::{
 use crate::{
     args::UsageError,
     backup::{deployed::Deployed, volumes::Volumes},
-    containers::{Containers, Source},
+    containers::{Containers, Servers, Source},
 };
 
 /// A hub, as far as it can be reached without its help.
@@ -40,13 +40,15 @@ impl Subject<'_> {
     pub(crate) async fn containers(self) -> anyhow::Result<Containers> {
         Ok(match self {
             Self::Deployed(hub) => {
-                let (engine, config) = hub.servers().await?;
-                Containers::new(engine, config, Source::Deployed(hub))
+                let servers = Servers::of(hub.spawner().await?)?;
+                let engine = hub.engine().clone();
+                Containers::new(engine, servers, Source::Deployed(hub))
             }
             Self::Here(located) => {
                 let config = located.configured()?;
-                let docker = config.spawner.into_docker()?;
-                Containers::new(engine(&docker).await?, docker, Source::Here(config.store))
+                let servers = Servers::of(config.spawner)?;
+                let engine = engine(&servers.config).await?;
+                Containers::new(engine, servers, Source::Here(config.store))
             }
         })
     }

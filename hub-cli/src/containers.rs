@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use hub_server::config::{ConfigError, SpawnerConfig};
 use hub_spawner::{
     docker::{DockerConfig, inventory},
     engine::{ContainerSummary, Engine},
+    swarm,
 };
 use hub_store::{Depth, ServerKey, Store, StoreConfig};
 
@@ -19,8 +21,28 @@ pub(crate) type Labelled = (Option<ServerKey>, ContainerSummary);
 #[derive(Debug)]
 pub(crate) struct Containers {
     engine: Engine,
-    config: DockerConfig,
+    servers: Servers,
     store: Source,
+}
+
+/// What a hub's servers are.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) config: DockerConfig,
+    /// Whether they are services of a swarm, rather than containers of one machine.
+    pub(crate) are_services: bool,
+}
+
+impl Servers {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// That they are processes.
+    pub(crate) fn of(config: SpawnerConfig) -> Result<Self, ConfigError> {
+        let are_services = matches!(config, SpawnerConfig::Swarm { .. });
+        Ok(Self { config: config.into_docker()?, are_services })
+    }
 }
 
 /// Where the hub's store is.
@@ -34,15 +56,19 @@ pub(crate) enum Source {
 
 impl Containers {
     /// Those at `engine`, by the hub's configuration.
-    pub(crate) fn new(engine: Engine, config: DockerConfig, store: Source) -> Self {
-        Self { engine, config, store }
+    pub(crate) fn new(engine: Engine, servers: Servers, store: Source) -> Self {
+        Self { engine, servers, store }
     }
 
     /// Those that the store does not know, by name.
     pub(crate) async fn orphans(&self) -> anyhow::Result<Vec<Labelled>> {
         // The containers first: a server that is started meanwhile is in the store
         // before its container is here.
-        let found = inventory::servers(&self.engine, &self.config.deployment).await?;
+        let deployment = &self.servers.config.deployment;
+        let found = match self.servers.are_services {
+            true => swarm::inventory::servers(&self.engine, deployment).await?,
+            false => inventory::servers(&self.engine, deployment).await?,
+        };
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -55,9 +81,16 @@ impl Containers {
         Ok(orphans)
     }
 
-    /// Ends a server as the hub does, and removes its container. Named volumes stay.
+    /// Ends a server as the hub does, and removes its container or service. Named volumes
+    /// stay.
     pub(crate) async fn remove(&self, server: &ContainerSummary) -> anyhow::Result<()> {
-        let grace = Duration::from_secs(self.config.stop_timeout_seconds);
+        let Servers { config, are_services } = &self.servers;
+        if *are_services
+            && swarm::inventory::remove(&self.engine, &config.deployment, server).await?
+        {
+            return Ok(());
+        }
+        let grace = Duration::from_secs(config.stop_timeout_seconds);
         self.engine.stop_container(&server.id, grace).await?;
         Ok(self.engine.remove_container(&server.id, true).await?)
     }

@@ -9,7 +9,7 @@ use crate::configuration::Located;
 /// What to clear away.
 #[derive(Debug, Group)]
 pub(crate) struct Gc {
-    /// Containers of servers that the hub's database does not know
+    /// Containers, or services of a swarm, of servers that the hub's database does not know
     #[arg(long)]
     pub(crate) orphans: bool,
     /// Only list them

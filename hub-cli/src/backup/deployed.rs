@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use hub_server::config::{Environment, Sources};
+use hub_server::config::{Environment, Sources, SpawnerConfig};
 use hub_spawner::{
     docker::DockerConfig,
     engine::{
@@ -75,8 +75,7 @@ impl Deployed {
 
     /// The engine that the hub's servers run at, and how they are made.
     pub(crate) async fn servers(&self) -> anyhow::Result<(Engine, DockerConfig)> {
-        let config = self.spawner().await.context("the deployed hub's configuration")?;
-        Ok((self.engine.clone(), config))
+        Ok((self.engine.clone(), self.spawner().await?.into_docker()?))
     }
 
     /// The servers that the hub's store knows.
@@ -205,8 +204,13 @@ impl Deployed {
         })
     }
 
+    /// The engine that it was found at.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// What the hub runs its servers by, as its configuration says.
-    async fn spawner(&self) -> anyhow::Result<DockerConfig> {
+    pub(crate) async fn spawner(&self) -> anyhow::Result<SpawnerConfig> {
         let directory = tempfile::tempdir()?;
         // A file in any case: none would mean the one in the working directory.
         let file = directory.path().join("hub.toml");
@@ -224,7 +228,8 @@ impl Deployed {
             .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
             .collect();
         let sources = Sources::new(environment).config_file(Some(file));
-        Ok(sources.load_sections(&["spawner"])?.config.spawner.into_docker()?)
+        let loaded = sources.load_sections(&["spawner"]);
+        Ok(loaded.context("the deployed hub's configuration")?.config.spawner)
     }
 
     /// The configuration file as the hub's container sees it, if it has one.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use hub_server::doctor;
+use hub_spawner::engine::{Endpoint, EndpointUser};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -45,14 +46,19 @@ fn permissions(output: &Output) -> anyhow::Result<()> {
                 json!({
                     "method": one.method, "path": one.path,
                     "needed_by": one.user.to_string(), "purpose": one.purpose,
+                    "in_a_swarm": one.is_for_swarm(),
                 })
             })
             .collect();
         return Ok(output.json(&all.into())?);
     }
+    let needed_by = |one: &Endpoint| match one.user {
+        EndpointUser::Hub if one.is_for_swarm() => "hub, swarm".to_owned(),
+        user => user.to_string(),
+    };
     let rows: Vec<[String; 4]> = doctor::DOCKER_PERMISSIONS
         .iter()
-        .map(|one| [one.method, one.path, &one.user.to_string(), one.purpose].map(str::to_owned))
+        .map(|one| [one.method, one.path, &needed_by(one), one.purpose].map(str::to_owned))
         .collect();
     Ok(output.table(["METHOD", "PATH", "NEEDED BY", "IN ORDER TO"], &rows, "")?)
 }

@@ -1,7 +1,7 @@
 //! Containers of servers that the hub's database does not know (RST-3).
 
 use hub_names::ServerKey;
-use hub_spawner::{docker::inventory, engine::ContainerSummary};
+use hub_spawner::{docker::inventory, engine::ContainerSummary, swarm};
 
 use super::{Finding, Known, daemon::judge_failure};
 
@@ -11,7 +11,12 @@ const NAMED: usize = 5;
 pub(super) async fn check(known: &Known) -> Vec<Finding> {
     let (Some(docker), Some(engine)) = (known.spawner(), &known.engine) else { return Vec::new() };
     let Some(servers) = &known.servers else { return Vec::new() };
-    vec![match inventory::servers(engine, &docker.deployment).await {
+    let is_swarm = known.config.as_ref().is_some_and(|c| c.spawner.kind() == "swarm");
+    let found = match is_swarm {
+        true => swarm::inventory::servers(engine, &docker.deployment).await,
+        false => inventory::servers(engine, &docker.deployment).await,
+    };
+    vec![match found {
         Ok(found) => judge(found, servers),
         Err(error) => judge_failure(&error),
     }]

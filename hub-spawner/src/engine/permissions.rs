@@ -26,6 +26,9 @@ pub enum EndpointUser {
     Options,
     /// The hub, where Podman stands in for Docker.
     Podman,
+    /// The hub, where servers are services of a swarm; of what [`Hub`](Self::Hub) asks
+    /// for it then needs what [`Endpoint::is_for_swarm`] says.
+    Swarm,
     /// Copies of volumes.
     Backup,
     /// The commands that build images and deploy a hub.
@@ -38,6 +41,7 @@ impl fmt::Display for EndpointUser {
             Self::Hub => "hub",
             Self::Options => "options",
             Self::Podman => "podman",
+            Self::Swarm => "swarm",
             Self::Backup => "backup",
             Self::Deploy => "deploy",
         })
@@ -54,6 +58,10 @@ const fn option(method: &'static str, path: &'static str, purpose: &'static str)
 
 const fn podman(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
     Endpoint { method, path, user: EndpointUser::Podman, purpose }
+}
+
+const fn swarm(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
+    Endpoint { method, path, user: EndpointUser::Swarm, purpose }
 }
 
 const fn backup(method: &'static str, path: &'static str, purpose: &'static str) -> Endpoint {
@@ -98,6 +106,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
     option("GET", "/system/df", "measure users' volumes"),
     option("DELETE", "/volumes/{}", "remove a deleted user's volume"),
     podman("POST", "/containers/{}/unpause", "stop a server that is paused"),
+    swarm("GET", "/nodes", "see which machines there are, and whether they answer"),
+    swarm("GET", "/services", "find servers by their labels"),
+    swarm("POST", "/services/create", "make a server's service"),
+    swarm("GET", "/services/{}", "see whether a name is taken"),
+    swarm("DELETE", "/services/{}", "stop a server"),
+    swarm("GET", "/services/{}/logs", "show a server's log and last words"),
+    swarm("GET", "/tasks", "see whether servers run, and where"),
+    swarm("GET", "/secrets", "find the secret of a server; only with token_secrets"),
+    swarm("POST", "/secrets/create", "keep a server's token; only with token_secrets"),
+    swarm("DELETE", "/secrets/{}", "remove that secret; only with token_secrets"),
     backup("GET", "/containers/{}/archive", "copy files out of a volume"),
     deploy("POST", "/build", "build an image"),
     deploy("POST", "/images/{}/tag", "name an image"),
@@ -107,6 +125,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
 ];
 
 impl Endpoint {
+    /// Whether a hub whose servers are services of a swarm asks for it.
+    pub fn is_for_swarm(&self) -> bool {
+        let is_common =
+            matches!(self.path, "/version" | "/_ping" | "/info" | "/networks" | "/networks/create");
+        self.user == EndpointUser::Swarm || self.user == EndpointUser::Hub && is_common
+    }
+
     /// Whether a request with this method and path, without query, is of this
     /// kind.
     pub fn allows(&self, method: &str, path: &str) -> bool {
@@ -145,6 +170,8 @@ mod tests {
         assert_eq!(found("POST", "/containers/abc/start"), ["/containers/{}/start"]);
         assert!(found("POST", "/containers/abc/attach").is_empty());
         assert!(found("GET", "/containers/a/b/json").is_empty());
+        assert_eq!(found("GET", "/services/abc/logs"), ["/services/{}/logs"]);
+        assert_eq!(found("GET", "/services/abc"), ["/services/{}"]);
         assert!(found("GET", "/containers//json").is_empty());
     }
 }

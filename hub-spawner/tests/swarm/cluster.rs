@@ -13,7 +13,7 @@ use std::{
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    models::{SwarmInitRequest, SwarmJoinRequest},
+    models::{ContainerInspectResponse, SwarmInitRequest, SwarmJoinRequest},
     query_parameters::ImportImageOptionsBuilder,
 };
 use futures_util::StreamExt;
@@ -176,6 +176,11 @@ impl Node {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("sock")
+    }
+
+    /// All that the daemon tells of a container.
+    pub(crate) async fn inspect(&self, id: &str) -> ContainerInspectResponse {
+        self.docker().inspect_container(id, None).await.expect("look at the container")
     }
 
     fn docker(&self) -> Docker {

@@ -11,6 +11,7 @@ mod gate;
 #[path = "../docker/bench/image.rs"]
 mod image;
 mod notebook;
+mod upkeep;
 
 use std::time::Duration;
 

@@ -8,16 +8,19 @@ use bollard::models::{
     MountVolumeOptionsDriverConfig, NetworkAttachmentConfig, ResourceObject, Service, ServiceSpec,
     ServiceSpecMode, ServiceSpecModeReplicated, TaskSpec, TaskSpecContainerSpec,
     TaskSpecContainerSpecFile, TaskSpecContainerSpecPrivileges, TaskSpecContainerSpecSecrets,
-    TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy,
+    TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources, TaskSpecRestartPolicy,
     TaskSpecRestartPolicyConditionEnum,
 };
 use hub_names::ServerKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::config::{Publish, Restart, SwarmConfig};
+use super::{
+    config::{Publish, Restart, SwarmConfig},
+    machines::Machines,
+};
 use crate::{
-    Environment, SpawnError, StartRequest,
+    Environment, MemoryLimit, SpawnError, StartRequest,
     docker::{
         blueprint::Blueprint,
         extra::{merge, rendered},
@@ -51,6 +54,7 @@ pub(super) struct Secret {
 pub(super) fn service(
     blueprint: &Blueprint,
     swarm: &SwarmConfig,
+    machines: &Machines,
     request: &StartRequest,
     name: &str,
     account: Option<&HostAccount>,
@@ -66,7 +70,8 @@ pub(super) fn service(
     };
     let task = TaskSpec {
         container_spec: Some(container),
-        resources: Some(resources(blueprint)),
+        resources: Some(resources(blueprint, machines)),
+        log_driver: log_driver(blueprint, swarm, machines),
         restart_policy: Some(TaskSpecRestartPolicy {
             condition: Some(match swarm.restart {
                 Restart::None => TaskSpecRestartPolicyConditionEnum::NONE,
@@ -220,13 +225,29 @@ fn made_by(
     options
 }
 
-fn resources(blueprint: &Blueprint) -> TaskSpecResources {
+/// Output is bounded as a container's is, unless an operator says where it goes.
+fn log_driver(
+    blueprint: &Blueprint,
+    swarm: &SwarmConfig,
+    machines: &Machines,
+) -> Option<TaskSpecLogDriver> {
+    if swarm.extra_task_spec.contains_key("LogDriver") {
+        return None;
+    }
+    let body = blueprint.log.body(&machines.log_driver)?;
+    Some(TaskSpecLogDriver { name: body.typ, options: body.config })
+}
+
+fn resources(blueprint: &Blueprint, machines: &Machines) -> TaskSpecResources {
     let settings = &blueprint.settings;
     let bytes = |bytes: Option<u64>| bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let memory = blueprint.memory.on_machine(machines.memory).map(MemoryLimit::bytes);
+    // What is promised is no more than what may be used.
+    let memory = memory.map(|limit| limit.max(settings.memory_guarantee.unwrap_or_default()));
     let nanos = |count: Option<f64>| count.map(|count| (count * NANOS) as i64);
     TaskSpecResources {
         limits: Some(Limit {
-            memory_bytes: bytes(settings.memory_limit),
+            memory_bytes: bytes(memory),
             nano_cpus: nanos(settings.cpu_limit),
             pids: Some(blueprint.pids_limit.into()),
         }),

@@ -122,7 +122,7 @@ fn ended(
     Doing::Ended { code, error, finished_at }
 }
 
-fn is_down(node: &Node) -> bool {
+pub(super) fn is_down(node: &Node) -> bool {
     let state = node.status.as_ref().and_then(|status| status.state);
     matches!(state, Some(NodeState::DOWN | NodeState::DISCONNECTED))
 }

@@ -25,7 +25,8 @@ fn body(docker: Value, swarm: Value, secret: Option<&Secret>) -> Result<Value, S
     let swarm: SwarmConfig = serde_json::from_value(swarm).map_err(|error| error.to_string())?;
     swarm.validate(&docker).map_err(|error| error.to_string())?;
     let blueprint = Blueprint::read(&docker, None).unwrap();
-    let spec = service(&blueprint, &swarm, &request(), "jupyter-ada", None, secret)
+    let machines = Machines { memory: 16 << 30, log_driver: "json-file".to_owned() };
+    let spec = service(&blueprint, &swarm, &machines, &request(), "jupyter-ada", None, secret)
         .map_err(|error| error.to_string())?;
     let mut value = serde_json::to_value(spec).unwrap();
     if secret.is_none() {
@@ -81,6 +82,8 @@ fn swm_1_a_service_is_locked_down_bounded_and_not_started_again() {
                 "Networks": [{"Target": "jupyterhub-network"}],
                 "Placement": {"Constraints": ["node.role == worker"]},
                 "RestartPolicy": {"Condition": "none"},
+                "LogDriver": {"Name": "json-file",
+                              "Options": {"max-size": "10485760", "max-file": "3"}},
                 "Resources": {
                     "Limits": {"MemoryBytes": 1_u64 << 30, "NanoCPUs": 1_500_000_000_u64, "Pids": 4096},
                     "Reservations": {"MemoryBytes": 1_u64 << 29, "NanoCPUs": 500_000_000},
@@ -142,6 +145,25 @@ fn swm_1_ports_and_further_fields_are_taken_over() {
         (&task["Placement"]["MaxReplicas"], &body["EndpointSpec"]["Mode"]),
         (&json!(1), &json!("vip"))
     );
+}
+
+#[test]
+fn c8_a_service_is_bounded_as_a_container_is() {
+    let task =
+        |docker: Value, swarm: Value| body(docker, swarm, None).unwrap()["TaskTemplate"].take();
+    let limit =
+        |docker: Value| task(docker, json!({}))["Resources"]["Limits"]["MemoryBytes"].take();
+    // A tenth of the machine is left to it.
+    assert_eq!(limit(json!({})), (16_u64 << 30) - (16_u64 << 30) / 10);
+    assert_eq!(limit(json!({"mem_limit": "none"})), Value::Null);
+    assert_eq!(limit(json!({"mem_guarantee": "16G"})), 16_u64 << 30);
+    let log = |docker: Value, swarm: Value| task(docker, swarm)["LogDriver"].take();
+    assert_eq!(
+        log(json!({"log_max_bytes": 7, "log_max_files": 2}), json!({})),
+        json!({"Name": "json-file", "Options": {"max-size": "7", "max-file": "2"}})
+    );
+    let syslog = json!({"extra_task_spec": {"LogDriver": {"Name": "syslog"}}});
+    assert_eq!(log(json!({}), syslog), json!({"Name": "syslog"}));
 }
 
 #[test]
