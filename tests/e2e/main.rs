@@ -31,4 +31,5 @@ mod services;
 mod spawn;
 mod startup;
 mod subdomains;
+mod swarm;
 mod tls;

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 /// Takes the servers of `users` out of the store of a hub that is down; with
 /// `tokens`, also what they prove by that they are its own.
-async fn forget(hub: &TestHub, users: &[&str], tokens: bool) {
+pub(crate) async fn forget(hub: &TestHub, users: &[&str], tokens: bool) {
     let url = format!("sqlite://{}", hub.dir().join("hub.sqlite").display());
     let store = Store::open(&StoreConfig { url }).await.unwrap();
     for user in users {
@@ -39,12 +39,12 @@ fn command(hub: &TestHub, arguments: &[&str]) -> Command {
     command
 }
 
-fn gc(hub: &TestHub, arguments: &[&str]) -> Output {
+pub(crate) fn gc(hub: &TestHub, arguments: &[&str]) -> Output {
     command(hub, &[&["gc"], arguments].concat()).output().unwrap()
 }
 
 /// Exit code, standard output, standard error.
-fn told(output: Output) -> (Option<i32>, String, String) {
+pub(crate) fn told(output: Output) -> (Option<i32>, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

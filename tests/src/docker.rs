@@ -1,6 +1,8 @@
 //! Docker as the tests use it: what a hub made carries its label, and is removed
 //! by that label.
 
+use std::path::Path;
+
 use hub_spawner::engine::{Engine, Labels};
 use serde_json::Value;
 use tokio::{
@@ -39,13 +41,18 @@ pub fn network(deployment: &str) -> String {
 
 /// Asks the engine for what its users' library does not make: status and answer.
 pub async fn post(path: &str, body: &Value) -> (u16, Value) {
-    let body = body.to_string();
+    ask(Path::new(SOCKET), "POST", path, body).await
+}
+
+/// The same of the engine at `socket`, by any method. A body of null is none.
+pub async fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = format!(
-        "POST {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut engine = UnixStream::connect(SOCKET).await.unwrap();
+    let mut engine = UnixStream::connect(socket).await.unwrap();
     engine.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     engine.read_to_string(&mut answer).await.unwrap();

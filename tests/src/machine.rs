@@ -7,6 +7,7 @@ mod cgroup;
 mod disk;
 mod images;
 mod ssh;
+mod swarm;
 
 use std::{
     fs::{self, File},
@@ -201,6 +202,10 @@ impl Machine {
     }
 
     /// A program on the machine.
+    pub fn command(&self, program: &str) -> Command {
+        self.inside(program)
+    }
+
     fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.first.to_string()]);
