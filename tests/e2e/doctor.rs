@@ -10,7 +10,7 @@ use std::{
 
 use hub_spawner::engine::{Labels, NetworkSpec};
 use hub_tests::{
-    ADMIN_TOKEN, Proxy, ProxyProgram, TestHub, docker,
+    ADMIN_TOKEN, Disk, Machine, Proxy, ProxyProgram, TestHub, docker,
     hub::{free_port, notebook_image, program},
     proxy::PROXY_TOKEN,
 };
@@ -325,4 +325,34 @@ async fn a_firewall_in_the_way_is_told_with_the_rule_to_add() {
     examined.says("from-container", "problem", &["no answer", "firewall", &bridge]);
     drop(dropping);
     installation.examine(&[]).says("from-container", "ok", &["in the hub's place"]);
+}
+
+/// A cloud tells its machines their credentials at an address that none of Docker's
+/// networks keeps from servers.
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn c10_a_way_to_a_clouds_metadata_is_told_with_the_rule_that_closes_it() {
+    let (machine, cloud) =
+        (Machine::start(Disk::LARGE).await, Machine::start(Disk { mebibytes: 64 }).await);
+    let (_, there) = machine.cable(&cloud);
+    cloud.run("ip address add 169.254.169.254/32 dev lo");
+    machine.run(&format!("ip route add 169.254.0.0/16 via {there}"));
+    let mut metadata =
+        cloud.command("busybox").args(["httpd", "-f", "-p", "169.254.169.254:80"]).spawn().unwrap();
+    machine.bring_image(&notebook_image()).await;
+    let installation = Installation::new(None).await;
+    let spec =
+        NetworkSpec { name: docker::network(&installation.deployment), ..NetworkSpec::default() };
+    machine.docker().await.ensure_network_from(&spec).await.unwrap();
+    installation
+        .write(&notebook_image(), &format!("host = \"unix://{}\"", machine.socket().display()));
+
+    let warned = installation.examine(&[]);
+    let rule = "iptables -I DOCKER-USER -d 169.254.0.0/16 -j DROP";
+    warned.says("from-container", "warning", &["169.254.169.254", rule]);
+    machine.run(rule);
+    let closed = installation.examine(&[]);
+    closed.says("from-container", "ok", &["nothing answers servers at 169.254.169.254"]);
+    metadata.kill().unwrap();
+    metadata.wait().unwrap();
 }

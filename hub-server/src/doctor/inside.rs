@@ -5,6 +5,7 @@
 //! way is proved before the first start.
 
 mod judge;
+mod metadata;
 mod stand_in;
 
 use std::io;
@@ -70,6 +71,12 @@ enum Reached {
 }
 
 pub(super) async fn check(known: &Known) -> Vec<Finding> {
+    let mut findings = to_the_hub(known).await;
+    findings.extend(metadata::check(known).await);
+    findings
+}
+
+async fn to_the_hub(known: &Known) -> Vec<Finding> {
     let (Some(config), Some(engine)) = (&known.config, &known.engine) else { return Vec::new() };
     let Some(docker) = config.spawner.docker() else { return Vec::new() };
     if known.network.is_none() && docker.network != "host" {
