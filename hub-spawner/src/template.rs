@@ -62,6 +62,27 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Field(name) if *name == field))
     }
 
+    /// Each two fields that follow on each other among those that `counts` names, with
+    /// the text between them.
+    #[cfg(feature = "docker")]
+    pub(crate) fn between(
+        &self,
+        counts: impl Fn(&str) -> bool,
+    ) -> Vec<(&'static str, String, &'static str)> {
+        let (mut found, mut last, mut text) = (Vec::new(), None, String::new());
+        for part in &self.parts {
+            match part {
+                Part::Text(more) => text.push_str(more),
+                Part::Field(field) if counts(field) => {
+                    let before = std::mem::take(&mut text);
+                    found.extend(last.replace(*field).map(|last| (last, before, *field)));
+                }
+                Part::Field(_) => {}
+            }
+        }
+        found
+    }
+
     /// The text with each field replaced by what `value` says.
     pub(crate) fn render(&self, value: impl Fn(&str) -> String) -> String {
         let parts = self.parts.iter().map(|part| match part {

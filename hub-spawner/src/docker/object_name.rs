@@ -15,6 +15,23 @@ use crate::{
 pub(super) const FIELDS: &[&str] =
     &["username", "raw_username", "servername", "raw_servername", "prefix", "imagename"];
 
+/// Whether what a template gives depends on the user.
+pub(super) fn by_user(template: &Template) -> bool {
+    template.uses("username") || template.uses("raw_username")
+}
+
+/// Whether it depends on which of a user's servers it is.
+pub(super) fn by_server(template: &Template) -> bool {
+    template.uses("servername") || template.uses("raw_servername")
+}
+
+fn sample(user: &str, server: &str) -> ServerKey {
+    ServerKey::new(
+        user.parse().expect("the samples are valid names"),
+        server.parse().expect("the samples are valid names"),
+    )
+}
+
 /// As JupyterHub's Docker spawner.
 const DEFAULT_TEMPLATE: &str = "{prefix}-{username}";
 const NAMED_TEMPLATE: &str = "{prefix}-{username}--{servername}";
@@ -124,6 +141,40 @@ impl Names {
         })
     }
 
+    /// Why a template may give one volume to two servers that differ by what it uses.
+    /// Labels refuse the second where few choose such names; here is refused what meets
+    /// soon.
+    pub(super) fn volume_clash(&self, template: &Template) -> Option<String> {
+        let is_by_both = by_user(template) && by_server(template);
+        let [one, other] = [sample("ada", "lab"), sample("adal", "ab")];
+        let name = self.render(template, &one);
+        (is_by_both && name == self.render(template, &other))
+            .then(|| format!("gives {one} and {other} one volume, {name}"))
+    }
+
+    /// Why a template may give one directory of the host to two servers that differ by
+    /// what it uses: nothing else keeps them apart, so that a user's and a server's name
+    /// need between them what is in neither.
+    pub(super) fn path_clash(&self, template: &Template) -> Option<String> {
+        let is_name = |field: &str| field.ends_with("username") || field.ends_with("servername");
+        let is_raw = |field: &str| field.starts_with("raw_");
+        let are_apart = |(one, text, other): &(&str, String, &str)| {
+            one.ends_with("username") == other.ends_with("username")
+                || text.contains('/')
+                || self.escape == Escape::Dns
+                    && text.contains("--")
+                    && !is_raw(one)
+                    && !is_raw(other)
+        };
+        let gaps = template.between(is_name);
+        gaps.into_iter().find(|gap| !are_apart(gap)).map(|(one, text, other)| {
+            format!(
+                "{{{one}}}{text}{{{other}}} is the same for some of different users; put a / \
+                 between them"
+            )
+        })
+    }
+
     fn full(&self, key: &ServerKey) -> String {
         let template = if key.server().is_default() { &self.default } else { &self.named };
         self.render(template, key)
@@ -133,10 +184,7 @@ impl Names {
         let samples = [("ada", ""), ("bob", ""), ("ada", "lab"), ("ad", "alab"), ("Ö @x.org", "")];
         let mut seen: Vec<(String, String)> = Vec::new();
         for (user, server) in samples {
-            let key = ServerKey::new(
-                user.parse().expect("the samples are valid names"),
-                server.parse().expect("the samples are valid names"),
-            );
+            let key = sample(user, server);
             let name = self.container(&key);
             if !is_object_name(&name) {
                 let reason = format!("makes {name:?} of {key}, which Docker refuses as a name");
@@ -307,15 +355,17 @@ mod tests {
                 prop_oneof![
                     Just("{username}"), Just("{servername}"), Just("{prefix}"), Just("-"),
                     Just("--"), Just("x"), Just("{{"), Just("{imagename}"),
+                    Just("{raw_username}"), Just("{raw_servername}"),
                 ],
                 1..6,
             ),
+            escape in prop_oneof![Just(Escape::Dns), Just(Escape::Legacy)],
             (user, server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
             (other_user, other_server) in (tricky(), prop_oneof![Just(String::new()), tricky()]),
         ) {
             let (one, other) = (key(&user, &server), key(&other_user, &other_server));
             let image = "lab".parse().unwrap();
-            let read = Names::new(Some(&parts.concat()), "jupyter", &image, Escape::Dns);
+            let read = Names::new(Some(&parts.concat()), "jupyter", &image, escape);
             // Most are refused when the hub starts. Of the others, two servers with one
             // name get names that are marked with whose they are.
             if let Ok(names) = read && one != other && names.container(&one) == names.container(&other) {

@@ -8,9 +8,9 @@ use super::{
     DockerConfig,
     blueprint::Blueprint,
     labels::{self, VolumeOwner},
-    object_name::is_object_name,
+    object_name::{by_user, is_object_name},
 };
-use crate::{InvalidConfig, engine::Labels, template::Template};
+use crate::{InvalidConfig, engine::Labels};
 
 impl DockerConfig {
     /// The labels of all volumes that this deployment has made.
@@ -79,12 +79,11 @@ impl Blueprint {
         user: &UserName,
     ) -> BTreeMap<String, Vec<String>> {
         let key = ServerKey::default_of(user.clone());
-        let is_own = |source: &Template| source.uses("username") || source.uses("raw_username");
-        let volumes = self.volumes.iter().filter(|one| is_own(&one.source)).filter_map(|one| {
+        let volumes = self.volumes.iter().filter(|one| by_user(&one.source)).filter_map(|one| {
             let (source, _) = one.render(&self.names, &key).ok()?;
             Some((source, one.older_volumes(&self.names, &key)))
         });
-        let mounts = self.mounts.iter().filter(|one| one.is_volume() && is_own(one.source()));
+        let mounts = self.mounts.iter().filter(|one| one.is_volume() && by_user(one.source()));
         let mounts = mounts.filter_map(|one| {
             let source = one.render(&self.names, &key).ok()?.source?;
             Some((source, one.older_volumes(&self.names, &key)))

@@ -12,7 +12,7 @@ use super::{
     labels::{self, VolumeOwner},
     mounts::Making,
     new_volume::NewVolume,
-    object_name::is_object_name,
+    object_name::{by_server, by_user, is_object_name},
     ownership,
 };
 use crate::{
@@ -117,10 +117,9 @@ struct Wanted<'a> {
 
 /// Whose a volume is whose name is made of `template`.
 pub(super) fn owner_by<'a>(template: &Template, key: &'a ServerKey) -> VolumeOwner<'a> {
-    let uses = |plain, raw| template.uses(plain) || template.uses(raw);
     VolumeOwner {
-        user: uses("username", "raw_username").then(|| key.user().as_str()),
-        server: uses("servername", "raw_servername").then(|| key.server().as_str()),
+        user: by_user(template).then(|| key.user().as_str()),
+        server: by_server(template).then(|| key.server().as_str()),
     }
 }
 
@@ -267,10 +266,11 @@ async fn copy(
         ..ContainerSpec::new("", &image)
     };
     let marker = engine.create_container_from(&marker).await.map_err(failed)?;
-    wanted.made(engine, blueprint).await?;
     let copied = async {
-        let content = engine.export_volume(from, &image).await?;
-        engine.import_volume(&wanted.name, &image, content.map_err(std::io::Error::other)).await
+        wanted.made(engine, blueprint).await?;
+        let content = engine.export_volume(from, &image).await.map_err(failed)?;
+        let content = content.map_err(std::io::Error::other);
+        engine.import_volume(&wanted.name, &image, content).await.map_err(failed)
     };
     match copied.await {
         Ok(()) => {
@@ -280,7 +280,7 @@ async fn copy(
         Err(error) => {
             let _ = engine.remove_volume_helpers(from).await;
             let _ = undo_half_a_copy(engine, blueprint, &wanted.name).await;
-            Err(failed(error))
+            Err(error)
         }
     }
 }

@@ -23,3 +23,4 @@ mod remote;
 mod spawner;
 mod ssh;
 mod volumes;
+mod walls;

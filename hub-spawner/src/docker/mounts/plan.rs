@@ -104,6 +104,11 @@ pub(in crate::docker) fn check_volumes(
     for mounted in volumes {
         let (source, _) = mounted.render(names, &sample()).map_err(invalid(key))?;
         sockets.check(key, &source)?;
+        let clash = match is_object_name(&source) {
+            true => names.volume_clash(&mounted.source),
+            false => names.path_clash(&mounted.source),
+        };
+        clash.map_or(Ok(()), |clash| Err(InvalidConfig::new(key, clash)))?;
     }
     Ok(())
 }
@@ -171,6 +176,12 @@ pub(in crate::docker) fn read_mounts(
         let rendered =
             plan.render(names, &sample()).map_err(|reason| InvalidConfig::new("mounts", reason))?;
         sockets.check("mounts", rendered.source.as_deref().unwrap_or_default())?;
+        let clash = match mount.kind {
+            MountKind::Volume => names.volume_clash(&plan.source),
+            MountKind::Bind => names.path_clash(&plan.source),
+            MountKind::Tmpfs => None,
+        };
+        clash.map_or(Ok(()), |clash| Err(InvalidConfig::new("mounts", clash)))?;
         if let Some((_, options)) = &plan.making(names, &sample()).driver {
             sockets.check_driver_options("mounts", options)?;
         }
@@ -353,3 +364,6 @@ fn sample() -> ServerKey {
 fn invalid<E: ToString>(key: &'static str) -> impl Fn(E) -> InvalidConfig {
     move |error| InvalidConfig::new(key, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
