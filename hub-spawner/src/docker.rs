@@ -192,7 +192,7 @@ impl DockerSpawner {
     /// question.
     async fn machine(&self) -> Result<&EngineInfo, SpawnError> {
         let ask = async || match self.engine.info().await {
-            Err(EngineError::Refused { text, .. }) => {
+            Err(EngineError::Forbidden { text, .. } | EngineError::Refused { text, .. }) => {
                 tracing::warn!(
                     "Docker does not tell about its machine ({text}); servers without a mem_limit \
                      of their own have none, and their logs are not rotated: let GET /info through"

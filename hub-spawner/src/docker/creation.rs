@@ -297,7 +297,7 @@ impl DockerSpawner {
     /// the question.
     async fn image_id(&self, blueprint: &Blueprint) -> Result<Option<String>, SpawnError> {
         match self.engine.image_id(&blueprint.image.to_string()).await {
-            Err(EngineError::Refused { .. }) => Ok(None),
+            Err(EngineError::Forbidden { .. } | EngineError::Refused { .. }) => Ok(None),
             answer => answer.map_err(|error| spawn_error("look at the image", error)),
         }
     }

@@ -28,6 +28,7 @@ pub(super) fn spawn_error(action: &'static str, error: EngineError) -> SpawnErro
         }
         EngineError::NotFound { .. }
         | EngineError::Conflict { .. }
+        | EngineError::Forbidden { .. }
         | EngineError::Refused { .. }
         | EngineError::Broken { .. } => match meaning(error.text().unwrap_or_default()) {
             Meaning::NoRoom(reason) => SpawnError::NoCapacity { reason, source: error.into() },

@@ -54,7 +54,7 @@ impl NewVolume<'_> {
         };
         match marked {
             Ok(is_marked) => Ok(is_marked),
-            Err(EngineError::Refused { text, .. }) => {
+            Err(EngineError::Forbidden { text, .. }) => {
                 self.warn(&text);
                 self.unmark().await?;
                 Ok(false)
@@ -127,7 +127,7 @@ impl NewVolume<'_> {
         };
         match given {
             Ok(()) => {}
-            Err(EngineError::Refused { text, .. }) => self.warn(&text),
+            Err(EngineError::Forbidden { text, .. }) => self.warn(&text),
             Err(error) => return Err(self.failure(error)),
         }
         self.unmark().await

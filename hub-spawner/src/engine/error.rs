@@ -52,6 +52,15 @@ pub enum EngineError {
         /// The daemon's words.
         text: String,
     },
+    /// The daemon does not do this for us: its socket is behind a filter that keeps the
+    /// call back, or something forbids it.
+    #[error("docker could not {action}: {text}")]
+    Forbidden {
+        /// What was tried.
+        action: &'static str,
+        /// The words of whoever forbids it.
+        text: String,
+    },
     /// The daemon said no, or failed by itself.
     #[error("docker could not {action}: {text}")]
     Refused {
@@ -109,6 +118,7 @@ impl EngineError {
         match self {
             Self::NotFound { text, .. }
             | Self::Conflict { text, .. }
+            | Self::Forbidden { text, .. }
             | Self::Refused { text, .. } => Some(text),
             Self::Misconfigured(_)
             | Self::Unreachable { .. }
@@ -134,6 +144,7 @@ impl EngineError {
             }
             Self::NotFound { action, text } => Self::NotFound { action, text: text.clone() },
             Self::Conflict { action, text } => Self::Conflict { action, text: text.clone() },
+            Self::Forbidden { action, text } => Self::Forbidden { action, text: text.clone() },
             Self::Refused { action, text } => Self::Refused { action, text: text.clone() },
             Self::Ambiguous { what, name, ids } => {
                 Self::Ambiguous { what, name: name.clone(), ids: ids.clone() }
@@ -182,6 +193,9 @@ pub(super) fn classify(
         }
         Error::DockerResponseServerError { status_code: 409, message } => {
             EngineError::Conflict { action, text: message }
+        }
+        Error::DockerResponseServerError { status_code: 403 | 405 | 501, message } => {
+            EngineError::Forbidden { action, text: message }
         }
         Error::DockerResponseServerError { ref message, .. } if message.contains(PLAIN_TO_TLS) => {
             unreachable(WANTS_TLS, cause)
@@ -273,6 +287,7 @@ mod tests {
     fn status_codes_become_reactions() {
         assert!(answered(404).is_not_found());
         assert!(answered(409).is_conflict());
+        assert!(matches!(answered(403), EngineError::Forbidden { .. }));
         assert!(matches!(answered(500), EngineError::Refused { .. }));
         assert_eq!(answered(500).to_string(), "docker could not start: words");
     }

@@ -35,6 +35,11 @@ struct Notes {
     loses: Option<(&'static str, &'static str)>,
     /// The kind of request that is answered with a failure.
     refuses: Option<Endpoint>,
+    /// The kind of request whose connection breaks half-way: after so many bytes of it
+    /// and of its answer together.
+    cuts: Option<(Endpoint, usize)>,
+    /// What refused requests are answered with, if not [`REFUSAL`].
+    refusal: Option<&'static str>,
     /// The kind of request that is never answered, nor seen by the daemon.
     holds: Option<Endpoint>,
     /// How many were held.
@@ -45,6 +50,10 @@ struct Notes {
 const REFUSAL: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n\
                        Content-Length: 30\r\nConnection: close\r\n\r\n{\"message\":\"the gate is shut\"}";
 
+/// What a filter says.
+const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n\
+                         Content-Length: 30\r\nConnection: close\r\n\r\n{\"message\":\"the gate is shut\"}";
+
 /// Whether the next bytes of a client are the beginning of a request.
 #[derive(Debug)]
 enum Says {
@@ -54,6 +63,8 @@ enum Says {
     More,
     /// As before, and its answer is to be lost.
     Lost,
+    /// It breaks after so many bytes more, in either direction.
+    Cut(usize),
     /// It is answered here, with a failure.
     Refused,
     /// It stays here.
@@ -81,6 +92,18 @@ impl Gate {
     /// Fails all requests of this kind from now on; `{}` stands for a name.
     pub(crate) fn refuse(&self, refused: Option<(&'static str, &'static str)>) {
         self.notes().refuses = refused.map(endpoint);
+    }
+
+    /// The same as a filter before the socket does, until nothing is refused any more.
+    pub(crate) fn forbid(&self, forbidden: Option<(&'static str, &'static str)>) {
+        self.refuse(forbidden);
+        self.notes().refusal = forbidden.map(|_| FORBIDDEN);
+    }
+
+    /// Breaks all connections with requests of this kind from now on, after so many
+    /// bytes.
+    pub(crate) fn cut(&self, cut: Option<(&'static str, &'static str, usize)>) {
+        self.notes().cuts = cut.map(|(method, path, after)| (endpoint((method, path)), after));
     }
 
     /// Keeps all requests of this kind for itself from now on.
@@ -139,7 +162,8 @@ impl Gate {
                     count => {
                         self.note(&mut says, &asked[..count]);
                         if matches!(says, Says::Refused) {
-                            client.write_all(REFUSAL.as_bytes()).await?;
+                            let words = self.notes().refusal.unwrap_or(REFUSAL);
+                            client.write_all(words.as_bytes()).await?;
                             client.shutdown().await?;
                             while client.read(&mut asked).await? > 0 {}
                             return Ok(());
@@ -148,13 +172,25 @@ impl Gate {
                             while client.read(&mut asked).await? > 0 {}
                             return Ok(());
                         }
-                        daemon.write_all(&asked[..count]).await?;
+                        let passes = spend(&mut says, count);
+                        daemon.write_all(&asked[..passes]).await?;
+                        if matches!(says, Says::Cut(0)) {
+                            return Ok(());
+                        }
                     }
                 },
                 count = daemon.read(&mut answered) => {
                     let count = count?;
                     if count == 0 || matches!(says, Says::Lost) {
                         return Ok(());
+                    }
+                    if matches!(says, Says::Cut(_)) {
+                        let passes = spend(&mut says, count);
+                        client.write_all(&answered[..passes]).await?;
+                        if matches!(says, Says::Cut(0)) {
+                            return Ok(());
+                        }
+                        continue;
                     }
                     // An answer has begun: what the client says next is a request.
                     says = Says::Request(Vec::new());
@@ -174,7 +210,9 @@ impl Gate {
         let refuses = notes.refuses.is_some_and(|kind| kind.allows(&request.0, &request.1));
         let holds = notes.holds.is_some_and(|kind| kind.allows(&request.0, &request.1));
         notes.held += usize::from(holds);
+        let cut = notes.cuts.filter(|(kind, _)| kind.allows(&request.0, &request.1));
         *says = match (refuses, loses) {
+            _ if cut.is_some() => Says::Cut(cut.map_or(0, |(_, after)| after)),
             _ if holds => Says::Held,
             (true, _) => Says::Refused,
             (false, Some(_)) => Says::Lost,
@@ -186,6 +224,14 @@ impl Gate {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many of `count` bytes pass, of those that are left until the cut.
+fn spend(says: &mut Says, count: usize) -> usize {
+    let Says::Cut(left) = says else { return count };
+    let passes = count.min(*left);
+    *left -= passes;
+    passes
 }
 
 fn endpoint((method, path): (&'static str, &'static str)) -> Endpoint {

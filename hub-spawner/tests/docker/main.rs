@@ -4,6 +4,7 @@
 //! (Debian: `busybox-static`), from which the image of the servers is made. Those
 //! of remote daemons start a second `dockerd` and an `sshd` as root.
 
+mod archives;
 mod bench;
 mod containers;
 mod engine;
@@ -22,5 +23,6 @@ mod registry;
 mod remote;
 mod spawner;
 mod ssh;
+mod system_users;
 mod volumes;
 mod walls;

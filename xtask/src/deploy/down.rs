@@ -106,7 +106,7 @@ async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
             .await;
         match done {
             Ok(_) => removed(operator, &what, whose.removed()),
-            Err(error @ (EngineError::Refused { .. } | EngineError::Conflict { .. })) => {
+            Err(error) if error.text().is_some() && !error.is_not_found() => {
                 report::line(&what, &format!("stays, a container has it ({error})"));
                 stays.push(what);
             }
@@ -126,7 +126,7 @@ async fn purge(operator: &Operator, settings: &Settings) -> anyhow::Result<()> {
                 .await;
             match done {
                 Ok(_) => removed(operator, &what, whose.removed()),
-                Err(error @ (EngineError::Refused { .. } | EngineError::Conflict { .. })) => {
+                Err(error) if error.text().is_some() && !error.is_not_found() => {
                     report::line(
                         &what,
                         &format!(
