@@ -41,6 +41,8 @@ pub(super) enum Special {
     HostedDomains,
     IdTokenAlone,
     GithubHost,
+    /// Further fields of the create call, in this key.
+    Further(&'static str),
     /// A key of `spawner.docker.system_users`.
     SystemUsers(&'static str),
 }
@@ -287,8 +289,10 @@ fn docker(name: &str) -> Option<Place> {
         "use_internal_hostname" => Key("spawner.docker.use_internal_hostname"),
         "links" => Key("spawner.docker.links"),
         "remove" | "remove_containers" => Key("spawner.docker.remove"),
-        "extra_create_kwargs" => Key("spawner.docker.extra_create_kwargs"),
-        "extra_host_config" => Key("spawner.docker.extra_host_config"),
+        "extra_create_kwargs" => {
+            Place::Special(Special::Further("spawner.docker.extra_create_kwargs"))
+        }
+        "extra_host_config" => Place::Special(Special::Further("spawner.docker.extra_host_config")),
         "post_start_cmd" => Key("spawner.docker.post_start_cmd"),
         "format_volume_name" => Instead("names of volumes are templates: spawner.docker.volumes"),
         "move_certs_image" | "certs_volume_name" => Needless("there is no internal TLS"),

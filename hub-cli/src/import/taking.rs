@@ -1,5 +1,7 @@
 //! Settings of the script to keys of ours.
 
+mod further;
+
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use hub_server::config::{
@@ -84,7 +86,8 @@ impl<'a> Taking<'a> {
     pub(super) fn finish(mut self) -> (BTreeMap<String, Found>, Vec<Finding>) {
         // Settings of a class go before those of the class it comes from.
         let mut ordered = self.settings.clone();
-        ordered.sort_by_key(|one| depth(&one.class));
+        // What has a key of its own goes before a further field that means the same.
+        ordered.sort_by_key(|one| (one.name.starts_with("extra_"), depth(&one.class)));
         for setting in ordered {
             let outcome = match self.take(setting) {
                 Ok(key) => Outcome::Taken(key),
@@ -158,6 +161,7 @@ impl<'a> Taking<'a> {
                 Provider::Oidc(_) => format!("auth.oidc.{name}"),
                 Provider::Local | Provider::Dummy => return None,
             },
+            Place::Special(Special::Further(name)) => name.to_owned(),
             Place::Special(_) | Place::Needless(_) | Place::Instead(_) => return None,
         };
         key(&name).map(|key| key.name.to_owned())
@@ -281,6 +285,7 @@ impl<'a> Taking<'a> {
             Special::Groups => self.named("groups", value, line),
             Special::Scopes => self.named("custom_scopes", value, line),
             Special::GroupOverrides => self.group_overrides(value, line),
+            Special::Further(key) => self.further(key, value, line),
             Special::OpenSignUp => {
                 let word = match value {
                     Value::Boolean(true) => "open",

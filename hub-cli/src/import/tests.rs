@@ -77,7 +77,7 @@ fn spn_1_names_and_changes_at_the_top_level_are_followed() {
 network_name = "net"
 c.DockerSpawner.network_name = network_name
 network_name = "another"
-c.DockerSpawner.extra_host_config = {"network_mode": f"{network_name}-x"}
+c.DockerSpawner.extra_host_config = {"ipc_mode": f"{network_name}-x"}
 c.Spawner.environment["A"] = "1"
 c.Spawner.environment.update({"B": "2"})
 c.Spawner.args = ["a"]
@@ -96,8 +96,50 @@ c.DockerSpawner.image = "new"
     environment = { A = "1", B = "2" }  # 7
     network = "net"  # 3
     remove = false  # JupyterHub's default
-    extra_host_config = { network_mode = "another-x" }  # 5
+    extra_host_config = { ipc_mode = "another-x" }  # 5
     "#);
+}
+
+/// As the reference deployment writes them, and others.
+#[test]
+fn spn_1_further_fields_that_have_keys_of_their_own_go_there() {
+    let script = r#"
+c.DockerSpawner.extra_host_config = {"network_mode": "lab-net", "mem_limit": "8g",
+    "shm_size": 7, "restart_policy": {"Name": "always"}, "StorageOpt": {"size": "10GB"}}
+c.DockerSpawner.extra_create_kwargs = {"user": 0, "volume_driver": "local"}
+c.DockerSpawner.extra_create_kwargs.update({"command": "start.sh --x"})
+c.DockerSpawner.network_name = "lab-net"
+"#;
+    insta::assert_snapshot!(document(script), @r#"
+    [spawner.docker]
+    cmd = "start.sh --x"  # 5
+    mem_limit = "8G"  # 2
+    user = "0"  # 5
+    network = "lab-net"  # 6
+    remove = false  # JupyterHub's default
+    volume_driver = "local"  # 5
+    storage_size = "10G"  # 2
+    extra_host_config = { shm_size = 7 }  # 2
+    "#);
+    insta::assert_snapshot!(told(script), @r"
+    2 c.DockerSpawner.extra_host_config = spawner.docker.mem_limit, spawner.docker.storage_size, spawner.docker.extra_host_config
+    5 c.DockerSpawner.extra_create_kwargs = spawner.docker.user, spawner.docker.volume_driver, spawner.docker.cmd
+    6 c.DockerSpawner.network_name = spawner.docker.network
+    ");
+    insta::assert_snapshot!(told(r#"
+c.DockerSpawner.extra_host_config = {"user": "root"}
+c.DockerSpawner.extra_create_kwargs = {"hostname": "h", "Binds": ["/a:/b"], "cap_drop": ["ALL"]}
+c.SystemUserSpawner.extra_host_config = {"pids_limit": -1}
+"#), @r"
+    2 c.DockerSpawner.extra_host_config = spawner.docker.user
+    3 c.DockerSpawner.extra_create_kwargs ? Binds: the key is spawner.docker.volumes; cap_drop: add them to those that spawner.docker.drop_capabilities names unless it is set; the rest is spawner.docker.extra_create_kwargs
+    4 c.SystemUserSpawner.extra_host_config ? pids_limit: there is always a limit; the key is spawner.docker.pids_limit
+    ");
+    let script = r#"c.DockerSpawner.extra_host_config = {"init": True}"#;
+    insta::assert_snapshot!(
+        told(script),
+        @"1 c.DockerSpawner.extra_host_config (init: servers have an init process)"
+    );
 }
 
 #[test]
