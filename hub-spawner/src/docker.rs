@@ -335,10 +335,13 @@ impl Spawner for DockerSpawner {
         let since = Some(self.seen.load(Ordering::Relaxed)).filter(|seen| *seen > 0);
         let happenings = self.engine.happenings(NOTICED, &labels, since.map(|seen| seen + 1));
         let mut happenings = std::pin::pin!(happenings);
+        let blueprint = self.blueprint();
+        let mut joined = std::pin::pin!(isolation::follow(&self.engine, &blueprint));
         loop {
             let next = tokio::select! {
                 () = notices.closed() => return Ok(()),
                 next = happenings.next() => next,
+                end = &mut joined => return end.map_err(|error| spawn_error("report events", error)),
             };
             let Some(happening) = next else { return Ok(()) };
             let happening = happening.map_err(|error| spawn_error("report events", error))?;

@@ -2,6 +2,7 @@
 
 mod subnet;
 
+use futures_util::StreamExt;
 use hub_names::{ServerKey, UserName};
 use serde::Deserialize;
 
@@ -99,6 +100,23 @@ pub(super) async fn rejoin(engine: &Engine, blueprint: &Blueprint) {
                     tracing::warn!(container, network, %error, "it is not taken into a user's network");
                 }
             }
+        }
+    }
+}
+
+/// Does the same whenever one of the hub's containers starts, such as a proxy that is
+/// replaced while the hub goes on. Ends with the daemon's stream of events.
+pub(super) async fn follow(engine: &Engine, blueprint: &Blueprint) -> Result<(), EngineError> {
+    if blueprint.isolation == Isolation::Shared || blueprint.hub_containers.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut starts = std::pin::pin!(engine.starts_of(&blueprint.hub_containers));
+    loop {
+        // One may have started before anybody listened.
+        let (start, ()) = tokio::join!(starts.next(), rejoin(engine, blueprint));
+        match start {
+            Some(start) => start?,
+            None => return Ok(()),
         }
     }
 }

@@ -43,6 +43,25 @@ impl Engine {
         }
     }
 
+    /// Reports each start of a container that is called by one of `names`, from now on,
+    /// until the connection ends.
+    pub(crate) fn starts_of(
+        &self,
+        names: &[String],
+    ) -> impl Stream<Item = Result<(), EngineError>> + '_ {
+        let filters: HashMap<&str, Vec<String>> = HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("event", vec!["start".to_owned()]),
+            ("container", names.to_vec()),
+        ]);
+        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let events = self.docker.events(Some(options));
+        events.map(|event| match event {
+            Ok(_) => Ok(()),
+            Err(cause) => Err(self.failed("report events", cause)),
+        })
+    }
+
     /// Reports `actions` on containers that carry every one of `labels`, from
     /// `since` on, until the connection ends.
     pub(crate) fn happenings(

@@ -148,6 +148,47 @@ async fn spn_36_a_container_that_takes_the_hubs_place_reaches_servers_that_run()
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn spn_36_a_proxy_that_is_replaced_while_the_hub_goes_on_reaches_servers_that_run() {
+    in_a_corner(|corner| async move {
+        let proxy = async || {
+            let proxy = crate::containers::shell(&corner, "proxy", "sleep 600");
+            let proxy = corner.engine.create_container_from(&proxy).await.unwrap();
+            corner.engine.start_container(&proxy).await.unwrap();
+            proxy
+        };
+        let mut old = proxy().await;
+        let spawner = connect(&corner, |config| {
+            config.isolation = Isolation::PerUser;
+            config.hub_containers = vec![format!("{}-proxy", corner.name)];
+        })
+        .await;
+        let (notices, _told) = tokio::sync::mpsc::channel(64);
+        let story = async {
+            let ada = key("ada", "");
+            let url = start(&spawner, &ada).await.unwrap();
+            for _ in 0..2 {
+                corner.engine.remove_container(&old, true).await.unwrap();
+                old = proxy().await;
+                eventually("the new container reaches the server", async || {
+                    let page = format!("{url}index.html");
+                    let command = ["timeout", "5", "wget", "-q", "-O", "-", &page];
+                    let ran = corner.engine.exec(&old, &command).await.unwrap();
+                    ran.output.contains("hello").then_some(())
+                })
+                .await;
+            }
+            stop(&spawner, &ada).await;
+        };
+        tokio::select! {
+            () = story => {}
+            end = spawner.watch(notices) => panic!("the watch ended: {end:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn spn_36_a_server_is_in_further_networks_before_it_starts() {
     in_a_corner(|corner| async move {
         let back = format!("{}-back", corner.name);
