@@ -61,7 +61,9 @@ impl GithubAuthenticator {
     /// [`InvalidConfig`], naming the key to change.
     pub fn new(config: GithubConfig) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let outbound = Outbound::new(&config.service, config.timeout, config.is_plain_http())?;
+        let egress = config.egress.clone();
+        let plain_http = config.is_plain_http();
+        let outbound = Outbound::new(&config.service, config.timeout, egress, plain_http)?;
         let exchange = Exchange::new(config.registration(), outbound.clone());
         Ok(Self { config, exchange, outbound, clock: system_clock() })
     }

@@ -8,6 +8,8 @@ mod clock;
 pub mod crypt;
 #[cfg(feature = "dummy")]
 mod dummy;
+#[cfg(feature = "outbound")]
+mod egress;
 mod error;
 #[cfg(feature = "github")]
 pub mod github;
@@ -39,6 +41,8 @@ pub use clock::{Clock, system_clock};
 pub use crypt::{CannotOpen, CryptKeys, Opened};
 #[cfg(feature = "dummy")]
 pub use dummy::DummyAuthenticator;
+#[cfg(feature = "outbound")]
+pub use egress::{Egress, ForwardProxy, ProxyFault};
 pub use error::{AuthError, BoxError, InvalidConfig, RefreshError};
 #[cfg(feature = "github")]
 pub use github::{GithubAuthenticator, GithubConfig, InvalidOrganization, Organization};

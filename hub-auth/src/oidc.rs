@@ -73,7 +73,9 @@ impl OidcAuthenticator {
     /// [`InvalidConfig`], naming the key to change.
     pub fn new(config: OidcConfig, clock: Clock) -> Result<Self, InvalidConfig> {
         config.check()?;
-        let outbound = Outbound::new(&config.service, config.timeout, config.is_plain_http())?;
+        let egress = config.egress.clone();
+        let plain_http = config.is_plain_http();
+        let outbound = Outbound::new(&config.service, config.timeout, egress, plain_http)?;
         let discovery = Discovery::default();
         Ok(Self { config, outbound, discovery, clock })
     }

@@ -8,14 +8,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::USER_AGENT};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 
-use crate::{AuthError, BoxError, InvalidConfig};
+use crate::{AuthError, BoxError, Egress, ForwardProxy, InvalidConfig, egress::Connector};
 
 /// Largest answer that is read; those of providers are a few kilobytes.
 const ANSWER_BYTES: usize = 1024 * 1024;
@@ -31,7 +27,8 @@ const PRODUCT: HeaderValue =
 /// An HTTP client for a few small requests to one provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    egress: Egress,
     /// What the provider is called in messages.
     service: Arc<str>,
     timeout: Duration,
@@ -40,8 +37,8 @@ pub(crate) struct Outbound {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    #[error("no complete answer within {} s", .0.as_secs_f32())]
-    TimedOut(Duration),
+    #[error("no complete answer within {} s{}", limit.as_secs_f32(), by_way_of(proxy.as_ref()))]
+    TimedOut { limit: Duration, proxy: Option<ForwardProxy> },
     #[error("the answer is larger than {ANSWER_BYTES} bytes")]
     TooLarge,
     #[error("the connection failed")]
@@ -53,32 +50,24 @@ pub(crate) enum NoAnswer {
 }
 
 impl Outbound {
-    /// A client that trusts the authorities the host trusts. Without any, it can
+    /// A client that goes out as `egress` says. Without any authority to trust, it can
     /// only be made if it will not need them.
     pub(crate) fn new(
         service: &str,
         timeout: Duration,
+        egress: Egress,
         plain_http: bool,
     ) -> Result<Self, InvalidConfig> {
-        // Named here, because the process-wide provider is for `main` to install.
-        let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| InvalidConfig::TrustStore(error.into()))?;
-        let builder = match builder.clone().with_native_roots() {
-            Ok(builder) => builder,
-            Err(_) if plain_http => builder.with_root_certificates(RootCertStore::empty()),
-            Err(error) => return Err(InvalidConfig::TrustStore(error.into())),
-        };
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(builder.with_no_client_auth())
+            .with_tls_config(egress.trust(plain_http)?)
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(Connector::new(egress.clone()));
         // Sign-ins are rare: a kept connection would be closed by the other side
         // before the next one, and cost that person an error.
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Self { client, service: service.into(), timeout })
+        Ok(Self { client, egress, service: service.into(), timeout })
     }
 
     /// What the provider is called in messages.
@@ -92,9 +81,10 @@ impl Outbound {
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, NoAnswer> {
+        let proxy = self.egress.proxy_for(request.uri()).cloned();
         let answer = tokio::time::timeout(self.timeout, self.exchange(request))
             .await
-            .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
+            .map_err(|_| NoAnswer::TimedOut { limit: self.timeout, proxy })??;
         match answer.status() {
             status if status.is_server_error() => Err(NoAnswer::Unwell(status)),
             status if limit::is_rate_limit(status, answer.headers()) => {
@@ -112,9 +102,9 @@ impl Outbound {
         work: impl Future<Output = Result<T, AuthError>>,
     ) -> Result<T, AuthError> {
         let limit = self.timeout * WHOLE;
-        tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(self.failed(NoAnswer::TimedOut(limit), "the sign-in")))
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(self.failed(NoAnswer::TimedOut { limit, proxy: None }, "the sign-in"))
+        })
     }
 
     /// The error of a sign-in that asked for `what` and got no answer.
@@ -124,7 +114,7 @@ impl Outbound {
             NoAnswer::RateLimited(retry_after) => {
                 AuthError::RateLimited { provider: self.service(), retry_after }
             }
-            NoAnswer::TimedOut(_) | NoAnswer::Connection(_) | NoAnswer::Unwell(_) => {
+            NoAnswer::TimedOut { .. } | NoAnswer::Connection(_) | NoAnswer::Unwell(_) => {
                 AuthError::Unreachable { provider: self.service(), source: error.into() }
             }
         }
@@ -153,4 +143,9 @@ impl Outbound {
             })?;
         Ok(Response::from_parts(parts, body.to_bytes().into()))
     }
+}
+
+/// The proxy that a request was sent by, for the end of a sentence.
+fn by_way_of(proxy: Option<&ForwardProxy>) -> String {
+    proxy.map(|proxy| format!(", asked by way of the proxy {proxy}")).unwrap_or_default()
 }

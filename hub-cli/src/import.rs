@@ -8,6 +8,7 @@ mod convert;
 mod document;
 mod listen;
 mod names;
+mod outbound;
 mod place;
 mod script;
 mod taking;

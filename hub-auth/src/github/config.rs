@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{InvalidOrganization, Organization, api::ORGANIZATION_SCOPES};
-use crate::{InvalidConfig, ProviderRules, outbound::exchange::Registration};
+use crate::{Egress, InvalidConfig, ProviderRules, outbound::exchange::Registration};
 
 const GITHUB_URL: &str = "https://github.com/";
 const GITHUB_API_URL: &str = "https://api.github.com";
@@ -48,6 +48,8 @@ pub struct GithubConfig {
     pub teams: bool,
     /// Longest wait for one answer.
     pub timeout: Duration,
+    /// How requests leave for the provider (`http_request_kwargs`).
+    pub egress: Egress,
 }
 
 impl GithubConfig {
@@ -67,6 +69,7 @@ impl GithubConfig {
             admin_organizations: Vec::new(),
             teams: false,
             timeout: TIMEOUT,
+            egress: Egress::default(),
         }
     }
 

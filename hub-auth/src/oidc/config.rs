@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{InvalidConfig, claim};
+use crate::{Egress, InvalidConfig, claim};
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,6 +58,8 @@ pub struct OidcConfig {
     pub clock_skew: Duration,
     /// Longest wait for one answer; a whole sign-in takes at most three times this.
     pub timeout: Duration,
+    /// How requests leave for the provider (`http_request_kwargs`).
+    pub egress: Egress,
 }
 
 /// Where a provider is.
@@ -144,6 +146,7 @@ impl OidcConfig {
             userinfo: UserinfoUse::default(),
             clock_skew: SKEW,
             timeout: TIMEOUT,
+            egress: Egress::default(),
         }
     }
 

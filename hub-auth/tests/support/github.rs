@@ -100,11 +100,15 @@ impl Github {
         Self { address, inner, _tasks: tasks }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn config(&self) -> GithubConfig {
         let callback_url = CALLBACK_URL.parse().unwrap();
         let mut config =
             GithubConfig::new(CLIENT_ID.to_owned(), CLIENT_SECRET.into(), callback_url);
-        config.url = format!("http://{}/", self.address).parse().unwrap();
+        config.url = format!("http://{}/", self.address()).parse().unwrap();
         config
     }
 

@@ -43,6 +43,7 @@ pub(super) enum Special {
     GithubHost,
     /// Further fields of the create call, in this key.
     Further(&'static str),
+    RequestKwargs,
     /// A key of `spawner.docker.system_users`.
     SystemUsers(&'static str),
 }
@@ -401,9 +402,10 @@ fn oauth(name: &str) -> Option<Place> {
         "userdata_from_id_token" => Place::Special(Special::IdTokenAlone),
         "enable_pkce" => Needless("always"),
         "validate_server_cert" | "tls_verify" => Instead(
-            "certificates are always checked; SSL_CERT_FILE in the hub's environment names an authority of your own",
+            "certificates are always checked; auth.outbound.ca_file names an authority of your own",
         ),
-        "modify_auth_state_hook" | "userdata_token_method" | "http_request_kwargs" => {
+        "http_request_kwargs" => Place::Special(Special::RequestKwargs),
+        "modify_auth_state_hook" | "userdata_token_method" => {
             Instead("there is nothing like it; see docs/sign-in.md")
         }
         "logout_redirect_url" => Key("pages.logout_redirect_url"),

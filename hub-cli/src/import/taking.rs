@@ -16,6 +16,7 @@ use super::{
     convert::{convert, natural, variables},
     document::Found,
     listen::{Listen, address, path_of},
+    outbound::request_kwargs,
     place::{Place, Special, base, place},
     script::Setting,
     value::Value,
@@ -343,6 +344,7 @@ impl<'a> Taking<'a> {
                 }
                 None => Err(Outcome::Left("the key is auth.github.url".to_owned())),
             },
+            Special::RequestKwargs => self.request_kwargs(value, line),
             Special::SystemUsers(name) => {
                 if matches!(value, Value::Integer(number) if *number < 0) {
                     return Err(Outcome::Needless(
@@ -417,6 +419,19 @@ impl<'a> Taking<'a> {
     }
 
     /// Sections with names, written `{name: {...}}`, or for groups `{name: [users]}`.
+    fn request_kwargs(&mut self, value: &Value, line: usize) -> Taken {
+        let read = request_kwargs(value).map_err(|why| Outcome::Left(why.0))?;
+        let mut taken = Vec::new();
+        for (place, value) in read.keys {
+            let Some(name) = self.key_of(place) else { continue };
+            taken.push(self.put(&name, &value, line)?);
+        }
+        match read.left.as_slice() {
+            [] => Ok(taken.join(", ")),
+            left => Err(Outcome::Left(format!("has no place in part: {}", left.join("; ")))),
+        }
+    }
+
     fn named(&mut self, key: &str, value: &Value, line: usize) -> Taken {
         let Value::Table(all) = value else {
             return Err(Outcome::Left("is no dictionary".to_owned()));

@@ -475,3 +475,48 @@ fn spn_1_who_trusts_the_id_token_alone_asks_for_no_user_info() {
     let github = with("OAuthenticator", "github", "True");
     assert!(told(&github).contains("? has no place here"), "{}", told(&github));
 }
+
+#[test]
+fn http_request_kwargs_become_the_way_out() {
+    let script = |kwargs: &str| {
+        format!(
+            "c.JupyterHub.authenticator_class = \"github\"\nc.OAuthenticator.http_request_kwargs = {kwargs}\n"
+        )
+    };
+    let all = script(
+        r#"{"proxy_host": "proxy.test", "proxy_port": 3128, "proxy_username": "hub", "proxy_password": "a b@c", "ca_certs": "/etc/lab.pem", "request_timeout": 30}"#,
+    );
+    insta::assert_snapshot!(document(&all), @r#"
+    [auth.github]
+    timeout_seconds = 30  # 2
+    [auth.outbound]
+    proxy_url = "http://hub:a%20b%40c@proxy.test:3128"  # 2
+    ca_file = "/etc/lab.pem"  # 2
+    "#);
+    let keys = "auth.outbound.proxy_url, auth.outbound.ca_file, auth.github.timeout_seconds";
+    let told_all = told(&all);
+    assert!(told_all.ends_with(&format!("http_request_kwargs = {keys}")), "{told_all}");
+    let part = script(
+        r#"{"proxy_host": "proxy.test", "proxy_port": 3128, "validate_cert": False, "connect_timeout": 5}"#,
+    );
+    let told_part = told(&part);
+    assert!(
+        told_part.ends_with(
+            "http_request_kwargs ? has no place in part: validate_cert: certificates are always \
+             checked; name an authority in auth.outbound.ca_file; connect_timeout: \
+             timeout_seconds of the provider is for all of a request"
+        ),
+        "{told_part}"
+    );
+    assert!(document(&part).contains("proxy_url = \"http://proxy.test:3128\""));
+    for wrong in [
+        "[1]",
+        "{\"proxy_host\": \"proxy.test\"}",
+        "{\"proxy_host\": os.environ[\"P\"], \"proxy_port\": 1}",
+        "{\"proxy_host\": \"proxy.test\", \"proxy_port\": 99999}",
+    ] {
+        let told = told(&script(wrong));
+        assert!(told.contains("http_request_kwargs ? "), "{told}");
+        assert!(!document(&script(wrong)).contains("proxy_url"));
+    }
+}

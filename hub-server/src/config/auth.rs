@@ -3,6 +3,7 @@
 mod callback;
 mod github;
 mod oidc;
+mod outbound;
 mod provider;
 mod state;
 
@@ -12,14 +13,20 @@ use std::{
     time::Duration,
 };
 
-use hub_auth::{AccessPolicy, AccessRules, GithubConfig, IdentityKey, ProviderRules};
+use hub_auth::{AccessPolicy, AccessRules, Egress, GithubConfig, IdentityKey, ProviderRules};
 use hub_names::UserName;
 use hub_spawner::Preset;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use self::{github::RawGithub, oidc::RawOidc, provider::in_section, state::RawAuthState};
-pub(super) use self::{github::SECTION as GITHUB_SECTION, oidc::SECTION as OIDC_SECTION};
+use self::{
+    github::RawGithub, oidc::RawOidc, outbound::RawOutbound, provider::in_section,
+    state::RawAuthState,
+};
+pub(super) use self::{
+    github::SECTION as GITHUB_SECTION, oidc::SECTION as OIDC_SECTION,
+    outbound::SECTION as OUTBOUND_SECTION,
+};
 pub use self::{
     oidc::OidcSignIn,
     state::{AuthStateConfig, HostIds},
@@ -301,6 +308,7 @@ pub(super) struct RawAuth {
     extra_user_scopes: Vec<String>,
     github: Option<RawGithub>,
     oidc: Option<RawOidc>,
+    outbound: RawOutbound,
     password: Option<RawPassword>,
     local: Option<RawLocal>,
     dummy: Option<RawDummy>,
@@ -371,11 +379,19 @@ impl RawAuth {
         let github = github.filter(|github| !(oidc.is_some() && github.is_callback_only()));
         let github = github.map(|raw| raw.check(dir, http)).transpose()?;
         let mut sites = Sites { github: None, oidc: None, rules: BTreeMap::new() };
-        if let Some((config, rules)) = github {
+        let outbound = std::mem::take(&mut self.outbound);
+        // Who reaches no provider is not told about variables that others read.
+        let egress = match (&github, &oidc) {
+            (None, None) => Egress::default(),
+            _ => outbound.check(dir)?,
+        };
+        if let Some((mut config, rules)) = github {
+            config.egress = egress.clone();
             sites.add("auth.github.id", &config.id, rules)?;
             sites.github = Some(config);
         }
-        if let Some((config, rules)) = oidc {
+        if let Some((mut config, rules)) = oidc {
+            config.provider.egress = egress;
             sites.add("auth.oidc.id", &config.provider.id, rules)?;
             sites.oidc = Some(config);
         }

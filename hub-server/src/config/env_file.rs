@@ -126,10 +126,9 @@ impl EnvFile {
 
     /// Refuses a file with a secret that others on the machine may read.
     fn refuse_to_share(&self, mode: u32) -> Result<(), ConfigError> {
-        let secret = self
-            .entries
-            .iter()
-            .find(|entry| !entry.value.is_empty() && variables::is_secret(&entry.name));
+        let secret = self.entries.iter().find(|entry| {
+            !entry.value.is_empty() && variables::holds_secret(&entry.name, &entry.value)
+        });
         match secret {
             Some(entry) if mode & 0o007 != 0 => Err(ConfigError::Syntax {
                 file: self.path.display().to_string(),
@@ -263,6 +262,8 @@ mod tests {
         );
         assert!(shared.refuse_to_share(0o100_640).is_ok());
         assert!(shared.refuse_to_share(0o100_600).is_ok());
+        assert!(file("HTTPS_PROXY=http://u:hush@p:1\n").refuse_to_share(0o100_644).is_err());
+        assert!(file("HTTPS_PROXY=http://p:1\n").refuse_to_share(0o100_644).is_ok());
         assert!(file("GITHUB_CLIENT_SECRET=\n").refuse_to_share(0o100_644).is_ok());
         assert!(file("GITHUB_CLIENT_SECRET_FILE=/x\n").refuse_to_share(0o100_644).is_ok());
     }

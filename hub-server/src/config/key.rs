@@ -63,6 +63,7 @@ pub const SECTIONS: &[Section] = &[
     auth::SECTION,
     auth::GITHUB_SECTION,
     auth::OIDC_SECTION,
+    auth::OUTBOUND_SECTION,
     auth::PASSWORD_SECTION,
     local::SECTION,
     dummy::SECTION,

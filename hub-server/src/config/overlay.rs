@@ -22,6 +22,7 @@ use super::{
 };
 
 mod oauth;
+mod outbound;
 
 /// What was laid over.
 #[derive(Debug, Default)]
@@ -98,9 +99,14 @@ pub(super) fn lay_over(
             Err(error) => errors.push(error),
         }
     }
-    match oauth::assignments(table, &given, dir, &mut overlay) {
-        Ok(found) => assignments.extend(found),
-        Err(error) => errors.push(error),
+    for several in [
+        oauth::assignments(table, &given, dir, &mut overlay),
+        outbound::assignments(&given, dir, &mut overlay),
+    ] {
+        match several {
+            Ok(found) => assignments.extend(found),
+            Err(error) => errors.push(error),
+        }
     }
     for flag in flags {
         match flagged(flag) {

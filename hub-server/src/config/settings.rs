@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hub_auth::ForwardProxy;
 use toml::{Table, Value};
 
 use super::{
@@ -116,10 +117,12 @@ fn public(kind: Kind, value: &Value) -> Value {
         (Kind::DatabaseUrl, Value::String(url)) => {
             Value::String(hub_store::StoreConfig { url: url.clone() }.redacted())
         }
+        (Kind::ProxyUrl, Value::String(url)) => match url.parse::<ForwardProxy>() {
+            Ok(proxy) => Value::String(proxy.to_string()),
+            Err(_) => hidden(url),
+        },
         // Whatever stands where a secret is expected is not shown.
-        (Kind::Secret | Kind::Secrets | Kind::Sections | Kind::DatabaseUrl, other) => {
-            hidden(&other.to_string())
-        }
+        (kind, other) if kind.is_secret() => hidden(&other.to_string()),
         (_, other) => other.clone(),
     }
 }

@@ -264,6 +264,46 @@ pub const VARIABLES: &[Variable] = &[
         "`true`: the client shows its secret in a header.",
     ),
     Variable::other(
+        "HTTPS_PROXY",
+        Effect::PartOf("auth.outbound.proxy_url"),
+        HUB,
+        "A forward proxy by which the hub reaches the providers of sign-in.",
+    )
+    .secret(),
+    Variable::other(
+        "https_proxy",
+        Effect::PartOf("auth.outbound.proxy_url"),
+        HUB,
+        "The same, if `HTTPS_PROXY` is not set.",
+    )
+    .secret(),
+    Variable::other(
+        "ALL_PROXY",
+        Effect::PartOf("auth.outbound.proxy_url"),
+        HUB,
+        "The same, if neither is set.",
+    )
+    .secret(),
+    Variable::other(
+        "all_proxy",
+        Effect::PartOf("auth.outbound.proxy_url"),
+        HUB,
+        "The same, if none of these is set.",
+    )
+    .secret(),
+    Variable::other(
+        "NO_PROXY",
+        Effect::PartOf("auth.outbound.no_proxy"),
+        HUB,
+        "Who is reached without it, separated by commas.",
+    ),
+    Variable::other(
+        "no_proxy",
+        Effect::PartOf("auth.outbound.no_proxy"),
+        HUB,
+        "The same, if `NO_PROXY` is not set.",
+    ),
+    Variable::other(
         "JUPYTERHUB_ADMIN",
         Effect::AddsTo("auth.admin_users"),
         HUB,
@@ -462,6 +502,11 @@ pub(super) fn is_secret(name: &str) -> bool {
         Some(key) => super::key::of_variable(key).is_none_or(|key| key.kind.is_secret()),
         None => variable(name).is_some_and(|variable| variable.secret),
     }
+}
+
+/// Whether this value under this name is one: most proxies want no password.
+pub(super) fn holds_secret(name: &str, value: &str) -> bool {
+    is_secret(name) && (!name.to_ascii_lowercase().ends_with("_proxy") || value.contains('@'))
 }
 
 /// Whether the name means something to the hub.

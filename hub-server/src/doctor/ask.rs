@@ -3,8 +3,9 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
+use hub_auth::{Egress, ProxyFault};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -16,6 +17,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use super::told;
+
 /// Longest answer that is read: a proxy may have ten thousand routes.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
@@ -24,6 +27,8 @@ const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 pub(super) struct Question<'q> {
     pub(super) method: Method,
     pub(super) url: &'q Url,
+    /// The way out, for what is elsewhere.
+    pub(super) egress: Option<&'q Egress>,
     /// Where to connect instead of where the URL's host is.
     pub(super) at: Option<SocketAddr>,
     /// Whom to believe; needed for https.
@@ -44,6 +49,8 @@ pub(super) enum NoAnswer {
     NoSuchHost(io::Error),
     #[error("no connection: {0}")]
     Unreachable(io::Error),
+    #[error("{}", told(.0))]
+    Proxy(ProxyFault),
     #[error("no secure connection: {0}")]
     Insecure(io::Error),
     #[error("what answers does not speak HTTP: {0}")]
@@ -73,6 +80,12 @@ async fn connect_and_ask(question: &Question<'_>) -> Result<Response<Bytes>, NoA
 }
 
 async fn connect(question: &Question<'_>) -> Result<TcpStream, NoAnswer> {
+    let by_proxy = question.egress.zip(question.url.as_str().parse::<Uri>().ok());
+    if let Some((egress, uri)) = &by_proxy
+        && let Some(proxy) = egress.proxy_for(uri)
+    {
+        return proxy.connect(uri).await.map_err(NoAnswer::Proxy);
+    }
     let found = match question.at {
         Some(address) => vec![address],
         None => {

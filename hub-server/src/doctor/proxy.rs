@@ -46,7 +46,16 @@ async fn get(
     url: &Url,
     header: Option<(HeaderName, HeaderValue)>,
 ) -> Result<Response<Bytes>, NoAnswer> {
-    ask(&Question { method: Method::GET, url, at: None, tls: None, header, limit: LIMIT }).await
+    ask(&Question {
+        method: Method::GET,
+        url,
+        egress: None,
+        at: None,
+        tls: None,
+        header,
+        limit: LIMIT,
+    })
+    .await
 }
 
 /// What our own proxy tells of its certificate; others tell nothing.

@@ -101,7 +101,8 @@ impl Door {
         let mut url = self.url.clone();
         url.set_path(path);
         let (method, tls) = (Method::GET, self.tls.clone());
-        ask(&Question { method, url: &url, at: None, tls, header, limit: LIMIT }).await
+        ask(&Question { method, url: &url, egress: None, at: None, tls, header, limit: LIMIT })
+            .await
     }
 }
 
@@ -138,7 +139,7 @@ fn judge(place: &str, health: &Result<Response<Bytes>, NoAnswer>) -> Finding {
         Err(why @ NoAnswer::TimedOut(_)) => {
             Finding::problem(format!("{place}: {why}"), "see the hub's log; restart the hub")
         }
-        Err(why @ (NoAnswer::NoSuchHost(_) | NoAnswer::Unreachable(_))) => {
+        Err(why @ (NoAnswer::NoSuchHost(_) | NoAnswer::Unreachable(_) | NoAnswer::Proxy(_))) => {
             Finding::skipped(format!(
                 "{place} is not an address of this machine ({why}); does the hub run in a container?"
             ))

@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, header};
-use hub_auth::oidc::ProviderAddress;
-use hyper_rustls::ConfigBuilderExt;
+use hub_auth::{Egress, ForwardProxy, oidc::ProviderAddress};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use rustls::{ClientConfig, crypto::aws_lc_rs};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -29,23 +27,26 @@ pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Findi
         return vec![Finding::skipped("neither [auth.github] nor [auth.oidc]")];
     }
     let mut findings = Vec::new();
-    for Service { url, secret } in services {
+    for Service { url, secret, egress } in services {
         let question = Question {
             method: Method::HEAD,
             url: &url,
+            egress: Some(egress),
             at: None,
-            tls: authorities(),
+            tls: egress.trust(false).ok().map(Arc::new),
             header: None,
             limit: LIMIT,
         };
         let site = url.origin().ascii_serialization();
+        let proxy = url.as_str().parse().ok().and_then(|uri| egress.proxy_for(&uri));
         findings.extend(secret.map(tell_secret));
         match ask(&question).await {
             Ok(answer) => {
-                findings.push(Finding::ok(format!("{site} answers")));
+                let way = proxy.map(|proxy| format!(" by way of the proxy {proxy}"));
+                findings.push(Finding::ok(format!("{site} answers{}", way.unwrap_or_default())));
                 findings.extend(judge_clock(answer.headers(), examination.now));
             }
-            Err(why) => findings.push(judge_silence(&site, &why)),
+            Err(why) => findings.push(judge_silence(&site, proxy, &why)),
         }
     }
     findings
@@ -55,20 +56,22 @@ pub(super) async fn check(examination: &Examination, known: &Known) -> Vec<Findi
 struct Service<'a> {
     url: Url,
     secret: Option<&'a SecretString>,
+    egress: &'a Egress,
 }
 
 fn services(config: &Config) -> Vec<Service<'_>> {
-    let github = config
-        .auth
-        .github
-        .iter()
-        .map(|github| Service { url: github.url.clone(), secret: Some(&github.client_secret) });
+    let github = config.auth.github.iter().map(|github| Service {
+        url: github.url.clone(),
+        secret: Some(&github.client_secret),
+        egress: &github.egress,
+    });
     let oidc = config.auth.oidc.iter().filter_map(|oidc| {
         let url = match &oidc.provider.address {
             ProviderAddress::Issuer(issuer) => Url::parse(issuer).ok()?,
             ProviderAddress::Endpoints(endpoints) => endpoints.authorize.clone(),
         };
-        Some(Service { url, secret: oidc.provider.client_secret.as_ref() })
+        let secret = oidc.provider.client_secret.as_ref();
+        Some(Service { url, secret, egress: &oidc.provider.egress })
     });
     github.chain(oidc).collect()
 }
@@ -79,28 +82,28 @@ fn tell_secret(secret: &SecretString) -> Finding {
     Finding::ok(format!("client secret: {}", fingerprint(secret.expose_secret())))
 }
 
-/// Trust in the authorities that this machine trusts, as at a sign-in.
-fn authorities() -> Option<Arc<ClientConfig>> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-    Some(Arc::new(builder.with_native_roots().ok()?.with_no_client_auth()))
-}
-
 /// A warning only: people who are signed in do not need the service, and what
 /// stands in the way may be this machine's alone.
-fn judge_silence(site: &str, why: &NoAnswer) -> Finding {
+fn judge_silence(site: &str, proxy: Option<&ForwardProxy>, why: &NoAnswer) -> Finding {
     let advice = match why {
         NoAnswer::NoSuchHost(_) => "check this machine's name server",
         NoAnswer::TimedOut(_) | NoAnswer::Unreachable(_) | NoAnswer::Refused => {
-            "nobody can sign in while the hub cannot connect there; check the firewall"
+            "nobody can sign in while the hub cannot connect there; check the firewall, or name a proxy in auth.outbound.proxy_url"
         }
         NoAnswer::Insecure(_) => {
-            "install the authorities' certificates (package ca-certificates); check this machine's date"
+            "install the authorities' certificates (package ca-certificates), or name them in auth.outbound.ca_file; check this machine's date"
+        }
+        NoAnswer::Proxy(_) => {
+            "check auth.outbound.proxy_url, or list the site in auth.outbound.no_proxy"
         }
         NoAnswer::NotHttp(_) => "check auth.github.url, or auth.oidc.issuer",
     };
-    Finding::warning(format!("{site}: {why}"), advice)
+    let way = match (proxy, why) {
+        // It names the proxy itself.
+        (None, _) | (_, NoAnswer::Proxy(_)) => String::new(),
+        (Some(proxy), _) => format!(" by way of the proxy {proxy}"),
+    };
+    Finding::warning(format!("{site}{way}: {why}"), advice)
 }
 
 fn judge_clock(headers: &HeaderMap, now: Timestamp) -> Option<Finding> {
@@ -119,12 +122,51 @@ fn judge_clock(headers: &HeaderMap, now: Timestamp) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
     fn env_5_the_secret_is_told_by_length_and_fingerprint() {
         let finding = tell_secret(&"hush".into());
         assert_eq!(finding.seen, "client secret: 4 characters, fingerprint dc83");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_fails_is_named_with_the_key() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let refusing = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).await.unwrap();
+            assert!(head[..read].starts_with(b"CONNECT github.invalid:443 HTTP/1.1\r\n"));
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
+        };
+        let egress = Egress::default().by_proxy(&format!("http://u:hush@{address}"), &[]).unwrap();
+        let url = Url::parse("https://github.invalid/").unwrap();
+        let question = Question {
+            method: Method::HEAD,
+            url: &url,
+            egress: Some(&egress),
+            at: None,
+            tls: None,
+            header: None,
+            limit: Duration::from_secs(60),
+        };
+        let (answer, ()) = tokio::join!(ask(&question), refusing);
+        let finding = judge_silence("https://github.invalid", None, &answer.unwrap_err());
+        assert_eq!(
+            finding.seen,
+            format!(
+                "https://github.invalid: the proxy http://{address} answered with status 403 Forbidden instead of connecting to github.invalid:443; it has to allow that"
+            )
+        );
+        let advice = finding.advice.unwrap();
+        assert!(advice.contains("auth.outbound.no_proxy"), "{advice}");
     }
 
     #[test]

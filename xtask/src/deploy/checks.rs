@@ -82,7 +82,9 @@ pub(super) fn missing_variables(settings: &Settings) -> Vec<(&'static str, Probl
 fn shown_by_docker(name: &str, value: &str) -> Option<Problem> {
     let key = key::key(&name.strip_prefix("HUB__")?.to_lowercase().replace("__", "."))?;
     let secret = match key.kind {
-        Kind::DatabaseUrl => Url::parse(value).is_ok_and(|url| url.password().is_some()),
+        Kind::DatabaseUrl | Kind::ProxyUrl => {
+            Url::parse(value).is_ok_and(|url| url.password().is_some())
+        }
         kind => kind.is_secret(),
     };
     secret.then(|| {

@@ -175,3 +175,68 @@ fn cry_2_what_is_kept_needs_keys_and_is_asked_for_again_by_age() {
     assert_eq!((state.refresh.max_age.as_secs(), state.refresh.grace.as_secs()), (60, 0));
     assert!(!state.refresh.before_spawn && !state.environment.is_empty());
 }
+
+#[test]
+fn providers_are_reached_as_the_section_or_the_usual_variables_say() {
+    let parsed = |lines: &str, variables: &[(&str, &str)]| {
+        let text = format!(
+            "{lines}\n[spawner.docker]\nimage = 'lab'\n[http]\npublic_url = 'https://hub.test'\n"
+        );
+        let environment =
+            variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        parse(&text, "hub.toml", Path::new("/srv"), &environment, false)
+            .map_err(|error| error.to_string())
+    };
+    let proxy = |loaded: &Loaded, url: &str| {
+        let way = &loaded.config.auth.github.as_ref().unwrap().egress;
+        way.proxy_for(&url.parse().unwrap()).map(ToString::to_string)
+    };
+    let section = format!(
+        "{GITHUB}{OIDC}[auth.outbound]\nproxy_url = 'http://hub:hush@proxy.test:3128'\nno_proxy = ['id.test']\n"
+    );
+    let file = parsed(&section, &[]).unwrap();
+    let shown = Some("http://proxy.test:3128".to_owned());
+    assert_eq!(proxy(&file, "https://github.com"), shown);
+    assert_eq!(proxy(&file, "https://id.test"), None);
+    let oidc = &file.config.auth.oidc.as_ref().unwrap().provider.egress;
+    assert!(oidc.proxy_for(&"https://github.com".parse().unwrap()).is_some());
+    let setting = file.settings.get("auth.outbound.proxy_url").unwrap();
+    assert_eq!(setting.shown(), "\"http://proxy.test:3128\"");
+
+    for (variables, expected) in [
+        (
+            &[("HTTPS_PROXY", "one.test:1"), ("https_proxy", "two.test:2")][..],
+            Some("http://one.test:1"),
+        ),
+        (&[("all_proxy", "four.test:4"), ("https_proxy", "two.test:2")], Some("http://two.test:2")),
+        (&[("ALL_PROXY", "http://three.test:3"), ("NO_PROXY", "a.test, github.com")], None),
+        (
+            &[("ALL_PROXY", "http://three.test:3"), ("no_proxy", "a.test")],
+            Some("http://three.test:3"),
+        ),
+        (&[("HTTP_PROXY", "http://other.test:1")], None),
+    ] {
+        let loaded = parsed(GITHUB, variables).unwrap();
+        assert_eq!(proxy(&loaded, "https://github.com").as_deref(), expected, "{variables:?}");
+    }
+    // A variable wins over the file, and its own name over one that others read (ENV-1).
+    let both = [("HTTPS_PROXY", "one.test:1"), ("HUB__AUTH__OUTBOUND__PROXY_URL", "two.test:2")];
+    let loaded = parsed(&section, &both).unwrap();
+    assert_eq!(proxy(&loaded, "https://github.com").as_deref(), Some("http://two.test:2"));
+}
+
+#[test]
+fn a_way_out_that_cannot_be_used_is_named_and_its_password_is_not() {
+    let outbound = |line: &str| format!("{GITHUB}[auth.outbound]\n{line}\n");
+    for (line, expected) in [
+        ("proxy_url = 'socks5://hub:hush@proxy.test'", "auth.outbound.proxy_url"),
+        ("proxy_url = 'http://hub:hush@proxy.test'\nproxy_url_file = 'x'", "is set twice"),
+        ("proxy_url_file = 'absent'", "auth.outbound.proxy_url_file"),
+        ("ca_file = 'absent'", "auth.outbound.ca_file"),
+    ] {
+        let error = load(&outbound(line)).unwrap_err();
+        assert!(error.contains(expected) && !error.contains("hush"), "{error}");
+    }
+    // Who reaches no provider need not care.
+    assert!(load("[auth.outbound]\nproxy_url = 'socks5://proxy.test'\n").is_ok());
+}

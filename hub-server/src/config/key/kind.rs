@@ -22,6 +22,8 @@ pub enum Kind {
     Url,
     /// The address of a database; may hold a password.
     DatabaseUrl,
+    /// `http://`; may hold a name and a password.
+    ProxyUrl,
     /// An amount of memory: bytes, or a number and `K`, `M`, `G` or `T`.
     Memory,
     /// A command: a text that is split as a shell would, or a list of words.
@@ -51,7 +53,10 @@ pub enum Kind {
 impl Kind {
     /// Whether values are never shown as they are.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets | Self::Sections | Self::DatabaseUrl)
+        matches!(
+            self,
+            Self::Secret | Self::Secrets | Self::Sections | Self::DatabaseUrl | Self::ProxyUrl
+        )
     }
 
     /// The type in a few words, for people.
@@ -68,6 +73,7 @@ impl Kind {
             Self::Address => "`IP:PORT`, `NAME:PORT`, or a port".to_owned(),
             Self::Url => "URL".to_owned(),
             Self::DatabaseUrl => "URL of a database, or a path".to_owned(),
+            Self::ProxyUrl => "URL of a proxy".to_owned(),
             Self::Memory => "amount of memory, such as `1.5G`, or `host` or `none`".to_owned(),
             Self::Command => "command, as text or list".to_owned(),
             Self::Secret => "secret text".to_owned(),
@@ -97,6 +103,7 @@ impl Kind {
             | Self::Address
             | Self::Url
             | Self::DatabaseUrl
+            | Self::ProxyUrl
             | Self::Memory
             | Self::Secret
             | Self::File
