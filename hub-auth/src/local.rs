@@ -4,6 +4,7 @@
 //! the [`AccountStore`] it is given. This module knows no database.
 
 mod change;
+mod memory;
 mod sign_up;
 mod store;
 mod ticket;
@@ -15,8 +16,9 @@ use async_trait::async_trait;
 
 pub use self::{
     change::{ChangeRefused, NewHash, change_password, reset_password, set_password},
+    memory::TriesInMemory,
     sign_up::{AccountStatus, NewAccount, SetUp, SignUp, SignUpMode, SignUpRefused, SignUpRules},
-    store::{AccountStore, LocalAccount},
+    store::{AccountStore, LocalAccount, TryStore},
     ticket::{Purpose, Redeemed, Ticket, TicketProblem},
     tries::{Tries, TryLimit, account_key, address_key},
 };

@@ -2,23 +2,23 @@
 
 mod hash;
 mod hashing;
-mod lockout;
 mod rules;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use hub_names::UserName;
-use tokio::time::Instant;
 
-use self::lockout::Lockout;
 pub(crate) use self::{hash::check_stored, hashing::Hashing};
 pub use self::{
     hash::{UnfitPassword, Verified, hash_password, verify_password},
     rules::PasswordRules,
 };
 use crate::{
-    Answer, AuthError, Authenticator, Claims, InvalidConfig, LoginStart, Offer, policy::fold,
+    Answer, AuthError, Authenticator, BoxError, Claims, Clock, InvalidConfig, LoginStart, Offer,
+    local::{TriesInMemory, TryLimit, TryStore, account_key},
+    policy::fold,
+    system_clock,
 };
 
 const PROVIDER: &str = "password";
@@ -33,10 +33,12 @@ pub struct PasswordAccounts {
 ///
 /// Every try costs the same whether or not the account exists (A2), a name that
 /// failed often has to wait (A1), and no more hashes are computed at once than
-/// there are cores, since each takes 19 MiB.
+/// there are cores, since each takes 19 MiB. Failed tries are counted in memory, or
+/// where [`counting_in`](Self::counting_in) says.
 pub struct PasswordAuthenticator {
     accounts: PasswordAccounts,
-    lockout: Lockout,
+    tries: Arc<dyn TryStore>,
+    clock: Clock,
     hashing: Hashing,
 }
 
@@ -70,7 +72,7 @@ impl PasswordAccounts {
 }
 
 impl PasswordAuthenticator {
-    /// Signs people in to `accounts`.
+    /// Signs people in to `accounts`, with [`TryLimit::ACCOUNT`].
     ///
     /// # Errors
     ///
@@ -78,7 +80,15 @@ impl PasswordAuthenticator {
     pub fn new(accounts: PasswordAccounts) -> Result<Self, InvalidConfig> {
         // Another account's hash is the best stand-in: it costs what theirs cost.
         let hashing = Hashing::new(accounts.hashes.values().next().cloned())?;
-        Ok(Self { accounts, lockout: Lockout::default(), hashing })
+        let tries = Arc::new(TriesInMemory::default());
+        Ok(Self { accounts, tries, clock: system_clock(), hashing })
+    }
+
+    /// The same with failed tries in `tries`, so that a restart forgives none if they are
+    /// kept there (NAT-2), by another clock.
+    #[must_use]
+    pub fn counting_in(self, tries: Arc<dyn TryStore>, clock: Clock) -> Self {
+        Self { tries, clock, ..self }
     }
 }
 
@@ -110,16 +120,21 @@ impl Authenticator for PasswordAuthenticator {
             self.hashing.verify(None, None, password).await?;
             return Err(AuthError::BadCredentials);
         };
+        let key = account_key(&name);
+        let internal =
+            |source: BoxError| AuthError::Internal { action: "count the try to sign in", source };
         // Counted as failed before it is looked at: tries at the same moment must
         // not all slip through.
-        self.lockout
-            .count(&name, Instant::now())
+        self.tries
+            .count_try(&key, &TryLimit::ACCOUNT, (self.clock)())
+            .await
+            .map_err(internal)?
             .map_err(|retry_after| AuthError::TooManyTries { retry_after })?;
         let known = self.accounts.hashes.get(&name).map(|hash| hash.as_str().into());
         if self.hashing.verify(known, None, password).await? == Verified::Wrong {
             return Err(AuthError::BadCredentials);
         }
-        self.lockout.forgive(&name);
+        self.tries.forgive(&key).await.map_err(internal)?;
         Ok(Claims::new(PROVIDER, name.as_str(), name.as_str()))
     }
 }

@@ -15,8 +15,9 @@ use std::{
 
 use async_trait::async_trait;
 use hub_auth::{
-    Authenticator, BoxError, InvalidConfig, LocalAuthenticator,
-    local::{AccountStatus, AccountStore, LocalAccount, Tries, TryLimit},
+    Authenticator, BoxError, InvalidConfig, LocalAuthenticator, PasswordAccounts,
+    PasswordAuthenticator,
+    local::{AccountStatus, AccountStore, LocalAccount, Tries, TryLimit, TryStore},
 };
 use hub_names::UserName;
 use hub_store::{LocalStatus, NewTries, Store, StoreError};
@@ -33,6 +34,9 @@ use crate::{
 
 /// What such accounts are called as a way to sign in.
 pub(crate) const PROVIDER: &str = "local";
+
+/// What accounts in the configuration are called as one.
+pub(crate) const PASSWORD: &str = "password";
 
 /// Why something about an account was not done, besides what its owner did wrong.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +101,10 @@ impl AccountStore for Accounts {
         self.store.local_accounts().rehash(name, old, new).await?;
         Ok(())
     }
+}
 
+#[async_trait]
+impl TryStore for Accounts {
     async fn count_try(
         &self,
         key: &str,
@@ -172,8 +179,9 @@ pub(crate) fn status_row(status: AccountStatus) -> LocalStatus {
     }
 }
 
-/// `others` and, if the configuration says so, the sign-in to such accounts. What has
-/// not changed since `before` is taken from there.
+/// `others` and, if the configuration says so, the sign-in with a name and a password to
+/// such accounts, or to those in the configuration. Either counts failed tries in the
+/// store. What has not changed since `before` is taken from there.
 pub(crate) fn with_local(
     mut others: Vec<Arc<dyn Authenticator>>,
     config: &Config,
@@ -181,6 +189,13 @@ pub(crate) fn with_local(
     clock: &Arc<dyn Clock>,
     before: Option<&Live>,
 ) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
+    if let Some(password) = &config.auth.password {
+        let tries: Arc<dyn TryStore> = Arc::new(accounts.clone());
+        let authenticator = PasswordAccounts::new(password.accounts.clone())
+            .and_then(PasswordAuthenticator::new)
+            .map_err(|error| StartupError::Auth(error.into()))?;
+        others.push(Arc::new(authenticator.counting_in(tries, of_hub(clock))));
+    }
     if let Some(local) = &config.auth.local {
         let same = before
             .filter(|before| before.local.as_ref() == Some(local))
@@ -201,8 +216,12 @@ fn authenticator(
     accounts: &Accounts,
     clock: &Arc<dyn Clock>,
 ) -> Result<LocalAuthenticator, InvalidConfig> {
-    let clock = Arc::clone(clock);
-    let now: hub_auth::Clock = Arc::new(move || clock.now().into());
     let store: Arc<dyn AccountStore> = Arc::new(accounts.clone());
-    Ok(LocalAuthenticator::new(store, now)?.with_limit(config.account_limit))
+    Ok(LocalAuthenticator::new(store, of_hub(clock))?.with_limit(config.account_limit))
+}
+
+/// The hub's clock as the ways of signing in read it.
+fn of_hub(clock: &Arc<dyn Clock>) -> hub_auth::Clock {
+    let clock = Arc::clone(clock);
+    Arc::new(move || clock.now().into())
 }

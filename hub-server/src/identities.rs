@@ -215,8 +215,9 @@ async fn known(store: &Store, account: &User) -> Result<Vec<BoundIdentity>, Iden
 fn ways(config: &Config) -> Result<Vec<String>, StartupError> {
     let methods = startup::sign_in_methods(config)?;
     let local = config.auth.local.is_some().then_some(accounts::PROVIDER);
+    let password = config.auth.password.is_some().then_some(accounts::PASSWORD);
     let others = methods.iter().map(|one| Arc::as_ref(one).provider());
-    Ok(others.chain(local).map(str::to_owned).collect())
+    Ok(others.chain(local).chain(password).map(str::to_owned).collect())
 }
 
 /// A slip of the pen would bind an account to nobody.

@@ -87,7 +87,7 @@ impl Reloader {
         let render = kept(render, "pages.templates", &mut errors);
         let live = self.hub.live();
         let Hub { accounts, clock, .. } = &*self.hub;
-        let methods = startup::authenticators(config, Some((&self.running.config, &live)))
+        let methods = startup::sign_in_methods(config)
             .and_then(|all| accounts::with_local(all, config, accounts, clock, Some(&live)))
             .and_then(startup::methods);
         let methods = methods.map_err(|error| errors.push(crate::chain(&error))).ok();

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hub_auth::{
     Authenticator, DummyAuthenticator, GithubAuthenticator, Methods, OidcAuthenticator,
-    PasswordAccounts, PasswordAuthenticator, system_clock,
+    system_clock,
 };
 use hub_proxy::{
     AcmeError, Certificate, ListenError, Listener, Proxy, ProxyConfig, RedirectToHttps, RouteTable,
@@ -210,7 +210,7 @@ pub async fn start(
     let render = Render::load(config.templates.as_deref())?;
     let certificate = certificates::open(&config).await?;
     let tls = certificate.as_ref().map(Certificate::keys);
-    let authenticators = authenticators(&config, None)?;
+    let authenticators = sign_in_methods(&config)?;
     warn_about_configuration(&config, &authenticators);
 
     // The port first: a second hub by mistake ends here, before it touches
@@ -498,21 +498,13 @@ impl Running {
     }
 }
 
-/// The ways to sign in that `config` describes, in the order of the page.
+/// The ways to sign in that `config` describes, in the order of the page, but for those
+/// that need the store: [`assemble_with`] adds them.
 ///
 /// # Errors
 ///
 /// [`StartupError::Auth`].
 pub fn sign_in_methods(config: &Config) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
-    authenticators(config, None)
-}
-
-/// The ways to sign in. What has not changed since `before` is taken from there:
-/// it knows who typed wrong passwords.
-pub(crate) fn authenticators(
-    config: &Config,
-    before: Option<(&Config, &Live)>,
-) -> Result<Vec<Arc<dyn Authenticator>>, StartupError> {
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
     if let Some(github) = &config.auth.github {
         let github = GithubAuthenticator::new(github.clone())
@@ -523,19 +515,6 @@ pub(crate) fn authenticators(
         let oidc = OidcAuthenticator::new(oidc.provider.clone(), system_clock())
             .map_err(|error| StartupError::Auth(error.into()))?;
         all.push(Arc::new(oidc));
-    }
-    if let Some(password) = &config.auth.password {
-        let same = before
-            .filter(|(before, _)| before.auth.password.as_ref() == Some(password))
-            .and_then(|(_, live)| live.authenticator("password"));
-        all.push(match same {
-            Some(same) => Arc::clone(same),
-            None => Arc::new(
-                PasswordAccounts::new(password.accounts.clone())
-                    .and_then(PasswordAuthenticator::new)
-                    .map_err(|error| StartupError::Auth(error.into()))?,
-            ),
-        });
     }
     if let Some(password) = &config.auth.dummy {
         all.push(Arc::new(DummyAuthenticator::new(Some(password.clone()))));
@@ -552,7 +531,8 @@ pub(crate) fn methods(all: Vec<Arc<dyn Authenticator>>) -> Result<Methods, Start
 }
 
 fn warn_about_configuration(config: &Config, authenticators: &[Arc<dyn Authenticator>]) {
-    if authenticators.is_empty() && config.auth.local.is_none() {
+    let auth = &config.auth;
+    if authenticators.is_empty() && auth.local.is_none() && auth.password.is_none() {
         tracing::warn!(
             "no way to sign in is configured; set [auth.github], [auth.oidc], [auth.password] or [auth.local]"
         );

@@ -24,13 +24,36 @@ pub struct LocalAccount {
     pub status: AccountStatus,
 }
 
-/// Where accounts and failed tries are kept.
-///
-/// Tries are kept under keys of [`account_key`](super::account_key) and
+/// Where failed tries are kept, under keys of [`account_key`](super::account_key) and
 /// [`address_key`](super::address_key), as [`Tries`](super::Tries) in JSON or
 /// otherwise. Any error means that nobody is let in.
 #[async_trait]
-pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
+pub trait TryStore: fmt::Debug + Send + Sync + 'static {
+    /// Reads the tries under `key`, counts one with [`TryLimit::count`], and stores
+    /// them, all in one transaction. The inner error is how long to wait.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be changed.
+    async fn count_try(
+        &self,
+        key: &str,
+        limit: &TryLimit,
+        now: SystemTime,
+    ) -> Result<Result<(), Duration>, BoxError>;
+
+    /// Forgets the tries under `key`.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be changed.
+    async fn forgive(&self, key: &str) -> Result<(), BoxError>;
+}
+
+/// Where accounts are kept, and the failed tries to sign in to them. Any error means
+/// that nobody is let in.
+#[async_trait]
+pub trait AccountStore: TryStore {
     /// The account of this name.
     ///
     /// # Errors
@@ -55,26 +78,6 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// When the store cannot be changed.
     async fn replace_hash(&self, name: &UserName, old: &str, new: &str) -> Result<(), BoxError>;
-
-    /// Reads the tries under `key`, counts one with [`TryLimit::count`], and stores
-    /// them, all in one transaction. The inner error is how long to wait.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be changed.
-    async fn count_try(
-        &self,
-        key: &str,
-        limit: &TryLimit,
-        now: SystemTime,
-    ) -> Result<Result<(), Duration>, BoxError>;
-
-    /// Forgets the tries under `key`.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be changed.
-    async fn forgive(&self, key: &str) -> Result<(), BoxError>;
 }
 
 impl LocalAccount {

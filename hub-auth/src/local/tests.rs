@@ -37,7 +37,10 @@ impl AccountStore for Memory {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl TryStore for Memory {
     async fn count_try(
         &self,
         key: &str,

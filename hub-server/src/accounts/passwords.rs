@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hub_auth::local::{
-    AccountStore as _, ChangeRefused, LocalAccount, NewHash, Purpose, TicketProblem, account_key,
+    ChangeRefused, LocalAccount, NewHash, Purpose, TicketProblem, TryStore as _, account_key,
     change_password, reset_password,
 };
 use hub_store::{PasswordChange, Session, StoreError};

@@ -1,6 +1,7 @@
 //! Accounts with the hub itself, as people and administrators meet them.
 
 use http::{Method, StatusCode};
+use hub_auth::hash_password;
 use hub_server::accounts::import;
 use hub_store::Store;
 use jiff::{SignedDuration, Timestamp};
@@ -241,6 +242,33 @@ async fn nat_2_a_restart_forgives_no_failed_try() {
         assert!(locked.headers.contains_key("retry-after"));
     }
     restarted.clock.advance(SignedDuration::from_secs(61));
+    assert_eq!(sign_in(&restarted, "ada", GIVEN).await.0.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn nat_2_a_restart_forgives_nobody_with_an_account_in_the_configuration() {
+    let hash = hash_password(&PASSWORD.into()).unwrap();
+    let text = format!(
+        "[spawner.docker]\nimage = 'unused'\n[http]\npublic_url = 'http://hub.test'\n\
+         [auth.password]\nallow_all = true\n\
+         accounts = {{ ada = '{hash}', bob = '{hash}' }}\n"
+    );
+    let store = Store::in_memory().await.unwrap();
+    let hub = TestHub::signing_in(&text, store.clone()).await;
+    for name in ["ada", "nobody"] {
+        for _ in 0..10 {
+            let (wrong, _) = sign_in(&hub, name, OTHER).await;
+            assert_eq!(wrong.status, StatusCode::FORBIDDEN, "{}", wrong.text);
+        }
+    }
+    let restarted = TestHub::signing_in(&text, store).await;
+    for name in ["ada", "nobody"] {
+        let (locked, _) = sign_in(&restarted, name, GIVEN).await;
+        assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "{name}: {}", locked.text);
+        assert!(locked.headers.contains_key("retry-after"));
+    }
+    assert_eq!(sign_in(&restarted, "bob", GIVEN).await.0.status, StatusCode::FOUND);
+    restarted.clock.advance(SignedDuration::from_secs(301));
     assert_eq!(sign_in(&restarted, "ada", GIVEN).await.0.status, StatusCode::FOUND);
 }
 
