@@ -200,7 +200,9 @@ impl OfHub {
             Self::Backup(_)
                 | Self::Restore(_)
                 | Self::Gc(_)
-                | Self::Users(Users::Purge { .. } | Users::Identity { .. })
+                | Self::Users(
+                    Users::Purge { .. } | Users::Identity { .. } | Users::Identities { .. }
+                )
         )
     }
 }
@@ -264,6 +266,17 @@ pub(crate) enum Users {
         #[command(flatten)]
         files: ConfigFiles,
     },
+    /// Show whose all accounts are where people sign in, or change it for everybody; to change
+    /// it, the hub has to be stopped
+    Identities {
+        /// Only at this way of signing in
+        #[arg(long, value_name = "PROVIDER", conflicts_with_all = ["forget", "rename"])]
+        provider: Option<String>,
+        #[command(flatten)]
+        change: IdentityChange,
+        #[command(flatten)]
+        files: ConfigFiles,
+    },
     /// Remove a user's volumes with all files in them; works without a running hub
     Purge {
         /// The user's name
@@ -274,6 +287,24 @@ pub(crate) enum Users {
         #[command(flatten)]
         located: Located,
     },
+}
+
+/// What to do about whose all accounts are.
+#[derive(Debug, Group)]
+pub(crate) struct IdentityChange {
+    /// Let all accounts be nobody's at this way of signing in; their owners there are signed out
+    #[arg(long, value_name = "PROVIDER", conflicts_with = "rename")]
+    pub(crate) forget: Option<String>,
+    /// Let all accounts of the first way of signing in belong to the second: the same provider,
+    /// which has another id in the configuration now. Nobody is signed out
+    #[arg(long, num_args = 2, value_names = ["OLD_ID", "NEW_ID"])]
+    pub(crate) rename: Vec<String>,
+    /// Only tell what would change; the hub may run
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "forget")]
+    pub(crate) yes: bool,
 }
 
 /// Which users to list.

@@ -77,6 +77,7 @@ fn help_of_users() {
     insta::assert_snapshot!("users_admin", help(&["users", "admin"]));
     insta::assert_snapshot!("users_delete", help(&["users", "delete"]));
     insta::assert_snapshot!("users_identity", help(&["users", "identity"]));
+    insta::assert_snapshot!("users_identities", help(&["users", "identities"]));
     insta::assert_snapshot!("users_purge", help(&["users", "purge"]));
 }
 

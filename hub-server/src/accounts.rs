@@ -38,6 +38,9 @@ pub(crate) const PROVIDER: &str = "local";
 /// What accounts in the configuration are called as one.
 pub(crate) const PASSWORD: &str = "password";
 
+/// Ways to sign in whose people the hub itself knows.
+pub(crate) const OWN: [&str; 3] = [PROVIDER, PASSWORD, "dummy"];
+
 /// Why something about an account was not done, besides what its owner did wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountsError {

@@ -1,11 +1,13 @@
 //! Whom an account belongs to at the ways of signing in, for an operator who decides
 //! about somebody that was refused as another person (security A6).
 
+pub mod everybody;
+
 use std::sync::Arc;
 
 pub use hub_auth::Subject;
 use hub_names::UserName;
-use hub_store::{BoundIdentity, Store, StoreError, User};
+use hub_store::{BoundIdentity, Store, StoreError, User, UserId};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -70,6 +72,42 @@ pub enum IdentitiesError {
         id: String,
         /// What there is.
         known: String,
+    },
+    /// Nobody is known there.
+    #[error("no account is bound to {provider:?}; accounts are bound to: {known}")]
+    NobodyThere {
+        /// What was given.
+        provider: String,
+        /// What there is.
+        known: String,
+    },
+    /// The people of the old id can still come in by it.
+    #[error(
+        "{id:?} is the id of a way of signing in, whose people could not come in any more; first give the provider its new id in the configuration"
+    )]
+    StillThere {
+        /// What was given.
+        id: String,
+    },
+    /// Those accounts are bound to the hub's own.
+    #[error(
+        "{id:?} are accounts with the hub itself, which are bound to nobody elsewhere; name a provider, such as github"
+    )]
+    Own {
+        /// What was given.
+        id: String,
+    },
+    /// Accounts or persons that are known at the new id already.
+    #[error(
+        "{to} knows these accounts, or their people under other names, already: {users}; decide about each (hub users identity NAME --forget {from}, or --forget {to})"
+    )]
+    InTheWay {
+        /// The old id.
+        from: String,
+        /// The new one.
+        to: String,
+        /// The accounts.
+        users: String,
     },
 }
 
@@ -189,8 +227,7 @@ async fn changed(
     let is_theirs = bind.as_ref().is_some_and(|to| before.iter().any(|one| is_same(one, to)));
     let changed_hands = forget.is_some() || !is_theirs;
     if changed_hands {
-        store.auth_states().forget(account.id).await?;
-        store.sessions().delete_of_user(account.id).await?;
+        sign_out(store, account.id).await?;
     }
     if let Some(provider) = forget {
         users.forget_identity(account.id, provider).await?;
@@ -200,6 +237,26 @@ async fn changed(
     }
     let known = known(store, &account).await?.into_iter().map(KnownAs::from).collect();
     Ok(Changed { known, changed_hands })
+}
+
+/// Whoever had the account has nothing more of it.
+async fn sign_out(store: &Store, user: UserId) -> Result<(), StoreError> {
+    store.auth_states().forget(user).await?;
+    store.sessions().delete_of_user(user).await?;
+    Ok(())
+}
+
+/// The first few of `all`, for a message.
+fn listed(all: impl IntoIterator<Item = String>) -> String {
+    const SHOWN: usize = 10;
+    let all: Vec<String> = all.into_iter().collect();
+    match all.len() {
+        0 => "none".to_owned(),
+        number if number > SHOWN => {
+            format!("{} and {} more", all[..SHOWN].join(", "), number - SHOWN)
+        }
+        _ => all.join(", "),
+    }
 }
 
 async fn account(store: &Store, user: &UserName) -> Result<User, IdentitiesError> {

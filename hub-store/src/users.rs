@@ -86,6 +86,11 @@ statements! {
          WHERE u.admin ORDER BY i.provider";
     IDENTITIES: "list a user's identities",
         "SELECT provider, subject, created FROM identities WHERE user_id = $1 ORDER BY provider";
+    ALL_IDENTITIES: "list identities",
+        concat!("SELECT ", columns!(), ", i.provider, i.subject, i.created AS bound
+         FROM users u JOIN identities i ON i.user_id = u.id ORDER BY u.name, i.provider");
+    MOVE_IDENTITIES: "give a provider another id",
+        "UPDATE identities SET provider = $2 WHERE provider = $1";
     UNBIND: "forget a user's identity",
         "DELETE FROM identities WHERE user_id = $1 AND provider = $2";
     SUBJECT: "look up a user's identity",
@@ -407,6 +412,33 @@ impl Users<'_> {
     pub async fn identities(&self, id: UserId) -> Result<Vec<BoundIdentity>, StoreError> {
         let rows = self.engine.read(&IDENTITIES, &[id.into()]).await?;
         rows.iter().map(|row| BoundIdentity::read(row.of("identities"))).collect()
+    }
+
+    /// Who each user is to each provider that knows them, by name and then by provider.
+    pub async fn all_identities(&self) -> Result<Vec<(User, BoundIdentity)>, StoreError> {
+        let rows = self.engine.read(&ALL_IDENTITIES, &[]).await?;
+        let read = |row: &Row| {
+            let fields = row.of("identities");
+            let identity = BoundIdentity {
+                provider: fields.text("provider")?,
+                subject: fields.text("subject")?,
+                created: fields.time("bound")?,
+            };
+            Ok((User::read(row.of("users"))?, identity))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Gives everybody whom `from` knows to `to`, as the same persons. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if `to` knows one of these persons, or somebody by one of
+    /// these accounts. Nothing is changed then.
+    pub async fn move_identities(&self, from: &str, to: &str) -> Result<u64, StoreError> {
+        let values = [from.into(), to.into()];
+        let moved = self.engine.write(&MOVE_IDENTITIES, &values).await;
+        Ok(moved.map_err(|failure| failure.conflict("identity"))?)
     }
 
     /// Forgets who the user is to a provider, so that the account can be somebody

@@ -1,5 +1,6 @@
 //! `hub users`
 
+mod identities;
 mod identity;
 mod purge;
 
@@ -22,6 +23,9 @@ pub(super) async fn run(command: Users, client: &Client, output: &Output) -> any
         Users::Delete { name, yes } => delete(client, output, &name, yes).await,
         Users::Identity { name, forget, bind, files } => {
             identity::run(output, files, &name, &Changes { forget, bind }).await
+        }
+        Users::Identities { provider, change, files } => {
+            identities::run(output, files, provider.as_deref(), change).await
         }
         Users::Purge { name, yes, located } => purge::run(output, &located, &name, yes).await,
     }

@@ -1,4 +1,4 @@
-//! `hub auth`, `hub crypt` and `hub users identity`
+//! `hub auth`, `hub crypt`, `hub users identity` and `hub users identities`
 
 use std::{fs, path::Path};
 
@@ -195,4 +195,89 @@ fn gh_3_an_account_belongs_to_one_of_the_providers_that_there_are() {
     // One that nobody can sign in with any more is not in the way.
     fs::write(&file, PRESENT).unwrap();
     identity(&["--bind", "github:1"]).success();
+}
+
+#[test]
+fn gh_3_a_provider_with_a_new_id_keeps_its_people() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hub.toml");
+    fs::write(&file, PRESENT).unwrap();
+    people(dir.path(), &["ada", "bob", "zoe"]);
+    let all = |args: &[&str]| hub(dir.path(), &[&["users", "identities"], args].concat());
+    let known = || {
+        let all = hub(dir.path(), &["--json", "users", "identities"]).success();
+        let all: Value = serde_json::from_str(&all).unwrap();
+        let one = |one: &Value| {
+            let text = |key: &str| one[key].as_str().unwrap().to_owned();
+            format!("{} {}:{}", text("user"), text("provider"), text("subject"))
+        };
+        all.as_array().unwrap().iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&[]).success(), "No account belongs to anybody yet.\n");
+    hub(dir.path(), &["users", "identity", "bob", "--bind", "github:7"]).success();
+    hub(dir.path(), &["users", "identity", "ada", "--bind", "github:1"]).success();
+    tokens(dir.path());
+    let rename = ["--rename", "github", "ghe"];
+    for (args, part) in [
+        (&rename[..], "there is no way of signing in with the id \"ghe\""),
+        (
+            &["--rename", "gitlab", "github"],
+            "no account is bound to \"gitlab\"; accounts are bound to: github",
+        ),
+        (&["--rename", "github", "github"], "\"github\" is the id of a way of signing in"),
+        (&["--rename", "local", "github"], "\"local\" are accounts with the hub itself"),
+        (&["--forget", "password", "--yes"], "\"password\" are accounts with the hub itself"),
+        (&["--forget", "gitlab", "--yes"], "no account is bound to \"gitlab\""),
+    ] {
+        let told = all(args).failure(1);
+        assert!(told.contains(part), "{told}");
+    }
+
+    fs::write(&file, format!("{PRESENT}id = 'ghe'\n")).unwrap();
+    let run = all(&[]);
+    assert!(run.stderr.contains("--rename github NEW_ID"), "{run:?}");
+    let run = all(&[&rename[..], &["--dry-run"]].concat());
+    assert!(run.stderr.contains("2 accounts would be known at ghe"), "{run:?}");
+    assert_eq!(known(), ["ada github:1", "bob github:7"], "nothing has changed");
+
+    // Somebody who is known under both is for an operator to decide about.
+    hub(dir.path(), &["users", "identity", "zoe", "--bind", "ghe:7"]).success();
+    for dry in [&[][..], &["--dry-run"]] {
+        let told = all(&[&rename[..], dry].concat()).failure(1);
+        assert!(told.contains("already: bob; decide"), "{told}");
+    }
+    assert_eq!(known(), ["ada github:1", "bob github:7", "zoe ghe:7"]);
+    hub(dir.path(), &["users", "identity", "zoe", "--forget", "ghe"]).success();
+
+    let run = all(&rename);
+    assert!(run.stderr.contains("2 accounts are known at ghe"), "{run:?}");
+    assert_eq!(known(), ["ada ghe:1", "bob ghe:7"]);
+    assert_eq!(good_tokens(dir.path()), [1, 2, 3], "nobody is signed out");
+    assert_eq!(all(&["--provider", "github"]).success(), "No account belongs to anybody yet.\n");
+}
+
+#[test]
+fn gh_3_all_accounts_of_a_provider_can_be_made_nobodys() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("hub.toml"), PRESENT).unwrap();
+    people(dir.path(), &["ada", "zoe"]);
+    hub(dir.path(), &["users", "identity", "ada", "--bind", "github:1"]).success();
+    tokens(dir.path());
+    let forget = |args: &[&str]| {
+        hub(dir.path(), &[&["users", "identities", "--forget", "github"], args].concat())
+    };
+    let run = forget(&["--dry-run"]);
+    assert!(run.stderr.contains("1 account would be nobody's at github"), "{run:?}");
+    assert!(run.stdout.contains("ada"), "{run:?}");
+    let told = forget(&[]).failure(2);
+    assert!(told.contains("--yes"), "{told}");
+    assert_eq!(good_tokens(dir.path()), [1, 2, 3]);
+
+    let run = forget(&["--yes"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("hub servers list"), "{run:?}");
+    assert_eq!(good_tokens(dir.path()), [3], "the server's own goes with the server");
+    let nobody = hub(dir.path(), &["users", "identity", "ada"]).success();
+    assert!(nobody.starts_with("ada belongs to nobody yet"), "{nobody}");
+    assert!(forget(&["--yes"]).failure(1).contains("accounts are bound to: none"));
 }

@@ -221,6 +221,32 @@ on_every_engine! {
         users.bind_identity(ada.id, "github", "43", at(2)).await.unwrap();
     }
 
+    async fn gh_3_identities_get_another_provider_all_or_none(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let users = store.users();
+        users.bind_identity(bob.id, "github", "7", at(0)).await.unwrap();
+        users.bind_identity(ada.id, "github", "42", at(1)).await.unwrap();
+        let known = async || {
+            let all = store.users().all_identities().await.unwrap();
+            all.into_iter()
+                .map(|(user, one)| format!("{} {}:{}", user.name, one.provider, one.subject))
+                .collect::<Vec<_>>()
+        };
+        users.bind_identity(bob.id, "ghe", "8", at(2)).await.unwrap();
+        let refused = users.move_identities("github", "ghe").await;
+        assert!(matches!(refused, Err(StoreError::Conflict { what: "identity" })), "{refused:?}");
+        assert_eq!(known().await, ["ada github:42", "bob ghe:8", "bob github:7"]);
+
+        users.forget_identity(bob.id, "ghe").await.unwrap();
+        assert_eq!(users.move_identities("github", "ghe").await.unwrap(), 2);
+        assert_eq!(users.move_identities("github", "ghe").await.unwrap(), 0);
+        assert_eq!(known().await, ["ada ghe:42", "bob ghe:7"]);
+        let all = users.all_identities().await.unwrap();
+        assert_eq!((all[0].1.created, all[1].1.created), (at(1), at(0)), "since when stays");
+        assert_eq!(users.by_identity("ghe", "42").await.unwrap().unwrap().id, ada.id);
+    }
+
     async fn several_users_are_added_together_or_not_at_all(store) {
         let three = ["ada", "bob", "cy"].map(name);
         let added = store.users().create_all(&three, true, at(0)).await.unwrap();

@@ -106,7 +106,7 @@ pub(in crate::config) const SECTION: Section = Section {
         Key::new(
             "auth.github.id",
             Kind::Text,
-            "The name under which the hub keeps who people are at this GitHub. Whoever changes it locks everybody out of their accounts, which stay bound under the old name: `hub users identity NAME --forget OLD_ID`, with the hub stopped, frees an account for whoever signs in with its name next.",
+            "The name under which the hub keeps who people are at this GitHub. Whoever changes it locks everybody out of their accounts, which stay bound under the old name, until `hub users identities --rename OLD_ID NEW_ID` has moved them, with the hub stopped.",
         )
         .default("\"github\""),
         Key::new("auth.github.service", Kind::Text, "What the button calls it.")

@@ -186,7 +186,7 @@ pub(in crate::config) const SECTION: Section = Section {
         Key::new(
             "auth.oidc.id",
             Kind::Text,
-            "The name under which the hub keeps who people are at this provider. Whoever changes it locks everybody out of their accounts, which stay bound under the old name: `hub users identity NAME --forget OLD_ID`, with the hub stopped, frees an account for whoever signs in with its name next. Default: `oidc`, or the provider's name with a preset (`microsoft` for Entra).",
+            "The name under which the hub keeps who people are at this provider. Whoever changes it locks everybody out of their accounts, which stay bound under the old name, until `hub users identities --rename OLD_ID NEW_ID` has moved them, with the hub stopped. Default: `oidc`, or the provider's name with a preset (`microsoft` for Entra).",
         )
         .example("\"oidc\""),
         Key::new(
