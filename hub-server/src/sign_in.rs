@@ -4,6 +4,7 @@
 //! authenticate, ask the store what it remembers, apply the rules in their order, tie
 //! the account to the provider's unchangeable id, remember.
 
+mod before;
 mod known;
 
 use std::collections::BTreeSet;
@@ -37,8 +38,10 @@ pub(crate) async fn finish(
 ) -> Result<User, SignInError> {
     let began = Instant::now();
     let finished = async {
+        let before = before::named(&hub.store, &answer).await?;
         let claims = authenticator.finish(answer).await?;
-        admit(hub, &hub.live(), &claims).await
+        let user = admit(hub, &hub.live(), &claims).await?;
+        Ok(before::since(before.as_ref(), user)?)
     };
     let finished = finished.await;
     hub.metrics.login(finished.is_ok(), began.elapsed());

@@ -27,6 +27,11 @@ pub enum StoreError {
         what: &'static str,
     },
 
+    /// Everything that was signed in as the user has ended since their credential was
+    /// looked at. It begins nothing any more.
+    #[error("the user was signed out everywhere a moment ago; sign in again")]
+    SignedOut,
+
     /// A row holds a value that the hub never writes.
     #[error("the column {table}.{column} holds a value that cannot be read")]
     Corrupt {
@@ -117,6 +122,7 @@ impl StoreError {
             Self::Unavailable { source, .. } => passes(source),
             Self::Conflict { .. }
             | Self::Missing { .. }
+            | Self::SignedOut
             | Self::Corrupt { .. }
             | Self::Damaged { .. }
             | Self::InUse { .. }

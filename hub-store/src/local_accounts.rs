@@ -11,7 +11,7 @@ use jiff::Timestamp;
 pub(crate) use self::owner::ALL as OWNER;
 pub(crate) use self::owner::{delete_of, rename};
 use crate::{
-    StoreError,
+    StoreError, User,
     engine::Engine,
     groups,
     row::Fields,
@@ -135,6 +135,11 @@ impl LocalAccounts<'_> {
     /// The account of that name.
     pub async fn by_name(&self, name: &UserName) -> Result<Option<LocalAccount>, StoreError> {
         self.one(&BY_NAME, &[name.into()]).await
+    }
+
+    /// The hub's user to whom the account of that name belongs. A waiting one has none.
+    pub async fn owner(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+        owner::of(self.engine, name).await
     }
 
     /// The account with that id.

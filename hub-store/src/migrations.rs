@@ -27,6 +27,7 @@ pub(crate) const SQLITE: &[Step] = &[
         include_str!("../migrations/sqlite/0003_groups_services_shares.sql"),
     ),
     (4, "local accounts", include_str!("../migrations/sqlite/0004_local_accounts.sql")),
+    (5, "sign-ins", include_str!("../migrations/sqlite/0005_sign_ins.sql")),
 ];
 
 /// The history in PostgreSQL's words.
@@ -39,6 +40,7 @@ pub(crate) const POSTGRES: &[Step] = &[
         include_str!("../migrations/postgres/0003_groups_services_shares.sql"),
     ),
     (4, "local accounts", include_str!("../migrations/postgres/0004_local_accounts.sql")),
+    (5, "sign-ins", include_str!("../migrations/postgres/0005_sign_ins.sql")),
 ];
 
 /// Applies what `connection`'s database lacks, each step in a transaction.

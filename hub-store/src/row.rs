@@ -37,6 +37,18 @@ impl<'r> Fields<'r> {
         self.get(column)
     }
 
+    /// A number of something.
+    pub(crate) fn count(self, column: &'static str) -> Result<u64, StoreError> {
+        u64::try_from(self.int(column)?).map_err(|error| self.corrupt(column, error))
+    }
+
+    pub(crate) fn opt_count(self, column: &'static str) -> Result<Option<u64>, StoreError> {
+        self.opt_int(column)?
+            .map(u64::try_from)
+            .transpose()
+            .map_err(|error| self.corrupt(column, error))
+    }
+
     pub(crate) fn opt_int(self, column: &'static str) -> Result<Option<i64>, StoreError> {
         self.get(column)
     }

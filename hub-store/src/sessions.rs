@@ -2,7 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::{StoreError, User, UserId, engine::Engine, row::Fields, statement::statements, users};
+use crate::{
+    StoreError, User, UserId,
+    engine::Engine,
+    row::Fields,
+    statement::statements,
+    users::{self, hold, sign_out},
+};
 
 statements! {
     INSERT: "begin a session",
@@ -36,6 +42,9 @@ pub struct NewSession {
     pub hash: [u8; 32],
     /// Who has signed in.
     pub user: UserId,
+    /// [`User::sign_outs`] as it was before the password or whatever they showed was
+    /// looked at.
+    pub sign_outs: u64,
     /// The name of the session for those who issue tokens that end with it.
     pub session_id: String,
     /// When it begins.
@@ -71,6 +80,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     ///
+    /// [`StoreError::SignedOut`] if the user was signed out everywhere meanwhile,
     /// [`StoreError::Missing`] if there is no such user,
     /// [`StoreError::Conflict`] if there is a session with that digest.
     pub async fn create(&self, session: &NewSession) -> Result<(), StoreError> {
@@ -81,10 +91,10 @@ impl Sessions<'_> {
             session.created.into(),
             session.expires_at.into(),
         ];
-        self.engine
-            .write(&INSERT, &values)
-            .await
-            .map_err(|failure| failure.conflict("session").missing("user"))?;
+        let mut tx = self.engine.begin(INSERT.action).await?;
+        hold(&mut tx, session.user, session.sign_outs).await?;
+        tx.write(&INSERT, &values).await.map_err(|failure| failure.conflict("session"))?;
+        tx.commit(INSERT.action).await?;
         Ok(())
     }
 
@@ -112,10 +122,12 @@ impl Sessions<'_> {
 
     /// Ends all sessions of a user, and revokes the tokens and codes that were given out
     /// in them and the tokens that the user has made. Those of the user's servers
-    /// themselves stay. Returns how many sessions there were.
+    /// themselves stay. Nor does any of these begin with a credential that was looked at
+    /// before. Returns how many sessions there were.
     pub async fn delete_of_user(&self, user: UserId) -> Result<u64, StoreError> {
         const ACTION: &str = "sign a user out";
         let mut tx = self.engine.begin(ACTION).await?;
+        sign_out(&mut tx, user).await?;
         let ended = tx.write(&DELETE_OF_USER, &[user.into()]).await?;
         for statement in [&REVOKE, &REVOKE_CODES] {
             tx.write(statement, &[user.into()]).await?;

@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 
 use crate::{
-    StoreError, TokenId, UserId, engine::Engine, row::Fields, statement::statements, value::Value,
+    StoreError, TokenId, User, UserId, engine::Engine, row::Fields, statement::statements,
+    users::hold, value::Value,
 };
 
 macro_rules! columns {
     () => {
         "id, user_id, service, client_id, session_id, note, scopes, created, expires_at, \
-         last_activity"
+         last_activity, \
+         (SELECT u.sign_outs FROM users u WHERE u.id = tokens.user_id) AS sign_outs"
     };
 }
 
@@ -97,6 +99,9 @@ pub struct TokenRecord {
     pub expires_at: Option<Timestamp>,
     /// When it was last used.
     pub last_activity: Option<Timestamp>,
+    /// [`User::sign_outs`] of the user that it speaks for, at the moment at which it was
+    /// looked up.
+    pub sign_outs: Option<u64>,
 }
 
 /// API tokens of users and services.
@@ -120,6 +125,26 @@ impl Tokens<'_> {
             .map_err(|failure| failure.conflict("token").missing("user"))?
             .ok_or(StoreError::Missing { what: "token" })?;
         TokenRecord::read(row.of("tokens"))
+    }
+
+    /// As [`issue`](Self::issue), for somebody who asks for it: not if `by` was signed out
+    /// everywhere since they were read. Else a token that is used until the last moment
+    /// would live on in those it is used to make.
+    ///
+    /// # Errors
+    ///
+    /// Also [`StoreError::SignedOut`].
+    pub async fn issue_for(&self, by: &User, token: &NewToken) -> Result<TokenRecord, StoreError> {
+        let mut tx = self.engine.begin(INSERT.action).await?;
+        hold(&mut tx, by.id, by.sign_outs).await?;
+        let rows = tx
+            .read(&INSERT, &token.values())
+            .await
+            .map_err(|failure| failure.conflict("token").missing("user"))?;
+        let row = rows.first().ok_or(StoreError::Missing { what: "token" })?;
+        let issued = TokenRecord::read(row.of("tokens"))?;
+        tx.commit(INSERT.action).await?;
+        Ok(issued)
     }
 
     /// The token with that digest, unless it has expired at `now`.
@@ -267,6 +292,7 @@ impl TokenRecord {
             created: fields.time("created")?,
             expires_at: fields.opt_time("expires_at")?,
             last_activity: fields.opt_time("last_activity")?,
+            sign_outs: fields.opt_count("sign_outs")?,
         })
     }
 }

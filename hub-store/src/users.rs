@@ -17,7 +17,7 @@ const MAX_NEEDLE: usize = 1024;
 
 macro_rules! columns {
     () => {
-        "u.id, u.name, u.admin, u.created, u.last_activity"
+        "u.id, u.name, u.admin, u.created, u.last_activity, u.sign_outs"
     };
 }
 pub(crate) use columns;
@@ -44,11 +44,15 @@ statements! {
         concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1");
     INSERT: "add a user",
         "INSERT INTO users (name, name_folded, admin, created) VALUES ($1, $2, $3, $4)
-         RETURNING id, name, admin, created, last_activity";
+         RETURNING id, name, admin, created, last_activity, sign_outs";
     INSERT_IF_ABSENT: "add a user",
         "INSERT INTO users (name, name_folded, admin, created) VALUES ($1, $2, $3, $4)
          ON CONFLICT (name) DO NOTHING
-         RETURNING id, name, admin, created, last_activity";
+         RETURNING id, name, admin, created, last_activity, sign_outs";
+    HOLD: "hold on to a sign-in",
+        "UPDATE users SET sign_outs = sign_outs WHERE id = $1 AND sign_outs = $2";
+    SIGN_OUT: "sign a user out",
+        "UPDATE users SET sign_outs = sign_outs + 1 WHERE id = $1";
     SET_ADMIN: "change a user's role",
         "UPDATE users SET admin = $2 WHERE id = $1";
     RENAME: "rename a user",
@@ -73,7 +77,7 @@ statements! {
     TOUCH: "note a user's activity",
         "UPDATE users SET last_activity = $2
          WHERE id = $1 AND (last_activity IS NULL OR last_activity < $2)";
-    HOLD: "bind a user to an identity",
+    WAIT: "bind a user to an identity",
         "UPDATE users SET admin = admin WHERE id = $1";
     BIND: "bind a user to an identity",
         "INSERT INTO identities (provider, subject, user_id, created) VALUES ($1, $2, $3, $4)
@@ -111,6 +115,9 @@ pub struct User {
     pub created: Timestamp,
     /// When its owner was last seen doing something.
     pub last_activity: Option<Timestamp>,
+    /// How often everything that was signed in as them had ended at once when this was
+    /// read. What their credential begins says so, and does not begin after another end.
+    pub sign_outs: u64,
 }
 
 /// Who an account is to a provider.
@@ -486,8 +493,33 @@ impl User {
             admin: fields.flag("admin")?,
             created: fields.time("created")?,
             last_activity: fields.opt_time("last_activity")?,
+            sign_outs: fields.count("sign_outs")?,
         })
     }
+}
+
+/// Keeps everything that is signed in as the user from being ended until the transaction
+/// is over: whoever ends it waits, and finds what was begun here. To be called first.
+///
+/// # Errors
+///
+/// [`StoreError::SignedOut`] if it was ended since the user was read with `sign_outs`,
+/// [`StoreError::Missing`] if there is no such user.
+pub(crate) async fn hold(tx: &mut Tx, id: UserId, sign_outs: u64) -> Result<(), StoreError> {
+    if tx.write(&HOLD, &[id.into(), Value::count(sign_outs)]).await? > 0 {
+        return Ok(());
+    }
+    match tx.read(&BY_ID, &[id.into()]).await?.is_empty() {
+        true => Err(StoreError::Missing { what: "user" }),
+        false => Err(StoreError::SignedOut),
+    }
+}
+
+/// Notes that everything that is signed in as the user ends. To be called before it is
+/// ended: whoever is beginning something is waited for.
+pub(crate) async fn sign_out(tx: &mut Tx, id: UserId) -> Result<(), StoreError> {
+    tx.write(&SIGN_OUT, &[id.into()]).await?;
+    Ok(())
 }
 
 /// As [`Users::claim`], as a part of a transaction.
@@ -499,7 +531,7 @@ pub(crate) async fn claim(
 ) -> Result<User, StoreError> {
     let user = ensure(tx, name, now).await?;
     // Of two who come at once the second waits here for the first to be done.
-    tx.write(&HOLD, &[user.id.into()]).await?;
+    tx.write(&WAIT, &[user.id.into()]).await?;
     let mut is_others = false;
     for row in tx.read(&IDENTITIES, &[user.id.into()]).await? {
         let bound = BoundIdentity::read(row.of("identities"))?;

@@ -54,7 +54,9 @@ async fn known(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> 
     };
     let (who, owner, held) = match &record.owner {
         TokenOwner::User(id) => {
-            let Some(user) = hub.store.users().by_id(*id).await? else { return Ok(None) };
+            let Some(mut user) = hub.store.users().by_id(*id).await? else { return Ok(None) };
+            // What it begins depends on the moment at which the token was found.
+            user.sign_outs = record.sign_outs.unwrap_or(user.sign_outs);
             if !hub.live().keeps(&user.name) {
                 return Ok(None);
             }

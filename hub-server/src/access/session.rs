@@ -80,7 +80,7 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
 }
 
 /// Begins a session: its id, and the cookies to set, which replace those of an
-/// earlier one. The ids are always new, so that nobody can plant one before the sign-in.
+/// earlier one. Not if `user` was signed out everywhere since they were looked up. The ids are always new, so that nobody can plant one before the sign-in.
 pub(crate) async fn begin(
     hub: &Hub,
     user: &User,
@@ -93,6 +93,7 @@ pub(crate) async fn begin(
         .create(&NewSession {
             hash: *secret.hash().as_bytes(),
             user: user.id,
+            sign_outs: user.sign_outs,
             session_id: session_id.clone(),
             created: now,
             expires_at: now + max_age,

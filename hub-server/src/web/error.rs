@@ -84,6 +84,7 @@ impl From<StoreError> for ApiError {
         match &error {
             StoreError::Conflict { what } => Self::conflict(format!("{what} already exists")),
             StoreError::Missing { .. } => Self::not_found(),
+            StoreError::SignedOut => Self::unauthenticated(),
             other if other.is_transient() => {
                 tracing::error!(error = detail, "the database did not answer");
                 Self::unavailable("The hub's database did not answer. Try again in a moment.")
@@ -226,6 +227,10 @@ impl PageError {
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::SignedOut) {
+            let text = "Your password was changed or your account was closed a moment ago.";
+            return Self::new(StatusCode::FORBIDDEN, text).hint("Sign in again.");
+        }
         tracing::error!(
             error = &error as &(dyn std::error::Error + 'static),
             "the database failed"

@@ -126,6 +126,16 @@ impl TestHub {
         Self::put_together(config, spawner, store, methods).await
     }
 
+    /// A hub of the usual configuration to which people sign in by `authenticator` alone.
+    pub(crate) async fn signing_in_by(
+        authenticator: impl Authenticator + 'static,
+        store: Store,
+    ) -> Self {
+        let spawner = FakeSpawner::new().answers_with(notebook().await);
+        let methods: Vec<Arc<dyn Authenticator>> = vec![Arc::new(authenticator)];
+        Self::put_together(configuration(CONFIG), spawner, store, methods).await
+    }
+
     async fn put_together(
         config: Config,
         spawner: FakeSpawner,

@@ -31,6 +31,7 @@ mod service_oauth;
 mod services;
 mod shares;
 mod sign_in;
+mod sign_outs;
 mod spawn_pages;
 mod subdomains;
 mod surface;

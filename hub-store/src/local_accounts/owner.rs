@@ -4,14 +4,26 @@
 use hub_names::UserName;
 use jiff::Timestamp;
 
-use crate::{StoreError, UserId, engine::Tx, statement::statements, users};
+use crate::{
+    StoreError, User, UserId,
+    engine::{Engine, Tx},
+    statement::statements,
+    users,
+};
 
 /// What `hub-auth` calls the hub as an identity provider.
 const PROVIDER: &str = "local";
 
 statements! {
+    OWNER: "look up an account's owner",
+        concat!("SELECT ", users::columns!(), " FROM local_accounts a
+         JOIN identities i ON i.provider = $1 AND i.subject = a.id
+         JOIN users u ON u.id = i.user_id WHERE a.name = $2");
     SET_ADMIN: "make somebody an administrator",
         "UPDATE users SET admin = $2 WHERE id = $1";
+    SIGN_OUT: "sign an account's owner out",
+        "UPDATE users SET sign_outs = sign_outs + 1 WHERE id =
+             (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)";
     END_SESSIONS: "end the sessions of an account",
         "DELETE FROM sessions WHERE session_id <> $3 AND user_id =
              (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)";
@@ -29,6 +41,12 @@ statements! {
     DELETE: "delete a user's account",
         "DELETE FROM local_accounts WHERE name = (SELECT name FROM users WHERE id = $2)
          OR id IN (SELECT subject FROM identities WHERE provider = $1 AND user_id = $2)";
+}
+
+/// The user to whom the account of that name belongs.
+pub(super) async fn of(engine: &Engine, name: &UserName) -> Result<Option<User>, StoreError> {
+    let row = engine.read_one(&OWNER, &[PROVIDER.into(), name.into()]).await?;
+    row.map(|row| User::read(row.of("users"))).transpose()
 }
 
 /// Makes the user of that name the account's owner, and adds one if there is none.
@@ -53,11 +71,14 @@ pub(super) async fn claim(
 
 /// Ends the sessions of the account's owner but the one called `keep`, and revokes
 /// what was given out in them and all other tokens, but not those of their servers.
+/// Nothing begins any more with what was looked at before.
 pub(super) async fn sign_out(
     tx: &mut Tx,
     account_id: &str,
     keep: Option<&str>,
 ) -> Result<(), StoreError> {
+    // First: whoever is beginning something is waited for.
+    tx.write(&SIGN_OUT, &[PROVIDER.into(), account_id.into()]).await?;
     for statement in [&END_SESSIONS, &REVOKE, &REVOKE_CODES] {
         // No session has an empty name.
         let values = [PROVIDER.into(), account_id.into(), keep.unwrap_or_default().into()];

@@ -171,6 +171,7 @@ on_every_engine! {
             let session = NewSession {
                 hash: [digest; 32],
                 user: ada.id,
+                sign_outs: 0,
                 session_id: session.to_owned(),
                 created: at(1),
                 expires_at: at(100),
@@ -221,6 +222,40 @@ on_every_engine! {
         let closed = LocalStatus::Closed;
         store.local_accounts().set_status("id-of-ada", closed, at(4)).await.unwrap();
         assert_eq!(sessions.by_hash(&[1; 32], at(5)).await.unwrap(), None);
+    }
+
+    async fn password_change_ends_sessions_that_are_about_to_begin(store) {
+        add(&store, "ada", LocalStatus::Active).await;
+        let (accounts, users) = (store.local_accounts(), store.users());
+        let before = users.by_name(&name("ada")).await.unwrap().unwrap();
+        let session = |hash, sign_outs| NewSession {
+            hash: [hash; 32],
+            user: before.id,
+            sign_outs,
+            session_id: format!("s{hash}"),
+            created: at(1),
+            expires_at: at(100),
+        };
+        store.sessions().create(&session(1, 0)).await.unwrap();
+        let keep = PasswordChange {
+            keep_session: Some("s1".to_owned()),
+            ..change("ada", "hash-of-ada", "new")
+        };
+        accounts.set_password(&keep, at(2)).await.unwrap();
+        let late = store.sessions().create(&session(2, 0)).await;
+        assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+        // The session that goes on is somebody who is signed in now.
+        let kept = store.sessions().by_hash(&[1; 32], at(3)).await.unwrap().unwrap();
+        store.sessions().create(&session(3, kept.user.sign_outs)).await.unwrap();
+
+        let closed = LocalStatus::Closed;
+        accounts.set_status("id-of-ada", closed, at(4)).await.unwrap();
+        let late = store.sessions().create(&session(4, kept.user.sign_outs)).await;
+        assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+        // To open it again ends nothing.
+        let closed = users.by_id(before.id).await.unwrap().unwrap();
+        accounts.set_status("id-of-ada", LocalStatus::Active, at(5)).await.unwrap();
+        store.sessions().create(&session(5, closed.sign_outs)).await.unwrap();
     }
 
     async fn an_account_goes_with_its_user_and_is_renamed_with_it(store) {

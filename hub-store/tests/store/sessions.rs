@@ -8,9 +8,24 @@ fn session(user: UserId, hash: u8) -> NewSession {
     NewSession {
         hash: [hash; 32],
         user,
+        sign_outs: 0,
         session_id: format!("s{hash}"),
         created: at(0),
         expires_at: at(100),
+    }
+}
+
+/// One that was made by hand.
+fn token(user: UserId, hash: u8) -> NewToken {
+    NewToken {
+        owner: TokenOwner::User(user),
+        hash: [hash; 32],
+        client_id: None,
+        session_id: None,
+        note: String::new(),
+        scopes: Vec::new(),
+        created: at(0),
+        expires_at: None,
     }
 }
 
@@ -125,6 +140,60 @@ on_every_engine! {
         }
         assert_eq!(oauth.code(&[1; 32], at(1)).await.unwrap(), None);
         assert!(oauth.code(&[2; 32], at(1)).await.unwrap().is_some());
+    }
+
+    async fn nothing_begins_with_what_was_looked_at_before_all_sessions_ended(store) {
+        let ada = user(&store, "ada").await;
+        let (sessions, tokens) = (store.sessions(), store.tokens());
+        tokens.issue(&token(ada.id, 1)).await.unwrap();
+        let record = tokens.by_hash(&[1; 32], at(1)).await.unwrap().unwrap();
+        assert_eq!((ada.sign_outs, record.sign_outs), (0, Some(0)));
+
+        sessions.delete_of_user(ada.id).await.unwrap();
+
+        let late = sessions.create(&session(ada.id, 1)).await;
+        assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+        let late = tokens.issue_for(&ada, &token(ada.id, 2)).await;
+        assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+        // Nor for somebody else.
+        let bob = user(&store, "bob").await;
+        let late = tokens.issue_for(&ada, &token(bob.id, 2)).await;
+        assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+
+        let ada = store.users().by_id(ada.id).await.unwrap().unwrap();
+        let new = NewSession { sign_outs: ada.sign_outs, ..session(ada.id, 1) };
+        sessions.create(&new).await.unwrap();
+        let found = sessions.by_hash(&[1; 32], at(1)).await.unwrap().unwrap();
+        tokens.issue_for(&found.user, &token(ada.id, 2)).await.unwrap();
+        let record = tokens.by_hash(&[2; 32], at(1)).await.unwrap().unwrap();
+        assert_eq!(record.sign_outs, Some(ada.sign_outs));
+        tokens.issue_for(&bob, &token(ada.id, 3)).await.unwrap();
+        store.users().delete(bob.id).await.unwrap();
+        let gone = tokens.issue_for(&bob, &token(ada.id, 4)).await;
+        assert!(matches!(gone, Err(StoreError::Missing { what: "user" })), "{gone:?}");
+    }
+
+    async fn what_begins_while_all_sessions_end_ends_with_them(store) {
+        let ada = user(&store, "ada").await;
+        let (sessions, tokens) = (store.sessions(), store.tokens());
+        for round in 0..20 {
+            let ada = store.users().by_id(ada.id).await.unwrap().unwrap();
+            let new = NewSession { sign_outs: ada.sign_outs, ..session(ada.id, round) };
+            let made = token(ada.id, round);
+            let (ended, began, issued) = tokio::join!(
+                sessions.delete_of_user(ada.id),
+                sessions.create(&new),
+                tokens.issue_for(&ada, &made),
+            );
+            ended.unwrap();
+            for error in [began.err(), issued.err()].into_iter().flatten() {
+                assert!(matches!(error, StoreError::SignedOut), "{error:?}");
+            }
+            let left = sessions.by_hash(&[round; 32], at(1)).await.unwrap();
+            assert_eq!(left, None, "round {round}");
+            let left = tokens.by_hash(&[round; 32], at(1)).await.unwrap();
+            assert_eq!(left, None, "round {round}");
+        }
     }
 
     async fn sessions_end_with_their_user(store) {

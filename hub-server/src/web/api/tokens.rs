@@ -82,20 +82,21 @@ pub(in crate::web) async fn make(
     let own = caller.user().is_some_and(|own| own.id == user.id);
     let note = wanted.note((!own).then_some((caller.kind(), caller.name())));
     let token = ApiToken::generate();
-    let record = hub
-        .store
-        .tokens()
-        .issue(&NewToken {
-            owner: TokenOwner::User(user.id),
-            hash: *token.hash().as_bytes(),
-            client_id: None,
-            session_id: None,
-            note,
-            scopes: scopes.iter().map(ToString::to_string).collect(),
-            created: now,
-            expires_at,
-        })
-        .await?;
+    let new = NewToken {
+        owner: TokenOwner::User(user.id),
+        hash: *token.hash().as_bytes(),
+        client_id: None,
+        session_id: None,
+        note,
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+        created: now,
+        expires_at,
+    };
+    let tokens = hub.store.tokens();
+    let record = match caller.user() {
+        Some(by) => tokens.issue_for(by, &new).await?,
+        None => tokens.issue(&new).await?,
+    };
     tracing::info!(user = %user.name, token = record.id.get(), by = %caller.describe(), "token made");
     Ok((record, token))
 }

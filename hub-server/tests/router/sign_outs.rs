@@ -1,0 +1,160 @@
+//! What ends together ends for good: nothing begins with a credential that was looked at
+//! before.
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use http::{Method, StatusCode};
+use hub_auth::{Answer as Given, AuthError, Authenticator, Claims, LoginStart, Offer};
+use hub_store::{LocalStatus, NewLocalAccount, PasswordChange, Store};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::harness::{PASSWORD, TestHub};
+
+/// What happens to an account while its password is looked at.
+#[derive(Clone, Copy, Debug)]
+enum Meanwhile {
+    Nothing,
+    PasswordChange,
+    Closing,
+    ClosingAndOpening,
+    Deletion,
+}
+
+/// Finds every password right, after a while in which something happens.
+#[derive(Debug)]
+struct Slow {
+    store: Store,
+    meanwhile: Meanwhile,
+}
+
+#[async_trait]
+impl Authenticator for Slow {
+    fn provider(&self) -> &str {
+        "local"
+    }
+
+    fn offer(&self) -> Offer {
+        Offer::Form
+    }
+
+    async fn begin(&self) -> Result<Option<LoginStart>, AuthError> {
+        Ok(None)
+    }
+
+    async fn finish(&self, _: Given) -> Result<Claims, AuthError> {
+        let name = "ada".parse().unwrap();
+        let accounts = self.store.local_accounts();
+        let account = accounts.by_name(&name).await.unwrap();
+        let id = account.map_or_else(|| "id-of-ada".to_owned(), |account| account.id);
+        let now = Timestamp::now();
+        match self.meanwhile {
+            Meanwhile::Nothing => {}
+            Meanwhile::PasswordChange => change_password(&self.store).await,
+            Meanwhile::Closing | Meanwhile::ClosingAndOpening => {
+                accounts.set_status(&id, LocalStatus::Closed, now).await.unwrap();
+                if matches!(self.meanwhile, Meanwhile::ClosingAndOpening) {
+                    accounts.set_status(&id, LocalStatus::Active, now).await.unwrap();
+                }
+            }
+            Meanwhile::Deletion => {
+                if let Some(user) = accounts.owner(&name).await.unwrap() {
+                    self.store.users().delete(user.id).await.unwrap();
+                }
+            }
+        }
+        Ok(Claims::new("local", id, "ada"))
+    }
+}
+
+async fn change_password(store: &Store) {
+    let account = store.local_accounts().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    let change = PasswordChange {
+        account_id: account.id,
+        new: format!("{}+", account.hash),
+        old: account.hash,
+        ticket: None,
+        keep_session: None,
+    };
+    store.local_accounts().set_password(&change, Timestamp::now()).await.unwrap();
+}
+
+async fn add_ada(store: &Store) {
+    let account = NewLocalAccount {
+        id: "id-of-ada".to_owned(),
+        name: "ada".parse().unwrap(),
+        hash: "hash".to_owned(),
+        status: LocalStatus::Active,
+        admin: false,
+        groups: Vec::new(),
+    };
+    store.local_accounts().create(&account, None, Timestamp::now()).await.unwrap();
+}
+
+/// How many sessions and tokens ada has.
+async fn held(store: &Store) -> (u64, usize) {
+    let ada = store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    let tokens = store.tokens().of_user(ada.id, Timestamp::now()).await.unwrap().len();
+    (store.sessions().delete_of_user(ada.id).await.unwrap(), tokens)
+}
+
+#[tokio::test]
+async fn password_change_ends_sessions_and_tokens_that_are_about_to_begin() {
+    for meanwhile in [
+        Meanwhile::Nothing,
+        Meanwhile::PasswordChange,
+        Meanwhile::Closing,
+        Meanwhile::ClosingAndOpening,
+        Meanwhile::Deletion,
+    ] {
+        let store = Store::in_memory().await.unwrap();
+        let hub = TestHub::signing_in_by(Slow { store: store.clone(), meanwhile }, store.clone());
+        let hub = hub.await;
+        let begins = matches!(meanwhile, Meanwhile::Nothing);
+        let expected = |begun| if begins { begun } else { StatusCode::FORBIDDEN };
+
+        add_ada(&store).await;
+        let mut browser = hub.browser();
+        // By another name that leads to the same account.
+        let answer = browser.sign_in("ADA", "/hub/login").await;
+        assert_eq!(answer.status, expected(StatusCode::FOUND), "{meanwhile:?} {}", answer.text);
+        let home = browser.get("/hub/home").await.status;
+        assert_eq!(home == StatusCode::OK, begins, "{meanwhile:?}");
+        assert_eq!(held(&store).await, (u64::from(begins), 0), "{meanwhile:?}");
+
+        if matches!(meanwhile, Meanwhile::Deletion) {
+            let ada = store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+            store.users().delete(ada.id).await.unwrap();
+            add_ada(&store).await;
+        }
+        let body = json!({ "auth": { "username": "ada", "password": PASSWORD } });
+        let headers = [("content-type", "application/json")];
+        let path = "/hub/api/users/ada/tokens";
+        let answer = hub.browser().request(Method::POST, path, &headers, &body.to_string()).await;
+        assert_eq!(answer.status, expected(StatusCode::CREATED), "{meanwhile:?} {}", answer.text);
+        assert_eq!(held(&store).await, (0, usize::from(begins)), "{meanwhile:?}");
+    }
+}
+
+#[tokio::test]
+async fn password_change_ends_tokens_that_a_token_is_making() {
+    let store = Store::in_memory().await.unwrap();
+    let slow = Slow { store: store.clone(), meanwhile: Meanwhile::Nothing };
+    let hub = TestHub::signing_in_by(slow, store.clone()).await;
+    add_ada(&store).await;
+    for _ in 0..10 {
+        let body = json!({ "auth": { "username": "ada", "password": PASSWORD } });
+        let headers = [("content-type", "application/json")];
+        let path = "/hub/api/users/ada/tokens";
+        let made = hub.browser().request(Method::POST, path, &headers, &body.to_string()).await;
+        let stolen = made.json()["token"].as_str().unwrap().to_owned();
+        // The rights are looked up anew for each.
+        let more = (0..8).map(|_| hub.api(&stolen, Method::POST, "/users/ada/tokens", None));
+        let (answers, ()) = tokio::join!(join_all(more), change_password(&store));
+        for answer in answers {
+            let ok = [StatusCode::CREATED, StatusCode::FORBIDDEN].contains(&answer.status);
+            assert!(ok, "{} {}", answer.status, answer.text);
+        }
+        assert_eq!(held(&store).await.1, 0);
+    }
+}
