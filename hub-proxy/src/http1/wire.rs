@@ -215,6 +215,11 @@ impl Wire {
         self.lock().stream.as_mut().map(|stream| write(&mut stream.out))
     }
 
+    /// How many bytes wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().stream.as_ref().map_or(0, |stream| stream.out.len())
+    }
+
     /// Begins the answer: nothing comes before it any more. Whether it is the last, because
     /// the request broke off, because its client still waits to be told to send the body,
     /// which it will not be, or because more than `most` is left of a body that nobody

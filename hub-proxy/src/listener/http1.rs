@@ -336,7 +336,8 @@ impl Sender {
         wire: &Wire,
         mut body: Pin<&mut B>,
     ) -> Result<bool, Http1Error> {
-        let mut waiting = 0;
+        // Not all of what was taken before may have left, however often there was room.
+        let mut waiting = wire.waiting();
         while !self.is_over && waiting < MAX_WAITING {
             // Nobody holds the connection meanwhile: the body may be read from it.
             let frame = match body.as_mut().poll_frame(cx) {
