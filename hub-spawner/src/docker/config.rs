@@ -90,7 +90,8 @@ pub struct DockerConfig {
     pub volumes: Option<BTreeMap<String, VolumeTarget>>,
     /// The same, and servers cannot write there.
     pub read_only_volumes: BTreeMap<String, VolumeTarget>,
-    /// Mounts that need more words: kind, driver, part of a volume, size.
+    /// Mounts that need more words: kind, driver, part of a volume, size. Volumes among
+    /// them are made, labelled and found as those of `volumes`.
     pub mounts: Vec<MountConfig>,
     /// Folders that are mounted for members of groups.
     pub shared: Vec<SharedFolder>,
@@ -99,7 +100,8 @@ pub struct DockerConfig {
     /// Options of that driver.
     pub volume_driver_options: BTreeMap<String, String>,
     /// Whom a new volume belongs to where the image has no directory of its own at
-    /// its place, `uid` or `uid:gid`. Default `1000:100`; empty: root.
+    /// its place, `uid` or `uid:gid`. Default `1000:100`; empty: root. One whose driver
+    /// options name a `device` keeps its owner.
     pub volume_owner: Account,
     /// How host paths of `volumes` that do not exist are made. Default: by the
     /// daemon, for root.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::{Context, bail};
-use hub_spawner::engine::{EngineError, Labels};
+use hub_spawner::engine::Labels;
 
 use super::{
     containers::{HUB_GRACE, PROXY_GRACE},
