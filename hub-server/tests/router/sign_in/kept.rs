@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use hub_store::Store;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{by_github, by_openid, github_section, hub, openid_section, user};
+use super::{by_github, by_openid, config, github_section, hub, openid_section, user};
 use crate::{
     harness::{Browser, TestHub, eventually},
     stand_ins::{
-        github::{Fault, Github, USER_PATH},
+        github::{Fault, Github, TOKEN_PATH, USER_PATH},
         openid::Openid,
     },
 };
@@ -178,6 +179,83 @@ async fn a_new_refresh_token_is_kept_even_if_the_question_after_it_fails() {
     hub.clock.advance(SignedDuration::from_secs(301));
     let answer = browser.get("/hub/home").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.location());
+}
+
+#[tokio::test]
+async fn cry_2_what_no_key_opens_counts_as_absent_and_the_person_signs_in_again() {
+    let github = Github::start().await;
+    github.has_member(LAB);
+    let section =
+        github_section(&github, "scope = [\"read:org\"]\nallowed_organizations = [\"ada-lab\"]");
+    let with_key = |digits: &str| {
+        let key = digits.repeat(32);
+        config(&format!("enable_auth_state = true\ncrypt_key = \"{key}\""), &section)
+    };
+    let store = Store::in_memory().await.unwrap();
+    let before = TestHub::signing_in(&with_key("ab"), store.clone()).await;
+    let (browser, answer) = by_github(&before, &github).await;
+    assert_eq!(answer.location(), "/hub/home");
+    let kept = async |hub: &TestHub| {
+        let user =
+            hub.api("chief-service-token", Method::GET, "/users/octo-cat", None).await.json();
+        user["auth_state"].clone()
+    };
+    assert_eq!(kept(&before).await["github_user"]["login"], "Octo-Cat");
+
+    // The key was lost, and the session is still there.
+    let after = TestHub::signing_in(&with_key("cd"), store).await;
+    assert!(kept(&after).await.is_null());
+    let mut same = after.browser();
+    same.cookies = browser.cookies;
+    let answer = same.get("/hub/home").await;
+    assert!(answer.location().starts_with("/hub/login?next="), "{answer:?}");
+    let (mut again, answer) = by_github(&after, &github).await;
+    assert_eq!(answer.location(), "/hub/home");
+    assert_eq!(again.get("/hub/home").await.status, StatusCode::OK);
+    assert_eq!(kept(&after).await["github_user"]["login"], "Octo-Cat");
+}
+
+#[tokio::test]
+async fn gh_6_of_requests_at_the_same_moment_one_renews_the_tokens_and_all_go_on() {
+    let github = Github::start().await;
+    github.is_app();
+    let hub = keeping(&github, "auth_refresh_strict = true").await;
+    let (mut script, _) = by_github(&hub, &github).await;
+    let (mut page, _) = by_github(&hub, &github).await;
+    let (mut other, _) = by_github(&hub, &github).await;
+    let (mut starter, answer) = by_github(&hub, &github).await;
+    assert_eq!(answer.location(), "/hub/home");
+    let token = token_of(&mut script).await;
+    let renewed = || github.seen().iter().filter(|path| *path == TOKEN_PATH).count();
+
+    // More than once, since the token that came of it has to be the one that is kept.
+    for _ in 0..2 {
+        let before = renewed();
+        github.token_expires();
+        hub.clock.advance(SignedDuration::from_secs(301));
+        let headers = [
+            ("x-xsrftoken", starter.xsrf().to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let who = whoami(&other);
+        let start = "/hub/api/users/octo-cat/server";
+        let (page, other, start, script) = tokio::join!(
+            page.get("/hub/home"),
+            other.get(&who),
+            starter.request(Method::POST, start, &headers, "{}"),
+            hub.api(&token, Method::GET, "/user", None),
+        );
+        assert_eq!(page.status, StatusCode::OK, "{}", page.location());
+        assert_eq!(other.status, StatusCode::OK, "{}", other.text);
+        assert!(start.status.is_success(), "{}", start.text);
+        assert_eq!(script.status, StatusCode::OK, "{}", script.text);
+        assert_eq!(renewed() - before, 1, "{:?}", github.seen());
+        settled(&hub, true).await;
+        let stop = hub.api(&token, Method::DELETE, "/users/octo-cat/server", None).await;
+        assert!(stop.status.is_success(), "{}", stop.text);
+        settled(&hub, false).await;
+    }
 }
 
 #[tokio::test]
