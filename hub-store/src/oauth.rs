@@ -3,7 +3,10 @@
 use hub_names::ServerKey;
 use jiff::Timestamp;
 
-use crate::{StoreError, UserId, engine::Engine, row::Fields, statement::statements, value::Value};
+use crate::{
+    NewToken, StoreError, TokenId, TokenRecord, UserId, engine::Engine, row::Fields,
+    sessions::hold_session, statement::statements, tokens, users, value::Value,
+};
 
 statements! {
     // The user's id is looked up here, in one statement with the change: a
@@ -42,9 +45,14 @@ statements! {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     CODE: "look up an OAuth code",
         "SELECT client_id, user_id, session_id, scopes, redirect_uri, challenge, created, expires_at
-         FROM oauth_codes WHERE hash = $1 AND expires_at > $2";
-    DELETE_CODE: "use up an OAuth code",
-        "DELETE FROM oauth_codes WHERE hash = $1";
+         FROM oauth_codes WHERE hash = $1 AND expires_at > $2 AND token_id IS NULL";
+    SPEND_CODE: "use up an OAuth code",
+        "UPDATE oauth_codes SET token_id = $2
+         WHERE hash = $1 AND expires_at > $3 AND token_id IS NULL";
+    REVOKE_USED: "revoke the token of an OAuth code",
+        "DELETE FROM tokens WHERE id =
+             (SELECT token_id FROM oauth_codes WHERE hash = $1 AND client_id = $2)
+         RETURNING id";
     SWEEP_CODES: "delete expired OAuth codes",
         "DELETE FROM oauth_codes WHERE expires_at <= $1";
 }
@@ -169,6 +177,7 @@ impl Oauth<'_> {
     ///
     /// # Errors
     ///
+    /// [`StoreError::SignedOut`] if the visitor's session is over,
     /// [`StoreError::Missing`] if its client or its user does not exist,
     /// [`StoreError::Conflict`] if there is such a code.
     pub async fn insert_code(&self, hash: &[u8; 32], code: &OauthCode) -> Result<(), StoreError> {
@@ -183,14 +192,23 @@ impl Oauth<'_> {
             code.created.into(),
             code.expires_at.into(),
         ];
-        self.engine
-            .write(&INSERT_CODE, &values)
+        const MISSING: &str = "client or user";
+        let mut tx = self.engine.begin(INSERT_CODE.action).await?;
+        if !hold_session(&mut tx, code.user, &code.session_id, code.created).await? {
+            return Err(match users::is_there(&mut tx, code.user).await? {
+                true => StoreError::SignedOut,
+                false => StoreError::Missing { what: MISSING },
+            });
+        }
+        tx.write(&INSERT_CODE, &values)
             .await
-            .map_err(|failure| failure.conflict("code").missing("client or user"))?;
+            .map_err(|failure| failure.conflict("code").missing(MISSING))?;
+        tx.commit(INSERT_CODE.action).await?;
         Ok(())
     }
 
-    /// What the code with that digest stands for, unless it has expired at `now`.
+    /// What the code with that digest stands for, unless it has expired at `now` or was
+    /// used.
     ///
     /// Looking does not use it up: an attempt with a wrong verifier must not, as
     /// in JupyterHub.
@@ -203,9 +221,44 @@ impl Oauth<'_> {
         row.map(|row| OauthCode::read(row.of("oauth_codes"))).transpose()
     }
 
-    /// Uses a code up. `true` for exactly one caller, who may make the token.
-    pub async fn delete_code(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
-        Ok(self.engine.write(&DELETE_CODE, &[hash.into()]).await? > 0)
+    /// Changes a code into `token`, which belongs to the code's user and session, for
+    /// exactly one caller. `None` if the code is not there any more, was used or has
+    /// expired, or if the session is over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if there is a token with that digest.
+    pub async fn redeem(
+        &self,
+        hash: &[u8; 32],
+        code: &OauthCode,
+        token: &NewToken,
+    ) -> Result<Option<TokenRecord>, StoreError> {
+        let now = token.created;
+        let mut tx = self.engine.begin(SPEND_CODE.action).await?;
+        // Before the code, in the order in which a session is ended.
+        if !hold_session(&mut tx, code.user, &code.session_id, now).await? {
+            return Ok(None);
+        }
+        let issued = tokens::insert(&mut tx, token).await?;
+        let values = [hash.into(), issued.id.into(), now.into()];
+        if tx.write(&SPEND_CODE, &values).await? == 0 {
+            return Ok(None);
+        }
+        tx.commit(SPEND_CODE.action).await?;
+        Ok(Some(issued))
+    }
+
+    /// Revokes the token that a client has got for a code, because the code has come again
+    /// (RFC 6749, section 4.1.2); returns which, if the code was used and the token was
+    /// still there.
+    pub async fn revoke_used(
+        &self,
+        hash: &[u8; 32],
+        client_id: &str,
+    ) -> Result<Option<TokenId>, StoreError> {
+        let row = self.engine.write_one(&REVOKE_USED, &[hash.into(), client_id.into()]).await?;
+        row.map(|row| row.of("tokens").int("id").map(TokenId::new)).transpose()
     }
 
     /// Deletes the codes that have expired at `now`; returns how many.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     StoreError, User, UserId,
-    engine::Engine,
+    engine::{Engine, Tx},
     row::Fields,
     statement::statements,
     users::{self, hold, sign_out},
@@ -21,8 +21,17 @@ statements! {
          WHERE s.hash = $1 AND s.expires_at > $2");
     TOUCH: "note a session's use",
         "UPDATE sessions SET last_seen = $2 WHERE hash = $1 AND last_seen < $2";
+    HOLD: "hold on to a session",
+        "UPDATE sessions SET last_seen = last_seen
+         WHERE user_id = $1 AND session_id = $2 AND expires_at > $3";
     DELETE: "end a session",
         "DELETE FROM sessions WHERE hash = $1";
+    END: "end a session",
+        "DELETE FROM sessions WHERE hash = $1 RETURNING user_id, session_id";
+    REVOKE_GIVEN: "revoke the tokens of a session",
+        "DELETE FROM tokens WHERE user_id = $1 AND session_id = $2";
+    REVOKE_GIVEN_CODES: "revoke the codes of a session",
+        "DELETE FROM oauth_codes WHERE user_id = $1 AND session_id = $2";
     DELETE_OF_USER: "end a user's sessions",
         "DELETE FROM sessions WHERE user_id = $1";
     // A server's own token has a client, but no session.
@@ -115,7 +124,25 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends a session; returns whether it was there.
+    /// Ends a session with the tokens and codes that were given out in it, now or while
+    /// this runs; returns whether it was there.
+    pub async fn end(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
+        let mut tx = self.engine.begin(END.action).await?;
+        // First: whoever is giving something out in it is waited for.
+        let ended = tx.read(&END, &[hash.into()]).await?;
+        for row in &ended {
+            let fields = row.of("sessions");
+            let (user, id) = (UserId::new(fields.int("user_id")?), fields.text("session_id")?);
+            for statement in [&REVOKE_GIVEN, &REVOKE_GIVEN_CODES] {
+                tx.write(statement, &[user.into(), (&id).into()]).await?;
+            }
+        }
+        tx.commit(END.action).await?;
+        Ok(!ended.is_empty())
+    }
+
+    /// Forgets a session that nobody uses any more; what was given out in it goes on.
+    /// Returns whether it was there.
     pub async fn delete(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
         Ok(self.engine.write(&DELETE, &[hash.into()]).await? > 0)
     }
@@ -140,6 +167,18 @@ impl Sessions<'_> {
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.engine.write(&SWEEP, &[now.into()]).await?)
     }
+}
+
+/// Keeps a user's session of that name from being ended until the transaction is over:
+/// whoever ends it waits, and finds what was given out here. To be called first. Returns
+/// whether there is such a session at `now`.
+pub(crate) async fn hold_session(
+    tx: &mut Tx,
+    user: UserId,
+    session_id: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx.write(&HOLD, &[user.into(), session_id.into(), now.into()]).await? > 0)
 }
 
 impl Session {

@@ -3,8 +3,12 @@
 use jiff::Timestamp;
 
 use crate::{
-    StoreError, TokenId, User, UserId, engine::Engine, row::Fields, statement::statements,
-    users::hold, value::Value,
+    StoreError, TokenId, User, UserId,
+    engine::{Engine, Tx},
+    row::Fields,
+    statement::statements,
+    users::hold,
+    value::Value,
 };
 
 macro_rules! columns {
@@ -137,12 +141,7 @@ impl Tokens<'_> {
     pub async fn issue_for(&self, by: &User, token: &NewToken) -> Result<TokenRecord, StoreError> {
         let mut tx = self.engine.begin(INSERT.action).await?;
         hold(&mut tx, by.id, by.sign_outs).await?;
-        let rows = tx
-            .read(&INSERT, &token.values())
-            .await
-            .map_err(|failure| failure.conflict("token").missing("user"))?;
-        let row = rows.first().ok_or(StoreError::Missing { what: "token" })?;
-        let issued = TokenRecord::read(row.of("tokens"))?;
+        let issued = insert(&mut tx, token).await?;
         tx.commit(INSERT.action).await?;
         Ok(issued)
     }
@@ -251,6 +250,16 @@ impl Tokens<'_> {
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.engine.write(&SWEEP, &[now.into()]).await?)
     }
+}
+
+/// Makes a token valid, with all else that the transaction does.
+pub(crate) async fn insert(tx: &mut Tx, token: &NewToken) -> Result<TokenRecord, StoreError> {
+    let rows = tx
+        .read(&INSERT, &token.values())
+        .await
+        .map_err(|failure| failure.conflict("token").missing("user"))?;
+    let row = rows.first().ok_or(StoreError::Missing { what: "token" })?;
+    TokenRecord::read(row.of("tokens"))
 }
 
 impl NewToken {

@@ -509,10 +509,15 @@ pub(crate) async fn hold(tx: &mut Tx, id: UserId, sign_outs: u64) -> Result<(), 
     if tx.write(&HOLD, &[id.into(), Value::count(sign_outs)]).await? > 0 {
         return Ok(());
     }
-    match tx.read(&BY_ID, &[id.into()]).await?.is_empty() {
-        true => Err(StoreError::Missing { what: "user" }),
-        false => Err(StoreError::SignedOut),
+    match is_there(tx, id).await? {
+        true => Err(StoreError::SignedOut),
+        false => Err(StoreError::Missing { what: "user" }),
     }
+}
+
+/// Whether there is such a user.
+pub(crate) async fn is_there(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
+    Ok(!tx.read(&BY_ID, &[id.into()]).await?.is_empty())
 }
 
 /// Notes that everything that is signed in as the user ends. To be called before it is

@@ -139,16 +139,11 @@ pub(crate) fn session_id_cookie(hub: &Hub, id: String) -> Cookie<'static> {
     cookie
 }
 
-/// Ends all sessions that this browser holds, with the tokens that were issued
+/// Ends all sessions that this browser holds, with the tokens and codes that were issued
 /// in them.
 pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError> {
-    let now = hub.clock.now();
     for secret in candidates(hub, headers) {
-        let hash = secret.hash();
-        if let Some(session) = hub.store.sessions().by_hash(hash.as_bytes(), now).await? {
-            hub.store.sessions().delete(hash.as_bytes()).await?;
-            hub.store.tokens().revoke_session(session.user.id, &session.session_id).await?;
-        }
+        hub.store.sessions().end(secret.hash().as_bytes()).await?;
     }
     Ok(())
 }

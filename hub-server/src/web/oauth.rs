@@ -236,7 +236,8 @@ async fn grant(hub: &Hub, visitor: &Visitor, consent: &Consent) -> Result<Respon
     let now = hub.clock.now();
     let challenge =
         consent.request.challenge.as_ref().map(|challenge| challenge.as_str().to_owned());
-    hub.store
+    let kept = hub
+        .store
         .oauth()
         .insert_code(
             code_hash(&code).as_bytes(),
@@ -251,7 +252,12 @@ async fn grant(hub: &Hub, visitor: &Visitor, consent: &Consent) -> Result<Respon
                 expires_at: now + SignedDuration::from_secs(CODE_SECONDS),
             },
         )
-        .await?;
+        .await;
+    if let Err(StoreError::SignedOut) = kept {
+        // In another tab, since the session was looked at.
+        visitor.clone().signed_out().require_user()?;
+    }
+    kept?;
     let request = &consent.request;
     let location = success_location(&request.redirect_uri, &code, request.state.as_deref());
     let mut response = redirect(&location);
@@ -307,41 +313,50 @@ async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
     }
     let now = hub.clock.now();
     let hash = code_hash(request.code.expose_secret());
-    let code = oauth
-        .code(hash.as_bytes(), now)
-        .await?
-        .filter(|code| code.client_id == client.id)
-        .ok_or(TokenError::InvalidGrant)?;
+    let code = oauth.code(hash.as_bytes(), now).await?;
+    let Some(code) = code.filter(|code| code.client_id == client.id) else {
+        return Err(worthless(hub, &hash, &client).await);
+    };
     request.check_redirect_uri(code.redirect_uri.as_deref(), &client.redirect_uri)?;
     // Before the code is used up: a failed try at PKCE does not consume it.
     let challenge: Option<Challenge> = code.challenge.as_deref().and_then(|text| text.parse().ok());
     check_pkce(challenge.as_ref(), request.code_verifier.as_ref())?;
-    // Whoever deletes it redeems it; nobody does twice.
-    if !oauth.delete_code(hash.as_bytes()).await? {
-        return Err(TokenError::InvalidGrant.into());
-    }
     let token = ApiToken::generate();
     // As long as the sign-in, which is JupyterHub's `oauth_token_expires_in`.
     let life = hub.live().session.max_age;
-    hub.store
-        .tokens()
-        .issue(&NewToken {
-            owner: TokenOwner::User(code.user),
-            hash: *token.hash().as_bytes(),
-            client_id: Some(client.id),
-            session_id: Some(code.session_id),
-            note: String::new(),
-            scopes: code.scopes.clone(),
-            created: now,
-            expires_at: Some(now + life),
-        })
-        .await?;
+    let new = NewToken {
+        owner: TokenOwner::User(code.user),
+        hash: *token.hash().as_bytes(),
+        client_id: Some(client.id.clone()),
+        session_id: Some(code.session_id.clone()),
+        note: String::new(),
+        scopes: code.scopes.clone(),
+        created: now,
+        expires_at: Some(now + life),
+    };
+    if oauth.redeem(hash.as_bytes(), &code, &new).await?.is_none() {
+        return Err(worthless(hub, &hash, &client).await);
+    }
     Ok(serde_json::json!({
         "access_token": token.expose(),
         "expires_in": life.as_secs(),
         "token_type": "Bearer",
         "scope": code.scopes.join(" "),
     }))
+}
+
+/// The answer to a client whose code is good for nothing. A code that was used is known
+/// to two who should not both know it: what was made from it ends.
+async fn worthless(hub: &Hub, code: &TokenHash, client: &OauthClient) -> Refused {
+    match hub.store.oauth().revoke_used(code.as_bytes(), &client.id).await {
+        Ok(None) => TokenError::InvalidGrant.into(),
+        Ok(Some(token)) => {
+            let (client, token) = (&client.id, token.get());
+            tracing::warn!(client, token, "a code came a second time; its token is revoked");
+            TokenError::InvalidGrant.into()
+        }
+        Err(error) => error.into(),
+    }
 }
 
 /// Codes are kept as tokens are: as a hash.

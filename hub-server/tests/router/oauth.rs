@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::harness::{Answer, Browser, TestHub, send};
 
-const AUTHORIZE: &str = "/hub/api/oauth2/authorize?client_id=jupyterhub-user-ada&redirect_uri=%2Fuser%2Fada%2Foauth_callback&response_type=code&state=opaque%3D";
+pub(crate) const AUTHORIZE: &str = "/hub/api/oauth2/authorize?client_id=jupyterhub-user-ada&redirect_uri=%2Fuser%2Fada%2Foauth_callback&response_type=code&state=opaque%3D";
 
 /// A hub where ada's server runs, and that server's token.
-async fn running() -> (TestHub, String) {
+pub(crate) async fn running() -> (TestHub, String) {
     let hub = TestHub::new().await;
     hub.post("/users/ada/server", None).await;
     let secret = hub.spawner.requests()[0].api_token.expose_secret().to_owned();
@@ -27,7 +27,7 @@ fn code_of(answer: &Answer) -> String {
     fields.into_iter().find(|(key, _)| key == "code").unwrap().1
 }
 
-async fn redeem(hub: &TestHub, code: &str, secret: &str, more: &str) -> Answer {
+pub(crate) async fn redeem(hub: &TestHub, code: &str, secret: &str, more: &str) -> Answer {
     let form = format!(
         "grant_type=authorization_code&client_id=jupyterhub-user-ada&client_secret={secret}&code={code}&redirect_uri=%2Fuser%2Fada%2Foauth_callback{more}"
     );
@@ -38,7 +38,7 @@ async fn redeem(hub: &TestHub, code: &str, secret: &str, more: &str) -> Answer {
     send(&hub.private, request).await
 }
 
-async fn authorize(browser: &mut Browser) -> String {
+pub(crate) async fn authorize(browser: &mut Browser) -> String {
     code_of(&browser.get(AUTHORIZE).await)
 }
 

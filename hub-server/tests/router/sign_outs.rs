@@ -9,7 +9,10 @@ use hub_store::{LocalStatus, NewLocalAccount, PasswordChange, Store};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, TestHub};
+use crate::{
+    harness::{Answer, PASSWORD, TestHub},
+    oauth::{AUTHORIZE, authorize, redeem, running},
+};
 
 /// What happens to an account while its password is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -157,4 +160,73 @@ async fn password_change_ends_tokens_that_a_token_is_making() {
         }
         assert_eq!(held(&store).await.1, 0);
     }
+}
+
+fn token_of(answer: &Answer) -> Option<String> {
+    let token = answer.json()["access_token"].as_str().map(str::to_owned);
+    assert_eq!(token.is_some(), answer.status == StatusCode::OK, "{}", answer.text);
+    token
+}
+
+#[tokio::test]
+async fn adv_logout_with_traffic_leaves_no_code_behind() {
+    let (hub, secret) = running().await;
+    let mut ada = hub.signed_in("ada").await;
+    let code = authorize(&mut ada).await;
+    ada.get("/hub/logout").await;
+    let late = redeem(&hub, &code, &secret, "").await;
+    assert_eq!(late.status, StatusCode::BAD_REQUEST, "{}", late.text);
+    assert_eq!(late.json(), json!({ "error": "invalid_grant" }));
+}
+
+#[tokio::test]
+async fn adv_logout_with_traffic() {
+    let (hub, secret) = running().await;
+    for round in 0..5 {
+        let mut ada = hub.signed_in("ada").await;
+        let mut codes = Vec::new();
+        for _ in 0..10 {
+            codes.push(authorize(&mut ada).await);
+        }
+        let tabs = vec![ada.clone(); 10];
+        let asked = join_all(tabs.into_iter().map(async |mut tab| tab.get(AUTHORIZE).await));
+        let redeemed = join_all(codes.iter().map(|code| redeem(&hub, code, &secret, "")));
+        let mut out = ada.clone();
+        let (asked, signed_out, redeemed) = tokio::join!(asked, out.get("/hub/logout"), redeemed);
+        assert_eq!(signed_out.status, StatusCode::FOUND);
+
+        let mut tokens: Vec<String> = redeemed.iter().filter_map(token_of).collect();
+        for answer in &asked {
+            assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
+            let (path, query) = answer.location().split_once('?').unwrap();
+            if path == "/hub/login" {
+                continue;
+            }
+            let mut query = url::form_urlencoded::parse(query.as_bytes());
+            let code = query.find(|(key, _)| key == "code").unwrap().1;
+            tokens.extend(token_of(&redeem(&hub, &code, &secret, "").await));
+        }
+        for token in tokens {
+            let who = hub.api(&token, Method::GET, "/user", None).await;
+            assert_eq!(who.status, StatusCode::FORBIDDEN, "round {round}");
+        }
+        assert_eq!(ada.get("/hub/home").await.status, StatusCode::FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_comes_again_ends_what_was_made_from_it() {
+    let (hub, secret) = running().await;
+    let mut ada = hub.signed_in("ada").await;
+    let (code, other) = (authorize(&mut ada).await, authorize(&mut ada).await);
+    let token = token_of(&redeem(&hub, &code, &secret, "").await).unwrap();
+    let another = token_of(&redeem(&hub, &other, &secret, "").await).unwrap();
+    let wrong = redeem(&hub, &code, "not-the-secret", "").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::OK);
+
+    let again = redeem(&hub, &code, &secret, "").await;
+    assert_eq!(again.json(), json!({ "error": "invalid_grant" }));
+    assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(hub.api(&another, Method::GET, "/user", None).await.status, StatusCode::OK);
 }

@@ -1,5 +1,5 @@
 use hub_store::{
-    ClientOf, NewToken, OauthClient, OauthCode, Store, StoreError, TokenOwner, UserId,
+    ClientOf, NewSession, NewToken, OauthClient, OauthCode, Store, StoreError, TokenOwner, UserId,
 };
 
 use crate::{at, key, user};
@@ -25,6 +25,33 @@ fn code(user: UserId) -> OauthCode {
         challenge: Some("challenge".to_owned()),
         created: at(0),
         expires_at: at(300),
+    }
+}
+
+/// The session that [`code`] is given out in.
+async fn session(store: &Store, user: UserId) {
+    let session = NewSession {
+        hash: [u8::try_from(user.get()).unwrap(); 32],
+        user,
+        sign_outs: 0,
+        session_id: "s1".to_owned(),
+        created: at(0),
+        expires_at: at(1000),
+    };
+    store.sessions().create(&session).await.unwrap();
+}
+
+/// What [`code`] is changed into.
+fn given(user: UserId, hash: u8) -> NewToken {
+    NewToken {
+        owner: TokenOwner::User(user),
+        hash: [hash; 32],
+        client_id: Some("lab".to_owned()),
+        session_id: Some("s1".to_owned()),
+        note: String::new(),
+        scopes: Vec::new(),
+        created: at(1),
+        expires_at: None,
     }
 }
 
@@ -79,6 +106,7 @@ on_every_engine! {
         store.oauth().put_client(&client("lab")).await.unwrap();
         token(&store, ada.id, "lab", 1).await;
         token(&store, ada.id, "other", 2).await;
+        session(&store, ada.id).await;
         store.oauth().insert_code(&[3; 32], &code(ada.id)).await.unwrap();
 
         assert!(store.oauth().delete_client("lab").await.unwrap());
@@ -93,6 +121,7 @@ on_every_engine! {
     async fn a_code_is_found_until_it_expires(store) {
         let ada = user(&store, "ada").await;
         store.oauth().put_client(&client("lab")).await.unwrap();
+        session(&store, ada.id).await;
         let bare = OauthCode { redirect_uri: None, challenge: None, ..code(ada.id) };
         store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
         store.oauth().insert_code(&[2; 32], &bare).await.unwrap();
@@ -107,22 +136,113 @@ on_every_engine! {
     async fn a_code_is_used_up_by_exactly_one_caller(store) {
         let ada = user(&store, "ada").await;
         store.oauth().put_client(&client("lab")).await.unwrap();
-        store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+        session(&store, ada.id).await;
+        let code = code(ada.id);
+        store.oauth().insert_code(&[1; 32], &code).await.unwrap();
 
         let oauth = store.oauth();
+        let tokens = [1, 2, 3].map(|hash| given(ada.id, hash));
         let (a, b, c) = tokio::join!(
-            oauth.delete_code(&[1; 32]),
-            oauth.delete_code(&[1; 32]),
-            oauth.delete_code(&[1; 32]),
+            oauth.redeem(&[1; 32], &code, &tokens[0]),
+            oauth.redeem(&[1; 32], &code, &tokens[1]),
+            oauth.redeem(&[1; 32], &code, &tokens[2]),
         );
-        let winners = [a, b, c].into_iter().filter(|used| *used.as_ref().unwrap()).count();
-        assert_eq!(winners, 1);
-        assert_eq!(store.oauth().code(&[1; 32], at(1)).await.unwrap(), None);
+        let winners = [a, b, c].into_iter().filter(|token| token.as_ref().unwrap().is_some());
+        assert_eq!(winners.count(), 1);
+        assert_eq!(oauth.code(&[1; 32], at(1)).await.unwrap(), None);
+        assert_eq!(store.tokens().of_user(ada.id, at(1)).await.unwrap().len(), 1);
+        assert_eq!(oauth.sweep_codes(at(299)).await.unwrap(), 0, "known until it expires");
+    }
+
+    async fn a_code_that_has_expired_is_not_redeemed(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        session(&store, ada.id).await;
+        store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+        for (created, redeems) in [(at(300), false), (at(299), true)] {
+            let token = NewToken { created, ..given(ada.id, 1) };
+            let made = store.oauth().redeem(&[1; 32], &code(ada.id), &token).await.unwrap();
+            assert_eq!(made.is_some(), redeems);
+        }
+    }
+
+    async fn a_code_that_comes_again_ends_the_token_made_from_it(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        session(&store, ada.id).await;
+        let oauth = store.oauth();
+        oauth.insert_code(&[1; 32], &code(ada.id)).await.unwrap();
+        assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), None, "not used yet");
+        let token = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1)).await.unwrap();
+        let id = token.unwrap().id;
+        assert_eq!(oauth.revoke_used(&[1; 32], "other").await.unwrap(), None, "not theirs");
+        assert_eq!(oauth.revoke_used(&[2; 32], "lab").await.unwrap(), None, "another code");
+        assert!(store.tokens().by_hash(&[1; 32], at(1)).await.unwrap().is_some());
+
+        assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), Some(id));
+        assert_eq!(store.tokens().by_hash(&[1; 32], at(1)).await.unwrap(), None);
+        assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), None, "it is gone");
+        let again = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 2)).await.unwrap();
+        assert_eq!(again, None, "and the code stays used");
+    }
+
+    async fn nothing_is_given_out_in_a_session_that_is_over(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        session(&store, ada.id).await;
+        let (oauth, tokens) = (store.oauth(), store.tokens());
+        for hash in [1, 2] {
+            oauth.insert_code(&[hash; 32], &code(ada.id)).await.unwrap();
+        }
+        let elsewhere = OauthCode { session_id: "s2".to_owned(), ..code(ada.id) };
+        oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1)).await.unwrap().unwrap();
+        tokens.issue(&NewToken { session_id: None, ..given(ada.id, 4) }).await.unwrap();
+        let looked_at = oauth.code(&[2; 32], at(1)).await.unwrap().unwrap();
+
+        let digest = [u8::try_from(ada.id.get()).unwrap(); 32];
+        assert!(store.sessions().end(&digest).await.unwrap());
+        assert!(!store.sessions().end(&digest).await.unwrap());
+
+        assert_eq!(tokens.by_hash(&[1; 32], at(1)).await.unwrap(), None);
+        assert!(tokens.by_hash(&[4; 32], at(1)).await.unwrap().is_some(), "made otherwise");
+        assert_eq!(oauth.code(&[2; 32], at(1)).await.unwrap(), None);
+        let late = oauth.redeem(&[2; 32], &looked_at, &given(ada.id, 2)).await.unwrap();
+        assert_eq!(late, None);
+        assert_eq!(tokens.by_hash(&[2; 32], at(1)).await.unwrap(), None);
+        for code in [code(ada.id), elsewhere] {
+            let late = oauth.insert_code(&[3; 32], &code).await;
+            assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
+        }
+    }
+
+    async fn what_is_given_out_while_a_session_ends_ends_with_it(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        let (sessions, oauth) = (store.sessions(), store.oauth());
+        let digest = [u8::try_from(ada.id.get()).unwrap(); 32];
+        for round in (0..40).step_by(2) {
+            session(&store, ada.id).await;
+            let (old, new) = ([round; 32], [round + 1; 32]);
+            oauth.insert_code(&old, &code(ada.id)).await.unwrap();
+            let (given_out, made) = (code(ada.id), given(ada.id, round));
+            let (ended, kept, redeemed) = tokio::join!(
+                sessions.end(&digest),
+                oauth.insert_code(&new, &given_out),
+                oauth.redeem(&old, &given_out, &made),
+            );
+            assert!(ended.unwrap());
+            assert!(matches!(kept, Ok(()) | Err(StoreError::SignedOut)), "{kept:?}");
+            redeemed.unwrap();
+            assert_eq!(oauth.code(&new, at(1)).await.unwrap(), None, "round {round}");
+            let left = store.tokens().by_hash(&old, at(1)).await.unwrap();
+            assert_eq!(left, None, "round {round}");
+        }
     }
 
     async fn a_code_needs_its_client_and_user_and_is_one_codes(store) {
         let ada = user(&store, "ada").await;
         let missing = "client or user";
+        session(&store, ada.id).await;
         let orphan = store.oauth().insert_code(&[1; 32], &code(ada.id)).await;
         assert!(matches!(orphan, Err(StoreError::Missing { what }) if what == missing));
 
@@ -141,6 +261,7 @@ on_every_engine! {
         store.oauth().put_client(&server).await.unwrap();
         store.servers().ensure(&key("ada", ""), at(0)).await.unwrap();
         store.users().bind_identity(ada.id, "github", "42", at(0)).await.unwrap();
+        session(&store, bob.id).await;
         store.oauth().insert_code(&[1; 32], &code(bob.id)).await.unwrap();
         token(&store, ada.id, "other", 2).await;
         token(&store, bob.id, "lab", 3).await;

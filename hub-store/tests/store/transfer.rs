@@ -54,6 +54,15 @@ async fn fill(store: &Store) {
         of: ClientOf::Server(server.clone()),
     };
     store.oauth().put_client(&client).await.unwrap();
+    let session = NewSession {
+        hash: [9; 32],
+        user: ada.id,
+        sign_outs: 0,
+        session_id: "s1".to_owned(),
+        created: at(4),
+        expires_at: at(9_000),
+    };
+    store.sessions().create(&session).await.unwrap();
     let code = OauthCode {
         client_id: client.id.clone(),
         user: ada.id,
@@ -80,15 +89,6 @@ async fn fill(store: &Store) {
         };
         store.tokens().issue(&token).await.unwrap();
     }
-    let session = NewSession {
-        hash: [9; 32],
-        user: ada.id,
-        sign_outs: 0,
-        session_id: "s1".to_owned(),
-        created: at(4),
-        expires_at: at(9_000),
-    };
-    store.sessions().create(&session).await.unwrap();
     store.server_logs().keep(&server, at(5), "bye").await.unwrap();
     store.auth_states().set(ada.id, "gAAAA", at(6)).await.unwrap();
     share(store, &server).await;
