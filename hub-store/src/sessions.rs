@@ -28,6 +28,12 @@ statements! {
         "DELETE FROM sessions WHERE hash = $1";
     END: "end a session",
         "DELETE FROM sessions WHERE hash = $1 RETURNING user_id, session_id";
+    REPLACE: "replace a session",
+        "DELETE FROM sessions WHERE hash = $1 AND user_id = $2 RETURNING session_id";
+    MOVE_TOKENS: "take the tokens of a session over",
+        "UPDATE tokens SET session_id = $3 WHERE user_id = $1 AND session_id = $2";
+    MOVE_CODES: "take the codes of a session over",
+        "UPDATE oauth_codes SET session_id = $3 WHERE user_id = $1 AND session_id = $2";
     REVOKE_GIVEN: "revoke the tokens of a session",
         "DELETE FROM tokens WHERE user_id = $1 AND session_id = $2";
     REVOKE_GIVEN_CODES: "revoke the codes of a session",
@@ -93,6 +99,21 @@ impl Sessions<'_> {
     /// [`StoreError::Missing`] if there is no such user,
     /// [`StoreError::Conflict`] if there is a session with that digest.
     pub async fn create(&self, session: &NewSession) -> Result<(), StoreError> {
+        self.create_in_place_of(session, &[]).await
+    }
+
+    /// Begins a session in the place of earlier ones of the same user, by their digests:
+    /// they end, and what was given out in them goes on in the new one. Those that are not
+    /// there or are somebody else's are left alone.
+    ///
+    /// # Errors
+    ///
+    /// As of [`create`](Self::create).
+    pub async fn create_in_place_of(
+        &self,
+        session: &NewSession,
+        earlier: &[[u8; 32]],
+    ) -> Result<(), StoreError> {
         let values = [
             (&session.hash).into(),
             session.user.into(),
@@ -102,6 +123,15 @@ impl Sessions<'_> {
         ];
         let mut tx = self.engine.begin(INSERT.action).await?;
         hold(&mut tx, session.user, session.sign_outs).await?;
+        for hash in earlier {
+            for row in tx.read(&REPLACE, &[hash.into(), session.user.into()]).await? {
+                let id = row.of("sessions").text("session_id")?;
+                let values = [session.user.into(), (&id).into(), (&session.session_id).into()];
+                for statement in [&MOVE_TOKENS, &MOVE_CODES] {
+                    tx.write(statement, &values).await?;
+                }
+            }
+        }
         tx.write(&INSERT, &values).await.map_err(|failure| failure.conflict("session"))?;
         tx.commit(INSERT.action).await?;
         Ok(())

@@ -80,25 +80,35 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
 }
 
 /// Begins a session: its id, and the cookies to set, which replace those of an
-/// earlier one. Not if `user` was signed out everywhere since they were looked up. The ids are always new, so that nobody can plant one before the sign-in.
+/// earlier one. Not if `user` was signed out everywhere since they were looked up.
+///
+/// What this browser held until now ends. Only if it was this user's goes on what was
+/// given out in it: their notebooks may be open in other tabs (hub-contract 2.2). The ids are always new, so that nobody can plant one before the sign-in.
 pub(crate) async fn begin(
     hub: &Hub,
     user: &User,
+    headers: &HeaderMap,
 ) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
     let (now, max_age) = (hub.clock.now(), hub.live().session.max_age);
+    let (sessions, mut earlier) = (hub.store.sessions(), Vec::new());
+    for secret in candidates(hub, headers) {
+        let hash = *secret.hash().as_bytes();
+        match sessions.by_hash(&hash, now).await? {
+            Some(session) if session.user.id == user.id => earlier.push(hash),
+            _ => _ = sessions.end(&hash).await?,
+        }
+    }
     let secret = ApiToken::generate();
     let session_id = Uuid::new_v4().simple().to_string();
-    hub.store
-        .sessions()
-        .create(&NewSession {
-            hash: *secret.hash().as_bytes(),
-            user: user.id,
-            sign_outs: user.sign_outs,
-            session_id: session_id.clone(),
-            created: now,
-            expires_at: now + max_age,
-        })
-        .await?;
+    let new = NewSession {
+        hash: *secret.hash().as_bytes(),
+        user: user.id,
+        sign_outs: user.sign_outs,
+        session_id: session_id.clone(),
+        created: now,
+        expires_at: now + max_age,
+    };
+    sessions.create_in_place_of(&new, &earlier).await?;
     hub.store.users().touch(user.id, now).await?;
     let mut login = login_cookie(hub, secret.expose().to_owned());
     login.set_max_age(cookie::time::Duration::seconds(max_age.as_secs()));

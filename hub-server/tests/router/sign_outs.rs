@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    harness::{Answer, PASSWORD, TestHub},
+    harness::{Answer, Browser, PASSWORD, TestHub},
     oauth::{AUTHORIZE, authorize, redeem, running},
 };
 
@@ -229,4 +229,48 @@ async fn a_code_that_comes_again_ends_what_was_made_from_it() {
     assert_eq!(again.json(), json!({ "error": "invalid_grant" }));
     assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::FORBIDDEN);
     assert_eq!(hub.api(&another, Method::GET, "/user", None).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn session_id_changes_at_login_and_open_notebooks_go_on() {
+    let (hub, secret) = running().await;
+    let mut ada = hub.signed_in("ada").await;
+    let token = token_of(&redeem(&hub, &authorize(&mut ada).await, &secret, "").await).unwrap();
+    // The other tab is on its way when the same person signs in once more.
+    let code = authorize(&mut ada).await;
+    let (before, mut copied) = (ada.cookies["jupyterhub-session-id"].clone(), ada.clone());
+    sign_in_again(&mut ada, "ada").await;
+
+    let now = ada.cookies["jupyterhub-session-id"].clone();
+    assert_ne!(before, now);
+    assert_eq!(copied.get("/hub/home").await.status, StatusCode::FOUND, "the old cookie is dead");
+    let other = token_of(&redeem(&hub, &code, &secret, "").await).unwrap();
+    for token in [&token, &other] {
+        let who = hub.api(token, Method::GET, "/user", None).await;
+        assert_eq!((who.status, &who.json()["session_id"]), (StatusCode::OK, &json!(now)));
+    }
+    ada.get("/hub/logout").await;
+    for token in [&token, &other] {
+        let who = hub.api(token, Method::GET, "/user", None).await;
+        assert_eq!(who.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn another_person_in_the_browser_ends_what_was_given_out_before() {
+    let (hub, secret) = running().await;
+    let mut browser = hub.signed_in("ada").await;
+    let token = token_of(&redeem(&hub, &authorize(&mut browser).await, &secret, "").await).unwrap();
+    let code = authorize(&mut browser).await;
+    sign_in_again(&mut browser, "bob").await;
+    assert_eq!(hub.api(&token, Method::GET, "/user", None).await.status, StatusCode::FORBIDDEN);
+    let late = redeem(&hub, &code, &secret, "").await;
+    assert_eq!(late.json(), json!({ "error": "invalid_grant" }));
+}
+
+/// Somebody signs in where somebody is signed in.
+async fn sign_in_again(browser: &mut Browser, name: &str) {
+    let form = format!("_xsrf={}&username={name}&password=open+sesame", browser.xsrf());
+    let answer = browser.post("/hub/login", &form).await;
+    assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
 }

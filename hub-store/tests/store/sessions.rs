@@ -29,6 +29,31 @@ fn token(user: UserId, hash: u8) -> NewToken {
     }
 }
 
+fn lab() -> OauthClient {
+    OauthClient {
+        id: "lab".to_owned(),
+        secret_hash: [9; 32],
+        redirect_uri: "/user/ada/oauth_callback".to_owned(),
+        of: ClientOf::Service("lab".to_owned()),
+        description: "the lab".to_owned(),
+        allowed_scopes: Vec::new(),
+    }
+}
+
+/// One of the lab's, given out in the session of that number.
+fn code(user: UserId, session: u8) -> OauthCode {
+    OauthCode {
+        client_id: "lab".to_owned(),
+        user,
+        session_id: format!("s{session}"),
+        scopes: Vec::new(),
+        redirect_uri: None,
+        challenge: None,
+        created: at(0),
+        expires_at: at(100),
+    }
+}
+
 on_every_engine! {
     async fn a_session_is_found_with_its_user_as_they_are_now(store) {
         let ada = user(&store, "ada").await;
@@ -89,28 +114,10 @@ on_every_engine! {
         let ada = user(&store, "ada").await;
         let bob = user(&store, "bob").await;
         let (sessions, tokens, oauth) = (store.sessions(), store.tokens(), store.oauth());
-        let client = OauthClient {
-            id: "lab".to_owned(),
-            secret_hash: [9; 32],
-            redirect_uri: "/user/ada/oauth_callback".to_owned(),
-            of: ClientOf::Service("lab".to_owned()),
-            description: "the lab".to_owned(),
-            allowed_scopes: Vec::new(),
-        };
-        oauth.put_client(&client).await.unwrap();
+        oauth.put_client(&lab()).await.unwrap();
         for (owner, hash) in [(ada.id, 1), (bob.id, 2)] {
             sessions.create(&session(owner, hash)).await.unwrap();
-            let code = OauthCode {
-                client_id: "lab".to_owned(),
-                user: owner,
-                session_id: format!("s{hash}"),
-                scopes: Vec::new(),
-                redirect_uri: None,
-                challenge: None,
-                created: at(0),
-                expires_at: at(100),
-            };
-            oauth.insert_code(&[hash; 32], &code).await.unwrap();
+            oauth.insert_code(&[hash; 32], &code(owner, hash)).await.unwrap();
         }
         // Made by hand, given out in a session, of a server itself, somebody else's.
         let given = [
@@ -194,6 +201,37 @@ on_every_engine! {
             let left = tokens.by_hash(&[round; 32], at(1)).await.unwrap();
             assert_eq!(left, None, "round {round}");
         }
+    }
+
+    async fn what_was_given_out_goes_on_in_a_session_that_takes_the_place(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let (sessions, tokens, oauth) = (store.sessions(), store.tokens(), store.oauth());
+        oauth.put_client(&lab()).await.unwrap();
+        // Two in the same browser, one elsewhere, one of somebody else.
+        for (owner, hash) in [(ada.id, 1), (ada.id, 2), (ada.id, 3), (bob.id, 4)] {
+            sessions.create(&session(owner, hash)).await.unwrap();
+            oauth.insert_code(&[hash; 32], &code(owner, hash)).await.unwrap();
+            let given =
+                NewToken { session_id: Some(format!("s{hash}")), ..token(owner, hash) };
+            tokens.issue(&given).await.unwrap();
+        }
+        let earlier = [[1; 32], [2; 32], [4; 32], [9; 32]];
+        sessions.create_in_place_of(&session(ada.id, 5), &earlier).await.unwrap();
+
+        for (hash, stays) in [(1, false), (2, false), (3, true), (4, true), (5, true)] {
+            let found = sessions.by_hash(&[hash; 32], at(1)).await.unwrap();
+            assert_eq!(found.is_some(), stays, "session {hash}");
+        }
+        for (hash, ends_with) in [(1, "s5"), (2, "s5"), (3, "s3"), (4, "s4")] {
+            let found = tokens.by_hash(&[hash; 32], at(1)).await.unwrap().unwrap();
+            assert_eq!(found.session_id.as_deref(), Some(ends_with), "token {hash}");
+            let found = oauth.code(&[hash; 32], at(1)).await.unwrap().unwrap();
+            assert_eq!(found.session_id, ends_with, "code {hash}");
+        }
+        let late = sessions.create_in_place_of(&session(ada.id, 3), &[[5; 32]]).await;
+        assert!(matches!(late, Err(StoreError::Conflict { what: "session" })), "{late:?}");
+        assert!(sessions.by_hash(&[5; 32], at(1)).await.unwrap().is_some(), "all or nothing");
     }
 
     async fn sessions_end_with_their_user(store) {

@@ -259,9 +259,7 @@ pub(super) async fn signed_in(
     user: &hub_store::User,
     target: &str,
 ) -> Result<Response, PageError> {
-    // What an earlier person in this browser held ends here.
-    session::end(hub, visitor.headers()).await?;
-    let (session_id, cookies) = session::begin(hub, user).await?;
+    let (session_id, cookies) = session::begin(hub, user, visitor.headers()).await?;
     let identity = xsrf::Identity::Session(session_id);
     let token = xsrf::fresh(hub, &identity);
     let mut fresh = Cookie::new(FRESH_COOKIE, "1");
