@@ -11,7 +11,10 @@ use std::{
     borrow::Cow,
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -71,6 +74,7 @@ struct Inner {
     registry: Registry,
     token: ArcSwapOption<AdminToken>,
     vitals: Vitals,
+    refuses_changes: AtomicBool,
 }
 
 /// An answer before it is written.
@@ -92,7 +96,13 @@ impl AdminApi {
     /// change routes.
     pub fn new(registry: Registry, token: Option<AdminToken>, vitals: Vitals) -> Self {
         let token = ArcSwapOption::from_pointee(token);
-        Self(Arc::new(Inner { registry, token, vitals }))
+        Self(Arc::new(Inner { registry, token, vitals, refuses_changes: AtomicBool::new(false) }))
+    }
+
+    /// Answers changes of routes with 503 from now on: the process ends, and nobody new would
+    /// be served from them. What is there can still be read.
+    pub fn refuse_changes(&self) {
+        self.0.refuses_changes.store(true, Ordering::Relaxed);
     }
 
     /// Asks for `token` from the next request on; whether that is another than
@@ -165,6 +175,17 @@ impl Inner {
         self.token.load().as_ref().is_none_or(|token| token.is_in(headers))
     }
 
+    /// To be asked once a change is there as a whole.
+    fn allows_changes(&self) -> Result<(), Answer> {
+        match self.refuses_changes.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Answer::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This process ends and serves nobody new: make the change at the one that follows it",
+            )),
+        }
+    }
+
     async fn act<B>(
         &self,
         action: Action,
@@ -189,10 +210,12 @@ impl Inner {
             Action::Add(prefix, tunnels) => {
                 let record = RouteRecord::parse(&read_json(body, MAX_ROUTE_BYTES).await?)
                     .map_err(|bad| Answer::bad(bad.to_string()))?;
+                self.allows_changes()?;
                 let version = registry.add(prefix, record, tunnels, conditions).await?;
                 Answer::empty(StatusCode::CREATED).about(version)
             }
             Action::Delete(prefix, tunnels) => {
+                self.allows_changes()?;
                 match registry.remove(&prefix, tunnels, conditions).await? {
                     Some(version) => Answer::empty(StatusCode::NO_CONTENT).about(version),
                     None => Answer::empty(StatusCode::NOT_FOUND),
@@ -202,6 +225,7 @@ impl Inner {
             Action::ReplaceTable(tunnels) => {
                 let table = record::parse_table(&read_json(body, MAX_TABLE_BYTES).await?)
                     .map_err(|bad: BadTable| Answer::bad(bad.to_string()))?;
+                self.allows_changes()?;
                 let (told, version) = registry.replace(table, tunnels, conditions).await?;
                 Answer::json(told).about(version)
             }

@@ -72,6 +72,9 @@ pub struct EndSignals {
     /// Nobody is to be served any more: the socket is closed, and so are idle
     /// connections; requests in progress and tunnels go on.
     pub stop: CancellationToken,
+    /// Nobody else is to be served: the socket is closed and its file removed; the
+    /// connections that are open stay as they are, idle ones too.
+    pub close: CancellationToken,
     /// No more waiting for those. Says nothing before one of the others does.
     pub cut: CancellationToken,
 }
@@ -102,6 +105,8 @@ struct Context {
     /// No new requests; finish those in progress.
     stop: CancellationToken,
     /// No more waiting for them.
+    /// No new connections.
+    close: CancellationToken,
     cut: CancellationToken,
     /// How many were cut with a request in progress.
     cut_busy: AtomicUsize,
@@ -307,6 +312,7 @@ impl Listener {
             stop: signals.stop,
             cut: CancellationToken::new(),
             cut_busy: AtomicUsize::default(),
+            close: signals.close,
         });
         let slots = Slots::new(&context.config);
         while let Some((stream, addr)) = accept(&self.socket, &context).await {
@@ -346,6 +352,7 @@ async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<Soc
             accepted = socket.accept() => accepted,
         };
         match accepted {
+            () = context.close.cancelled() => return None,
             Ok(connection) => return Some(connection),
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -359,6 +366,7 @@ async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<Soc
         }
     }
 }
+                    () = context.close.cancelled() => return None,
 
 /// Whether the client gave up while it waited, which concerns nobody else.
 fn is_the_clients(error: &io::Error) -> bool {

@@ -321,6 +321,7 @@ impl Running {
         self.sockets.clear();
         self.serving.stop();
         let cutter = self.serving.cutter();
+        self.api.refuse_changes();
         if hurry {
             cutter.cancel();
         }

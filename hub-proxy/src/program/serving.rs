@@ -10,8 +10,8 @@ use crate::{Drained, EndSignals, Handler, Listener, ResponseBody};
 /// How long answers of the REST API may take once it ends.
 const API_GRACE: Duration = Duration::from_secs(1);
 
-/// What runs, in two groups that end one after the other: whoever asks the API
-/// can see the browsers' side end.
+/// What runs, in two groups that end one after the other: whoever has a connection to
+/// the API can see the browsers' side end.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     /// For browsers.
@@ -38,8 +38,10 @@ impl Serving {
         self.api.signals.stop.cancel();
     }
 
-    /// Stops serving.
+    /// Stops serving. Who starts in our place needs the API's address at once, too; who
+    /// has a connection to it can go on watching.
     pub(super) fn stop(&self) {
+        self.api.signals.close.cancel();
         self.public.signals.stop.cancel();
     }
 

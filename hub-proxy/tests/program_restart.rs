@@ -1,0 +1,102 @@
+//! A process that ends or takes over, as those see it that start the next one.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use process::{PROGRAM, Program, command_anywhere};
+use rustix::process::Signal;
+use support::*;
+use tokio::net::TcpStream;
+
+const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\n\r\n";
+
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// A WebSocket through the program that stays open.
+async fn notebook(program: &Program) -> Client {
+    let server = target(|mut client| async move {
+        client.head().await;
+        client.send(SWITCHED).await;
+        client.gone().await;
+    })
+    .await;
+    program.route("/user/ada", server).await;
+    let mut socket = Client::to(program.public).await;
+    socket.send(HANDSHAKE).await;
+    assert!(socket.head().await.starts_with("http/1.1 101 "));
+    socket
+}
+
+/// One request to the API on a connection that stays; the head of the answer, and its body.
+async fn ask_api(client: &mut Client, method: &str, path: &str, body: &str) -> (String, String) {
+    let len = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret");
+    client.send(format!("{head}\r\nContent-Length: {len}\r\n\r\n{body}")).await;
+    let head = client.head().await;
+    let len = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    (head, String::from_utf8(client.take(len).await).unwrap())
+}
+
+async fn is_refused(addr: SocketAddr) -> bool {
+    soon(TcpStream::connect(addr)).await.is_err()
+}
+
+/// Waits for something that nobody tells.
+async fn until(mut what: impl AsyncFnMut() -> bool) {
+    soon(async {
+        while !what().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn d_01_d_03_d_04_the_next_process_can_start_while_notebooks_are_open() {
+    let mut old = Program::start(&["--drain-timeout", "3600"]).await;
+    let mut notebook = notebook(&old).await;
+    let mut watching = Client::to(old.api).await;
+    ask_api(&mut watching, "GET", "/api/v2/status", "").await;
+    let (mut adding, target) = (Client::to(old.api).await, r#"{"target": "http://127.0.0.1:1"}"#);
+    // What is on its way when the process is told to end is not in time either.
+    let head = "POST /api/routes/user/bob HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret\r\n";
+    adding.send(format!("{head}Content-Length: {}\r\n\r\n", target.len())).await;
+
+    old.signal(Signal::TERM);
+    old.line("SIGTERM: draining").await;
+    until(async || is_refused(old.public).await && is_refused(old.api).await).await;
+    let (public, api) = (old.public.port().to_string(), old.api.port().to_string());
+    let ports = ["--ip=127.0.0.1", "--port", &public, "--api-ip=127.0.0.1", "--api-port", &api];
+    let new = Program::of(command_anywhere(Path::new(PROGRAM), &ports)).await;
+    assert_eq!(new.get("/_chp_healthz").await.status, 200);
+
+    for _ in 0..2 {
+        let (head, status) = ask_api(&mut watching, "GET", "/api/v2/status", "").await;
+        assert!(head.starts_with("http/1.1 200 ") && status.contains("\"draining\""), "{status}");
+    }
+    adding.send(target).await;
+    let refused = adding.head().await;
+    assert!(refused.starts_with("http/1.1 503 "), "{refused}");
+    for (method, path, body) in [
+        ("POST", "/api/routes/user/bob", target),
+        ("DELETE", "/api/routes/user/ada", ""),
+        ("PUT", "/api/v2/routes", r#"{"routes": {}}"#),
+    ] {
+        let (head, said) = ask_api(&mut watching, method, path, body).await;
+        assert!(head.starts_with("http/1.1 503 "), "{method}: {head}");
+        assert!(said.contains("ends"), "{method}: {said}");
+    }
+    old.signal(Signal::TERM);
+    notebook.gone().await;
+    assert_eq!(old.ended().await.code(), Some(2));
+}
