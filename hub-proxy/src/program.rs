@@ -77,6 +77,8 @@ enum ProgramError {
     Socket(#[from] sockets::SocketError),
     #[error("cannot take over")]
     Take(#[from] TakeError),
+    #[error("{0}: ended before it served")]
+    Stopped(&'static str),
     #[error("cannot take over")]
     Route(#[from] ForeignRoute),
     #[error(transparent)]
@@ -153,9 +155,16 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
     for warning in warning.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");
     }
+    let ends_as_cut = settings.drain.compat_exit;
     runtime()?.block_on(async {
-        let running = Box::pin(Running::start(settings, given, VERSION)).await?;
-        Ok(Box::pin(running.run()).await)
+        match Box::pin(Running::start(settings, given, VERSION)).await {
+            Ok(running) => Ok(Box::pin(running.run()).await),
+            Err(stopped @ ProgramError::Stopped(_)) => {
+                tracing::warn!("{stopped}");
+                Ok(if ends_as_cut { Exit::Cut } else { Exit::Drained })
+            }
+            Err(error) => Err(error),
+        }
     })
 }
 

@@ -6,9 +6,9 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, os::unix::net::UnixListener, path::Path, time::Duration};
 
-use process::{PROGRAM, Program, command_anywhere};
+use process::{PROGRAM, Program, command, command_anywhere};
 use rustix::process::Signal;
 use support::*;
 use tokio::net::TcpStream;
@@ -99,4 +99,36 @@ async fn d_01_d_03_d_04_the_next_process_can_start_while_notebooks_are_open() {
     old.signal(Signal::TERM);
     notebook.gone().await;
     assert_eq!(old.ended().await.code(), Some(2));
+}
+
+#[tokio::test]
+async fn d_03_who_drains_is_not_asked_to_hand_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("upgrade");
+    let socket = path.to_str().unwrap();
+    let mut old = Program::start(&["--drain-timeout=3600", "--upgrade-socket", socket]).await;
+    let _notebook = notebook(&old).await;
+    until(async || path.exists()).await;
+    old.signal(Signal::TERM);
+    old.line("SIGTERM: draining").await;
+    until(async || !path.exists()).await;
+    let (code, said) = process::refused(&["--upgrade-from", socket]).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("nobody to take over from"), "{said}");
+}
+
+#[tokio::test]
+async fn z_04_a_successor_that_is_not_answered_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("upgrade");
+    // It lets in whoever asks, and says nothing.
+    let silent = UnixListener::bind(&path).unwrap();
+    let mut successor = command(Path::new(PROGRAM), &["--upgrade-from", path.to_str().unwrap()]);
+    let mut successor = successor.spawn().unwrap();
+    let asked = tokio::task::spawn_blocking(move || silent.accept().unwrap());
+    let pid = i32::try_from(successor.id().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let _asked = soon(asked).await.unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(soon(successor.wait()).await.unwrap().code(), Some(0));
 }

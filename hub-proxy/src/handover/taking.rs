@@ -7,10 +7,16 @@ use std::{
         unix::net::UnixStream,
     },
     path::Path,
+    time::Duration,
 };
+
+use tokio::time::timeout;
 
 use super::{Handed, Link, LinkError, Message, PROTOCOL, SocketLabel};
 use crate::admin::{Registry, Vitals};
+
+/// How long the predecessor may take for each of its answers: it has them ready.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The process to take over from.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(crate) enum TakeError {
     },
     #[error("the hand-over broke off")]
     Link(#[from] LinkError),
+    #[error("the old process did not answer within {} s; does it still serve?", ANSWER_LIMIT.as_secs())]
+    TimedOut,
     #[error("{labels} sockets were announced and {sockets} came")]
     Sockets { labels: usize, sockets: usize },
 }
@@ -66,7 +74,7 @@ impl Predecessor {
     pub(crate) async fn sockets(&mut self, version: &str) -> Result<Vec<OfferedSocket>, TakeError> {
         let hello = Message::Hello { protocol: PROTOCOL, version: version.to_owned() };
         self.0.send(&hello).await?;
-        let (message, descriptors) = self.0.receive().await?;
+        let (message, descriptors) = self.answer().await?;
         let Message::Offer { sockets } = message else {
             return Err(unexpected("offer", &message));
         };
@@ -83,10 +91,15 @@ impl Predecessor {
     /// route, so what follows must be quick.
     pub(crate) async fn routes(&mut self) -> Result<Handed, TakeError> {
         self.0.send(&Message::Prepared).await?;
-        match self.0.receive().await?.0 {
+        match self.answer().await?.0 {
             Message::Routes(handed) => Ok(handed),
             other => Err(unexpected("routes", &other)),
         }
+    }
+
+    async fn answer(&mut self) -> Result<(Message, Vec<OwnedFd>), TakeError> {
+        let answer = timeout(ANSWER_LIMIT, self.0.receive()).await;
+        Ok(answer.map_err(|_| TakeError::TimedOut)??)
     }
 
     /// Lets it go: we serve.

@@ -30,7 +30,7 @@ use crate::{
     RouteTimings, TargetTls, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
-    handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, give},
+    handover::{Given, Link, OfferedSocket, Predecessor, SocketLabel, TakeError, give},
 };
 
 /// A process that serves.
@@ -69,7 +69,7 @@ impl Running {
         given: Vec<OfferedSocket>,
         version: &'static str,
     ) -> Result<Self, ProgramError> {
-        let signals = Signals::install().map_err(ProgramError::Runtime)?;
+        let mut signals = Signals::install().map_err(ProgramError::Runtime)?;
         let stays = settings.upgrade.stay_as_init;
         let recipe = Recipe::of_this_process(settings.upgrade.binary.clone(), stays)
             .map_err(ProgramError::Runtime)?;
@@ -96,7 +96,7 @@ impl Running {
         };
         let mut offered = given;
         if let Some(predecessor) = &mut predecessor {
-            offered.extend(predecessor.sockets(version).await?);
+            offered.extend(unless_stopped(&mut signals, predecessor.sockets(version)).await?);
         }
         let (access_log, access) = open_access_log(&settings)?.unzip();
         let sockets = Sockets::open(&settings, open_files::raise(), keys, offered).await?;
@@ -112,7 +112,7 @@ impl Running {
         }
         match (&mut predecessor, &settings.default_target) {
             (Some(predecessor), _) => {
-                let handed = predecessor.routes().await?;
+                let handed = unless_stopped(&mut signals, predecessor.routes()).await?;
                 registry.take_over(handed.table)?;
                 vitals.inherit(handed.tally);
             }
@@ -310,6 +310,8 @@ impl Running {
             timeout.as_secs(),
         );
         self.draining.cancel();
+        // Nobody would be answered there.
+        self.upgrades.remove();
         let mut hurry = false;
         if !delay.is_zero() {
             tokio::select! {
@@ -338,7 +340,6 @@ impl Running {
             cut = self.serving.drained() => cut,
             never = limit => match never {},
         };
-        self.upgrades.remove();
         // With the last uses.
         if let Err(error) = write_routes(&self.settings, &self.registry) {
             tracing::error!(error = %chain(&error), "the routes were not written");
@@ -438,6 +439,17 @@ impl Deadline {
     fn after(time: Option<Duration>) -> Self {
         Self(time.map(|time| tokio::time::Instant::now() + time))
     }
+
+/// What the predecessor says, unless we are asked to end before.
+async fn unless_stopped<T>(
+    signals: &mut Signals,
+    said: impl Future<Output = Result<T, TakeError>>,
+) -> Result<T, ProgramError> {
+    tokio::select! {
+        said = said => Ok(said?),
+        signal = signals.stop() => Err(ProgramError::Stopped(signal)),
+    }
+}
 
     /// Makes it no later than so long from now.
     fn at_most(&mut self, time: Duration) {
