@@ -6,12 +6,18 @@ mod process;
 #[path = "support/running.rs"]
 mod support;
 
-use std::{net::SocketAddr, os::unix::net::UnixListener, path::Path, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::Path,
+    time::Duration,
+};
 
 use process::{PROGRAM, Program, command, command_anywhere};
 use rustix::process::Signal;
 use support::*;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 const HANDSHAKE: &str = "GET /user/ada/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\n\r\n";
@@ -131,4 +137,39 @@ async fn z_04_a_successor_that_is_not_answered_can_be_stopped() {
     let _asked = soon(asked).await.unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(soon(successor.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn z_04_a_signal_during_an_attempt_to_take_over_is_heeded_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("upgrade");
+    let mut program = Program::start(&["--upgrade-socket", path.to_str().unwrap()]).await;
+    until(async || path.exists()).await;
+    let silent = soon(UnixStream::connect(&path)).await.unwrap();
+    // Nothing tells that it is listened to, and that the signal has come.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    program.signal(Signal::USR2);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(silent);
+    program.line("nobody took over").await;
+    program.line("Handing over to").await;
+    program.line("serves now").await;
+}
+
+#[tokio::test]
+async fn z_04_nothing_is_left_of_a_successor_that_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let replacement = dir.path().join("hub-proxy");
+    let mut program = Program::start(&["--upgrade-binary", replacement.to_str().unwrap()]).await;
+    // Its end comes while the link to it is still open.
+    fs::write(&replacement, "#!/bin/sh\nexec 3<&0\nsleep 1 &\nexit 3\n").unwrap();
+    fs::set_permissions(&replacement, fs::Permissions::from_mode(0o755)).unwrap();
+    program.signal(Signal::USR2);
+    program.line("nobody took over").await;
+    let children = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", program.pid())).unwrap();
+        let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap();
+        tasks.map(|task| of(task.unwrap())).collect::<String>()
+    };
+    until(async || children().trim().is_empty()).await;
 }

@@ -1,6 +1,6 @@
 //! What others want of this process.
 
-use std::io;
+use std::{collections::VecDeque, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,6 +25,8 @@ pub(super) struct Signals {
     hangup: Signal,
     upgrade: Signal,
     child: Signal,
+    /// What came while only the end was waited for, in that order and each once.
+    passed_over: VecDeque<Wish>,
 }
 
 impl Signals {
@@ -35,11 +37,19 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             upgrade: signal(SignalKind::user_defined2())?,
             child: signal(SignalKind::child())?,
+            passed_over: VecDeque::new(),
         })
     }
 
-    /// The next one. Safe to cancel.
+    /// The next one, those first that were [passed over](Self::stop). Safe to cancel.
     pub(super) async fn next(&mut self) -> Wish {
+        match self.passed_over.pop_front() {
+            Some(wish) => wish,
+            None => self.received().await,
+        }
+    }
+
+    async fn received(&mut self) -> Wish {
         tokio::select! {
             _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
@@ -49,11 +59,14 @@ impl Signals {
         }
     }
 
-    /// Waits until the process is asked to end; all else is forgotten.
+    /// Waits until the process is asked to end; all else comes [next](Self::next). Safe to
+    /// cancel.
     pub(super) async fn stop(&mut self) -> &'static str {
         loop {
-            if let Wish::Stop(name) = self.next().await {
-                return name;
+            match self.received().await {
+                Wish::Stop(name) => return name,
+                wish if self.passed_over.contains(&wish) => {}
+                wish => self.passed_over.push_back(wish),
             }
         }
     }
