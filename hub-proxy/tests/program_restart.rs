@@ -173,3 +173,16 @@ async fn z_04_nothing_is_left_of_a_successor_that_does_not_start() {
     };
     until(async || children().trim().is_empty()).await;
 }
+
+#[tokio::test]
+async fn d_05_a_second_signal_ends_a_process_that_has_handed_over() {
+    let mut program = Program::start(&["--drain-timeout", "3600"]).await;
+    let mut notebook = notebook(&program).await;
+    program.signal(Signal::USR2);
+    program.line("serves now").await;
+    program.signal(Signal::TERM);
+    program.line("SIGTERM: open connections have").await;
+    program.signal(Signal::TERM);
+    notebook.gone().await;
+    assert_eq!(program.ended().await.code(), Some(2));
+}

@@ -388,7 +388,7 @@ impl Running {
             cut
         });
         let mut report = std::pin::pin!(given.report(&registry, &vitals, &drained));
-        let (mut cut, mut is_reported) = (None, false);
+        let (mut cut, mut is_reported, mut is_urged) = (None, false, false);
         // Signals that came during the hand-over were not looked at.
         if let Some(code) = reap(stays) {
             return Exit::Code(code);
@@ -421,7 +421,13 @@ impl Running {
                         successor.signal(Signal::HUP);
                     }
                     (Wish::Upgrade, Some(successor)) => successor.signal(Signal::USR2),
-                    (Wish::Stop(_), None) => deadline.at_most(timeout),
+                    (Wish::Stop(_), None) if is_urged => cutter.cancel(),
+                    (Wish::Stop(signal), None) => {
+                        is_urged = true;
+                        let seconds = timeout.as_secs();
+                        tracing::warn!("{signal}: open connections have {seconds} s to end");
+                        deadline.at_most(timeout);
+                    }
                     (Wish::Reload | Wish::Upgrade, None) => {
                         access.inspect(|access| access.reopen());
                         tracing::warn!("this process only ends what it began; ask the new one");
