@@ -69,12 +69,12 @@ pub struct EndSignals {
     /// its file, and every answer is the last on its connection. An idle connection may
     /// bring one more request, so that none is lost.
     pub release: CancellationToken,
-    /// Nobody is to be served any more: the socket is closed, and so are idle
-    /// connections; requests in progress and tunnels go on.
-    pub stop: CancellationToken,
     /// Nobody else is to be served: the socket is closed and its file removed; the
     /// connections that are open stay as they are, idle ones too.
     pub close: CancellationToken,
+    /// Nobody is to be served any more: the socket is closed, and so are idle
+    /// connections; requests in progress and tunnels go on.
+    pub stop: CancellationToken,
     /// No more waiting for those. Says nothing before one of the others does.
     pub cut: CancellationToken,
 }
@@ -102,11 +102,11 @@ struct Context {
     tunnels: Tunnels,
     /// Each answer is the last on its connection.
     release: CancellationToken,
+    /// No new connections.
+    close: CancellationToken,
     /// No new requests; finish those in progress.
     stop: CancellationToken,
     /// No more waiting for them.
-    /// No new connections.
-    close: CancellationToken,
     cut: CancellationToken,
     /// How many were cut with a request in progress.
     cut_busy: AtomicUsize,
@@ -309,10 +309,10 @@ impl Listener {
             config: self.config,
             tunnels,
             release: signals.release,
+            close: signals.close,
             stop: signals.stop,
             cut: CancellationToken::new(),
             cut_busy: AtomicUsize::default(),
-            close: signals.close,
         });
         let slots = Slots::new(&context.config);
         while let Some((stream, addr)) = accept(&self.socket, &context).await {
@@ -349,10 +349,10 @@ async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<Soc
             biased;
             () = context.stop.cancelled() => return None,
             () = context.release.cancelled() => return None,
+            () = context.close.cancelled() => return None,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            () = context.close.cancelled() => return None,
             Ok(connection) => return Some(connection),
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -360,13 +360,13 @@ async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<Soc
                 tokio::select! {
                     () = context.stop.cancelled() => return None,
                     () = context.release.cancelled() => return None,
+                    () = context.close.cancelled() => return None,
                     () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                 }
             }
         }
     }
 }
-                    () = context.close.cancelled() => return None,
 
 /// Whether the client gave up while it waited, which concerns nobody else.
 fn is_the_clients(error: &io::Error) -> bool {

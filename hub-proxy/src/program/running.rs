@@ -312,6 +312,8 @@ impl Running {
         self.draining.cancel();
         // Nobody would be answered there.
         self.upgrades.remove();
+        let drain = &self.settings.drain;
+        let (delay, timeout) = (drain.delay, drain.timeout);
         let mut hurry = false;
         if !delay.is_zero() {
             tokio::select! {
@@ -319,11 +321,11 @@ impl Running {
                 _ = self.signals.stop() => hurry = true,
             }
         }
+        self.api.refuse_changes();
         // The handles to hand over would keep the sockets listening.
         self.sockets.clear();
         self.serving.stop();
         let cutter = self.serving.cutter();
-        self.api.refuse_changes();
         if hurry {
             cutter.cancel();
         }
@@ -438,14 +440,6 @@ impl Running {
     }
 }
 
-/// When waiting ends, if ever.
-struct Deadline(Option<tokio::time::Instant>);
-
-impl Deadline {
-    fn after(time: Option<Duration>) -> Self {
-        Self(time.map(|time| tokio::time::Instant::now() + time))
-    }
-
 /// What the predecessor says, unless we are asked to end before.
 async fn unless_stopped<T>(
     signals: &mut Signals,
@@ -456,6 +450,14 @@ async fn unless_stopped<T>(
         signal = signals.stop() => Err(ProgramError::Stopped(signal)),
     }
 }
+
+/// When waiting ends, if ever.
+struct Deadline(Option<tokio::time::Instant>);
+
+impl Deadline {
+    fn after(time: Option<Duration>) -> Self {
+        Self(time.map(|time| tokio::time::Instant::now() + time))
+    }
 
     /// Makes it no later than so long from now.
     fn at_most(&mut self, time: Duration) {
