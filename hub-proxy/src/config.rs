@@ -114,8 +114,8 @@ pub struct ListenConfig {
     /// How long a connection may wait for its next request; 75 s, longer than
     /// usual load balancers, so that they never use one we are closing (K-08).
     pub keep_alive_timeout: Duration,
-    /// How long a connection may be silent in both directions while a request
-    /// or a WebSocket is in progress; no limit by default (T-03).
+    /// How long a connection may be silent in both directions while a request is in
+    /// progress, WebSockets apart; no limit by default (T-03, T-07).
     pub busy_idle_timeout: Option<Duration>,
     /// How long a client may take nothing of an answer that waits for it, before
     /// its connection is cut; 300 s (T-08). Over HTTP/2 a client whose windows hold back

@@ -137,6 +137,9 @@ pub(crate) async fn exchange(
     if own_key.as_ref().is_some_and(|key| !key.is_accepted_by(&fields)) {
         return Err(ProxyError::BadAnswer("it accepts another WebSocket key"));
     }
+    if let Some(stream) = &stream_of_client {
+        stream.tunnel_began();
+    }
     // Tunnels idle for days; only what a target works on takes a place there (L-06).
     drop(place);
     let upstream = link.into_tunnel();

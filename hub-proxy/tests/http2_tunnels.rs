@@ -152,5 +152,20 @@ async fn ws_10_h2_02_a_silent_stream_is_told_the_end_and_others_go_on() {
     assert_eq!(raw.next_of(&[HEADERS, GOAWAY]).await.unwrap().kind, HEADERS, "others go on");
 }
 
+#[tokio::test]
+async fn t_07_a_tunnel_may_be_silent_where_requests_may_not() {
+    let (tls, (target, mut ends)) = (Tls::new(), tunnels(Then::Listen).await);
+    let mut listen = listen();
+    listen.tls = Some(tls.keys.clone());
+    listen.http2 = true;
+    listen.busy_idle_timeout = Some(Duration::from_secs(1));
+    let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
+    let mut raw = open(&tls, &proxy).await;
+    assert_eq!(raw.next_of(&[DATA]).await.unwrap().payload, b"on");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    raw.data(1, b"bye").await;
+    assert_eq!(soon(ends.recv()).await.unwrap().unwrap(), b"bye");
+}
+
 const PAGE: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "hub.example"), (":path", "/hub/")];

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use hub_proxy::ProxyConfig;
 use support::*;
-use tokio::sync::mpsc;
 
 /// So short that nobody has to wait for it.
 const SHORT: Duration = Duration::from_millis(50);
@@ -51,25 +50,32 @@ async fn t_01_a_head_that_was_begun_behind_a_request_has_its_time_too() {
 }
 
 #[tokio::test]
-async fn t_03_a_silent_websocket_is_cut_where_that_is_wanted() {
-    let (gone, mut told) = mpsc::unbounded_channel();
-    let target = target(move |mut client| {
-        let gone = gone.clone();
-        async move {
-            client.head().await;
+async fn t_03_t_07_a_websocket_may_be_silent_where_requests_may_not() {
+    let target = target(|mut client| async move {
+        if client.head().await.contains("upgrade: websocket") {
             client.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
-            client.gone().await;
-            gone.send(()).unwrap();
+            while let Some(said) = client.try_take(4).await {
+                client.send(said).await;
+            }
         }
+        client.gone().await;
     })
     .await;
     let mut listen = listen();
-    listen.busy_idle_timeout = Some(SHORT);
+    // Long enough for a handshake.
+    listen.busy_idle_timeout = Some(SHORT * 10);
     let proxy = Running::listening(target, ProxyConfig::default(), listen, Duration::ZERO).await;
     let mut socket = proxy.connect().await;
     socket.send(HANDSHAKE).await;
-    socket.gone().await;
-    soon(told.recv()).await.unwrap();
+    assert!(socket.head().await.starts_with("http/1.1 101 "));
+    for _ in 0..2 {
+        // A request that begins after the last word is cut before the next.
+        let mut client = proxy.connect().await;
+        client.send(get("/user/ada/")).await;
+        client.gone().await;
+        socket.send("echo").await;
+        assert_eq!(socket.take(4).await, b"echo");
+    }
 }
 
 #[tokio::test]

@@ -245,6 +245,7 @@ impl Connection<'_, '_> {
         let (encoder, keeps) = written.unwrap_or((BodyEncoder::Nothing, false));
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             poll_fn(|cx| self.wire.poll_flush(cx)).await?;
+            self.phase.tunnel_began();
             self.wire.hand_over();
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task,
     time::Duration,
@@ -71,6 +71,8 @@ where
 #[derive(Debug)]
 struct Streams {
     open: AtomicUsize,
+    /// Those of them that have become tunnels.
+    tunnels: AtomicUsize,
     changed: Notify,
     phase: Arc<Phase>,
 }
@@ -79,17 +81,41 @@ struct Streams {
 /// body, for what outlives the answer: a tunnel, or the rest of an upload.
 #[derive(Clone)]
 pub(crate) struct OpenStream {
-    _counted: Arc<Counted>,
+    counted: Arc<Counted>,
 }
 
-struct Counted(Arc<Streams>);
+struct Counted {
+    streams: Arc<Streams>,
+    is_tunnel: AtomicBool,
+}
+
+impl OpenStream {
+    /// The request has become a tunnel.
+    pub(crate) fn tunnel_began(&self) {
+        let Counted { streams, is_tunnel } = &*self.counted;
+        if !is_tunnel.swap(true, Ordering::Relaxed) {
+            streams.tunnels.fetch_add(1, Ordering::Relaxed);
+            streams.tell_phase();
+        }
+    }
+}
 
 impl Streams {
     fn begin(self: &Arc<Self>) -> OpenStream {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.phase.request_began();
         self.changed.notify_one();
-        OpenStream { _counted: Arc::new(Counted(Arc::clone(self))) }
+        let (streams, is_tunnel) = (Arc::clone(self), AtomicBool::new(false));
+        OpenStream { counted: Arc::new(Counted { streams, is_tunnel }) }
+    }
+
+    /// Tells what is left when something has ended, or has become a tunnel.
+    fn tell_phase(&self) {
+        match (self.open.load(Ordering::Relaxed), self.tunnels.load(Ordering::Relaxed)) {
+            (0, _) => self.phase.request_ended(),
+            (open, tunnels) if open == tunnels => self.phase.tunnel_began(),
+            _ => {}
+        }
     }
 
     /// Ready once there was no request for so long.
@@ -107,10 +133,12 @@ impl Streams {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.phase.request_ended();
+        if *self.is_tunnel.get_mut() {
+            self.streams.tunnels.fetch_sub(1, Ordering::Relaxed);
         }
-        self.0.changed.notify_one();
+        self.streams.open.fetch_sub(1, Ordering::Relaxed);
+        self.streams.tell_phase();
+        self.streams.changed.notify_one();
     }
 }
 
@@ -163,8 +191,12 @@ pub(super) async fn serve<S, B>(
     S: Handler<B>,
     B: ResponseBody,
 {
-    let open = AtomicUsize::new(0);
-    let streams = Arc::new(Streams { open, changed: Notify::new(), phase: Arc::clone(&phase) });
+    let streams = Arc::new(Streams {
+        open: AtomicUsize::new(0),
+        tunnels: AtomicUsize::new(0),
+        changed: Notify::new(),
+        phase: Arc::clone(&phase),
+    });
     let (tunnels, counted) = (context.tunnels.clone(), Arc::clone(&streams));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let open = counted.begin();

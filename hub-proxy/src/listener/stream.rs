@@ -67,8 +67,10 @@ pub(crate) struct Phase {
 const IDLE: u8 = 0;
 /// Some of a request's head has arrived.
 const HEAD: u8 = 1;
-/// A request is being answered, or the connection is a tunnel.
+/// A request is being answered.
 const BUSY: u8 = 2;
+/// There are tunnels, and no other requests.
+const TUNNEL: u8 = 3;
 
 impl Phase {
     /// The head is complete.
@@ -87,7 +89,17 @@ impl Phase {
         self.abort.store(true, Ordering::Relaxed);
     }
 
+    /// What was asked for was a tunnel, whose ends may be silent for days (T-07).
+    pub(crate) fn tunnel_began(&self) {
+        self.state.store(TUNNEL, Ordering::Relaxed);
+    }
+
+    /// Whether a request is in progress, or a tunnel.
     pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.state.load(Ordering::Relaxed), BUSY | TUNNEL)
+    }
+
+    fn is_answering(&self) -> bool {
         self.state.load(Ordering::Relaxed) == BUSY
     }
 
@@ -185,7 +197,7 @@ impl ClientStream {
 
     /// Ready once nothing was read or written for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(limit) = self.limits.busy_idle.filter(|_| self.phase.is_busy()) else {
+        let Some(limit) = self.limits.busy_idle.filter(|_| self.phase.is_answering()) else {
             self.silence = None;
             return Poll::Pending;
         };

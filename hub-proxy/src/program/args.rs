@@ -182,7 +182,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(super) log_level: String,
 
-    /// Cut clients that are silent for so long while a request is in progress.
+    /// Cut clients that are silent for so long while a request is in progress; WebSockets
+    /// may be silent.
     #[arg(long, value_name = "MS")]
     pub(super) timeout: Option<u64>,
 

@@ -312,8 +312,6 @@ impl Running {
         self.draining.cancel();
         // Nobody would be answered there.
         self.upgrades.remove();
-        let drain = &self.settings.drain;
-        let (delay, timeout) = (drain.delay, drain.timeout);
         let mut hurry = false;
         if !delay.is_zero() {
             tokio::select! {
