@@ -143,6 +143,11 @@ where
             Plan::Forward(route, head, body) => Box::pin(async move {
                 let answer = match forward(&shared, &route, &head, body).await {
                     Ok(answer) => rewritten(&shared, &route, &head, answer),
+                    // Nobody is there to read a page, or somebody who does not speak HTTP (E-07).
+                    Err(error @ ProxyError::ClientGone(_)) => {
+                        report(&route, &error, line.as_ref());
+                        bare(error.status())
+                    }
                     Err(error) => {
                         report(&route, &error, line.as_ref());
                         Box::pin(error_page(fallback, head, &error, line.as_ref())).await
