@@ -34,8 +34,9 @@ pub(super) const MAX_ANSWER_HEAD: usize = 256 * 1024;
 /// Most of a request that waits to be written (B-01).
 const MAX_WAITING: usize = 64 * 1024;
 
-/// Answers before the answer.
-const MAX_INTERIM: u8 = 8;
+/// Answers before the answer that are read, against a flood; the client gets the first few
+///
+const MAX_INTERIM: u16 = 512;
 
 /// How long a target may take to ask for a body, before it gets it.
 const PATIENCE: Duration = Duration::from_secs(1);
