@@ -61,6 +61,10 @@ pub(super) fn framing_of_answer(
         return Ok(Framing::Empty);
     }
     match coding {
+        // Old servers say so that there is none.
+        Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Ok(Framing::UntilEnd)
+        }
         Some(_) if version < Version::HTTP_11 => Err("HTTP/1.0 has no transfer codings"),
         Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
         Some(_) => Err("it has a transfer coding that was not asked for"),
@@ -161,6 +165,9 @@ mod tests {
         assert_eq!(of(200, &[(cl, "0")]), Some(Framing::Empty));
         assert_eq!(of(200, &[(cl, "3")]), Some(Framing::Length(3)));
         assert_eq!(of(200, &[(te, "chunked")]), Some(Framing::Chunked));
+        assert_eq!(of(200, &[(te, "Identity")]), Some(Framing::UntilEnd));
+        assert_eq!(of(200, &[(te, "identity"), (cl, "3")]), None);
+        assert_eq!(of(200, &[(te, "identity, chunked")]), None);
         assert_eq!(of(204, &[(cl, "0")]), Some(Framing::Empty));
         assert_eq!(of(304, &[(cl, "3")]), Some(Framing::Empty));
         for fields in [&[(cl, "3"), (te, "chunked")][..], &[(cl, "3"), (cl, "3")], &[(te, "gzip")]]
