@@ -64,6 +64,6 @@ impl Answered {
     pub fn write(&self, out: &mut Vec<u8>) {
         let asker = Asker { is_head: false, version: http::Version::HTTP_11, keeps: true };
         let Self(Answer { status, headers, .. }) = self;
-        http1::encode_answer(out, *status, headers, &SizeHint::default(), asker);
+        http1::encode_answer(out, (*status, None), headers, &SizeHint::default(), asker);
     }
 }

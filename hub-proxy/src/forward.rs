@@ -289,6 +289,9 @@ fn client_response(
     let mut response = Response::new(UpstreamBody::new(busy, activity, place, config));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
+    if let Some(reason) = answer.reason {
+        response.extensions_mut().insert(reason);
+    }
     strip_hop_by_hop(response.headers_mut());
     response
 }

@@ -18,6 +18,7 @@ mod escape;
 mod fields;
 mod framing;
 mod outgoing;
+mod reason;
 mod request;
 mod wire;
 

@@ -120,7 +120,7 @@ pub(crate) async fn exchange(
         .await
         .map_err(|_| ProxyError::TimedOut)?
         .map_err(|unanswered| ProxyError::from_exchange(unanswered.error))?;
-    let (status, mut fields) = (answer.status, answer.headers);
+    let (status, reason, mut fields) = (answer.status, answer.reason, answer.headers);
 
     if status != StatusCode::SWITCHING_PROTOCOLS {
         strip_hop_by_hop(&mut fields);
@@ -129,7 +129,11 @@ pub(crate) async fn exchange(
         let activity = used.then(|| Activity::on(route, config));
         let busy = Busy::new(link, None, config.upload_stall_timeout);
         let body = UpstreamBody::new(busy, activity, place, config);
-        return Ok(response(status, fields, body));
+        let mut refusal = response(status, fields, body);
+        if let Some(reason) = reason {
+            refusal.extensions_mut().insert(reason);
+        }
+        return Ok(refusal);
     }
     if !offers_websocket(&fields) {
         return Err(ProxyError::BadAnswer("it switches to another protocol"));

@@ -50,3 +50,29 @@ async fn sm_44_an_identity_that_is_alone_is_no_coding() {
     let answer = Running::to(once(answer).await).await.ask(&get("/user/ada/")).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "two framings: {answer}");
 }
+
+#[tokio::test]
+async fn a_target_has_its_own_words_behind_the_status() {
+    for (said, told) in [
+        (&b"409 File changed on disk"[..], &b"409 File changed on disk"[..]),
+        (b"299 Not quite", b"299 Not quite"),
+        (b"404 Fichier supprim\xc3\xa9", b"404 Fichier supprim\xc3\xa9"),
+        (b"200 OK", b"200 OK"),
+        (b"404", b"404 Not Found"),
+        (b"404 Bell \x07", b"404 Not Found"),
+    ] {
+        let answer = [b"HTTP/1.1 ", said, b"\r\nContent-Length: 0\r\n\r\n"].concat();
+        let proxy = Running::to(once(answer.leak()).await).await;
+        let mut client = proxy.connect().await;
+        client.send(get("/user/ada/")).await;
+        let answer = client.try_rest().await.unwrap();
+        let line = answer.split(|&byte| byte == b'\r').next().unwrap();
+        assert_eq!(line, [b"HTTP/1.1 ", told].concat(), "{}", String::from_utf8_lossy(line));
+    }
+    // A WebSocket that is refused, too, but not a page that stands in for an answer.
+    let refusing = once(b"HTTP/1.1 403 Kernel is gone\r\nContent-Length: 0\r\n\r\n").await;
+    let handshake = "GET /user/ada/ HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+                     Upgrade: websocket\r\n\r\n";
+    let refused = Running::to(refusing).await.ask(handshake).await;
+    assert!(refused.starts_with("HTTP/1.1 403 Kernel is gone\r\n"), "{refused}");
+}

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::{
     fields::{FieldsError, Malformed, line_at, parse_fields},
     framing::{Framing, framing_of_answer, is_persistent},
+    reason::Reason,
 };
 
 /// Most fields of an answer.
@@ -15,6 +16,7 @@ const MAX_FIELDS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) reason: Option<Reason>,
     pub(crate) headers: HeaderMap,
     pub(crate) framing: Framing,
     /// Whether the target lets the connection stay.
@@ -24,17 +26,18 @@ pub(crate) struct Answer {
 /// Reads the head of an answer to a request with `method`, the empty line included.
 pub(crate) fn parse_answer(head: &Bytes, method: &Method) -> Result<Answer, Malformed> {
     let (line, fields) = line_at(head, 0).ok_or("there is no status line")?;
-    let (status, version) = status_line(line)?;
+    let (status, version, reason) = status_line(line)?;
     let headers = parse_fields(head, fields, MAX_FIELDS).map_err(|error| match error {
         FieldsError::Malformed(what) => what,
         FieldsError::TooMany => "there are too many fields",
     })?;
     let framing = framing_of_answer(method, status, version, &headers)?;
-    Ok(Answer { status, framing, is_persistent: is_persistent(version, &headers), headers })
+    let is_persistent = is_persistent(version, &headers);
+    Ok(Answer { status, reason, framing, is_persistent, headers })
 }
 
-/// The reason behind the status is for people, and not looked at.
-fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Malformed> {
+/// The reason behind the status is for people, and decides nothing.
+fn status_line(line: &[u8]) -> Result<(StatusCode, Version, Option<Reason>), Malformed> {
     let (version, rest) = line.split_at_checked(9).ok_or("there is no status line")?;
     let version = match version {
         b"HTTP/1.1 " => Version::HTTP_11,
@@ -46,7 +49,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Malformed> {
         return Err("the status line is none");
     }
     let status = StatusCode::from_bytes(status).map_err(|_| "the status is no number")?;
-    Ok((status, version))
+    Ok((status, version, Reason::of(status, reason.trim_ascii())))
 }
 
 #[cfg(test)]

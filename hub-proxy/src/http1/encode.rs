@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body::SizeHint;
 
-use super::{date::push_date, outgoing::Outgoing};
+use super::{date::push_date, outgoing::Outgoing, reason::Reason};
 use crate::{forward::Question, headers::has_token};
 
 /// How a body is written.
@@ -46,12 +46,12 @@ const NO_BODY: [HeaderName; 3] =
 /// stays.
 pub(crate) fn encode_answer(
     out: &mut Vec<u8>,
-    status: StatusCode,
+    (status, reason): (StatusCode, Option<&Reason>),
     headers: &HeaderMap,
     body: &SizeHint,
     asker: Asker,
 ) -> (BodyEncoder, bool) {
-    push_status_line(out, status);
+    push_status_line(out, status, reason);
     if status == StatusCode::SWITCHING_PROTOCOLS {
         push_fields(out, headers);
         finish_head(out, headers);
@@ -107,7 +107,7 @@ fn answer_framing(
 
 /// Writes an answer that comes before the answer.
 pub(crate) fn encode_interim(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
-    push_status_line(out, status);
+    push_status_line(out, status, None);
     push_fields_but_ours(out, headers);
     out.extend_from_slice(b"\r\n");
 }
@@ -216,11 +216,11 @@ impl BodyEncoder {
     }
 }
 
-fn push_status_line(out: &mut Vec<u8>, status: StatusCode) {
+fn push_status_line(out: &mut Vec<u8>, status: StatusCode, reason: Option<&Reason>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(Reason::words(reason, status));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -285,7 +285,7 @@ mod tests {
         }
         let mut out = Vec::new();
         let status = StatusCode::from_u16(status).unwrap();
-        let (encoder, keeps) = encode_answer(&mut out, status, &headers, body, asker);
+        let (encoder, keeps) = encode_answer(&mut out, (status, None), &headers, body, asker);
         (String::from_utf8(out).unwrap().replace("date: now\r\n", ""), encoder, keeps)
     }
 

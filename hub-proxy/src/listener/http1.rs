@@ -240,7 +240,8 @@ impl Connection<'_, '_> {
             false => body.size_hint(),
         };
         let written = self.wire.write(|out| {
-            out.write(|out| encode_answer(out, head.status, &head.headers, &size, asker))
+            let said = (head.status, head.extensions.get());
+            out.write(|out| encode_answer(out, said, &head.headers, &size, asker))
         });
         let (encoder, keeps) = written.unwrap_or((BodyEncoder::Nothing, false));
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -283,7 +284,7 @@ impl Connection<'_, '_> {
         let asker = Asker { is_head: false, version: http::Version::HTTP_11, keeps: false };
         let nothing = SizeHint::with_exact(0);
         self.wire.write(|out| {
-            out.write(|out| encode_answer(out, status, &HeaderMap::new(), &nothing, asker))
+            out.write(|out| encode_answer(out, (status, None), &HeaderMap::new(), &nothing, asker))
         });
         match poll_fn(|cx| self.wire.poll_flush(cx)).await {
             Ok(()) => Next::Farewell,
