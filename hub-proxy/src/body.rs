@@ -20,7 +20,7 @@ use crate::{
     BoxError, ProxyConfig, RequestBody,
     access_log::Line,
     activity::Activity,
-    forward::{Busy, Place},
+    forward::{Attendance, Busy, Place},
     headers::strip_from_trailers,
     http1::Http1Error,
 };
@@ -78,6 +78,8 @@ pub(crate) struct ClientBody {
     idle_limit: Option<Duration>,
     /// Runs while the client is waited for.
     idle: Option<Pin<Box<Sleep>>>,
+    /// Given up while the client is waited for (L-06).
+    attendance: Option<Attendance>,
 }
 
 /// Where a client's body is to be had.
@@ -200,7 +202,12 @@ impl ClientBody {
         config: &ProxyConfig,
     ) -> Self {
         let idle_limit = config.request_idle_timeout;
-        Self { inner, activity, taken, has_trailers, idle_limit, idle: None }
+        Self { inner, activity, taken, has_trailers, idle_limit, idle: None, attendance: None }
+    }
+
+    /// With the place that its request has at the target.
+    pub(crate) fn attended(self, attendance: Option<Attendance>) -> Self {
+        Self { attendance, ..self }
     }
 }
 
@@ -387,6 +394,9 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Poll::Ready(frame) = self.inner.poll_frame(cx) else {
+            if let Some(attendance) = &self.attendance {
+                attendance.leave();
+            }
             let Some(limit) = self.idle_limit else { return Poll::Pending };
             let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
             ready!(idle.as_mut().poll(cx));
@@ -396,6 +406,11 @@ impl Body for ClientBody {
         self.idle = None;
         if matches!(frame, Some(Ok(_))) {
             self.activity.mark();
+        }
+        if let Some(attendance) = &self.attendance
+            && (frame.is_none() || self.inner.is_end_stream())
+        {
+            attendance.come_back();
         }
         // The end is something that the target is told, too.
         self.taken.one_more();

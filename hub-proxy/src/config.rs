@@ -45,7 +45,8 @@ pub struct ProxyConfig {
     pub pool_idle_total: usize,
     /// How many requests a target may have at once; 1,024. Another one
     /// waits as long as for a connection, and gets a 503 (L-06). A WebSocket counts
-    /// until its handshake is answered.
+    /// until its handshake is answered, and a request whose client has been waited for only
+    /// when all of it has come.
     pub max_per_target: usize,
     /// Whose `X-Forwarded-*` fields are believed; nobody's.
     pub trusted_proxies: TrustForwarded,

@@ -31,13 +31,15 @@ mod busy;
 mod link;
 #[cfg(feature = "admin")]
 mod link_body;
+mod places;
 mod pool;
 mod tries;
 
 pub(crate) use self::{
     busy::Busy,
     link::{Bounds, Link, OnInterim, Question},
-    pool::{Place, Pool},
+    places::{Attendance, Place},
+    pool::Pool,
 };
 
 /// The connections of one proxy to all targets.
@@ -147,7 +149,13 @@ impl Upstreams {
         body: ClientBytes,
         over: Connections,
     ) -> Result<Response<UpstreamBody>, Failed> {
-        let place = self.place(config, route).await?;
+        let (place, attendance) = match self.place(config, route).await? {
+            Some(place) if !body.is_end_stream() => {
+                let (place, attendance) = place.attended();
+                (Some(place), attendance)
+            }
+            place => (place, None),
+        };
         let is_repeatable = is_idempotent(asked.question.method) && over == Connections::Kept;
         let (body, kept) = match is_repeatable {
             true => {
@@ -169,7 +177,8 @@ impl Upstreams {
             taken.clone(),
             asked.has_trailers,
             config,
-        );
+        )
+        .attended(attendance);
         let pool = self.pool(config, route);
         let how = (over, config.upload_stall_timeout);
         let answer = {

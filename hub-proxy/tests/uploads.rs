@@ -186,6 +186,46 @@ async fn t_08_a_client_that_reads_nothing_is_cut_under_tls_as_well() {
 }
 
 #[tokio::test]
+async fn l_06_uploads_that_wait_for_their_clients_leave_their_target_to_others() {
+    let (asked, mut arrivals) = mpsc::unbounded_channel();
+    let go_on = Arc::new(Notify::new());
+    let finish = Arc::clone(&go_on);
+    let target = target(move |mut client| {
+        let (asked, finish) = (asked.clone(), Arc::clone(&finish));
+        async move {
+            if client.head().await.starts_with("post ") {
+                client.take(1).await;
+                asked.send("begun").unwrap();
+                client.take(1).await;
+                asked.send("complete").unwrap();
+                finish.notified().await;
+            }
+            client.send(ONCE).await;
+        }
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.max_per_target = 1;
+    config.connect_timeout = SHORT;
+    let proxy = Running::with(target, config).await;
+    let mut uploads = Vec::new();
+    for _ in 0..3 {
+        let mut client = proxy.connect().await;
+        client.send("POST /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n1").await;
+        assert_eq!(soon(arrivals.recv()).await, Some("begun"));
+        uploads.push(client);
+    }
+    assert!(proxy.ask(&get("/user/ada/")).await.starts_with("HTTP/1.1 200 "));
+    // The target works on one of them now.
+    uploads[0].send("2").await;
+    assert_eq!(soon(arrivals.recv()).await, Some("complete"));
+    assert!(proxy.ask(&get("/user/ada/")).await.starts_with("HTTP/1.1 503 "));
+    go_on.notify_one();
+    assert!(uploads[0].head().await.starts_with("http/1.1 200 "));
+    assert!(proxy.ask(&get("/user/ada/")).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
 async fn e_07_a_client_that_leaves_with_a_body_that_nobody_wants_is_noticed() {
     let (left, mut seen) = mpsc::unbounded_channel();
     let target = target(move |mut client| {

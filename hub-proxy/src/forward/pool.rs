@@ -13,14 +13,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
-use super::link::Link;
-use crate::{ProxyConfig, ProxyError, Target, body::ClientBody};
+use super::{link::Link, places::Places};
+use crate::{ProxyConfig, Target, body::ClientBody};
 
 /// How often unused connections are looked at: those that have ended, or have waited
 /// for too long, are closed.
@@ -191,32 +188,6 @@ impl Drop for Pool {
         // Another may have taken its place.
         if pools.get(&self.origin).is_some_and(|pool| pool.strong_count() == 0) {
             pools.remove(&self.origin);
-        }
-    }
-}
-
-/// The exchanges and WebSocket handshakes at one target (L-06).
-#[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Semaphore>);
-
-/// Counts as one of them until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
-
-impl Places {
-    fn new(config: &ProxyConfig) -> Self {
-        Self(Arc::new(Semaphore::new(config.max_per_target.min(Semaphore::MAX_PERMITS))))
-    }
-
-    /// One of them, waited for no longer than a connection.
-    pub(super) async fn take(&self, patience: Duration) -> Result<Place, ProxyError> {
-        if let Ok(free) = Arc::clone(&self.0).try_acquire_owned() {
-            return Ok(Place(free));
-        }
-        match timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
-            Ok(Ok(free)) => Ok(Place(free)),
-            // It is never closed.
-            Ok(Err(_)) | Err(_) => Err(ProxyError::Busy),
         }
     }
 }
