@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hub_proxy::ProxyConfig;
 use support::*;
+use tokio::sync::mpsc;
 
 /// So short that nobody has to wait for it.
 const SHORT: Duration = Duration::from_millis(50);

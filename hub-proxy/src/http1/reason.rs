@@ -25,7 +25,7 @@ impl Reason {
     }
 
     /// The words for an answer with `status`.
-    pub(super) fn words<'a>(reason: Option<&'a Self>, status: StatusCode) -> &'a [u8] {
+    pub(super) fn words(reason: Option<&Self>, status: StatusCode) -> &[u8] {
         match reason {
             Some(reason) if reason.status == status => &reason.words,
             _ => status.canonical_reason().unwrap_or_default().as_bytes(),
