@@ -40,7 +40,9 @@ impl Handle {
 ///
 /// When the filter is malformed.
 pub(crate) fn filter(config: &LogConfig) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(&config.level)
+    // h2 warns of frames that a browser should not have sent: a line for each, as many as
+    // anybody likes to send. Who wants them says so by the name.
+    EnvFilter::try_new(format!("h2=error,{}", config.level))
 }
 
 /// Installs the process-wide subscriber. Called once, by the binary.
