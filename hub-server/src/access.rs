@@ -20,7 +20,7 @@ use hub_store::{Session, TokenRecord, User};
 use self::{browser::Browser, xsrf::Identity};
 use crate::{
     auth_state::{
-        refresh::{self, Moment},
+        refresh::{self, Asker},
         refreshes::Confirmed,
     },
     hub::Hub,
@@ -34,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: ScopeSet,
     /// The token used, unless it was a browser's session.
     pub(crate) token: Option<TokenRecord>,
+    /// The way of signing in that the session began with, if it was one.
+    provider: Option<String>,
     /// The scopes of which this endpoint needs one.
     needed: &'static [ScopeName],
 }
@@ -53,7 +55,7 @@ pub(crate) struct Needed(pub(crate) &'static [ScopeName]);
 impl Caller {
     /// A person at one of the hub's pages, with all they hold.
     pub(crate) fn at_page(user: User, scopes: ScopeSet) -> Self {
-        Self { who: Who::User(user), scopes, token: None, needed: &[] }
+        Self { who: Who::User(user), scopes, token: None, provider: None, needed: &[] }
     }
 
     /// Lets the caller through if they hold one of the endpoint's scopes on `target`.
@@ -101,6 +103,12 @@ impl Caller {
         }
     }
 
+    /// The person, if it is their browser that asks: it can be sent to the sign-in.
+    pub(crate) fn browser(&self) -> Option<Asker<'_>> {
+        let user = self.user().filter(|_| self.token.is_none())?;
+        Some(Asker { user, provider: self.provider.as_deref() })
+    }
+
     /// What kind of owner its credential has, as the API calls it.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.who {
@@ -130,7 +138,7 @@ impl Caller {
     /// Somebody who has just proved who they are, without a session.
     pub(crate) async fn signed_in(hub: &Hub, user: User) -> Result<Self, ApiError> {
         let scopes = hub.scopes_of_user(&user).await?;
-        Ok(Self { who: Who::User(user), scopes, token: None, needed: &[] })
+        Ok(Self { who: Who::User(user), scopes, token: None, provider: None, needed: &[] })
     }
 
     /// A token in the `Authorization` header, else the browser's session, which
@@ -151,11 +159,12 @@ impl Caller {
             return Ok(None);
         }
         check_xsrf(hub, parts, Some(&session))?;
-        if !is_vouched_for(refresh::confirm(hub, &session.user, Moment::Request).await?)? {
+        if !is_vouched_for(refresh::confirm_session(hub, &session).await?)? {
             return Ok(None);
         }
         let scopes = hub.scopes_of_user(&session.user).await?;
-        Ok(Some(Self { who: Who::User(session.user), scopes, token: None, needed }))
+        let Session { user, provider, .. } = session;
+        Ok(Some(Self { who: Who::User(user), scopes, token: None, provider, needed }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use hub_auth::{AccessPolicy, Authenticator, Methods, Roles};
+use hub_auth::{AccessPolicy, Authenticator, Methods, Offer, Roles};
 use hub_names::UserName;
 use hub_spawner::Preset;
 
@@ -97,6 +97,12 @@ impl Live {
     /// A way to sign in, by its id.
     pub(crate) fn authenticator(&self, provider: &str) -> Option<&Arc<dyn Authenticator>> {
         self.methods.by_id(provider)
+    }
+
+    /// Whether it is a way to sign in with a form of the hub's own, whose passwords are
+    /// looked at here.
+    pub(crate) fn is_form(&self, provider: &str) -> bool {
+        self.authenticator(provider).is_some_and(|method| matches!(method.offer(), Offer::Form))
     }
 
     /// What the operator decided for the servers of `user`, who is in `groups`.

@@ -52,7 +52,10 @@ pub(crate) async fn finish(
 /// the account, and keeps what the provider has handed over.
 async fn admit(hub: &Hub, live: &Live, claims: &Claims) -> Result<User, SignInError> {
     let user = apply(hub, live, claims).await?;
-    if let Some(config) = &live.auth_state {
+    // A form hands nothing over; what a provider has handed over elsewhere is still good.
+    if let Some(config) = &live.auth_state
+        && !live.is_form(&claims.provider)
+    {
         let state = claims.auth_state.as_ref();
         auth_state::keep(&hub.store, config, user.id, state, hub.clock.now()).await?;
     }

@@ -12,11 +12,12 @@ use crate::{
 
 statements! {
     INSERT: "begin a session",
-        "INSERT INTO sessions (hash, user_id, session_id, created, expires_at, last_seen)
-         VALUES ($1, $2, $3, $4, $5, $4)";
+        "INSERT INTO sessions
+             (hash, user_id, session_id, created, expires_at, last_seen, provider)
+         VALUES ($1, $2, $3, $4, $5, $4, $6)";
     BY_HASH: "look up a session",
         concat!("SELECT ", users::columns!(), ", s.session_id, s.created AS session_created,
-             s.expires_at, s.last_seen
+             s.expires_at, s.last_seen, s.provider
          FROM sessions s JOIN users u ON u.id = s.user_id
          WHERE s.hash = $1 AND s.expires_at > $2");
     TOUCH: "note a session's use",
@@ -60,6 +61,8 @@ pub struct NewSession {
     /// [`User::sign_outs`] as it was before the password or whatever they showed was
     /// looked at.
     pub sign_outs: u64,
+    /// The way of signing in, by its id.
+    pub provider: String,
     /// The name of the session for those who issue tokens that end with it.
     pub session_id: String,
     /// When it begins.
@@ -74,6 +77,8 @@ pub struct NewSession {
 pub struct Session {
     /// Who has signed in.
     pub user: User,
+    /// The way of signing in, by its id; unknown of sessions from before it was kept.
+    pub provider: Option<String>,
     /// The name of the session for those who issue tokens that end with it.
     pub session_id: String,
     /// When it began.
@@ -120,6 +125,7 @@ impl Sessions<'_> {
             (&session.session_id).into(),
             session.created.into(),
             session.expires_at.into(),
+            (&session.provider).into(),
         ];
         let mut tx = self.engine.begin(INSERT.action).await?;
         hold(&mut tx, session.user, session.sign_outs).await?;
@@ -215,6 +221,7 @@ impl Session {
     fn read(fields: Fields<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             user: User::read(fields)?,
+            provider: fields.opt_text("provider")?,
             session_id: fields.text("session_id")?,
             created: fields.time("session_created")?,
             expires_at: fields.time("expires_at")?,

@@ -79,7 +79,7 @@ async fn known(hub: &Hub, token: &ApiToken) -> Result<Option<Caller>, ApiError> 
         }
     }
     let scopes = scopes(hub, &record, &owner, &held).await?;
-    let caller = Caller { who, scopes, token: Some(record), needed: &[] };
+    let caller = Caller { who, scopes, token: Some(record), provider: None, needed: &[] };
     hub.recent.keep_caller(ground, hash, caller.clone());
     Ok(Some(caller))
 }

@@ -79,14 +79,15 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
     Ok(Some(session))
 }
 
-/// Begins a session: its id, and the cookies to set, which replace those of an
-/// earlier one. Not if `user` was signed out everywhere since they were looked up.
+/// Begins a session of somebody who has signed in by `provider`: its id, and the cookies
+/// to set, which replace those of an earlier one. Not if `user` was signed out everywhere since they were looked up.
 ///
 /// What this browser held until now ends. Only if it was this user's goes on what was
 /// given out in it: their notebooks may be open in other tabs (hub-contract 2.2). The ids are always new, so that nobody can plant one before the sign-in.
 pub(crate) async fn begin(
     hub: &Hub,
     user: &User,
+    provider: &str,
     headers: &HeaderMap,
 ) -> Result<(String, Vec<Cookie<'static>>), StoreError> {
     let (now, max_age) = (hub.clock.now(), hub.live().session.max_age);
@@ -104,6 +105,7 @@ pub(crate) async fn begin(
         hash: *secret.hash().as_bytes(),
         user: user.id,
         sign_outs: user.sign_outs,
+        provider: provider.to_owned(),
         session_id: session_id.clone(),
         created: now,
         expires_at: now + max_age,

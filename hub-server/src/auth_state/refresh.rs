@@ -11,7 +11,7 @@ use hub_auth::{
     RefreshError,
 };
 use hub_names::UserName;
-use hub_store::{StoreError, User};
+use hub_store::{Session, StoreError, User};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -31,20 +31,47 @@ const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// When somebody's sign-in is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+enum Moment {
     /// A request of their browser.
     Request,
     /// A start of their server.
     Spawn,
 }
 
+/// Whose browser asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) user: &'a User,
+    /// The way of signing in that its session began with, if that is known.
+    pub(crate) provider: Option<&'a str>,
+}
+
+impl<'a> Asker<'a> {
+    pub(crate) fn of(session: &'a Session) -> Self {
+        Self { user: &session.user, provider: session.provider.as_deref() }
+    }
+
+    /// Whether the session needs nobody else's word: the hub has looked at a password.
+    fn is_by_form(&self, live: &Live) -> bool {
+        self.provider.is_some_and(|provider| live.is_form(provider))
+    }
+}
+
+/// Whether what is known of somebody is new enough for their session, if need be after
+/// asking their provider.
+pub(crate) async fn confirm_session(
+    hub: &Arc<Hub>,
+    session: &Session,
+) -> Result<Confirmed, StoreError> {
+    match Asker::of(session).is_by_form(&hub.live()) {
+        true => Ok(Confirmed::Yes),
+        false => confirm(hub, &session.user, Moment::Request).await,
+    }
+}
+
 /// Whether what is known of the user is new enough, if need be after asking their
 /// provider.
-pub(crate) async fn confirm(
-    hub: &Arc<Hub>,
-    user: &User,
-    moment: Moment,
-) -> Result<Confirmed, StoreError> {
+async fn confirm(hub: &Arc<Hub>, user: &User, moment: Moment) -> Result<Confirmed, StoreError> {
     let live = hub.live();
     let now = hub.clock.now();
     let is_fresh = moment == Moment::Request && hub.refreshes.is_fresh(user.id, now);
@@ -119,7 +146,7 @@ fn freshness(
 pub(crate) async fn before_spawn(
     hub: &Arc<Hub>,
     owner: &UserName,
-    by: Option<&User>,
+    by: Option<Asker<'_>>,
 ) -> Result<Confirmed, StoreError> {
     let live = hub.live();
     let refresh = live.auth_state.as_ref().map(|config| config.refresh);
@@ -127,9 +154,13 @@ pub(crate) async fn before_spawn(
         return Ok(Confirmed::Yes);
     };
     let Some(user) = hub.store.users().by_name(owner).await? else { return Ok(Confirmed::Yes) };
+    let own = by.filter(|by| by.user.id == user.id);
+    if own.is_some_and(|own| own.is_by_form(&live)) {
+        return Ok(Confirmed::Yes);
+    }
     let confirmed = confirm(hub, &user, Moment::Spawn).await?;
-    match by {
-        Some(by) if by.id == user.id => Ok(confirmed),
+    match own {
+        Some(_) => Ok(confirmed),
         _ if refresh.strict => Ok(confirmed),
         _ => {
             if confirmed != Confirmed::Yes {

@@ -20,10 +20,7 @@ use crate::{
         session,
         xsrf::{self, Identity},
     },
-    auth_state::{
-        refresh::{self, Moment},
-        refreshes::Confirmed,
-    },
+    auth_state::{refresh, refreshes::Confirmed},
     hub::Hub,
 };
 
@@ -85,7 +82,7 @@ impl Visitor {
     /// The same after a look at how old the provider's word about them is.
     async fn confirmed(self) -> Result<Self, PageError> {
         let Some(session) = &self.session else { return Ok(self) };
-        Ok(match refresh::confirm(&self.hub, &session.user, Moment::Request).await? {
+        Ok(match refresh::confirm_session(&self.hub, session).await? {
             Confirmed::Yes => self,
             Confirmed::NotNow => Self { unconfirmed: true, ..self },
             Confirmed::SignInAgain => self.signed_out(),

@@ -1,5 +1,6 @@
 //! Sign-in at other sites, and what their word does to an account.
 
+mod by_form;
 mod github;
 mod kept;
 mod openid;

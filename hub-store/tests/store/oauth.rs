@@ -34,6 +34,7 @@ async fn session(store: &Store, user: UserId) {
         hash: [u8::try_from(user.get()).unwrap(); 32],
         user,
         sign_outs: 0,
+        provider: "github".to_owned(),
         session_id: "s1".to_owned(),
         created: at(0),
         expires_at: at(1000),

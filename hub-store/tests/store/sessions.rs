@@ -9,6 +9,7 @@ fn session(user: UserId, hash: u8) -> NewSession {
         hash: [hash; 32],
         user,
         sign_outs: 0,
+        provider: "github".to_owned(),
         session_id: format!("s{hash}"),
         created: at(0),
         expires_at: at(100),
@@ -64,7 +65,7 @@ on_every_engine! {
         let found = store.sessions().by_hash(&[1; 32], at(99)).await.unwrap().unwrap();
         assert_eq!((found.user.id, found.user.name), (ada.id, name("lovelace")));
         assert!(found.user.admin);
-        assert_eq!(found.session_id, "s1");
+        assert_eq!((found.session_id.as_str(), found.provider.as_deref()), ("s1", Some("github")));
         assert_eq!((found.created, found.last_seen, found.expires_at), (at(0), at(0), at(100)));
         assert_eq!(store.sessions().by_hash(&[2; 32], at(1)).await.unwrap(), None);
     }

@@ -58,6 +58,7 @@ async fn fill(store: &Store) {
         hash: [9; 32],
         user: ada.id,
         sign_outs: 0,
+        provider: "github".to_owned(),
         session_id: "s1".to_owned(),
         created: at(4),
         expires_at: at(9_000),

@@ -73,9 +73,7 @@ pub(super) async fn start(
     caller.allow_server(hub, key).await?;
     require_account(hub, key).await?;
     let wish = server_body::wish(&given)?;
-    // Nobody can be sent to the sign-in who comes with a token.
-    let by = caller.user().filter(|_| caller.token.is_none());
-    match refresh::before_spawn(&shared, key.user(), by).await? {
+    match refresh::before_spawn(&shared, key.user(), caller.browser()).await? {
         Confirmed::Yes => {}
         Confirmed::NotNow => {
             return Err(ApiError::unavailable("The sign-in service could not be asked."));

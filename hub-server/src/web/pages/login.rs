@@ -122,7 +122,7 @@ pub(super) async fn submit(
     match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
         Ok(user) => {
             let target = next.unwrap_or_else(|| default_target(&hub, &user.name, &uri));
-            signed_in(&hub, &visitor, &user, &target).await
+            signed_in(&hub, &visitor, &user, authenticator.provider(), &target).await
         }
         Err(SignInError::Auth(AuthError::BadCredentials)) => {
             attempts::failed(&hub, remote).await?;
@@ -252,14 +252,15 @@ fn signed_out(hub: &Hub) -> Cookie<'static> {
     cookie
 }
 
-/// The answer to a successful sign-in: new session, new XSRF token, and on.
+/// The answer to a successful sign-in by `provider`: new session, new XSRF token, and on.
 pub(super) async fn signed_in(
     hub: &Hub,
     visitor: &Visitor,
     user: &hub_store::User,
+    provider: &str,
     target: &str,
 ) -> Result<Response, PageError> {
-    let (session_id, cookies) = session::begin(hub, user, visitor.headers()).await?;
+    let (session_id, cookies) = session::begin(hub, user, provider, visitor.headers()).await?;
     let identity = xsrf::Identity::Session(session_id);
     let token = xsrf::fresh(hub, &identity);
     let mut fresh = Cookie::new(FRESH_COOKIE, "1");

@@ -144,7 +144,7 @@ async fn come_back(
         .await
         .map_err(|error| refused::page(hub, error))?;
     let target = pending.next.unwrap_or_else(|| default_target(hub, &user.name, &Uri::default()));
-    signed_in(hub, visitor, &user, &target).await
+    signed_in(hub, visitor, &user, authenticator.provider(), &target).await
 }
 
 /// Makes a browser forget all sign-ins that it has under way.

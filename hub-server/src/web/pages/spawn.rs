@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     access::browser::cookies,
-    auth_state::{refresh, refreshes::Confirmed},
+    auth_state::{
+        refresh::{self, Asker},
+        refreshes::Confirmed,
+    },
     hub::Hub,
     servers::{Failure, Outcome, Phase, ServersError},
     web::{
@@ -183,11 +186,11 @@ pub(super) async fn begin(hub: &Hub, visitor: &Visitor, key: &ServerKey) -> Page
 
 /// Whether the provider still vouches for whoever starts a server of their own.
 async fn confirm(visitor: &Visitor, key: &ServerKey) -> Result<(), PageError> {
-    let by = visitor.session.as_ref().map(|session| &session.user);
+    let by = visitor.session.as_ref().map(Asker::of);
     match refresh::before_spawn(&visitor.hub, key.user(), by).await? {
         Confirmed::Yes => Ok(()),
         Confirmed::NotNow => Err(unconfirmed()),
-        Confirmed::SignInAgain if by.is_some_and(|by| by.name != *key.user()) => {
+        Confirmed::SignInAgain if by.is_some_and(|by| by.user.name != *key.user()) => {
             let text = format!("{} has to sign in again first.", key.user());
             Err(PageError::new(StatusCode::FORBIDDEN, text)
                 .hint("This hub starts nobody's server while their sign-in is good no longer.")

@@ -100,7 +100,10 @@ pub(super) async fn submit(
     };
     let answer = Answer::Form { username, password };
     match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
-        Ok(user) => login::signed_in(&hub, &visitor, &user, &hub.paths.home()).await,
+        Ok(user) => {
+            let provider = authenticator.provider();
+            login::signed_in(&hub, &visitor, &user, provider, &hub.paths.home()).await
+        }
         Err(error) => Err(refused::page(&hub, error)),
     }
 }
