@@ -55,6 +55,6 @@ pub use shares::{Grantee, Share, Shares};
 pub use sqlite::before::PutBack;
 pub use store::Store;
 pub use tickets::{NewTicket, TicketRecord, Tickets};
-pub use tokens::{NewToken, TokenOwner, TokenRecord, Tokens};
+pub use tokens::{Issue, NewToken, TokenLimits, TokenOwner, TokenRecord, Tokens};
 pub use transfer::{Exported, Header, ImportMode, Imported, Origin, exported_users};
 pub use users::{BoundIdentity, User, UserFilter, UserOrder, Users};

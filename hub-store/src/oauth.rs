@@ -223,7 +223,8 @@ impl Oauth<'_> {
 
     /// Changes a code into `token`, which belongs to the code's user and session, for
     /// exactly one caller. `None` if the code is not there any more, was used or has
-    /// expired, or if the session is over.
+    /// expired, or if the session is over. Of the tokens that the user's sessions have for
+    /// the client, the newest `most` are left.
     ///
     /// # Errors
     ///
@@ -233,6 +234,7 @@ impl Oauth<'_> {
         hash: &[u8; 32],
         code: &OauthCode,
         token: &NewToken,
+        most: Option<u64>,
     ) -> Result<Option<TokenRecord>, StoreError> {
         let now = token.created;
         let mut tx = self.engine.begin(SPEND_CODE.action).await?;
@@ -244,6 +246,9 @@ impl Oauth<'_> {
         let values = [hash.into(), issued.id.into(), now.into()];
         if tx.write(&SPEND_CODE, &values).await? == 0 {
             return Ok(None);
+        }
+        if let Some(most) = most {
+            tokens::keep_newest(&mut tx, code.user, &code.client_id, most).await?;
         }
         tx.commit(SPEND_CODE.action).await?;
         Ok(Some(issued))

@@ -1,13 +1,13 @@
 //! API tokens, known by the digest of their text.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     StoreError, TokenId, User, UserId,
     engine::{Engine, Tx},
     row::Fields,
     statement::statements,
-    users::hold,
+    users::{hold, take_turn},
     value::Value,
 };
 
@@ -34,6 +34,16 @@ statements! {
     GET: "look up a user's token",
         concat!("SELECT ", columns!(), " FROM tokens
          WHERE user_id = $1 AND id = $2 AND (expires_at IS NULL OR expires_at > $3)");
+    // Those of OAuth clients come and go with sessions and servers.
+    MADE: "count the tokens that were made for a user",
+        "SELECT count(CASE WHEN expires_at IS NULL OR expires_at > $2 THEN 1 END) AS total,
+             count(CASE WHEN created > $3 THEN 1 END) AS recent
+         FROM tokens WHERE user_id = $1 AND client_id IS NULL AND session_id IS NULL";
+    KEEP_NEWEST: "revoke a user's oldest tokens for a client",
+        "DELETE FROM tokens WHERE user_id = $1 AND client_id = $2 AND session_id IS NOT NULL
+         AND id <= (SELECT id FROM tokens
+             WHERE user_id = $1 AND client_id = $2 AND session_id IS NOT NULL
+             ORDER BY id DESC LIMIT 1 OFFSET $3)";
     REVOKE: "revoke a token",
         "DELETE FROM tokens WHERE id = $1";
     REVOKE_CLIENT: "revoke a user's tokens for a client",
@@ -50,6 +60,8 @@ statements! {
     SWEEP: "delete expired tokens",
         "DELETE FROM tokens WHERE expires_at <= $1";
 }
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// On whose behalf a token speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +91,26 @@ pub struct NewToken {
     pub created: Timestamp,
     /// The first moment at which it is worth nothing; never if `None`.
     pub expires_at: Option<Timestamp>,
+}
+
+/// How many tokens are made for a user: any number where there is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// How many they have at one time, those of OAuth clients aside.
+    pub per_user: Option<u64>,
+    /// How many are made within a minute, of those that are still there.
+    pub per_minute: Option<u64>,
+}
+
+/// What became of a wish for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issue {
+    /// There it is.
+    Done(TokenRecord),
+    /// The user has as many as they may.
+    Full,
+    /// Too many were made within a minute.
+    TooFast,
 }
 
 /// A token that was issued.
@@ -132,18 +164,44 @@ impl Tokens<'_> {
     }
 
     /// As [`issue`](Self::issue), for somebody who asks for it: not if `by` was signed out
-    /// everywhere since they were read. Else a token that is used until the last moment
-    /// would live on in those it is used to make.
+    /// everywhere since they were read, who is `None` if no user asks. Else a token that is
+    /// used until the last moment would live on in those it is used to make.
+    ///
+    /// The limits are looked at in the same moment: of several who ask at once not one too
+    /// many gets its token.
     ///
     /// # Errors
     ///
     /// Also [`StoreError::SignedOut`].
-    pub async fn issue_for(&self, by: &User, token: &NewToken) -> Result<TokenRecord, StoreError> {
+    pub async fn issue_for(
+        &self,
+        by: Option<&User>,
+        token: &NewToken,
+        limits: &TokenLimits,
+    ) -> Result<Issue, StoreError> {
         let mut tx = self.engine.begin(INSERT.action).await?;
-        hold(&mut tx, by.id, by.sign_outs).await?;
+        let owner = match &token.owner {
+            TokenOwner::User(id) => Some(*id),
+            TokenOwner::Service(_) => None,
+        };
+        let asker = by.map(|by| (by.id, Some(by.sign_outs)));
+        let mut turns: Vec<_> = asker.into_iter().chain(owner.map(|id| (id, None))).collect();
+        // In one order: two who make tokens for each other must not both wait.
+        turns.sort_unstable();
+        for (user, sign_outs) in turns {
+            match sign_outs {
+                Some(sign_outs) => hold(&mut tx, user, sign_outs).await?,
+                None => take_turn(&mut tx, user).await?,
+            }
+        }
+        if let Some(owner) = owner
+            && let Some(refused) = limits.refuse(&mut tx, owner, token.created).await?
+        {
+            return Ok(refused);
+        }
         let issued = insert(&mut tx, token).await?;
         tx.commit(INSERT.action).await?;
-        Ok(issued)
+        Ok(Issue::Done(issued))
     }
 
     /// The token with that digest, unless it has expired at `now`.
@@ -250,6 +308,41 @@ impl Tokens<'_> {
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.engine.write(&SWEEP, &[now.into()]).await?)
     }
+}
+
+impl TokenLimits {
+    /// Why the user gets no more at `now`, if they do not.
+    async fn refuse(
+        &self,
+        tx: &mut Tx,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Issue>, StoreError> {
+        if *self == Self::default() {
+            return Ok(None);
+        }
+        let minute = now.checked_sub(MINUTE).unwrap_or(Timestamp::MIN);
+        let rows = tx.read(&MADE, &[user.into(), now.into(), minute.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let fields = row.of("tokens");
+        let (total, recent) = (fields.count("total")?, fields.count("recent")?);
+        Ok(if self.per_user.is_some_and(|limit| total >= limit) {
+            Some(Issue::Full)
+        } else {
+            self.per_minute.is_some_and(|limit| recent >= limit).then_some(Issue::TooFast)
+        })
+    }
+}
+
+/// Revokes the oldest tokens of a user's sessions for a client, so that `most` are left.
+pub(crate) async fn keep_newest(
+    tx: &mut Tx,
+    user: UserId,
+    client_id: &str,
+    most: u64,
+) -> Result<(), StoreError> {
+    tx.write(&KEEP_NEWEST, &[user.into(), client_id.into(), Value::count(most)]).await?;
+    Ok(())
 }
 
 /// Makes a token valid, with all else that the transaction does.

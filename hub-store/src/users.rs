@@ -49,6 +49,8 @@ statements! {
         "INSERT INTO users (name, name_folded, admin, created) VALUES ($1, $2, $3, $4)
          ON CONFLICT (name) DO NOTHING
          RETURNING id, name, admin, created, last_activity, sign_outs";
+    ONE_BY_ONE: "take turns for a user",
+        "UPDATE users SET sign_outs = sign_outs WHERE id = $1";
     HOLD: "hold on to a sign-in",
         "UPDATE users SET sign_outs = sign_outs WHERE id = $1 AND sign_outs = $2";
     SIGN_OUT: "sign a user out",
@@ -513,6 +515,15 @@ pub(crate) async fn hold(tx: &mut Tx, id: UserId, sign_outs: u64) -> Result<(), 
         true => Err(StoreError::SignedOut),
         false => Err(StoreError::Missing { what: "user" }),
     }
+}
+
+/// Makes whoever counts what the user has wait for the end of the transaction.
+///
+/// # Errors
+///
+/// [`StoreError::Missing`] if there is no such user.
+pub(crate) async fn take_turn(tx: &mut Tx, id: UserId) -> Result<(), StoreError> {
+    required(tx.write(&ONE_BY_ONE, &[id.into()]).await?)
 }
 
 /// Whether there is such a user.

@@ -115,6 +115,18 @@ pub(super) const SECTION: Section = Section {
             "The longest life of a token that somebody makes, which is also that of tokens made without one. Without it, or with 0, tokens may be good for ever.",
         )
         .default("0"),
+        Key::new(
+            "auth.tokens_per_user",
+            Kind::Integer("tokens"),
+            "How many tokens somebody has at most that they or others have made for them; 0 for any number. Of the tokens that somebody's browsers hold for one server or service, which are not counted here, as many are kept, the newest.",
+        )
+        .default("100"),
+        Key::new(
+            "auth.tokens_per_minute",
+            Kind::Integer("tokens"),
+            "How many tokens are made for somebody within a minute; 0 for any number.",
+        )
+        .default("30"),
         Key::new("auth.username_map", Kind::Table, "Login name to account name.")
             .default("{}")
             .example("{ \"login\" = \"account\" }"),
@@ -286,6 +298,8 @@ pub(super) struct RawAuth {
     cookie_max_age_days: Option<u16>,
     session_idle_days: Option<u16>,
     token_expires_in_max_seconds: Option<u64>,
+    tokens_per_user: Option<u64>,
+    tokens_per_minute: Option<u64>,
     auto_login: bool,
     auto_login_oauth2_authorize: bool,
     allow_all: bool,
@@ -490,7 +504,8 @@ impl RawAuth {
                 self.cookie_max_age_days,
                 self.session_idle_days,
                 self.token_expires_in_max_seconds,
-            )?,
+            )?
+            .with_token_limits(self.tokens_per_user, self.tokens_per_minute),
             presets,
             groups,
             warnings,

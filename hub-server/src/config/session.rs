@@ -1,5 +1,6 @@
 //! How long credentials are good.
 
+use hub_store::TokenLimits;
 use jiff::SignedDuration;
 
 use super::ConfigError;
@@ -19,7 +20,14 @@ pub struct SessionConfig {
     /// The longest life of a token that somebody asks for; without it any life, or no
     /// end.
     pub token_max_age: Option<SignedDuration>,
+    /// How many tokens people make.
+    pub token_limits: TokenLimits,
 }
+
+/// How many tokens a user has at most, unless it is said otherwise.
+const TOKENS_PER_USER: u64 = 100;
+/// How many are made for a user in a minute.
+const TOKENS_PER_MINUTE: u64 = 30;
 
 impl SessionConfig {
     /// From numbers of days and seconds, as far as they are given.
@@ -56,7 +64,18 @@ impl SessionConfig {
             .and_then(|seconds| i64::try_from(seconds).ok())
             .map(SignedDuration::from_secs);
         let days = |days: u16| SignedDuration::from_hours(24 * i64::from(days));
-        Ok(Self { max_age: days(max_age), idle: days(idle), token_max_age })
+        let (max_age, idle) = (days(max_age), days(idle));
+        Ok(Self { max_age, idle, token_max_age, token_limits: TokenLimits::default() })
+    }
+
+    /// With numbers of tokens, as far as they are given; 0 is no limit.
+    pub(super) fn with_token_limits(self, per_user: Option<u64>, per_minute: Option<u64>) -> Self {
+        let limit = |given: Option<u64>, usual| Some(given.unwrap_or(usual)).filter(|n| *n > 0);
+        let token_limits = TokenLimits {
+            per_user: limit(per_user, TOKENS_PER_USER),
+            per_minute: limit(per_minute, TOKENS_PER_MINUTE),
+        };
+        Self { token_limits, ..self }
     }
 }
 
@@ -84,6 +103,18 @@ mod tests {
             let error = read(max_age, idle).unwrap_err();
             assert!(error.contains(said), "{said} in {error}");
         }
+    }
+
+    #[test]
+    fn people_make_so_many_tokens() {
+        let read = |per_user, per_minute| {
+            let config = SessionConfig::new(None, None, None).unwrap();
+            let limits = config.with_token_limits(per_user, per_minute).token_limits;
+            (limits.per_user, limits.per_minute)
+        };
+        assert_eq!(read(None, None), (Some(100), Some(30)));
+        assert_eq!(read(Some(7), Some(8)), (Some(7), Some(8)));
+        assert_eq!(read(Some(0), Some(0)), (None, None));
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl ApiError {
         Self { retry_after: Some(wait.as_secs().max(1)), ..self }
     }
 
+    /// Something was done too often within a minute.
+    pub(crate) fn too_fast(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
     /// The status and the text, for a page that shows them its own way.
     pub(crate) fn told(&self) -> (StatusCode, &str) {
         (self.status, &self.message)

@@ -334,7 +334,8 @@ async fn redeem(hub: &Hub, body: &Bytes) -> Result<serde_json::Value, Refused> {
         created: now,
         expires_at: Some(now + life),
     };
-    if oauth.redeem(hash.as_bytes(), &code, &new).await?.is_none() {
+    let most = hub.live().session.token_limits.per_user;
+    if oauth.redeem(hash.as_bytes(), &code, &new, most).await?.is_none() {
         return Err(worthless(hub, &hash, &client).await);
     }
     Ok(serde_json::json!({

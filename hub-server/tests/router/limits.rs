@@ -1,10 +1,14 @@
-//! How many servers there may be, and what happens beyond (hub-contract 8.2).
+//! How many servers and tokens there may be, and what happens beyond (hub-contract 8.2).
 
 use http::{Method, StatusCode, header};
 use hub_spawner::{SpawnError, fake::FakeSpawner};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::harness::{ADMIN, TestHub, eventually, key, notebook};
+
+/// The token of the service that may do everything.
+const CHIEF: &str = "chief-service-token";
 
 async fn with_limit(lines: &str) -> TestHub {
     TestHub::with_servers(lines, FakeSpawner::new().answers_with(notebook().await)).await
@@ -96,4 +100,49 @@ async fn failures_in_a_row_end_the_hub_and_a_success_between_them_does_not() {
         hub.post(&format!("/users/{user}/server"), None).await;
         assert_eq!(hub.assembled.has_given_up(), gives_up, "{user}");
     }
+}
+
+#[tokio::test]
+async fn limit_of_tokens_per_user() {
+    let hub = TestHub::with_auth("tokens_per_user = 3\ntokens_per_minute = 0").await;
+    let mut ids = Vec::new();
+    for user in ["ada", "bob"] {
+        hub.signed_in(user).await;
+        for _ in 0..3 {
+            let made = hub.api(CHIEF, Method::POST, &format!("/users/{user}/tokens"), None).await;
+            assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+            ids.push(made.json()["id"].as_str().unwrap().to_owned());
+        }
+    }
+    let full = hub.api(CHIEF, Method::POST, "/users/ada/tokens", None).await;
+    assert_eq!(full.status, StatusCode::BAD_REQUEST, "{}", full.text);
+    for said in ["ada has 3 tokens", "Revoke", "auth.tokens_per_user"] {
+        assert!(full.text.contains(said), "{}", full.text);
+    }
+    let mut ada = hub.signed_in("ada").await;
+    ada.get("/hub/token").await;
+    let page = ada.post("/hub/token", &format!("_xsrf={}&note=one+more", ada.xsrf())).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
+    assert!(page.text.contains("ada has 3 tokens"), "{}", page.text);
+
+    let path = format!("/users/ada/tokens/{}", ids[0]);
+    hub.api(CHIEF, Method::DELETE, &path, None).await;
+    let made = hub.api(CHIEF, Method::POST, "/users/ada/tokens", None).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+}
+
+#[tokio::test]
+async fn limit_of_tokens_per_minute() {
+    let hub = TestHub::with_auth("tokens_per_minute = 2").await;
+    hub.signed_in("ada").await;
+    let make = || hub.api(CHIEF, Method::POST, "/users/ada/tokens", None);
+    for _ in 0..2 {
+        assert_eq!(make().await.status, StatusCode::CREATED);
+    }
+    let late = make().await;
+    assert_eq!(late.status, StatusCode::TOO_MANY_REQUESTS, "{}", late.text);
+    assert_eq!(late.headers["retry-after"], "60");
+    assert!(late.text.contains("2 tokens were made for ada within a minute"), "{}", late.text);
+    hub.clock.advance(SignedDuration::from_secs(61));
+    assert_eq!(make().await.status, StatusCode::CREATED);
 }

@@ -144,9 +144,9 @@ on_every_engine! {
         let oauth = store.oauth();
         let tokens = [1, 2, 3].map(|hash| given(ada.id, hash));
         let (a, b, c) = tokio::join!(
-            oauth.redeem(&[1; 32], &code, &tokens[0]),
-            oauth.redeem(&[1; 32], &code, &tokens[1]),
-            oauth.redeem(&[1; 32], &code, &tokens[2]),
+            oauth.redeem(&[1; 32], &code, &tokens[0], None),
+            oauth.redeem(&[1; 32], &code, &tokens[1], None),
+            oauth.redeem(&[1; 32], &code, &tokens[2], None),
         );
         let winners = [a, b, c].into_iter().filter(|token| token.as_ref().unwrap().is_some());
         assert_eq!(winners.count(), 1);
@@ -162,7 +162,7 @@ on_every_engine! {
         store.oauth().insert_code(&[1; 32], &code(ada.id)).await.unwrap();
         for (created, redeems) in [(at(300), false), (at(299), true)] {
             let token = NewToken { created, ..given(ada.id, 1) };
-            let made = store.oauth().redeem(&[1; 32], &code(ada.id), &token).await.unwrap();
+            let made = store.oauth().redeem(&[1; 32], &code(ada.id), &token, None).await.unwrap();
             assert_eq!(made.is_some(), redeems);
         }
     }
@@ -174,7 +174,7 @@ on_every_engine! {
         let oauth = store.oauth();
         oauth.insert_code(&[1; 32], &code(ada.id)).await.unwrap();
         assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), None, "not used yet");
-        let token = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1)).await.unwrap();
+        let token = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1), None).await.unwrap();
         let id = token.unwrap().id;
         assert_eq!(oauth.revoke_used(&[1; 32], "other").await.unwrap(), None, "not theirs");
         assert_eq!(oauth.revoke_used(&[2; 32], "lab").await.unwrap(), None, "another code");
@@ -183,8 +183,28 @@ on_every_engine! {
         assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), Some(id));
         assert_eq!(store.tokens().by_hash(&[1; 32], at(1)).await.unwrap(), None);
         assert_eq!(oauth.revoke_used(&[1; 32], "lab").await.unwrap(), None, "it is gone");
-        let again = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 2)).await.unwrap();
+        let again = oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 2), None).await.unwrap();
         assert_eq!(again, None, "and the code stays used");
+    }
+
+    async fn the_newest_tokens_of_a_client_are_left(store) {
+        let ada = user(&store, "ada").await;
+        store.oauth().put_client(&client("lab")).await.unwrap();
+        session(&store, ada.id).await;
+        let (oauth, tokens) = (store.oauth(), store.tokens());
+        // Another client's, and the server's own.
+        let other = NewToken { client_id: Some("other".to_owned()), ..given(ada.id, 8) };
+        tokens.issue(&other).await.unwrap();
+        tokens.issue(&NewToken { session_id: None, ..given(ada.id, 9) }).await.unwrap();
+        for hash in 1..=4 {
+            oauth.insert_code(&[hash; 32], &code(ada.id)).await.unwrap();
+            let given = given(ada.id, hash);
+            oauth.redeem(&[hash; 32], &code(ada.id), &given, Some(2)).await.unwrap().unwrap();
+        }
+        for (hash, stays) in [(1, false), (2, false), (3, true), (4, true), (8, true), (9, true)] {
+            let found = tokens.by_hash(&[hash; 32], at(1)).await.unwrap();
+            assert_eq!(found.is_some(), stays, "token {hash}");
+        }
     }
 
     async fn nothing_is_given_out_in_a_session_that_is_over(store) {
@@ -196,7 +216,7 @@ on_every_engine! {
             oauth.insert_code(&[hash; 32], &code(ada.id)).await.unwrap();
         }
         let elsewhere = OauthCode { session_id: "s2".to_owned(), ..code(ada.id) };
-        oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1)).await.unwrap().unwrap();
+        oauth.redeem(&[1; 32], &code(ada.id), &given(ada.id, 1), None).await.unwrap().unwrap();
         tokens.issue(&NewToken { session_id: None, ..given(ada.id, 4) }).await.unwrap();
         let looked_at = oauth.code(&[2; 32], at(1)).await.unwrap().unwrap();
 
@@ -207,7 +227,7 @@ on_every_engine! {
         assert_eq!(tokens.by_hash(&[1; 32], at(1)).await.unwrap(), None);
         assert!(tokens.by_hash(&[4; 32], at(1)).await.unwrap().is_some(), "made otherwise");
         assert_eq!(oauth.code(&[2; 32], at(1)).await.unwrap(), None);
-        let late = oauth.redeem(&[2; 32], &looked_at, &given(ada.id, 2)).await.unwrap();
+        let late = oauth.redeem(&[2; 32], &looked_at, &given(ada.id, 2), None).await.unwrap();
         assert_eq!(late, None);
         assert_eq!(tokens.by_hash(&[2; 32], at(1)).await.unwrap(), None);
         for code in [code(ada.id), elsewhere] {
@@ -229,7 +249,7 @@ on_every_engine! {
             let (ended, kept, redeemed) = tokio::join!(
                 sessions.end(&digest),
                 oauth.insert_code(&new, &given_out),
-                oauth.redeem(&old, &given_out, &made),
+                oauth.redeem(&old, &given_out, &made, None),
             );
             assert!(ended.unwrap());
             assert!(matches!(kept, Ok(()) | Err(StoreError::SignedOut)), "{kept:?}");

@@ -1,5 +1,6 @@
 use hub_store::{
-    ClientOf, NewSession, NewToken, OauthClient, OauthCode, StoreError, TokenOwner, UserId,
+    ClientOf, NewSession, NewToken, OauthClient, OauthCode, StoreError, TokenLimits, TokenOwner,
+    UserId,
 };
 
 use crate::{at, name, user};
@@ -15,6 +16,8 @@ fn session(user: UserId, hash: u8) -> NewSession {
         expires_at: at(100),
     }
 }
+
+const ANY: TokenLimits = TokenLimits { per_user: None, per_minute: None };
 
 /// One that was made by hand.
 fn token(user: UserId, hash: u8) -> NewToken {
@@ -161,23 +164,23 @@ on_every_engine! {
 
         let late = sessions.create(&session(ada.id, 1)).await;
         assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
-        let late = tokens.issue_for(&ada, &token(ada.id, 2)).await;
+        let late = tokens.issue_for(Some(&ada), &token(ada.id, 2), &ANY).await;
         assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
         // Nor for somebody else.
         let bob = user(&store, "bob").await;
-        let late = tokens.issue_for(&ada, &token(bob.id, 2)).await;
+        let late = tokens.issue_for(Some(&ada), &token(bob.id, 2), &ANY).await;
         assert!(matches!(late, Err(StoreError::SignedOut)), "{late:?}");
 
         let ada = store.users().by_id(ada.id).await.unwrap().unwrap();
         let new = NewSession { sign_outs: ada.sign_outs, ..session(ada.id, 1) };
         sessions.create(&new).await.unwrap();
         let found = sessions.by_hash(&[1; 32], at(1)).await.unwrap().unwrap();
-        tokens.issue_for(&found.user, &token(ada.id, 2)).await.unwrap();
+        tokens.issue_for(Some(&found.user), &token(ada.id, 2), &ANY).await.unwrap();
         let record = tokens.by_hash(&[2; 32], at(1)).await.unwrap().unwrap();
         assert_eq!(record.sign_outs, Some(ada.sign_outs));
-        tokens.issue_for(&bob, &token(ada.id, 3)).await.unwrap();
+        tokens.issue_for(Some(&bob), &token(ada.id, 3), &ANY).await.unwrap();
         store.users().delete(bob.id).await.unwrap();
-        let gone = tokens.issue_for(&bob, &token(ada.id, 4)).await;
+        let gone = tokens.issue_for(Some(&bob), &token(ada.id, 4), &ANY).await;
         assert!(matches!(gone, Err(StoreError::Missing { what: "user" })), "{gone:?}");
     }
 
@@ -191,7 +194,7 @@ on_every_engine! {
             let (ended, began, issued) = tokio::join!(
                 sessions.delete_of_user(ada.id),
                 sessions.create(&new),
-                tokens.issue_for(&ada, &made),
+                tokens.issue_for(Some(&ada), &made, &ANY),
             );
             ended.unwrap();
             for error in [began.err(), issued.err()].into_iter().flatten() {

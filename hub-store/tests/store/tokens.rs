@@ -1,4 +1,4 @@
-use hub_store::{NewToken, StoreError, TokenId, TokenOwner, UserId};
+use hub_store::{Issue, NewToken, StoreError, TokenId, TokenLimits, TokenOwner, UserId};
 
 use crate::{at, user};
 
@@ -122,6 +122,62 @@ on_every_engine! {
         assert_eq!(tokens.revoke_session(ada.id, "s1").await.unwrap(), 0);
         assert_eq!(tokens.revoke_session(bob.id, "s1").await.unwrap(), 1);
         assert!(tokens.by_hash(&[4; 32], at(1)).await.unwrap().is_some());
+    }
+
+    async fn limit_holds_in_parallel(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let tokens = store.tokens();
+        let limits = TokenLimits { per_user: Some(3), per_minute: None };
+        // What does not count: one that has expired, those of clients, somebody else's.
+        let expired = NewToken { expires_at: Some(at(0)), ..of(ada.id, 101) };
+        let client = NewToken { client_id: Some("lab".to_owned()), ..of(ada.id, 102) };
+        for token in [expired, client, of(bob.id, 103)] {
+            tokens.issue(&token).await.unwrap();
+        }
+        let new: Vec<NewToken> = (1..=10).map(|hash| of(ada.id, hash)).collect();
+        let made = new.iter().map(|token| tokens.issue_for(None, token, &limits));
+        let made = futures_util::future::join_all(made).await;
+        let full = made.iter().filter(|one| matches!(one, Ok(Issue::Full))).count();
+        let done = made.iter().filter(|one| matches!(one, Ok(Issue::Done(_)))).count();
+        assert_eq!((done, full), (3, 7), "{made:?}");
+
+        let one = tokens.of_user(ada.id, at(1)).await.unwrap();
+        let one = one.iter().find(|token| token.client_id.is_none()).unwrap().id;
+        tokens.revoke(one).await.unwrap();
+        let next = tokens.issue_for(None, &of(ada.id, 11), &limits).await.unwrap();
+        assert!(matches!(next, Issue::Done(_)), "{next:?}");
+        let next = tokens.issue_for(None, &of(ada.id, 12), &limits).await.unwrap();
+        assert_eq!(next, Issue::Full);
+        let orphan = tokens.issue_for(None, &of(UserId::new(99), 13), &limits).await;
+        assert!(matches!(orphan, Err(StoreError::Missing { what: "user" })), "{orphan:?}");
+    }
+
+    async fn tokens_are_not_made_faster_than_the_limit(store) {
+        let ada = user(&store, "ada").await;
+        let limits = TokenLimits { per_user: None, per_minute: Some(2) };
+        for (hash, seconds, expected) in
+            [(1, 0, true), (2, 30, true), (3, 59, false), (4, 60, true), (5, 89, false), (6, 90, true)]
+        {
+            let token = NewToken { created: at(seconds), ..of(ada.id, hash) };
+            let made = store.tokens().issue_for(None, &token, &limits).await.unwrap();
+            assert_eq!(matches!(made, Issue::Done(_)), expected, "after {seconds} s");
+            assert_eq!(matches!(made, Issue::TooFast), !expected, "after {seconds} s");
+        }
+    }
+
+    async fn two_who_make_tokens_for_each_other_do_not_both_wait(store) {
+        let ada = user(&store, "ada").await;
+        let bob = user(&store, "bob").await;
+        let (tokens, any) = (store.tokens(), TokenLimits::default());
+        for round in (0..40).step_by(2) {
+            let (of_ada, of_bob) = (of(ada.id, round), of(bob.id, round + 1));
+            let (one, other) = tokio::join!(
+                tokens.issue_for(Some(&ada), &of_bob, &any),
+                tokens.issue_for(Some(&bob), &of_ada, &any),
+            );
+            assert!(matches!((&one, &other), (Ok(Issue::Done(_)), Ok(Issue::Done(_)))), "{one:?} {other:?}");
+        }
     }
 
     async fn a_services_tokens_are_replaced_as_a_whole(store) {

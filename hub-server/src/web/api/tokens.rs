@@ -15,7 +15,7 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use hub_auth::{Access, ApiToken, Owner, Scope, ScopeName, ScopeSet};
 use hub_names::UserName;
-use hub_store::{NewToken, TokenOwner, TokenRecord, User};
+use hub_store::{Issue, NewToken, TokenOwner, TokenRecord, User};
 
 pub(super) use self::view::{NewTokenModel, TokenModel, TokensModel};
 #[cfg(test)]
@@ -92,13 +92,28 @@ pub(in crate::web) async fn make(
         created: now,
         expires_at,
     };
-    let tokens = hub.store.tokens();
-    let record = match caller.user() {
-        Some(by) => tokens.issue_for(by, &new).await?,
-        None => tokens.issue(&new).await?,
+    let limits = live.session.token_limits;
+    let record = match hub.store.tokens().issue_for(caller.user(), &new, &limits).await? {
+        Issue::Done(record) => record,
+        Issue::Full => return Err(full(&user.name, limits.per_user)),
+        Issue::TooFast => {
+            let made = limits.per_minute.unwrap_or_default();
+            let text = format!(
+                "{made} tokens were made for {} within a minute. Wait a minute, and keep tokens instead of making new ones.",
+                user.name
+            );
+            return Err(ApiError::too_fast(text));
+        }
     };
     tracing::info!(user = %user.name, token = record.id.get(), by = %caller.describe(), "token made");
     Ok((record, token))
+}
+
+fn full(user: &UserName, limit: Option<u64>) -> ApiError {
+    let limit = limit.unwrap_or_default();
+    ApiError::bad_request(format!(
+        "{user} has {limit} tokens, as many as one may have on this hub. Revoke those that are not used any more, on the token page or with DELETE /users/{user}/tokens/ID, or give tokens an end; whoever runs the hub can raise auth.tokens_per_user."
+    ))
 }
 
 /// `GET /hub/api/users/{user}/tokens/{id}`
