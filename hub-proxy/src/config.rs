@@ -133,6 +133,9 @@ pub struct ListenConfig {
     /// Connections at once, tunnels included; more get a 503 and are closed. Under TLS
     /// they are closed without a word, which would need a handshake (L-02).
     pub max_connections: usize,
+    /// Where the connections of several listeners are counted together; each of them counts
+    /// its own up to `max_connections` without.
+    pub room: Option<crate::Room>,
     /// Connections at once of one client, tunnels included; more are turned away as those
     /// beyond `max_connections`. A client is an IPv4 address or a /64 network of IPv6; those of
     /// a Unix socket are not counted. No limit by default (L-05).
@@ -209,6 +212,7 @@ impl ListenConfig {
             http2: false,
             h2c: false,
             max_connections: 10_000,
+            room: None,
             max_connections_per_address: None,
             uncounted_networks: Vec::new(),
             max_header_bytes: 64 * 1024,

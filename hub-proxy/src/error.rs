@@ -161,6 +161,12 @@ impl ProxyError {
         Self::Refused(error)
     }
 
+    /// Whether there is no connection because the process has no descriptors left.
+    pub(crate) fn lacks_descriptors(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        find::<io::Error>(&**error).is_some_and(crate::descriptors::are_lacking)
+    }
+
     /// Sorts an error of an exchange on a connection that was made.
     pub(crate) fn from_exchange(error: Http1Error) -> Self {
         match error {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Response, StatusCode, header};
+use tokio::time::sleep;
 
 use self::{
     budget::Budget,
@@ -20,6 +21,7 @@ use crate::{
     Meter, Meters, ProxyConfig, ProxyError, Target,
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
+    descriptors,
     headers::{strip_hop_by_hop, strip_origin_wide},
     http1::{Answer, Http1Error, Interims},
     table::Route,
@@ -41,6 +43,9 @@ pub(crate) use self::{
     places::{Attendance, Place},
     pool::Pool,
 };
+
+/// How long to wait for descriptors that are being given back.
+const LACK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of one proxy to all targets.
 #[derive(Clone, Debug)]
@@ -102,6 +107,12 @@ impl Upstreams {
     /// Dropping the future ends the tries.
     pub(crate) async fn open(&self, target: &Target) -> Result<Box<Link<ClientBody>>, ProxyError> {
         let mut opened = Link::open(self.connector.clone(), target).await;
+        if matches!(&opened, Err(error) if error.lacks_descriptors()) {
+            // Those that rest at any target are closed meanwhile (L-03).
+            descriptors::tell_of_lack();
+            sleep(LACK_PAUSE).await;
+            opened = Box::pin(Link::open(self.connector.clone(), target)).await;
+        }
         if !self.patience.is_zero() {
             let mut tries = Tries::over(self.patience);
             while let Err(error) = &opened

@@ -15,6 +15,7 @@ mod certificate;
 mod clock;
 mod closing;
 mod config;
+mod descriptors;
 mod error;
 #[cfg(feature = "admin")]
 mod error_pages;
@@ -69,7 +70,7 @@ pub use error::{BoxError, GatewayFailure, ListenError, ProxyError};
 pub use error_pages::ErrorPages;
 #[cfg(feature = "admin")]
 pub use health::HealthCheck;
-pub use listener::{Drained, EndSignals, Handler, Listener, ResponseBody, Traffic};
+pub use listener::{Drained, EndSignals, Handler, Listener, ResponseBody, Room, Traffic};
 pub use meters::{Meter, Meters};
 pub use path::BadPath;
 pub use peer::Peer;

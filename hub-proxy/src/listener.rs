@@ -16,9 +16,12 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::handler::{Handler, ResponseBody};
 use self::{bound::Bound, slots::Slots, socket_file::SocketFile, stream::Phase};
-use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels, socket::Socket};
+pub use self::{
+    handler::{Handler, ResponseBody},
+    slots::Room,
+};
+use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels, descriptors, socket::Socket};
 
 mod bound;
 mod calm;
@@ -357,6 +360,9 @@ async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<Soc
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                if descriptors::are_lacking(&error) {
+                    descriptors::tell_of_lack();
+                }
                 tokio::select! {
                     () = context.stop.cancelled() => return None,
                     () = context.release.cancelled() => return None,

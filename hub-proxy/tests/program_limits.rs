@@ -96,6 +96,70 @@ async fn l_02_l_04_at_the_limit_of_clients_the_api_still_answers() {
     soon(async { while program.get("/_chp_healthz").await.status != 200 {} }).await;
 }
 
+/// Lets `count` clients ask for this path at once, on connections that stay.
+async fn crowd(program: &Program, count: usize) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(Client::to(program.public).await);
+    }
+    clients
+}
+
+/// Each asks, before any has its answer.
+async fn ask_at_once(clients: &mut [Client], path: &str) {
+    for client in &mut *clients {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+    }
+    for client in clients {
+        assert!(client.head().await.starts_with("http/1.1 200 "), "{path}");
+        client.take(2).await;
+    }
+}
+
+#[tokio::test]
+async fn l_02_l_04_connections_kept_for_targets_leave_room_for_clients_and_the_api() {
+    let program = Program::of(limited(100, 100)).await;
+    let mut clients = crowd(&program, 17).await;
+    // With a connection to each target for each client, it would be 17 and 136.
+    for user in 0..8 {
+        let path = format!("/user/{user}");
+        program.route(&path, serving().await).await;
+        ask_at_once(&mut clients, &path).await;
+        assert_eq!(program.get("/_chp_healthz").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn l_03_l_04_kept_connections_are_let_go_when_there_are_no_descriptors_left() {
+    let target = format!("http://{}", serving().await);
+    let program = Program::start(&["--default-target", &target]).await;
+    let mut socket = Client::to(program.public).await;
+    let mut clients = crowd(&program, 30).await;
+    let process = Pid::from_raw(program.pid());
+    let had = getrlimit(Resource::Nofile);
+    // The limit is one of numbers: nothing fits below the first that is free.
+    let no_more = || {
+        let is_taken = |number: &u64| {
+            fs::symlink_metadata(format!("/proc/{}/fd/{number}", program.pid())).is_ok()
+        };
+        let current = Some((0..).find(|number| !is_taken(number)).unwrap());
+        prlimit(process, Resource::Nofile, Rlimit { current, ..had }).unwrap();
+    };
+    ask_at_once(&mut clients, "/a").await;
+    let full = open_files(&program);
+    no_more();
+    // A WebSocket has a connection of its own.
+    socket.send(HANDSHAKE).await;
+    assert!(socket.head().await.starts_with("http/1.1 101 "));
+    assert!(open_files(&program) + 20 < full, "{} of {full}", open_files(&program));
+    prlimit(process, Resource::Nofile, had).unwrap();
+
+    ask_at_once(&mut clients, "/a").await;
+    no_more();
+    // So has whoever keeps the routes.
+    assert_eq!(program.status().await["routes"], 1);
+}
+
 #[tokio::test]
 async fn l_05_one_address_has_a_limit_of_its_own() {
     let program = Program::start(&["--max-connections-per-address", "2"]).await;

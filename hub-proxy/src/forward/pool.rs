@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::{link::Link, places::Places};
-use crate::{ProxyConfig, Target, body::ClientBody};
+use crate::{ProxyConfig, Target, body::ClientBody, descriptors};
 
 /// How often unused connections are looked at: those that have ended, or have waited
 /// for too long, are closed.
@@ -151,6 +151,12 @@ impl Pool {
         }
     }
 
+    /// Closes all of them: what they take is needed.
+    fn let_go(&self) {
+        let links = std::mem::take(&mut self.unused().links);
+        drop(links);
+    }
+
     /// Closes what is of no use any more; whether something is left.
     fn tidy(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
@@ -175,8 +181,15 @@ impl Pool {
 async fn go_round(pool: Weak<Pool>) {
     loop {
         let Some(pause) = pool.upgrade().map(|pool| pool.longest.min(ROUND)) else { return };
-        sleep(pause).await;
-        if !pool.upgrade().is_some_and(|pool| pool.tidy()) {
+        let is_lacking = tokio::select! {
+            () = sleep(pause) => false,
+            () = descriptors::lack() => true,
+        };
+        let Some(pool) = pool.upgrade() else { return };
+        if is_lacking {
+            pool.let_go();
+        }
+        if !pool.tidy() {
             return;
         }
     }

@@ -14,6 +14,18 @@ use crate::{ListenConfig, Network};
 /// changed at will.
 const NETWORK: u128 = !0 << 64;
 
+/// Room for connections that several listeners share. Clones are the same room.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for so many at once.
+    pub fn new(connections: usize) -> Self {
+        // Whoever wants no limit may say so by any number.
+        Self(Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))))
+    }
+}
+
 /// Room for connections.
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -50,9 +62,9 @@ impl Slots {
             let uncounted = config.uncounted_networks.clone();
             Arc::new(Addresses { limit, uncounted, open: Mutex::default() })
         });
-        // Whoever wants no limit may say so by any number.
-        let of_all = config.max_connections.min(Semaphore::MAX_PERMITS);
-        Self { all: Arc::new(Semaphore::new(of_all)), addresses }
+        let room = config.room.clone();
+        let Room(all) = room.unwrap_or_else(|| Room::new(config.max_connections));
+        Self { all, addresses }
     }
 
     /// Room for a client at this address, which one of a Unix socket has not;
@@ -148,6 +160,17 @@ mod tests {
         let third = slots.take(at("192.0.2.1")).unwrap();
         drop((second, third));
         assert!(slots.addresses.unwrap().open.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn l_02_listeners_that_share_a_room_fill_it_together() {
+        let mut config = ListenConfig::new(([127, 0, 0, 1], 0).into());
+        config.room = Some(Room::new(2));
+        let (public, redirecting) = (Slots::new(&config), Slots::new(&config));
+        let held = (public.take(None).unwrap(), redirecting.take(None).unwrap());
+        assert!(public.take(None).is_none() && redirecting.take(None).is_none());
+        drop(held);
+        assert!(redirecting.take(None).is_some());
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl Running {
             offered.extend(unless_stopped(&mut signals, predecessor.sockets(version)).await?);
         }
         let (access_log, access) = open_access_log(&settings)?.unzip();
-        let sockets = Sockets::open(&settings, open_files::raise(), keys, offered).await?;
+        let clients = open_files::raise();
+        let sockets = Sockets::open(&settings, clients, keys, offered).await?;
         let duplicates = sockets.duplicate().map_err(ProgramError::Runtime)?;
 
         let table = RouteTable::default();
@@ -125,6 +126,7 @@ impl Running {
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
         let mut proxying = settings.proxy.clone();
         proxying.access_log = access_log;
+        proxying.pool_idle_total = open_files::kept(clients);
         let numbers = match &settings.metrics {
             Some(_) => {
                 let timings = proxying.timings.insert(RouteTimings::default()).clone();

@@ -5,7 +5,7 @@ use std::{io, net::Ipv6Addr, os::fd::OwnedFd};
 use self::offered::Offered;
 use super::settings::Settings;
 use crate::{
-    ListenConfig, ListenError, Listener, TlsKeys, Traffic, TrustForwarded,
+    ListenConfig, ListenError, Listener, Room, TlsKeys, Traffic, TrustForwarded,
     handover::{OfferedSocket, Place, Role, SocketLabel},
 };
 
@@ -69,6 +69,8 @@ impl Sockets {
         let mut api_config = config.clone();
         api_config.tls = api_tls;
         config.meters.clone_from(&settings.proxy.meters);
+        // Browsers have one limit, whatever they come to.
+        config.room = Some(Room::new(max_connections));
         config.max_connections_per_address = settings.max_connections_per_address;
         if let TrustForwarded::Networks(networks) = &settings.proxy.trusted_proxies {
             config.uncounted_networks.clone_from(networks);
