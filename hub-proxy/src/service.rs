@@ -444,7 +444,7 @@ fn report(route: &Route, error: &ProxyError, line: Option<&Line>) {
         }
         // As configurable-http-proxy does (G-04).
         _ => tracing::error!(
-            route = %prefix, %target, error = %error_chain, request_id, "a target failed"
+            route = %prefix, upstream = %target, error = %error_chain, request_id, "a target failed"
         ),
     }
 }

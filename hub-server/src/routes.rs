@@ -151,7 +151,7 @@ impl Routes {
                     table.insert(prefix, target);
                 }
                 // Both are made by us from checked names and addresses.
-                (_, _) => tracing::error!(path, %target, "no route can be made"),
+                (_, _) => tracing::error!(path, upstream = %target, "no route can be made"),
             },
             Side::External { wishes, .. } => {
                 let route = Route { target: target.clone(), owner };

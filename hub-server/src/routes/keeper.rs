@@ -150,7 +150,7 @@ async fn place(
             client.get(&path).await?.and_then(|found| found.last_activity)
         }
     };
-    tracing::debug!(route = %path, target = %route.target, "the proxy has the route");
+    tracing::debug!(route = %path, upstream = %route.target, "the proxy has the route");
     wishes.send_modify(|wishes| wishes.added(&path, &route, at));
     Ok(())
 }
