@@ -4,6 +4,7 @@ mod by_form;
 mod github;
 mod kept;
 mod openid;
+mod way;
 
 use hub_server::{Clock as _, SystemClock};
 use hub_store::{Store, User};
