@@ -340,3 +340,45 @@ pub(crate) fn code_of(pending: &PendingLogin, callback: &Callback) -> Result<Str
         _ => stale("the code is missing from the address"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn oau_3_the_browser_carries_the_hash_of_a_verifier_that_is_new_each_time() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let registration = Registration {
+            client_id: "hub".to_owned(),
+            client_secret: Some("hush".into()),
+            basic_auth: false,
+            callback_url: url("https://hub.test/hub/oauth_callback"),
+            authorize_url: url("https://id.test/authorize"),
+            token_url: url("https://id.test/token"),
+            token_params: Vec::new(),
+        };
+        let outbound =
+            Outbound::new("it", std::time::Duration::from_secs(1), crate::Egress::default(), true);
+        let exchange = Exchange::new(registration, outbound.unwrap());
+        let mut verifiers = BTreeSet::new();
+        for _ in 0..3 {
+            let pending = PendingLogin::generate();
+            let there = exchange.authorize_url(&pending, &[], []);
+            let value = |name: &str| {
+                let mut pairs = there.query_pairs();
+                pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            };
+            let verifier = pending.code_verifier();
+            assert_eq!(URL_SAFE_NO_PAD.decode(verifier).unwrap().len(), 32);
+            let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+            assert_eq!(value("code_challenge"), Some(hash));
+            assert_eq!(value("code_challenge_method").as_deref(), Some("S256"));
+            assert!(!there.as_str().contains(verifier), "it is for the token request");
+            verifiers.insert(verifier.to_owned());
+        }
+        assert_eq!(verifiers.len(), 3);
+    }
+}
