@@ -69,6 +69,8 @@ pub struct Explanation {
     pub admin: &'static str,
     /// Every rule, in order.
     pub steps: Vec<Step>,
+    /// What to bear in mind.
+    pub hints: Vec<String>,
     /// All of it for people to read.
     #[serde(skip)]
     pub text: String,
@@ -128,10 +130,13 @@ pub async fn explain(
     let people = People::open(config).await?;
     let persons = people.called(login, assumed).await?;
     let policy = &config.auth.policy;
-    let explained = persons
-        .iter()
-        .map(|Person { claims, known }| explanation(claims, &policy.decide(claims, known)));
-    Ok(explained.collect())
+    let mut explained = Vec::new();
+    for Person { claims, known } in &persons {
+        let outcome = policy.decide(claims, known);
+        let hints = people.hints(claims, &outcome).await?;
+        explained.push(explanation(claims, &outcome, hints));
+    }
+    Ok(explained)
 }
 
 /// What `new` would change against `config`, for everybody in the database of `config`:
@@ -175,7 +180,7 @@ fn lacks(policy: &AccessPolicy, claims: &Claims) -> bool {
             && claims.attributes.is_empty())
 }
 
-fn explanation(claims: &Claims, outcome: &Outcome) -> Explanation {
+fn explanation(claims: &Claims, outcome: &Outcome, hints: Vec<String>) -> Explanation {
     Explanation {
         identity: claims.stable_id().to_string(),
         account: outcome.account.as_ref().map(ToString::to_string),
@@ -196,6 +201,7 @@ fn explanation(claims: &Claims, outcome: &Outcome) -> Explanation {
                 detail: step.detail.clone(),
             })
             .collect(),
+        hints,
         text: outcome.to_string(),
     }
 }

@@ -183,7 +183,10 @@ ada is let in by allowed_groups
         "  nobody else          not reached\n\
          ada is refused by identity_key: the account belongs to somebody else\n"
     ));
-    assert!(explain(2).ends_with("cyd is refused by nobody else: GitHub is not answering\n"));
+    assert!(
+        explain(2)
+            .ends_with("cyd is refused, since no rule lets them in: GitHub is not answering\n")
+    );
     assert!(explain(5).contains("> username             refuses     \"a/b\": the name contains"));
 }
 

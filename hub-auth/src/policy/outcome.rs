@@ -224,6 +224,12 @@ impl Outcome {
         }
     }
 
+    /// Whether a rule decided that goes by the account alone, whatever the provider says
+    /// of the person.
+    pub fn is_about_the_account(&self) -> bool {
+        matches!(self.rule, Rule::Name | Rule::IdentityKey | Rule::BlockedUsers)
+    }
+
     /// Whether the person is let in.
     pub fn admits(&self) -> bool {
         self.decision.is_ok()
@@ -275,9 +281,12 @@ impl fmt::Display for Outcome {
             let line = format!("{mark} {:<20} {:<11} {detail}", rule.key(), verdict.to_string());
             writeln!(f, "{}", line.trim_end())?;
         }
-        let account = self.account.as_ref().map_or("nobody", UserName::as_str);
+        let account = self.account.as_ref().map_or("this person", UserName::as_str);
         match &self.decision {
             Ok(()) => write!(f, "{account} is let in by {}", self.rule.key())?,
+            Err(refusal) if self.rule == Rule::NobodyElse => {
+                write!(f, "{account} is refused, since no rule lets them in: {refusal}")?;
+            }
             Err(refusal) => write!(f, "{account} is refused by {}: {refusal}", self.rule.key())?,
         }
         match self.admin {

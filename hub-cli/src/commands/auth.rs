@@ -53,6 +53,9 @@ async fn explain(what: Explain, output: &Output) -> anyhow::Result<ExitCode> {
         for line in one.text.lines() {
             output.line(line)?;
         }
+        for hint in &one.hints {
+            output.line(&format!("Note: {hint}"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +85,8 @@ fn check(effect: &Effect, output: &Output) -> anyhow::Result<ExitCode> {
     }
     if !effect.unknown.is_empty() {
         output.line(&format!(
-            "Not known for {}: the hub does not remember the groups or claims that decide.",
+            "Not known for {}: the hub does not remember the groups or claims that decide. Ask about \
+             each with some of them assumed: hub auth explain NAME --groups A,B --claim NAME=VALUE",
             effect.unknown.join(", ")
         ))?;
     }

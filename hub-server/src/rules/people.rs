@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hub_auth::{Claims, IdentityKey, Membership, Methods, Outcome, Person};
+use hub_names::UserName;
 use hub_store::{Store, StoreError, User, UserFilter, UserOrder};
 
 use super::{Assumed, RulesError, lacks};
@@ -101,6 +102,40 @@ impl<'a> People<'a> {
         Ok(persons)
     }
 
+    /// What somebody who reads an explanation could take for more than it is.
+    pub(super) async fn hints(
+        &self,
+        claims: &Claims,
+        outcome: &Outcome,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut hints = Vec::new();
+        if let Some(name) = &outcome.account
+            && accounts::OWN[..2].contains(&claims.provider.as_str())
+            && !self.has_account(&claims.provider, name).await?
+        {
+            hints.push(format!(
+                "there is no account {name} of this kind, so nobody can sign in like that"
+            ));
+        }
+        let policy = &self.config.auth.policy;
+        if !outcome.admits() && !outcome.is_about_the_account() && lacks(policy, claims) {
+            hints.push(format!(
+                "what {} says of this person is not remembered, and counts as nothing; assume \
+                 some of it: --groups A,B, --scopes A,B, --claim NAME=VALUE",
+                claims.provider
+            ));
+        }
+        Ok(hints)
+    }
+
+    /// Whether somebody can sign in to `name` with a password.
+    async fn has_account(&self, provider: &str, name: &UserName) -> Result<bool, StoreError> {
+        if provider == accounts::PROVIDER {
+            return Ok(self.store.local_accounts().by_name(name).await?.is_some());
+        }
+        Ok(self.methods.by_id(provider).is_some_and(|method| method.owns(name)))
+    }
+
     /// Everybody with an account.
     pub(super) async fn all(&self) -> Result<Vec<User>, StoreError> {
         let mut all = Vec::new();
@@ -138,7 +173,7 @@ impl<'a> People<'a> {
         self.recall(user, &mut claims).await?;
         let known = known(&self.store, policy, &self.methods, &claims).await?;
         let outcome = policy.decide(&claims, &known);
-        let is_sure = outcome.admits() || !lacks(policy, &claims);
+        let is_sure = outcome.admits() || outcome.is_about_the_account() || !lacks(policy, &claims);
         Ok(Word { outcome, is_sure })
     }
 

@@ -259,3 +259,45 @@ async fn nat_1_a_local_account_is_explained_under_its_own_name() {
     let ada = explain(&both, "cyd", &github).await.unwrap().remove(0);
     assert_eq!(ada.identity, "github:1", "{}", ada.text);
 }
+
+#[tokio::test]
+async fn an_explanation_says_what_it_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let config = config(
+        dir.path(),
+        "allowed_organizations = ['lab']\n[auth.local]\n[auth]\nallowed_users = ['ada']\nblocked_users = ['bob']\n",
+    );
+    let hints = async |name: &str, assumed: Assumed| {
+        let all = explain(&config, name, &assumed).await.unwrap();
+        all.into_iter().map(|one| (one.identity, one.hints.join(" "))).collect::<Vec<_>>()
+    };
+    let eve = hints("eve", Assumed::default()).await;
+    assert_eq!(eve[0].0, "github:new");
+    assert!(eve[0].1.contains("github says") && eve[0].1.contains("--groups"), "{eve:?}");
+    assert_eq!(eve[1].0, "local:new");
+    assert!(eve[1].1.contains("no account eve"), "let in by allow_all, and nobody can: {eve:?}");
+    let groups = Some(vec!["lab".to_owned()]);
+    let github = Some("github".to_owned());
+    let known = Assumed { groups, provider: github, ..Assumed::default() };
+    assert_eq!(hints("eve", known).await, [("github:new".to_owned(), String::new())]);
+    // Neither who is let in anyhow, nor who is kept out anyhow.
+    for name in ["ada", "bob"] {
+        assert_eq!(hints(name, Assumed::default()).await[0].1, "", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_blocked_before_and_after_is_known_whatever_their_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    three_people(dir.path()).await;
+    let rules = |more: &str| {
+        config(
+            dir.path(),
+            &format!("allowed_organizations = ['lab']\n[auth]\nblocked_users = ['bob']\n{more}"),
+        )
+    };
+    let effect = compare(&rules(""), &rules("allowed_users = ['ada']\n")).await.unwrap();
+    assert_eq!(effect.unknown, ["ada", "cyd"]);
+    assert_eq!(effect.unchanged, 1, "{effect:?}");
+}
