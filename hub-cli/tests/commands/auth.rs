@@ -237,7 +237,7 @@ fn gh_3_a_provider_with_a_new_id_keeps_its_people() {
     let run = all(&[]);
     assert!(run.stderr.contains("--rename github NEW_ID"), "{run:?}");
     let run = all(&[&rename[..], &["--dry-run"]].concat());
-    assert!(run.stderr.contains("2 accounts would be known at ghe"), "{run:?}");
+    assert!(run.stderr.contains("Would be known at ghe: 2 accounts"), "{run:?}");
     assert_eq!(known(), ["ada github:1", "bob github:7"], "nothing has changed");
 
     // Somebody who is known under both is for an operator to decide about.
@@ -250,7 +250,7 @@ fn gh_3_a_provider_with_a_new_id_keeps_its_people() {
     hub(dir.path(), &["users", "identity", "zoe", "--forget", "ghe"]).success();
 
     let run = all(&rename);
-    assert!(run.stderr.contains("2 accounts are known at ghe"), "{run:?}");
+    assert!(run.stderr.contains("Now known at ghe: 2 accounts"), "{run:?}");
     assert_eq!(known(), ["ada ghe:1", "bob ghe:7"]);
     assert_eq!(good_tokens(dir.path()), [1, 2, 3], "nobody is signed out");
     assert_eq!(all(&["--provider", "github"]).success(), "No account belongs to anybody yet.\n");

@@ -49,7 +49,7 @@ async fn c8_a_service_of_a_swarm_is_bounded_found_by_tools_and_removed() {
     let (_, orphan) = found.into_iter().find(|(key, _)| *key == Some(ada.clone())).unwrap();
     assert!(swarm::inventory::remove(engine, &cluster.name, &orphan).await.unwrap());
     assert_eq!(cluster.secrets().await, 1, "that of the other server");
-    assert_eq!(spawner.found().await.unwrap(), [bob.clone()]);
+    assert_eq!(spawner.found().await.unwrap(), std::slice::from_ref(&bob));
     assert!(!swarm::inventory::remove(engine, &cluster.name, &orphan).await.unwrap());
     cluster
         .eventually("its container ends", async || {

@@ -24,8 +24,8 @@ pub(super) async fn run(
         (Some(provider), _) => forgotten(output, &config, &provider, mode, yes).await,
         (None, [from, to]) => {
             let moved = everybody::move_all(&config, from, to, mode).await?;
-            let did = if dry_run { "would be" } else { "are" };
-            output.note(&format!("{} {did} known at {to}.", accounts(moved.len())));
+            let did = if dry_run { "Would be" } else { "Now" };
+            output.note(&format!("{did} known at {to}: {}.", accounts(moved.len())));
             show(output, &moved)
         }
         (None, _) => {
@@ -63,7 +63,7 @@ async fn forgotten(
     }
     let forgotten = everybody::forget_all(config, provider, mode).await?;
     output.note(&format!(
-        "{} are nobody's at {provider} now. Servers of theirs that still run go on: stop them once the hub \
+        "Nobody's at {provider} now: {}. Servers that still run there go on: stop them once the hub \
          runs again (hub servers list).",
         accounts(forgotten.len())
     ));
