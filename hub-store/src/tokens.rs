@@ -106,7 +106,7 @@ pub struct TokenLimits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Issue {
     /// There it is.
-    Done(TokenRecord),
+    Done(Box<TokenRecord>),
     /// The user has as many as they may.
     Full,
     /// Too many were made within a minute.
@@ -201,7 +201,7 @@ impl Tokens<'_> {
         }
         let issued = insert(&mut tx, token).await?;
         tx.commit(INSERT.action).await?;
-        Ok(Issue::Done(issued))
+        Ok(Issue::Done(Box::new(issued)))
     }
 
     /// The token with that digest, unless it has expired at `now`.

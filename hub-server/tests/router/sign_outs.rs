@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use hub_auth::{Answer as Given, AuthError, Authenticator, Claims, LoginStart, Offer};
+use hub_server::{Clock as _, SystemClock};
 use hub_store::{LocalStatus, NewLocalAccount, PasswordChange, Store};
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
@@ -50,7 +50,7 @@ impl Authenticator for Slow {
         let accounts = self.store.local_accounts();
         let account = accounts.by_name(&name).await.unwrap();
         let id = account.map_or_else(|| "id-of-ada".to_owned(), |account| account.id);
-        let now = Timestamp::now();
+        let now = SystemClock.now();
         match self.meanwhile {
             Meanwhile::Nothing => {}
             Meanwhile::PasswordChange => change_password(&self.store).await,
@@ -79,7 +79,7 @@ async fn change_password(store: &Store) {
         ticket: None,
         keep_session: None,
     };
-    store.local_accounts().set_password(&change, Timestamp::now()).await.unwrap();
+    store.local_accounts().set_password(&change, SystemClock.now()).await.unwrap();
 }
 
 async fn add_ada(store: &Store) {
@@ -91,13 +91,13 @@ async fn add_ada(store: &Store) {
         admin: false,
         groups: Vec::new(),
     };
-    store.local_accounts().create(&account, None, Timestamp::now()).await.unwrap();
+    store.local_accounts().create(&account, None, SystemClock.now()).await.unwrap();
 }
 
 /// How many sessions and tokens ada has.
 async fn held(store: &Store) -> (u64, usize) {
     let ada = store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
-    let tokens = store.tokens().of_user(ada.id, Timestamp::now()).await.unwrap().len();
+    let tokens = store.tokens().of_user(ada.id, SystemClock.now()).await.unwrap().len();
     (store.sessions().delete_of_user(ada.id).await.unwrap(), tokens)
 }
 

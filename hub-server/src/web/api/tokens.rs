@@ -94,7 +94,7 @@ pub(in crate::web) async fn make(
     };
     let limits = live.session.token_limits;
     let record = match hub.store.tokens().issue_for(caller.user(), &new, &limits).await? {
-        Issue::Done(record) => record,
+        Issue::Done(record) => *record,
         Issue::Full => return Err(full(&user.name, limits.per_user)),
         Issue::TooFast => {
             let made = limits.per_minute.unwrap_or_default();
