@@ -12,6 +12,19 @@ use crate::{Choice, InvalidConfig, Preset, SpawnError, StartRequest, engine::Inv
 #[derive(Debug)]
 pub struct DockerPlan(pub(super) Blueprint);
 
+#[cfg(feature = "test-util")]
+impl DockerConfig {
+    /// What [`DockerSpawner::plan`] says of `next` where servers run by this one, for a
+    /// daemon that is no other machine.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, or that cannot change while servers run.
+    pub fn check_next(&self, next: &Self) -> Result<(), InvalidConfig> {
+        self::next(&Blueprint::read(self, None)?, next).map(drop)
+    }
+}
+
 impl DockerSpawner {
     /// Reads a new configuration for servers that start from now on. Nothing
     /// changes until the plan is [adopted](Self::adopt).

@@ -251,13 +251,17 @@ pub(in super::super) const SECTION: Section = Section {
         Key::new("spawner.docker.prepull", Kind::Boolean, "Whether all images that servers may run from are fetched when the hub starts.")
             .default("false"),
         Key::new("spawner.docker.networks", Kind::List, "Further networks that servers are in; made if they do not exist.")
-            .default("[]"),
+            .default("[]")
+            .restart(),
         Key::new("spawner.docker.isolation", Kind::Choice(&["shared", "per-user"]), "Whether all servers share `network`, or each user has a network of their own, from which nothing reaches other users' servers.")
-            .default("\"shared\""),
+            .default("\"shared\"")
+            .restart(),
         Key::new("spawner.docker.hub_containers", Kind::List, "Containers of the hub and its proxy, which are taken into each user's network where `isolation` is `per-user`. None are needed where the hub is no container.")
-            .default("[]"),
+            .default("[]")
+            .restart(),
         Key::new("spawner.docker.isolation_subnets", Kind::Text, "From where users' networks get their addresses: 14 servers each. Default: the daemon chooses, and mostly has 31 networks to give.")
-            .example("\"10.200.0.0/16\""),
+            .example("\"10.200.0.0/16\"")
+            .restart(),
         Key::new("spawner.docker.links", Kind::Table, "Legacy links to other containers: name to alias.")
             .default("{}")
             .next_start(),
@@ -300,10 +304,11 @@ pub(in super::super) const SECTION: Section = Section {
             .default("\"0.0.0.0\"")
             .next_start(),
         Key::new("spawner.docker.use_internal_hostname", Kind::Boolean, "Whether servers are reached by their container's name rather than its address: for a hub in the same network.")
-            .default("false"),
+            .default("false")
+            .restart(),
         Key::new("spawner.docker.host_ports", Kind::Text, "The ports servers get where `network` is `host`: one each.")
             .example("\"9000-9100\"")
-            .next_start(),
+            .restart(),
         Key::new("spawner.docker.mem_guarantee", Kind::Memory, "Memory one server is promised.")
             .example("\"512M\"")
             .next_start(),
