@@ -210,9 +210,7 @@ impl DockerSpawner {
 impl Spawner for DockerSpawner {
     async fn prepare(&self, request: &StartRequest, progress: &Progress) -> Result<(), SpawnError> {
         let blueprint = self.blueprint_for(request)?;
-        let user = request.key.user();
-        let limits = blueprint.disk;
-        self.disk.check(&self.engine, limits, &blueprint.deployment, user, progress).await?;
+        self.disk.check(&self.engine, &blueprint, request.key.user(), progress).await?;
         self.images.ensure(&self.engine, &blueprint, progress).await?;
         if blueprint.volume_migration == VolumeMigration::Copy {
             // Copying may take long, and is no part of the start time.

@@ -126,7 +126,7 @@ async fn volumes(
 
 /// The volumes of `user` alone: those that are labelled so, and those without labels
 /// that are called as the user's are, now or by older spawners.
-async fn volumes_of(
+pub(super) async fn volumes_of(
     engine: &Engine,
     blueprint: &Blueprint,
     user: &UserName,

@@ -9,7 +9,7 @@ use std::{
 use hub_names::UserName;
 use tokio::time::Instant;
 
-use super::{error::spawn_error, labels};
+use super::{VolumeMigration, blueprint::Blueprint, deletion, error::spawn_error, labels};
 use crate::{InvalidConfig, MemoryLimit, Progress, SpawnError, engine::Engine};
 
 /// How old the daemon's answer may be: it looks at every file for it.
@@ -81,20 +81,17 @@ impl DiskWatch {
     pub(super) async fn check(
         &self,
         engine: &Engine,
-        limits: DiskLimits,
-        deployment: &str,
+        blueprint: &Blueprint,
         user: &UserName,
         progress: &Progress,
     ) -> Result<(), SpawnError> {
+        let limits = blueprint.disk;
         if limits == DiskLimits::default() {
             return Ok(());
         }
-        let volumes = engine
-            .volumes(&labels::of_volumes_of(deployment, user))
-            .await
-            .map_err(|error| spawn_error("look for the user's volumes", error))?;
+        let volumes = in_use(engine, blueprint, user).await?;
         let judge = |sizes: &BTreeMap<String, u64>| {
-            limits.judge(volumes.iter().filter_map(|volume| sizes.get(&volume.name)).sum())
+            limits.judge(volumes.iter().filter_map(|name| sizes.get(name)).sum())
         };
         let (sizes, is_new) = self.sizes(engine).await?;
         let verdict = match judge(&sizes) {
@@ -134,6 +131,23 @@ impl DiskWatch {
     fn last(&self) -> MutexGuard<'_, Option<(Instant, Sizes)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The volumes that the user's servers have their files in. What an older spawner left
+/// counts where it is adopted; where it is not, it is nothing that the user can remove.
+async fn in_use(
+    engine: &Engine,
+    blueprint: &Blueprint,
+    user: &UserName,
+) -> Result<Vec<String>, SpawnError> {
+    let called_so = blueprint.volume_names_with_older_of(user);
+    let volumes = deletion::volumes_of(engine, blueprint, user).await?.into_iter();
+    let in_use = volumes.filter(|volume| {
+        blueprint.volume_migration == VolumeMigration::Adopt
+            || called_so.contains_key(&volume.name)
+            || labels::is_of_deployment(&volume.labels, &blueprint.deployment)
+    });
+    Ok(in_use.map(|volume| volume.name).collect())
 }
 
 #[cfg(test)]

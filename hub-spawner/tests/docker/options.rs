@@ -1,5 +1,7 @@
 //! Options whose effect only a real daemon shows.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hub_spawner::{
     Limits, Progress, SavedState, ServerKey, SpawnError, Spawner, StopMode,
@@ -8,11 +10,13 @@ use hub_spawner::{
         Account, CreateHostDirs, DockerConfig, DockerSpawner, Gpus, PullPolicy, RegistryLogin,
         SystemUsers, VolumeMigration,
     },
+    engine::{Labels, Mount},
 };
 use tokio::net::TcpListener;
 
 use crate::{
     bench::{Corner, eventually, in_a_corner, root},
+    containers::shell,
     registry::Registry,
     spawner::{connect, get, key, start},
 };
@@ -271,6 +275,39 @@ async fn spn_38_who_has_filled_the_disk_starts_nothing() {
         limited.prepare(&request(ada), &progress).await.unwrap();
         drop(progress);
         assert!(reports.recv().await.unwrap().message.contains("8 MiB"), "a warning");
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_38_volumes_without_labels_count_as_far_as_servers_use_them() {
+    in_a_corner(|corner| async move {
+        // As another hub made them, the second as version 0.10 of the spawner named it.
+        let own = [format!("{}-ada.l", corner.name), format!("{}-ada-2el", corner.name)];
+        for volume in &own {
+            corner.engine.ensure_volume(volume, &Labels::new()).await.unwrap();
+            let mut fill = shell(&corner, "fill", "dd if=/dev/zero of=/v/x bs=1048576 count=7");
+            fill.mounts = vec![Mount::volume(volume, "/v")];
+            let ran = corner.engine.run_to_end(&fill, Duration::from_secs(60)).await.unwrap();
+            assert_eq!(ran.code, 0, "{}", ran.output);
+        }
+        let mut said = Vec::new();
+        for migration in [VolumeMigration::Adopt, VolumeMigration::Off] {
+            let limited = connect(&corner, |config| {
+                config.disk_hard_limit = "7M".parse().ok();
+                config.volume_migration = migration;
+            })
+            .await;
+            let start = request(key("ada.l", ""));
+            let refused = limited.prepare(&start, &Progress::ignored()).await.unwrap_err();
+            said.push(refused.user_message());
+        }
+        for volume in &own {
+            corner.engine.remove_volume(volume).await.unwrap();
+        }
+        assert!(said[0].contains("your files take 14 MiB"), "{said:?}");
+        assert!(said[1].contains("your files take 7 MiB"), "{said:?}");
     })
     .await;
 }
