@@ -113,7 +113,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "servers.consecutive_failure_limit",
             Kind::Integer("starts"),
-            "After how many failed starts in a row the hub ends with exit code 1, for whoever watches over it to start it anew; what users chose wrongly does not count. 0: never.",
+            "After how many failed starts in a row the hub ends with exit code 1, for whoever watches over it to start it anew; what users chose wrongly does not count, nor that there is no room. 0: never.",
         )
         .default("0"),
         Key::new(

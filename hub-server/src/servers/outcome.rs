@@ -94,12 +94,22 @@ pub(crate) struct Failure {
     /// anything having failed.
     #[serde(default)]
     pub rejected: bool,
+    /// Whether there was no room for it then; nothing is broken.
+    #[serde(default)]
+    pub full: bool,
 }
 
 impl Failure {
     /// A failure with nothing but a message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: None, log: None, rejected: false }
+        Self {
+            message: message.into(),
+            hint: None,
+            exit: None,
+            log: None,
+            rejected: false,
+            full: false,
+        }
     }
 
     /// When its process ended, if the spawner told (SPN-26).
@@ -124,7 +134,8 @@ impl Failure {
             _ => None,
         };
         let rejected = matches!(error, SpawnError::Rejected { .. });
-        Self { hint, exit, rejected, ..Self::new(error.user_message()) }
+        let full = matches!(error, SpawnError::NoCapacity { .. });
+        Self { hint, exit, rejected, full, ..Self::new(error.user_message()) }
     }
 }
 

@@ -44,13 +44,11 @@ pub(super) fn explain(
     };
     let old = log.as_deref().is_some_and(compatibility::is_from_before_0_8);
     Failure {
-        message: format!(
-            "Your server was started but did not answer within {seconds} seconds: {seen}."
-        ),
         hint: Some(if old { compatibility::BEFORE_0_8 } else { hint }.to_owned()),
-        exit: None,
-        rejected: false,
         log,
+        ..Failure::new(format!(
+            "Your server was started but did not answer within {seconds} seconds: {seen}."
+        ))
     }
 }
 

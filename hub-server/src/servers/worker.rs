@@ -268,14 +268,15 @@ impl Worker {
         self.was_up &= self.phase.is_active();
     }
 
-    /// Counts the end of a start; what its user chose wrongly is no failure of ours.
+    /// Counts the end of a start; what its user chose wrongly is no failure of ours, and
+    /// that there is no room is none that a new hub would be without.
     fn count(&self, event: &Event) {
         if !matches!(self.phase, Phase::Starting { .. }) {
             return;
         }
         match event {
             Event::Routed { .. } => self.shared.admission.succeeded(),
-            Event::StartFailed(failure) if !failure.rejected => {
+            Event::StartFailed(failure) if !failure.rejected && !failure.full => {
                 let limit = self.shared.current.get().limits.consecutive_failure_limit;
                 self.shared.admission.failed(limit);
             }

@@ -10,7 +10,10 @@ use http::{HeaderValue, StatusCode, header};
 use hub_store::StoreError;
 use serde_json::json;
 
-use crate::servers::{Crowded, ServersError};
+use crate::servers::{Crowded, Failure, ServersError};
+
+/// After how many seconds another start is worth a try where there was no room.
+const FULL_RETRY: u64 = 60;
 
 /// An error of the REST API: `{"status": .., "message": ..}`.
 #[derive(Debug)]
@@ -77,6 +80,12 @@ impl ApiError {
         (self.status, &self.message)
     }
 
+    /// A start that did not succeed.
+    pub(crate) fn of_start(failure: &Failure, message: impl Into<String>) -> Self {
+        let (status, retry_after) = answer_to(failure);
+        Self { retry_after, ..Self::new(status, message) }
+    }
+
     /// Something the hub stands on does not answer.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
@@ -134,6 +143,16 @@ impl From<ServersError> for ApiError {
             ServersError::ShuttingDown => Self::unavailable("The hub is shutting down."),
             ServersError::Store(error) => error.into(),
         }
+    }
+}
+
+/// The status for a start that did not succeed, and after how many seconds to come again
+/// where that can be told.
+pub(crate) fn answer_to(failure: &Failure) -> (StatusCode, Option<u64>) {
+    match failure {
+        Failure { rejected: true, .. } => (StatusCode::BAD_REQUEST, None),
+        Failure { full: true, .. } => (StatusCode::SERVICE_UNAVAILABLE, Some(FULL_RETRY)),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
     }
 }
 

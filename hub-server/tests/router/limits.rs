@@ -90,6 +90,25 @@ async fn what_a_user_chose_wrongly_is_their_error_and_none_of_the_hub() {
 }
 
 #[tokio::test]
+async fn spn_35_no_room_is_told_with_when_to_come_again_and_ends_no_hub() {
+    let full = || SpawnError::NoCapacity {
+        reason: "all graphics processors are taken",
+        source: "2 of 2".into(),
+    };
+    let spawner = FakeSpawner::new().fails_with(full);
+    let hub = TestHub::with_servers("consecutive_failure_limit = 1", spawner).await;
+    let answer = hub.post("/users/ada/server", None).await;
+    let mut ada = hub.signed_in("ada").await;
+    let page = ada.get("/hub/spawn-pending/ada").await;
+    for answer in [&answer, &page] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.text);
+        assert_eq!(answer.headers[header::RETRY_AFTER], "60");
+        assert!(answer.text.contains("all graphics processors are taken"), "{}", answer.text);
+    }
+    assert!(!hub.assembled.has_given_up());
+}
+
+#[tokio::test]
 async fn failures_in_a_row_end_the_hub_and_a_success_between_them_does_not() {
     let exits = || SpawnError::NameTaken { name: "jupyter-ada".to_owned() };
     let up = FakeSpawner::new().answers_with(notebook().await);

@@ -204,14 +204,14 @@ async fn body(hub: &Hub, caller: &Caller, key: &ServerKey) -> Result<ServerModel
 }
 
 fn failed(key: &ServerKey, last: Option<&Outcome>) -> ApiError {
+    if let Some(Outcome::Failed(failure)) = last
+        && (failure.rejected || failure.full)
+    {
+        return ApiError::of_start(failure, &failure.message);
+    }
     let reason = last
         .and_then(Outcome::as_failure)
         .map_or_else(|| "it was stopped".to_owned(), |failure| failure.message);
-    if let Some(Outcome::Failed(failure)) = last
-        && failure.rejected
-    {
-        return ApiError::bad_request(failure.message.clone());
-    }
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         format!("Spawner failed to start {}: {reason}", label(key)),

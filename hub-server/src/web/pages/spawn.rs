@@ -25,7 +25,7 @@ use crate::{
     hub::Hub,
     servers::{Failure, Outcome, Phase, ServersError},
     web::{
-        error::{PageError, label, redirect, retry_after},
+        error::{PageError, answer_to, label, redirect, retry_after},
         form::Form,
         named,
         request::{Fields, PageKey},
@@ -278,11 +278,8 @@ fn form_page(
     let (status, error, pause) = match &refused {
         None => (StatusCode::OK, None, None),
         Some(Refused::Failed(failure)) => {
-            let status = match failure.rejected {
-                true => StatusCode::BAD_REQUEST,
-                false => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            (status, Some(failure_value(hub, key, failure)), None)
+            let (status, pause) = answer_to(failure);
+            (status, Some(failure_value(hub, key, failure)), pause)
         }
         Some(Refused::Page(page)) => {
             let error = context! { message => page.message.as_str() };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::Uri, response::Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use hub_auth::ScopeName;
 use hub_names::ServerKey;
 use minijinja::context;
@@ -14,7 +14,7 @@ use crate::{
     hub::Hub,
     servers::{Failure, Outcome, Phase, View},
     web::{
-        error::{PageError, redirect},
+        error::{PageError, answer_to, redirect},
         request::{Fields, PageKey},
         visitor::Visitor,
     },
@@ -85,11 +85,12 @@ pub(super) async fn failed(
         asks_first => OptionsForm::of(hub, key).await?.is_some(),
         failure => failure_value(hub, key, failure),
     };
-    let status = match failure.rejected {
-        true => StatusCode::BAD_REQUEST,
-        false => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    Ok(visitor.page(status, "spawn_failed.html", page))
+    let (status, pause) = answer_to(failure);
+    let mut response = visitor.page(status, "spawn_failed.html", page);
+    if let Some(seconds) = pause {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
 }
 
 /// The page of a server that is not up, with a button to start it.
