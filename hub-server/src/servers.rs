@@ -14,6 +14,7 @@ mod log;
 mod outcome;
 mod phase;
 pub(crate) mod readiness;
+mod removal;
 mod renaming;
 mod resume;
 mod silence;
@@ -104,8 +105,8 @@ struct Shared {
     /// Servers that have a worker. A command is sent, and a worker retires, only
     /// under this lock, so no command is lost between the two.
     handles: Mutex<BTreeMap<ServerKey, Handle>>,
-    /// Servers whose record is being changed, which must not start meanwhile. Looked
-    /// at only under the lock of `handles`.
+    /// What is being changed or deleted, and must not start meanwhile. A start looks at
+    /// it under the lock of `handles`.
     reserved: Reserved,
     admission: Admission,
 }
@@ -140,8 +141,8 @@ pub(crate) enum ServersError {
     /// What was asked for cannot be done here.
     #[error("{0}")]
     Refused(String),
-    /// What belongs to a deleted server is still there.
-    #[error("what belongs to the server could not be removed")]
+    /// What belongs to somebody or something that is deleted is still there.
+    #[error("what is to be deleted could not be removed")]
     Left(#[from] SpawnError),
     /// The hub is being stopped.
     #[error("the hub is shutting down")]
@@ -256,11 +257,11 @@ impl Servers {
         let (reply, answer) = oneshot::channel();
         {
             let mut handles = self.shared.handles();
+            if let Some(refusal) = self.shared.reserved.refusal(key) {
+                return Err(refusal);
+            }
             let handle = match handles.get(key) {
                 Some(handle) => handle,
-                None if self.shared.reserved.contains(key) => {
-                    return Err(ServersError::Pending { key: key.clone(), pending: "rename" });
-                }
                 None => {
                     self.shared.employ(&mut handles, key.clone(), Phase::Stopped { last: None })
                 }
@@ -367,12 +368,6 @@ impl Servers {
         let groups = launch::groups(&self.shared, key).await?;
         let preset = self.shared.current.get().preset(key.user(), groups);
         Ok(self.shared.spawner.choices(key, &preset))
-    }
-
-    /// Removes what belongs to a user who is deleted, as far as the operator wants that.
-    /// Nothing of theirs runs any more.
-    pub(crate) async fn forget_user(&self, user: &UserName) -> Result<(), SpawnError> {
-        self.shared.spawner.forget_user(user).await
     }
 
     /// Which spawner runs them.

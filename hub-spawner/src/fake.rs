@@ -56,6 +56,8 @@ struct Shared {
     state: Mutex<State>,
     /// Whether starts are held back.
     held: watch::Sender<bool>,
+    /// Whether removals of what belongs to users and servers are held back.
+    removals_held: watch::Sender<bool>,
     /// How often the streams of those who watch were broken.
     broken: watch::Sender<u64>,
 }
@@ -76,6 +78,7 @@ struct State {
     /// Users whose files have their names.
     with_files: Vec<UserName>,
     forgotten: Vec<ServerKey>,
+    forgotten_users: Vec<UserName>,
     probes: usize,
     on_unhealthy: OnUnhealthy,
     keeps_stopped: bool,
@@ -149,6 +152,32 @@ impl FakeSpawner {
     /// Lets held starts, and all later ones, go on.
     pub fn let_starts_go(&self) {
         self.shared.held.send_replace(false);
+    }
+
+    /// Holds back all removals of what belongs to users and servers who are deleted, until
+    /// [`FakeSpawner::let_removals_go`].
+    pub fn hold_removals(&self) {
+        self.shared.removals_held.send_replace(true);
+    }
+
+    /// Lets held removals, and all later ones, go on.
+    pub fn let_removals_go(&self) {
+        self.shared.removals_held.send_replace(false);
+    }
+
+    /// How many removals are held back now.
+    pub fn removals_waiting(&self) -> usize {
+        self.shared.removals_held.receiver_count()
+    }
+
+    /// The users who were deleted for good, oldest first.
+    pub fn forgotten_users(&self) -> Vec<UserName> {
+        self.state().forgotten_users.clone()
+    }
+
+    async fn may_remove(&self) {
+        let mut held = self.shared.removals_held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender lives as long as self");
     }
 
     /// Whether the backend answers at all. While it does not, every call fails
@@ -474,11 +503,21 @@ impl Spawner for FakeSpawner {
     }
 
     async fn forget_server(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        self.may_remove().await;
         let mut state = self.reached()?;
         state.forgotten.push(key.clone());
         if state.servers.remove(key).is_some() {
             state.tell(key);
         }
+        Ok(())
+    }
+
+    async fn forget_user(&self, user: &UserName) -> Result<(), SpawnError> {
+        self.may_remove().await;
+        for key in self.found().await?.iter().filter(|key| key.user() == user) {
+            self.forget_server(key).await?;
+        }
+        self.state().forgotten_users.push(user.clone());
         Ok(())
     }
 
@@ -527,6 +566,7 @@ impl Default for Shared {
         Self {
             state: Mutex::default(),
             held: watch::Sender::new(false),
+            removals_held: watch::Sender::new(false),
             broken: watch::Sender::new(0),
         }
     }
@@ -548,6 +588,7 @@ impl Default for State {
             renames: Vec::new(),
             with_files: Vec::new(),
             forgotten: Vec::new(),
+            forgotten_users: Vec::new(),
             probes: 0,
             on_unhealthy: OnUnhealthy::default(),
             keeps_stopped: false,

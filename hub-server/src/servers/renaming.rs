@@ -13,15 +13,24 @@ use serde_json::Value;
 use super::{Servers, ServersError, Shared};
 use crate::web::paths::client_id;
 
-/// The servers whose records are being changed.
+/// What must not start now.
 #[derive(Debug, Default)]
-pub(super) struct Reserved(Mutex<BTreeSet<ServerKey>>);
+pub(super) struct Reserved(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Servers whose records are being changed.
+    keys: BTreeSet<ServerKey>,
+    /// Users who are being deleted.
+    users: BTreeSet<UserName>,
+}
 
 /// Keeps servers from starting until it is dropped.
 #[derive(Debug)]
-struct Reservation {
+pub(super) struct Reservation {
     shared: Arc<Shared>,
     keys: Vec<ServerKey>,
+    user: Option<UserName>,
 }
 
 /// What changes about a server; what is `None` stays.
@@ -36,21 +45,29 @@ pub(crate) struct Change {
 }
 
 impl Reserved {
-    /// Whether the record of `key` is being changed.
-    pub(super) fn contains(&self, key: &ServerKey) -> bool {
-        self.keys().contains(key)
+    /// Why the server of `key` must not start, if it must not.
+    pub(super) fn refusal(&self, key: &ServerKey) -> Option<ServersError> {
+        let held = self.held();
+        if held.users.contains(key.user()) {
+            return Some(being_deleted(key.user()));
+        }
+        let is_changed = held.keys.contains(key);
+        is_changed.then(|| ServersError::Pending { key: key.clone(), pending: "rename" })
     }
 
-    fn keys(&self) -> MutexGuard<'_, BTreeSet<ServerKey>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut keys = self.shared.reserved.keys();
+        let mut held = self.shared.reserved.held();
         for key in &self.keys {
-            keys.remove(key);
+            held.keys.remove(key);
+        }
+        if let Some(user) = &self.user {
+            held.users.remove(user);
         }
     }
 }
@@ -156,7 +173,7 @@ impl Servers {
 
     /// Whether the record of `key` is being changed.
     pub(crate) fn is_reserved(&self, key: &ServerKey) -> bool {
-        self.shared.reserved.contains(key)
+        self.shared.reserved.held().keys.contains(key)
     }
 
     /// Forgets the server as soon as the stop that is under way is over.
@@ -178,7 +195,7 @@ impl Servers {
 
     /// Waits until the worker of a server that has stopped is gone: it says that it
     /// has stopped a moment before.
-    async fn retired(&self, key: &ServerKey) {
+    pub(super) async fn retired(&self, key: &ServerKey) {
         while let Some(mut view) = self.follow(key) {
             if view.borrow_and_update().phase.is_active() {
                 return;
@@ -191,19 +208,42 @@ impl Servers {
     fn reserve(&self, keys: Vec<ServerKey>) -> Result<Reservation, ServersError> {
         // A start looks at the reservations under the same lock.
         let handles = self.shared.handles();
-        let mut reserved = self.shared.reserved.keys();
+        let mut held = self.shared.reserved.held();
         for key in &keys {
-            if reserved.contains(key) {
+            if held.users.contains(key.user()) {
+                return Err(being_deleted(key.user()));
+            }
+            if held.keys.contains(key) {
                 return Err(ServersError::Pending { key: key.clone(), pending: "rename" });
             }
             if handles.contains_key(key) {
                 return Err(ServersError::Active(key.clone()));
             }
         }
-        reserved.extend(keys.iter().cloned());
-        drop(reserved);
-        Ok(Reservation { shared: Arc::clone(&self.shared), keys })
+        held.keys.extend(keys.iter().cloned());
+        drop(held);
+        Ok(Reservation { shared: Arc::clone(&self.shared), keys, user: None })
     }
+
+    /// Keeps all of a user's servers from starting, those too that nobody knows yet. Those
+    /// that are up or on their way go on.
+    pub(super) fn reserve_user(&self, user: &UserName) -> Result<Reservation, ServersError> {
+        let _handles = self.shared.handles();
+        let mut held = self.shared.reserved.held();
+        if let Some(key) = held.keys.iter().find(|key| key.user() == user) {
+            return Err(ServersError::Pending { key: key.clone(), pending: "rename" });
+        }
+        if !held.users.insert(user.clone()) {
+            return Err(being_deleted(user));
+        }
+        drop(held);
+        let (shared, user) = (Arc::clone(&self.shared), Some(user.clone()));
+        Ok(Reservation { shared, keys: Vec::new(), user })
+    }
+}
+
+fn being_deleted(user: &UserName) -> ServersError {
+    ServersError::Refused(format!("{user} is being deleted"))
 }
 
 /// What is said to somebody who has as many named servers as they may.

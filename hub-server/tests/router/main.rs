@@ -12,6 +12,7 @@ mod accounts;
 mod admin_page;
 mod authorizations;
 mod culling;
+mod deletion;
 mod ending;
 mod events;
 mod external_proxy;

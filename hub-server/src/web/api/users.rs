@@ -15,12 +15,12 @@ use hub_names::UserName;
 use hub_store::User;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::model::{self, UserModel};
 use crate::{
     access::Caller,
     hub::Hub,
+    servers::ServersError,
     web::{
         error::ApiError,
         request::{self, user_name},
@@ -231,42 +231,22 @@ pub(super) async fn delete(
     if user.admin && !holds_every_admin_scope(&caller) {
         return Err(ApiError::forbidden("Only an administrator may delete an administrator"));
     }
-    stop_servers(&hub, &name).await?;
-    hub.store.users().delete(user.id).await?;
-    tracing::info!(user = %name, by = %caller.describe(), "user deleted");
-    // A start that slipped in between belongs to nobody now.
-    for key in hub.servers.active_of(&name) {
-        hub.servers.stop(&key).await;
-        let _ = timeout(hub.slow_stop_timeout(), hub.servers.settled(&key)).await;
-    }
-    // Last, when nothing of theirs can start any more.
-    hub.servers.forget_user(&name).await.map_err(|error| {
-        tracing::warn!(
-            user = %name, error = &error as &(dyn std::error::Error + 'static),
-            "what belonged to a deleted user could not be removed"
-        );
-        let message = format!(
-            "The account {name} is deleted, but what belonged to it could not be removed: {}",
-            error.user_message()
-        );
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    tracing::info!(user = %name, by = %caller.describe(), "the user is to be deleted");
+    hub.servers.delete_user(&user, hub.slow_stop_timeout()).await.map_err(|error| match error {
+        ServersError::Left(error) => {
+            tracing::warn!(
+                user = %name, error = &error as &(dyn std::error::Error + 'static),
+                "what belongs to a user who is to be deleted could not be removed"
+            );
+            ApiError::unavailable(format!(
+                "What belongs to {name} could not be removed, so the account is still there; \
+                 delete it again. {}",
+                error.user_message()
+            ))
+        }
+        other => other.into(),
     })?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Stops the user's servers and waits for it: what must not happen is an account
-/// that is gone while its server runs.
-async fn stop_servers(hub: &Hub, name: &UserName) -> Result<(), ApiError> {
-    for key in hub.servers.active_of(name) {
-        hub.servers.stop(&key).await;
-        let settled = timeout(hub.slow_stop_timeout(), hub.servers.settled(&key)).await;
-        if settled.is_err() || hub.servers.live(&key).is_some_and(|view| view.phase.is_active()) {
-            return Err(ApiError::bad_request(format!(
-                "{name}'s server is still stopping; the user was not deleted. Try again in a moment"
-            )));
-        }
-    }
-    Ok(())
 }
 
 async fn existing(hub: &Hub, name: &UserName) -> Result<User, ApiError> {
