@@ -1,10 +1,11 @@
-//! The end of a user, with all that is theirs (SPN-30).
+//! The end of a user, with all that is theirs (SPN-30), and what else is done to its end
+//! also when whoever asked for it has gone away.
 
 use std::time::Duration;
 
 use hub_names::UserName;
 use hub_store::User;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Servers, ServersError};
 
@@ -22,6 +23,33 @@ impl Servers {
         user: &User,
         patience: Duration,
     ) -> Result<(), ServersError> {
+        let (servers, user) = (self.clone(), user.clone());
+        self.to_its_end(async move { servers.end_of_user(&user, patience).await }).await
+    }
+
+    /// Does `work` beside the one who waits for it, who may go away: half a removal leaves
+    /// what nobody asks for again. It is given up when the hub ends.
+    pub(super) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ServersError>> + Send + 'static,
+    ) -> Result<T, ServersError> {
+        let (done, outcome) = oneshot::channel();
+        self.shared.tasks.spawn(|stop| async move {
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = work => outcome,
+            };
+            if let Err(Err(error)) = done.send(outcome) {
+                tracing::warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "what was asked for by somebody who has gone away did not succeed"
+                );
+            }
+        });
+        outcome.await.map_err(|_| ServersError::ShuttingDown)?
+    }
+
+    async fn end_of_user(&self, user: &User, patience: Duration) -> Result<(), ServersError> {
         let _reservation = self.reserve_user(&user.name)?;
         self.end_all_of(&user.name, patience).await?;
         self.shared.spawner.forget_user(&user.name).await?;

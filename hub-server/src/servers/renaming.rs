@@ -85,6 +85,15 @@ impl Servers {
         key: &ServerKey,
         change: Change,
     ) -> Result<ServerKey, ServersError> {
+        let (servers, key) = (self.clone(), key.clone());
+        self.to_its_end(async move { servers.make_change(&key, change).await }).await
+    }
+
+    async fn make_change(
+        &self,
+        key: &ServerKey,
+        change: Change,
+    ) -> Result<ServerKey, ServersError> {
         let renamed = change.name.map(|name| ServerKey::new(key.user().clone(), name));
         let renamed = renamed.filter(|renamed| renamed != key);
         let keys = [Some(key), renamed.as_ref()].into_iter().flatten().cloned().collect();
@@ -129,6 +138,11 @@ impl Servers {
         user: &User,
         new: &UserName,
     ) -> Result<(), ServersError> {
+        let (servers, user, new) = (self.clone(), user.clone(), new.clone());
+        self.to_its_end(async move { servers.give_name(&user, &new).await }).await
+    }
+
+    async fn give_name(&self, user: &User, new: &UserName) -> Result<(), ServersError> {
         let store = &self.shared.store;
         let records = store.servers().of_user(&user.name).await?;
         let default = ServerKey::default_of(user.name.clone());
@@ -157,6 +171,11 @@ impl Servers {
     /// When it is up or pending, or what belongs to it could not be removed; it is still
     /// known then.
     pub(crate) async fn forget(&self, key: &ServerKey) -> Result<bool, ServersError> {
+        let (servers, key) = (self.clone(), key.clone());
+        self.to_its_end(async move { servers.end_of_server(&key).await }).await
+    }
+
+    async fn end_of_server(&self, key: &ServerKey) -> Result<bool, ServersError> {
         self.retired(key).await;
         let _reservation = self.reserve(vec![key.clone()])?;
         if self.shared.store.servers().get(key).await?.is_some() {

@@ -2,8 +2,10 @@
 //! again (SPN-30).
 
 use http::{Method, StatusCode};
+use hub_spawner::fake::FakeSpawner;
+use serde_json::json;
 
-use crate::harness::{ADMIN, TestHub, eventually};
+use crate::harness::{ADMIN, TestHub, eventually, notebook};
 
 #[tokio::test]
 async fn spn_30_a_name_is_taken_until_all_that_belonged_to_it_is_removed() {
@@ -41,4 +43,25 @@ async fn spn_30_an_account_stays_while_what_belongs_to_it_cannot_be_removed() {
     let again = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
     assert_eq!(again.status, StatusCode::NO_CONTENT, "{}", again.text);
     assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn spn_30_a_deletion_goes_on_when_whoever_asked_for_it_has_gone_away() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::with_servers("allow_named_servers = true", spawner).await;
+    hub.post("/users/bob/servers/lab", None).await;
+    for (path, body) in
+        [("/users/ada", None), ("/users/bob/servers/lab", Some(json!({ "remove": true })))]
+    {
+        hub.spawner.hold_removals();
+        tokio::select! {
+            answer = hub.api(ADMIN, Method::DELETE, path, body) => panic!("{}", answer.text),
+            () = eventually("the removal is under way", || async {
+                hub.spawner.removals_waiting() > 0
+            }) => {}
+        }
+        hub.spawner.let_removals_go();
+        eventually("it is gone", || async { hub.get(path).await.status == StatusCode::NOT_FOUND })
+            .await;
+    }
 }
