@@ -8,9 +8,7 @@ use hub_names::ServerKey;
 use hub_spawner::{
     HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
-use hub_store::{
-    ClientOf, NewToken, OauthClient, StoreError, TokenId, TokenOwner, TokenRecord, UserId,
-};
+use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenId, TokenOwner, UserId};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
@@ -23,7 +21,7 @@ use super::{
     Shared, adoption,
     compatibility::{self, Remark},
     log,
-    outcome::{Failure, Outcome},
+    outcome::{Failure, Outcome, Remains},
     phase::Event,
     readiness::{Answer, Greeting},
     resume, silence, start_time,
@@ -244,14 +242,21 @@ async fn end(
         sleep(MIN_PAUSE).await;
         shared.spawner.stop(key, state, StopMode::Now).await?;
     }
+    let known = shared.store.servers().get(key).await?;
     // What the spawner keeps goes on with the token it has (SPN-25).
-    if !(shared.spawner.will_resume() && then.leaves_something()) {
+    let is_kept = shared.spawner.will_resume()
+        && match then.remains() {
+            Remains::Itself => true,
+            Remains::Earlier => resume::take_back(shared, key, known.as_ref()).await?,
+            Remains::Nothing => false,
+        };
+    if !is_kept {
         shared.store.oauth().delete_client(&client_id(key)).await?;
     }
     let outcome = serde_json::to_value(then)?;
     // Of a start that came to nothing the row has what the server before it left.
-    let known = shared.store.servers().get(key).await?.map(|record| record.state);
-    let lasting = shared.spawner.lasting(&known.map(SavedState::from).unwrap_or_default()).into();
+    let state = known.map(|record| SavedState::from(record.state));
+    let lasting = shared.spawner.lasting(&state.unwrap_or_default()).into();
     match shared.store.servers().record_stopped(key, Some(&outcome), &lasting).await {
         Ok(()) => Ok(seen(shared, key).await?),
         // The user was deleted meanwhile, and the row with it.
@@ -389,7 +394,7 @@ async fn enrol(
         .ok_or(StoreError::Missing { what: "user" })?;
     let kept = kept(shared, key, user.id).await?;
     match &kept {
-        Some(kept) => only(shared, key, user.id, kept.id).await?,
+        Some(kept) => resume::only(shared, key, user.id, kept.id).await?,
         // Tokens and codes of an earlier run die with its client.
         None => {
             shared.store.oauth().delete_client(&client_id(key)).await?;
@@ -424,25 +429,6 @@ async fn kept(
     let hash = token.hash();
     let record = shared.store.tokens().by_hash(hash.as_bytes(), shared.clock.now()).await?;
     Ok(record.map(|record| Issued { id: record.id, token }))
-}
-
-/// Takes back what starts that came to nothing have left of the server's own tokens.
-async fn only(
-    shared: &Shared,
-    key: &ServerKey,
-    user: UserId,
-    kept: TokenId,
-) -> Result<(), StoreError> {
-    let id = client_id(key);
-    // Those that its visitors have end with a session.
-    let own =
-        |token: &TokenRecord| token.client_id.as_deref() == Some(&id) && token.session_id.is_none();
-    for token in shared.store.tokens().of_user(user, shared.clock.now()).await? {
-        if own(&token) && token.id != kept {
-            shared.store.tokens().revoke(token.id).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes the server known as an OAuth client that shows this token.

@@ -139,13 +139,26 @@ impl Failure {
     }
 }
 
+/// What may go on at a server's next start, where the spawner keeps what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remains {
+    /// The server that has ended.
+    Itself,
+    /// The one that was kept before a start that came to nothing.
+    Earlier,
+    /// Nothing.
+    Nothing,
+}
+
 impl Outcome {
-    /// Whether what is left of the server may go on at its next start, where the spawner
-    /// keeps it.
-    pub(super) fn leaves_something(&self) -> bool {
+    /// What of the server may go on at its next start, where the spawner keeps it.
+    pub(super) fn remains(&self) -> Remains {
         match self {
-            Self::Requested | Self::Exited(_) | Self::Culled(_) | Self::Unwell { .. } => true,
-            Self::Cancelled | Self::Failed(_) | Self::Vanished => false,
+            Self::Requested | Self::Exited(_) | Self::Culled(_) | Self::Unwell { .. } => {
+                Remains::Itself
+            }
+            Self::Cancelled | Self::Failed(_) => Remains::Earlier,
+            Self::Vanished => Remains::Nothing,
         }
     }
 

@@ -147,6 +147,51 @@ async fn spn_25_a_kept_server_goes_on_with_its_token() {
 }
 
 #[tokio::test]
+async fn spn_25_a_start_that_comes_to_nothing_leaves_what_was_kept_before() {
+    let hub = TestHub::over(spawner().await.keeps_stopped()).await;
+    start(&hub, "/users/ada/server").await;
+    stop(&hub, "/users/ada/server").await;
+    let first = tokens(&hub).remove(0);
+    let fresh = |hub: &TestHub| hub.spawner.requests().pop().unwrap().api_token;
+
+    let _ = hub.spawner.clone().exits(Exit::default());
+    let failed = hub.post("/users/ada/server", None).await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", failed.text);
+    assert!(!is_valid(&hub, fresh(&hub).expose_secret()).await, "nobody has it");
+    assert!(is_valid(&hub, &first).await, "what was kept has it");
+
+    let _ = hub.spawner.clone().answers_with(notebook().await);
+    hub.spawner.hold_starts();
+    let cancel = async {
+        eventually("the start is under way", || async { hub.spawner.requests().len() == 3 }).await;
+        stop(&hub, "/users/ada/server").await;
+    };
+    tokio::join!(hub.post("/users/ada/server", None), cancel);
+    hub.spawner.let_starts_go();
+    assert!(!is_valid(&hub, fresh(&hub).expose_secret()).await, "nobody has it");
+
+    start(&hub, "/users/ada/server").await;
+    let last = hub.spawner.requests().pop().unwrap();
+    let kept = last.kept_token.as_ref().map(ExposeSecret::expose_secret);
+    assert_eq!(kept, Some(first.as_str()));
+    assert!(is_valid(&hub, &first).await);
+}
+
+#[tokio::test]
+async fn spn_12_a_server_that_was_made_anew_and_never_came_up_is_no_kept_one() {
+    let hub = TestHub::over(spawner().await.keeps_stopped()).await;
+    start(&hub, "/users/ada/server").await;
+    stop(&hub, "/users/ada/server").await;
+    hub.spawner.replaces_kept();
+    let _ = hub.spawner.clone().never_answers();
+    let failed = hub.post("/users/ada/server", None).await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", failed.text);
+    for token in tokens(&hub) {
+        assert!(!is_valid(&hub, &token).await);
+    }
+}
+
+#[tokio::test]
 async fn spn_12_a_kept_server_that_is_made_anew_gets_a_new_token() {
     let hub = TestHub::over(spawner().await.keeps_stopped()).await;
     start(&hub, "/users/ada/server").await;

@@ -86,6 +86,32 @@ async fn spn_11_a_kept_container_goes_on_until_its_settings_change() {
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
+async fn spn_25_a_start_that_comes_to_nothing_leaves_the_kept_container() {
+    in_a_corner(|corner| async move {
+        let spawner = connect(&corner, |config| config.remove = false).await;
+        let ada = key("ada", "");
+        started(&spawner, &request(ada.clone())).await;
+        let id = corner.container(&ada).await;
+        corner.engine.exec(&id, &["touch", "/tmp/kept"]).await.unwrap();
+        stop(&spawner, &ada).await;
+
+        let mut refused = request(ada.clone());
+        refused.options = serde_json::json!({ "image": "another" });
+        spawner.start(&refused, &Progress::ignored()).await.unwrap_err();
+        // As a hub ends what may be left of such a start.
+        for mode in [StopMode::Graceful, StopMode::Now] {
+            spawner.stop(&ada, &SavedState::default(), mode).await.unwrap();
+        }
+
+        assert!(resume(&spawner, &ada).await.0.resumed);
+        assert_eq!(corner.container(&ada).await, id);
+        assert_eq!(corner.engine.exec(&id, &["cat", "/tmp/kept"]).await.unwrap().code, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
 async fn spn_12_a_kept_container_with_another_token_is_made_anew() {
     in_a_corner(|corner| async move {
         let spawner = connect(&corner, |config| config.remove = false).await;
