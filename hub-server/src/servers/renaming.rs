@@ -101,11 +101,7 @@ impl Servers {
         let _reservation = self.reserve(keys)?;
         let store = self.shared.store.servers();
         if let Some(renamed) = &renamed {
-            if let Err(error) = self.shared.spawner.rename(key, renamed).await {
-                return Err(ServersError::Refused(error.user_message()));
-            }
-            // Nothing goes on by the old name, nor with a token that was kept for that.
-            self.shared.store.oauth().delete_client(&client_id(key)).await?;
+            // The store first: what it refuses must have cost nothing that was kept.
             if key.server().is_default() {
                 // From now on it is one of those that are counted.
                 let limit = self.shared.current.get().limits.named.limit_per_user;
@@ -117,6 +113,12 @@ impl Servers {
             } else {
                 store.rename(key, renamed.server()).await?;
             }
+            if let Err(error) = self.shared.spawner.rename(key, renamed).await {
+                store.rename(renamed, key.server()).await?;
+                return Err(ServersError::Refused(error.user_message()));
+            }
+            // Nothing goes on by the old name, nor with a token that was kept for that.
+            self.shared.store.oauth().delete_client(&client_id(key)).await?;
             tracing::info!(server = %key, to = %renamed, "server renamed");
         }
         let key = renamed.unwrap_or_else(|| key.clone());
@@ -152,14 +154,19 @@ impl Servers {
             self.retired(key).await;
         }
         let _reservation = self.reserve(keys.clone())?;
+        // Not the store's rename first: while it could still be taken back, somebody might
+        // get the old name.
+        if store.users().by_name(new).await?.is_some() {
+            return Err(StoreError::Conflict { what: "user" }.into());
+        }
         if let Err(error) = self.shared.spawner.rename_user(&user.name, new).await {
             return Err(ServersError::Refused(error.user_message()));
         }
+        store.users().rename(user.id, new).await?;
         for key in &keys {
             // Nothing goes on by the old name, nor with a token that was kept for that.
-            self.shared.store.oauth().delete_client(&client_id(key)).await?;
+            store.oauth().delete_client(&client_id(key)).await?;
         }
-        store.users().rename(user.id, new).await?;
         Ok(())
     }
 

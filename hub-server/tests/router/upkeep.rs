@@ -192,6 +192,33 @@ async fn spn_12_a_server_that_was_made_anew_and_never_came_up_is_no_kept_one() {
 }
 
 #[tokio::test]
+async fn spn_25_a_refused_rename_leaves_what_was_kept() {
+    let lines = "allow_named_servers = true\nnamed_server_limit_per_user = 1";
+    let hub = TestHub::with_servers(lines, spawner().await.keeps_stopped()).await;
+    start(&hub, "/users/ada/server").await;
+    stop(&hub, "/users/ada/server").await;
+    start(&hub, "/users/ada/servers/lab").await;
+    stop(&hub, "/users/ada/servers/lab").await;
+    let rename = async |path: &str| {
+        hub.api(ADMIN, Method::PATCH, path, Some(json!({ "name": "den" }))).await
+    };
+    let full = rename("/users/ada/server").await;
+    assert_eq!(full.status, StatusCode::BAD_REQUEST, "{}", full.text);
+    assert!(full.text.contains("maximum of 1 named servers"), "{}", full.text);
+    assert!(hub.spawner.renames().is_empty());
+
+    hub.spawner.set_reachable(false);
+    let failed = rename("/users/ada/servers/lab").await;
+    hub.spawner.set_reachable(true);
+    assert_eq!(failed.status, StatusCode::BAD_REQUEST, "{}", failed.text);
+    assert_eq!(hub.get("/users/ada/servers/lab").await.status, StatusCode::OK);
+    assert_eq!(hub.get("/users/ada/servers/den").await.status, StatusCode::NOT_FOUND);
+    for token in tokens(&hub) {
+        assert!(is_valid(&hub, &token).await);
+    }
+}
+
+#[tokio::test]
 async fn spn_12_a_kept_server_that_is_made_anew_gets_a_new_token() {
     let hub = TestHub::over(spawner().await.keeps_stopped()).await;
     start(&hub, "/users/ada/server").await;
