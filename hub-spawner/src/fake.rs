@@ -43,6 +43,9 @@ pub enum Behaviour {
     NeverAnswers,
     /// Starting it takes for ever.
     NeverStarts,
+    /// It runs and is reached here, and its start is never told to be over: as when a hub
+    /// is killed at that moment.
+    RunsUntold(Url),
     /// It cannot be started.
     Fails(Arc<dyn Fn() -> SpawnError + Send + Sync>),
     /// Preparing it, as by fetching its image, does not succeed.
@@ -328,6 +331,30 @@ impl FakeSpawner {
         Ok(state.servers.get(key).map(|server| (server.log.len(), server.ended.is_some())))
     }
 
+    /// The server runs from now on.
+    fn appear(&self, request: &StartRequest, url: Url) -> Result<Started, SpawnError> {
+        let mut state = self.reached()?;
+        state.started += 1;
+        let first = request.state.number("first_start").map_or(state.started, u64::from);
+        let saved = SavedState::default().with("start", state.started).with("first_start", first);
+        let kept = state.servers.get(&request.key).filter(|_| !state.replaces_kept);
+        let resumed = kept.map(|kept| kept.api_token.clone()).filter(|has| {
+            let valid = request.kept_token.as_ref();
+            valid.is_some_and(|valid| valid.expose_secret() == has.expose_secret())
+        });
+        let is_resumed = resumed.is_some();
+        let server = Server {
+            url: url.clone(),
+            api_token: resumed.unwrap_or_else(|| request.api_token.clone()),
+            saved: saved.clone(),
+            health: None,
+            ended: None,
+            log: String::new(),
+        };
+        state.servers.insert(request.key.clone(), server);
+        Ok(Started { url, state: saved, resumed: is_resumed })
+    }
+
     fn behaviour(&self, key: &ServerKey) -> Result<Behaviour, SpawnError> {
         let state = self.reached()?;
         Ok(state.special.get(key).unwrap_or(&state.default).clone())
@@ -355,33 +382,18 @@ impl Spawner for FakeSpawner {
         let mut held = self.shared.held.subscribe();
         held.wait_for(|held| !held).await.expect("the sender lives as long as self");
         let url = match behaviour {
-            Behaviour::Answers(url) => url,
+            Behaviour::Answers(ref url) | Behaviour::RunsUntold(ref url) => url.clone(),
             Behaviour::NeverAnswers | Behaviour::FailsToPrepare(_) => silent_url(),
             Behaviour::NeverStarts => std::future::pending().await,
             Behaviour::Fails(error) => return Err(error()),
             Behaviour::Exits(exit) => return Err(SpawnError::Exited(exit)),
         };
-        let mut state = self.reached()?;
-        state.started += 1;
-        let first = request.state.number("first_start").map_or(state.started, u64::from);
-        let saved = SavedState::default().with("start", state.started).with("first_start", first);
-        let kept = state.servers.get(&request.key).filter(|_| !state.replaces_kept);
-        let resumed = kept.map(|kept| kept.api_token.clone()).filter(|has| {
-            let valid = request.kept_token.as_ref();
-            valid.is_some_and(|valid| valid.expose_secret() == has.expose_secret())
-        });
-        let is_resumed = resumed.is_some();
-        let server = Server {
-            url: url.clone(),
-            api_token: resumed.unwrap_or_else(|| request.api_token.clone()),
-            saved: saved.clone(),
-            health: None,
-            ended: None,
-            log: String::new(),
-        };
-        state.servers.insert(request.key.clone(), server);
+        let started = self.appear(request, url)?;
+        if let Behaviour::RunsUntold(_) = behaviour {
+            return std::future::pending().await;
+        }
         progress.report(80, "Started");
-        Ok(Started { url, state: saved, resumed: is_resumed })
+        Ok(started)
     }
 
     async fn probe(&self, key: &ServerKey, _state: &SavedState) -> Result<Liveness, SpawnError> {
@@ -603,6 +615,7 @@ impl fmt::Debug for Behaviour {
             Self::Answers(url) => f.debug_tuple("Answers").field(&url.as_str()).finish(),
             Self::NeverAnswers => f.write_str("NeverAnswers"),
             Self::NeverStarts => f.write_str("NeverStarts"),
+            Self::RunsUntold(url) => f.debug_tuple("RunsUntold").field(&url.as_str()).finish(),
             Self::Fails(error) => f.debug_tuple("Fails").field(&error()).finish(),
             Self::FailsToPrepare(error) => f.debug_tuple("FailsToPrepare").field(&error()).finish(),
             Self::Exits(exit) => f.debug_tuple("Exits").field(exit).finish(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hub_auth::ApiToken;
 use hub_names::ServerKey;
-use hub_spawner::Found;
-use hub_store::{StoreError, TokenOwner, TokenRecord, UserId};
+use hub_spawner::{Found, SavedState};
+use hub_store::{StoreError, TokenId, TokenOwner, TokenRecord, UserId};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
@@ -67,17 +67,43 @@ async fn consider(shared: &Arc<Shared>, key: &ServerKey) -> Result<(), BoxError>
     Ok(())
 }
 
-/// What to say of a server that is in the store and runs, but not with the token
-/// that is in the store: one that was started again after the backup was made
-/// which is the store now. It is left alone, since kernels may be somebody's work.
-pub(super) async fn doubt(shared: &Shared, key: &ServerKey) -> Result<Option<Remark>, BoxError> {
+/// What a server that is in the store and runs is found to be.
+#[derive(Debug)]
+pub(super) enum Recognised {
+    /// This hub's, with the token and the state of this one.
+    Own(OwnServer),
+    /// One whose token cannot be told.
+    Untold,
+    /// One that runs with another token than is in the store: it was started again after
+    /// the backup was made which is the store now. It is left alone, since kernels may be
+    /// somebody's work.
+    Doubtful(Remark),
+}
+
+/// A server that runs and has proven to be this hub's.
+#[derive(Debug)]
+pub(super) struct OwnServer {
+    pub(super) user: UserId,
+    pub(super) token: ApiToken,
+    pub(super) token_id: TokenId,
+    pub(super) state: SavedState,
+}
+
+/// Compares a server that is in the store and runs with what the store knows of it.
+pub(super) async fn recognise(shared: &Shared, key: &ServerKey) -> Result<Recognised, BoxError> {
     let user = shared.store.users().by_name(key.user()).await?.map(|user| user.id);
     let mut doubt = None;
     for found in shared.spawner.identify(key).await? {
-        match judge(key, &found, user, known(shared, &found).await?.as_ref()) {
-            Ok(_) => return Ok(None),
-            Err(reason) if !is_doubtful(&found, reason) => {}
-            Err(_) => {
+        let record = known(shared, &found).await?;
+        let judged = judge(key, &found, user, record.as_ref());
+        match (judged, user, present(&found), record) {
+            (Ok(_), Some(user), Some(token), Some(record)) => {
+                let (token_id, state) = (record.id, found.state);
+                return Ok(Recognised::Own(OwnServer { user, token, token_id, state }));
+            }
+            (Ok(_), ..) => {}
+            (Err(reason), ..) if !is_doubtful(&found, reason) => {}
+            (Err(_), ..) => {
                 doubt = Some(Remark {
                     message: "The server runs with a token that the hub does not know, as after \
                               an older state of the hub was restored."
@@ -88,7 +114,7 @@ pub(super) async fn doubt(shared: &Shared, key: &ServerKey) -> Result<Option<Rem
             }
         }
     }
-    Ok(doubt)
+    Ok(doubt.map_or(Recognised::Untold, Recognised::Doubtful))
 }
 
 /// Whether a server that is in the store is told as one with a token of another state

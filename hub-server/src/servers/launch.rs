@@ -18,7 +18,8 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Shared, adoption,
+    Shared,
+    adoption::{self, Recognised},
     compatibility::{self, Remark},
     log,
     outcome::{Failure, Outcome, Remains},
@@ -122,7 +123,7 @@ pub(super) fn check(
         };
         // A server that is there is never ended for being slow: a busy one may take
         // longer than this to say a word, and its kernels are somebody's work.
-        let doubt = doubt(&shared, &key).await;
+        let (doubt, state) = recognise(&shared, &key, state).await;
         let remark = match wait(&shared, &key, &state, &url).await {
             Answer::Up(greeting) => doubt.or_else(|| remark(&shared, &key, &greeting)),
             Answer::Exited(exit) => return Event::Probed(Liveness::Exited(exit)),
@@ -498,18 +499,33 @@ fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remar
     Some(remark)
 }
 
-/// Whether a server that was found running is one that people can sign in to,
-/// also written to the hub's log.
-async fn doubt(shared: &Shared, key: &ServerKey) -> Option<Remark> {
-    let doubt = match adoption::doubt(shared, key).await {
-        Ok(doubt) => doubt?,
-        Err(error) => {
-            tracing::debug!(server = %key, error = &*error, "the server's token was not looked at");
-            return None;
+/// Sees to it that people can sign in to a server that was found running: a hub that was
+/// killed in the middle of its start may have left it half enrolled. Returns what is odd
+/// about it, also written to the hub's log, and its state, which was `known` to be another.
+async fn recognise(
+    shared: &Shared,
+    key: &ServerKey,
+    known: SavedState,
+) -> (Option<Remark>, SavedState) {
+    let recognised = async {
+        match adoption::recognise(shared, key).await? {
+            Recognised::Own(own) => {
+                register(shared, key, &own.token).await?;
+                resume::only(shared, key, own.user, own.token_id).await?;
+                Ok((None, own.state.and(shared.spawner.lasting(&known))))
+            }
+            Recognised::Untold => Ok((None, known.clone())),
+            Recognised::Doubtful(doubt) => {
+                tracing::warn!(server = %key, "{} {}", doubt.message, doubt.hint);
+                Ok((Some(doubt), known.clone()))
+            }
         }
     };
-    tracing::warn!(server = %key, "{} {}", doubt.message, doubt.hint);
-    Some(doubt)
+    let outcome: Result<_, Box<dyn std::error::Error + Send + Sync>> = recognised.await;
+    outcome.unwrap_or_else(|error| {
+        tracing::debug!(server = %key, error = &*error, "the server's token was not looked at");
+        (None, known)
+    })
 }
 
 fn spawn_failure(key: &ServerKey, error: &hub_spawner::SpawnError) -> Failure {

@@ -1,11 +1,11 @@
 //! A restart of the hub: the same store and spawner, another hub.
 
-use http::StatusCode;
-use hub_spawner::fake::FakeSpawner;
+use http::{Method, StatusCode};
+use hub_spawner::fake::{Behaviour, FakeSpawner};
 use hub_store::Store;
 use serde_json::json;
 
-use crate::harness::{CONFIG, TestHub, eventually, key, notebook};
+use crate::harness::{ADMIN, CONFIG, TestHub, eventually, key, notebook};
 
 #[tokio::test]
 async fn rst_2_a_running_server_is_found_again() {
@@ -51,7 +51,7 @@ async fn rst_2_a_server_that_vanished_meanwhile_is_noticed() {
     })
     .await;
     assert!(second.assembled.routes().resolve("/user/ada/").is_none());
-    let answer = second.api(&token, http::Method::GET, "/user", None).await;
+    let answer = second.api(&token, Method::GET, "/user", None).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "its token is revoked");
     assert_eq!(second.post("/users/ada/server", None).await.status, StatusCode::CREATED);
 }
@@ -125,6 +125,39 @@ async fn rst_8_a_stream_of_events_that_breaks_is_opened_again() {
     .await;
 }
 
+#[tokio::test]
+async fn spn_12_people_can_sign_in_to_a_server_whose_start_the_hub_did_not_outlive() {
+    let at = notebook().await;
+    let hub = TestHub::over(FakeSpawner::new().answers_with(at.clone()).keeps_stopped()).await;
+    hub.post("/users/ada/server", None).await;
+    hub.api(ADMIN, Method::DELETE, "/users/ada/server", None).await;
+    hub.spawner.replaces_kept();
+    let _ = hub.spawner.clone().behaves(Behaviour::RunsUntold(at));
+    tokio::select! {
+        answer = hub.post("/users/ada/server", None) => panic!("{}", answer.text),
+        () = eventually("it runs", || async { hub.spawner.running() == [key("ada")] }) => {}
+    }
+    let tokens: Vec<String> = hub
+        .spawner
+        .requests()
+        .iter()
+        .map(|request| secrecy::ExposeSecret::expose_secret(&request.api_token).to_owned())
+        .collect();
+    let second = TestHub::on(hub.spawner.clone(), hub.store.clone()).await;
+    eventually("the server is ready", || async {
+        second.get("/users/ada").await.json()["servers"][""]["ready"] == true
+    })
+    .await;
+    let client = second.store.oauth().client("jupyterhub-user-ada").await.unwrap().unwrap();
+    let own = hub_auth::ApiToken::from_text(&tokens[1]).unwrap().hash();
+    assert_eq!(client.secret_hash, *own.as_bytes(), "it shows the token that it has");
+    for (token, status) in [(&tokens[0], StatusCode::FORBIDDEN), (&tokens[1], StatusCode::OK)] {
+        assert_eq!(second.api(token, Method::GET, "/user", None).await.status, status);
+    }
+    let row = second.store.servers().get(&key("ada")).await.unwrap().unwrap();
+    assert_eq!(row.state["start"], 2, "it is found by its own state");
+}
+
 /// A hub whose ada has a server and whose store has forgotten that; the server's
 /// token, which the store knows unless it `forgets_the_token`.
 async fn forgetful(forgets_the_token: bool) -> (TestHub, String) {
@@ -150,11 +183,11 @@ async fn rst_3_a_forgotten_server_with_a_known_token_is_adopted() {
     .await;
     assert!(hub.assembled.routes().resolve("/user/ada/").is_some());
     assert_eq!(hub.spawner.requests().len(), 1, "it was not started anew");
-    let answer = hub.api(&token, http::Method::GET, "/user", None).await;
+    let answer = hub.api(&token, Method::GET, "/user", None).await;
     assert_eq!(answer.status, StatusCode::OK, "it can speak to the hub");
     let row = hub.store.servers().get(&key("ada")).await.unwrap().unwrap();
     assert!(row.started.is_some() && row.url.is_some(), "{row:?}");
-    let stop = hub.api(crate::harness::ADMIN, http::Method::DELETE, "/users/ada/server", None);
+    let stop = hub.api(ADMIN, Method::DELETE, "/users/ada/server", None);
     assert!(stop.await.status.is_success());
     assert!(hub.spawner.running().is_empty(), "it is stopped like any other");
 }
