@@ -12,8 +12,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_util::{StreamExt, stream};
 use hub_names::ServerKey;
-use hub_store::{StoreError, User};
+use hub_store::{ServerRecord, StoreError, User};
 use jiff::Timestamp;
 use tokio::time::sleep;
 
@@ -29,6 +30,9 @@ use crate::{
     servers::{Culled, Phase},
     tasks::Tasks,
 };
+
+/// So many servers are asked at a time: one that is slow to answer keeps no other waiting.
+const AT_A_TIME: usize = 16;
 
 /// Which servers end soon. Written by the culler, read by pages and the API.
 #[derive(Debug, Default)]
@@ -99,16 +103,15 @@ impl Culler {
             let active = self.hub.servers.active();
             // To the second: what the store knows is up to a minute old.
             let used = self.routes.last_used(&active).await;
-            for record in self.hub.store.servers().active().await? {
-                let key = &record.key;
-                let last_used = used.get(key).copied().max(record.last_activity);
-                match self.judge(config, key, last_used).await? {
-                    Some(Verdict::Warn(notice)) => {
-                        notices.insert(key.clone(), notice);
-                    }
-                    Some(Verdict::Cull(notice)) => self.cull(key, &notice),
-                    Some(Verdict::Keep | Verdict::Ask) | None => {}
-                }
+            let records = self.hub.store.servers().active().await?;
+            let used = &used;
+            let verdicts = stream::iter(records).map(|record| async move {
+                let last_used = used.get(&record.key).copied().max(record.last_activity);
+                self.look(config, record, last_used).await
+            });
+            let mut verdicts = verdicts.buffer_unordered(AT_A_TIME);
+            while let Some(notice) = verdicts.next().await {
+                notices.extend(notice?);
             }
         }
         for (key, notice) in self.hub.notices.replace(notices) {
@@ -117,13 +120,32 @@ impl Culler {
         Ok(())
     }
 
-    /// What is to be done; `None` if the server is none of our business.
+    /// Stops the server if it is time for that; returns what to tell of one that ends soon.
+    async fn look(
+        &self,
+        config: &CullingConfig,
+        record: ServerRecord,
+        last_used: Option<Timestamp>,
+    ) -> Result<Option<(ServerKey, Notice)>, StoreError> {
+        let key = record.key;
+        Ok(match self.judge(config, &key, last_used).await? {
+            Some((_, Verdict::Warn(notice))) => Some((key, notice)),
+            Some((since, Verdict::Cull(notice))) => {
+                self.cull(&key, &notice, since);
+                None
+            }
+            Some((_, Verdict::Keep | Verdict::Ask)) | None => None,
+        })
+    }
+
+    /// Since when the server is up, and what is to be done; `None` if it is none of our
+    /// business.
     async fn judge(
         &self,
         config: &CullingConfig,
         key: &ServerKey,
         last_used: Option<Timestamp>,
-    ) -> Result<Option<Verdict>, StoreError> {
+    ) -> Result<Option<(Timestamp, Verdict)>, StoreError> {
         let Some(view) = self.hub.servers.live(key) else { return Ok(None) };
         let Phase::Ready { url, since, .. } = &view.phase else { return Ok(None) };
         let Some(user) = self.hub.store.users().by_name(key.user()).await? else {
@@ -141,12 +163,21 @@ impl Culler {
         let last_used = last_used.map_or(*since, |at| at.max(*since));
         let now = self.hub.clock.now();
         let mut facts = Facts { now, started: *since, last_used, inside: Inside::NotAsked };
-        let verdict = decide(&facts, &rules);
-        if verdict != Verdict::Ask {
-            return Ok(Some(verdict));
+        let mut verdict = decide(&facts, &rules);
+        if verdict == Verdict::Ask {
+            facts.inside = self.inquirer.ask(&self.hub, &user, key, url).await?;
+            verdict = decide(&facts, &rules);
         }
-        facts.inside = self.inquirer.ask(&self.hub, &user, key, url).await?;
-        Ok(Some(decide(&facts, &rules)))
+        if let Verdict::Cull(_) = verdict {
+            // Asking may have taken long, and somebody may have come meanwhile.
+            let used = self.routes.last_used(std::slice::from_ref(key)).await;
+            let record = self.hub.store.servers().get(key).await?;
+            let told = record.and_then(|record| record.last_activity);
+            let latest = used.get(key).copied().max(told);
+            facts.last_used = latest.map_or(last_used, |at| at.max(last_used));
+            verdict = decide(&facts, &rules);
+        }
+        Ok(Some((*since, verdict)))
     }
 
     async fn groups(&self, config: &CullingConfig, user: &User) -> Result<Vec<String>, StoreError> {
@@ -156,9 +187,10 @@ impl Culler {
         }
     }
 
-    fn cull(&self, key: &ServerKey, notice: &Notice) {
+    /// Stops the run of the server that began at `since`.
+    fn cull(&self, key: &ServerKey, notice: &Notice, since: Timestamp) {
         let culled = Culled { why: notice.why, minutes: notice.after.as_mins() };
         tracing::info!(server = %key, minutes = culled.minutes, because = notice.why.as_str(), "the server is stopped: {}", culled.message());
-        self.hub.servers.cull(key, culled);
+        self.hub.servers.cull(key, since, culled);
     }
 }

@@ -31,6 +31,7 @@ use std::{
 use hub_names::{ServerKey, UserName};
 use hub_spawner::{Choice, SpawnError, Spawner};
 use hub_store::{Store, StoreError};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -287,11 +288,11 @@ impl Servers {
         let _ = begun.await;
     }
 
-    /// Begins to stop a server for not being used, if it is up.
-    pub(crate) fn cull(&self, key: &ServerKey, culled: Culled) {
+    /// Begins to stop a server for not being used, if it is up since `since`.
+    pub(crate) fn cull(&self, key: &ServerKey, since: Timestamp, culled: Culled) {
         if let Some(handle) = self.shared.handles().get(key) {
             // A worker that is gone has nothing left to stop.
-            let _ = handle.commands.send(Command::Cull(culled));
+            let _ = handle.commands.send(Command::Cull { since, culled });
         }
     }
 

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use hub_names::ServerKey;
 use hub_spawner::{Health, OnUnhealthy};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -33,8 +34,8 @@ pub(super) enum Command {
     Start { options: Option<Value>, reply: oneshot::Sender<Result<(), ServersError>> },
     /// Begin a stop.
     Stop { reply: oneshot::Sender<()> },
-    /// Begin a stop of a server that nobody uses.
-    Cull(Culled),
+    /// Begin a stop of a server that nobody uses, if it is up since `since`.
+    Cull { since: Timestamp, culled: Culled },
     /// Something may have happened: look now.
     Look,
 }
@@ -108,7 +109,10 @@ impl Worker {
                         let _ = reply.send(());
                         None
                     }
-                    Some(Command::Cull(culled)) => Some(Event::Culled(culled)),
+                    Some(Command::Cull { since, culled }) => {
+                        // Another run is for another look.
+                        (self.phase.since() == Some(since)).then_some(Event::Culled(culled))
+                    }
                     Some(Command::Look) => {
                         self.look_again = true;
                         None

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,7 +14,7 @@ use hub_spawner::fake::FakeSpawner;
 use hub_store::Store;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use url::Url;
 
 use crate::harness::{TestHub, eventually, key, send};
@@ -31,6 +31,8 @@ struct Notebook {
     /// The headers of the last one.
     credential: Arc<Mutex<HeaderMap>>,
     hub: Arc<OnceLock<Router>>,
+    /// Whether bob's servers keep those waiting who ask.
+    held: watch::Sender<bool>,
 }
 
 impl Notebook {
@@ -75,7 +77,11 @@ impl Notebook {
     }
 }
 
-async fn kernels(State(notebook): State<Notebook>, headers: HeaderMap) -> Response {
+async fn kernels(
+    State(notebook): State<Notebook>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let request = Request::get("/hub/api/user")
         .header(header::AUTHORIZATION, &headers[header::AUTHORIZATION])
         .body(axum::body::Body::empty())
@@ -86,6 +92,9 @@ async fn kernels(State(notebook): State<Notebook>, headers: HeaderMap) -> Respon
     }
     *notebook.credential.lock().unwrap() = headers;
     notebook.asked.lock().unwrap().push(who.json()["scopes"].clone());
+    if user == "bob" {
+        notebook.held.subscribe().wait_for(|held| !held).await.unwrap();
+    }
     Json(notebook.kernels.lock().unwrap().clone()).into_response()
 }
 
@@ -140,6 +149,35 @@ async fn a_server_that_computes_is_kept_until_it_has_done() {
     assert_eq!(hub.spawner.running(), [key("ada")]);
     hub.clock.advance(minutes(61));
     eventually("it is stopped", || async { hub.spawner.running().is_empty() }).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_to_answer_delays_no_other_and_is_kept_if_it_is_used_meanwhile() {
+    let notebook = Notebook::default();
+    let hub = notebook.hub(CULLING).await;
+    notebook.held.send_replace(true);
+    // His is looked at first.
+    for user in ["bob", "ada"] {
+        hub.post(&format!("/users/{user}/server"), None).await;
+    }
+    hub.clock.advance(minutes(4));
+    hub.post("/users/grace/server", None).await;
+    hub.clock.advance(minutes(57));
+    let left = [key("bob"), key("grace")];
+    eventually("ada's is stopped", || async { hub.spawner.running() == left }).await;
+    assert_eq!(notebook.held.receiver_count(), 1, "his is still being asked");
+
+    let now = hub.clock.now().to_string();
+    let told = json!({ "servers": { "": { "last_activity": now } } });
+    let told = hub.post("/users/bob/activity", Some(told)).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text);
+    notebook.held.send_replace(false);
+    // That is told at the end of a round.
+    let announced = || async { !server(&hub, "grace").await["stops_at"].is_null() };
+    eventually("hers is announced", announced).await;
+    hub.clock.advance(minutes(10));
+    eventually("hers is stopped", || async { hub.spawner.running() != left }).await;
+    assert_eq!(hub.spawner.running(), [key("bob")]);
 }
 
 #[tokio::test]
