@@ -7,8 +7,8 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{hub::Hub, servers::Servers};
 
-/// How long the servers may take to stop before the hub ends all the same; the
-/// spawner goes on stopping them.
+/// How long the servers may take to stop before the hub ends all the same. Those that are
+/// left may end or go on; the next hub looks.
 const SERVERS_GRACE: Duration = Duration::from_secs(60);
 
 /// What is to end.
@@ -52,7 +52,7 @@ pub(crate) async fn asked(hub: &Hub) {
 }
 
 async fn stop_all(servers: &Servers) {
-    let all = servers.active();
+    let all = servers.close();
     tracing::info!(servers = all.len(), "stopping all servers");
     join_all(all.iter().map(|key| async move {
         servers.stop(key).await;

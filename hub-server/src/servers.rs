@@ -24,7 +24,10 @@ mod worker;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -109,6 +112,8 @@ struct Shared {
     /// What is being changed or deleted, and must not start meanwhile. A start looks at
     /// it under the lock of `handles`.
     reserved: Reserved,
+    /// Whether nothing starts any more.
+    closed: AtomicBool,
     admission: Admission,
 }
 
@@ -171,6 +176,7 @@ impl Servers {
             readiness: Readiness::new(),
             handles: Mutex::default(),
             reserved: Reserved::default(),
+            closed: AtomicBool::new(false),
             admission: Admission::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -261,6 +267,9 @@ impl Servers {
             if let Some(refusal) = self.shared.reserved.refusal(key) {
                 return Err(refusal);
             }
+            if self.shared.is_closed() {
+                return Err(ServersError::ShuttingDown);
+            }
             let handle = match handles.get(key) {
                 Some(handle) => handle,
                 None => {
@@ -294,6 +303,15 @@ impl Servers {
             // A worker that is gone has nothing left to stop.
             let _ = handle.commands.send(Command::Cull { since, culled });
         }
+    }
+
+    /// From now on nothing starts, not even again. Returns what is up or pending, starts
+    /// included that are about to be begun.
+    pub(crate) fn close(&self) -> Vec<ServerKey> {
+        // A start is handed to its worker under this lock.
+        let handles = self.shared.handles();
+        self.shared.closed.store(true, Ordering::Relaxed);
+        handles.keys().cloned().collect()
     }
 
     /// The server now. A stopped one's last outcome is read from the store.
@@ -381,6 +399,11 @@ impl Shared {
     /// The handles; a panic elsewhere cannot leave a half-made entry in a map.
     fn handles(&self) -> MutexGuard<'_, BTreeMap<ServerKey, Handle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing starts any more.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Gives `key` a worker.

@@ -144,6 +144,8 @@ impl Worker {
         let verdict = match (self.phase.is_ready(), self.phase.pending()) {
             (true, _) => Err(ServersError::AlreadyRunning(self.key.clone())),
             (false, Some(pending)) => Err(ServersError::Pending { key: self.key.clone(), pending }),
+            // One that was stopped for its health is not started again then, either.
+            (false, None) if self.shared.is_closed() => Err(ServersError::ShuttingDown),
             (false, None) => {
                 let limits = &self.shared.current.get().limits.admission;
                 self.shared.admission.enter(limits).map_err(ServersError::Crowded)

@@ -30,6 +30,10 @@ async fn the_servers_end_first_if_they_are_to() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     hub.assembled.asked_to_end().await;
     assert!(hub.spawner.running().is_empty());
+    let late = hub.post("/users/ada/server", None).await;
+    assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE, "{}", late.text);
+    assert_eq!(late.json()["message"], "The hub is shutting down.");
+    assert_eq!(hub.spawner.requests().len(), 2, "nothing starts behind its back");
 }
 
 #[tokio::test]
