@@ -7,8 +7,8 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{hub::Hub, servers::Servers};
 
-/// How long the servers may take to stop before the hub ends all the same. Those that are
-/// left may end or go on; the next hub looks.
+/// How long the servers may take to stop before the hub ends all the same. The next hub goes
+/// on with those that are left.
 const SERVERS_GRACE: Duration = Duration::from_secs(60);
 
 /// What is to end.

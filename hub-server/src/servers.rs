@@ -44,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     admission::Admission,
+    outcome::Wish,
     readiness::Readiness,
     renaming::Reserved,
     worker::{Command, Worker},
@@ -182,7 +183,8 @@ impl Servers {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes up the servers that ran before a restart of the hub (RST-2). Asks
+    /// Takes up the servers that ran before a restart of the hub (RST-2), and goes on with
+    /// stops that were under way. Asks
     /// nobody yet: each server's own task does, so that the hub can listen first
     /// (RST-4).
     ///
@@ -193,13 +195,19 @@ impl Servers {
         let records = self.shared.store.servers().active().await?;
         let count = records.len();
         for record in records {
-            let phase = Phase::Checking {
-                since: record.started.unwrap_or_else(|| self.shared.clock.now()),
-                state: hub_spawner::SavedState::from(record.state),
+            let since = record.started.unwrap_or_else(|| self.shared.clock.now());
+            let wish = record.outcome.and_then(|wish| serde_json::from_value(wish).ok());
+            let (phase, remove) = match wish {
+                Some(Wish { then, remove }) => (Phase::Stopping { then, since }, remove),
+                None => {
+                    self.shared.routes.keep(&record.key);
+                    (Phase::Checking { since, state: record.state.into() }, false)
+                }
             };
-            self.shared.routes.keep(&record.key);
-            let mut handles = self.shared.handles();
-            self.shared.employ(&mut handles, record.key, phase);
+            self.shared.employ(&mut self.shared.handles(), record.key.clone(), phase);
+            if remove {
+                self.forget_when_stopped(&record.key);
+            }
         }
         Ok(count)
     }

@@ -59,6 +59,9 @@ statements! {
          outcome = NULL");
     RUNNING: "record a running server",
         of_key!("UPDATE servers SET url = $3, state = $4");
+    STOPPING: "note that a server is to end",
+        concat!(of_key!("UPDATE servers SET outcome = $3"),
+            " AND started IS NOT NULL AND (outcome IS NULL OR $4)");
     STOPPED: "record a server's end",
         of_key!("UPDATE servers SET url = NULL, state = $4, started = NULL, outcome = $3");
     ADOPTED: "record an adopted server",
@@ -85,7 +88,8 @@ pub struct ServerRecord {
     pub state: Json,
     /// What the user chose at the last start; `{}` if nothing. Kept over a stop.
     pub options: Json,
-    /// How it ended, if it ended other than by request.
+    /// How it ended, if it ended other than by request; of one that is started, how it is
+    /// to end.
     pub outcome: Option<Json>,
     /// When it was started, if it was not stopped since.
     pub started: Option<Timestamp>,
@@ -282,6 +286,20 @@ impl Servers<'_> {
         self.ensure(key, now).await?;
         let values = [key.user().into(), key.server().into(), started.into(), state.into()];
         Ok(self.engine.write(&ADOPTED, &values).await? > 0)
+    }
+
+    /// Notes how the server is to end, for a hub that is started before it has. One that is
+    /// not started stays as it is; so does one of which another end is noted already, unless
+    /// this one goes `before_others`.
+    pub async fn record_stopping(
+        &self,
+        key: &ServerKey,
+        outcome: &Json,
+        before_others: bool,
+    ) -> Result<(), StoreError> {
+        let values = [key.user().into(), key.server().into(), outcome.into(), before_others.into()];
+        self.engine.write(&STOPPING, &values).await?;
+        Ok(())
     }
 
     /// Notes that the server is no more, how that came if nobody asked for it, and what

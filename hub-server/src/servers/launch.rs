@@ -22,7 +22,7 @@ use super::{
     adoption::{self, Recognised},
     compatibility::{self, Remark},
     log,
-    outcome::{Failure, Outcome, Remains},
+    outcome::{Failure, Outcome, Remains, Wish},
     phase::Event,
     readiness::{Answer, Greeting},
     resume, silence, start_time,
@@ -211,6 +211,7 @@ pub(super) fn stop(
     then: Outcome,
 ) -> BoxFuture<'static, Event> {
     async move {
+        note(&shared, &key, &then).await;
         log::keep(&shared, &key, &state, &then).await;
         let mut pause = MIN_PAUSE;
         loop {
@@ -228,6 +229,19 @@ pub(super) fn stop(
         }
     }
     .boxed()
+}
+
+/// Writes down how the server is to end: a hub that is started before it has goes on with
+/// that. Where it cannot be written the stop goes on without.
+async fn note(shared: &Shared, key: &ServerKey, then: &Outcome) {
+    let noted = async {
+        let wish = serde_json::to_value(Wish { then: then.clone(), remove: false })?;
+        Ok(shared.store.servers().record_stopping(key, &wish, false).await?)
+    };
+    let noted: Result<(), Box<dyn std::error::Error + Send + Sync>> = noted.await;
+    if let Err(error) = noted {
+        tracing::warn!(server = %key, error = &*error, "that the server is to be stopped could not be written down");
+    }
 }
 
 async fn end(

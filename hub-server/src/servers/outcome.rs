@@ -33,6 +33,18 @@ pub(crate) enum Outcome {
     },
 }
 
+/// How a server is to end, and whether it is forgotten then. Stored while it is on its way
+/// down, so that the wish outlives a restart of the hub.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Wish {
+    /// How.
+    #[serde(flatten)]
+    pub then: Outcome,
+    /// Whether it is forgotten then.
+    #[serde(default)]
+    pub remove: bool,
+}
+
 /// A server that the hub stopped by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Culled {
@@ -282,6 +294,9 @@ mod tests {
         ] {
             let text = serde_json::to_string(&outcome).unwrap();
             assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
+            let wish = Wish { then: outcome, remove: true };
+            let text = serde_json::to_string(&wish).unwrap();
+            assert_eq!(serde_json::from_str::<Wish>(&text).unwrap(), wish);
         }
     }
 }

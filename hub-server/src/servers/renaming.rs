@@ -10,7 +10,7 @@ use hub_names::{ServerKey, ServerName, UserName};
 use hub_store::{Addition, StoreError, User};
 use serde_json::Value;
 
-use super::{Servers, ServersError, Shared};
+use super::{Phase, Servers, ServersError, Shared, View, outcome::Wish};
 use crate::web::paths::client_id;
 
 /// What must not start now.
@@ -200,6 +200,21 @@ impl Servers {
     /// Whether the record of `key` is being changed.
     pub(crate) fn is_reserved(&self, key: &ServerKey) -> bool {
         self.shared.reserved.held().keys.contains(key)
+    }
+
+    /// Writes down that the server is to be forgotten when the stop that is under way is over,
+    /// for a hub that is started before that.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub(crate) async fn note_removal(&self, key: &ServerKey) -> Result<(), StoreError> {
+        if let Some(View { phase: Phase::Stopping { then, .. }, .. }) = self.live(key)
+            && let Ok(wish) = serde_json::to_value(Wish { then, remove: true })
+        {
+            self.shared.store.servers().record_stopping(key, &wish, true).await?;
+        }
+        Ok(())
     }
 
     /// Forgets the server as soon as the stop that is under way is over.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use hub_names::ServerKey;
-use hub_spawner::{Health, OnUnhealthy};
+use hub_spawner::{Health, OnUnhealthy, SavedState};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
@@ -91,9 +91,17 @@ impl Worker {
     /// Works until the server is stopped or the hub is. When the hub stops, the
     /// server is left alone.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        if let Phase::Checking { state, since: _ } = &self.phase {
-            self.job =
-                Some(launch::check(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+        match &self.phase {
+            Phase::Checking { state, since: _ } => {
+                self.job =
+                    Some(launch::check(Arc::clone(&self.shared), self.key.clone(), state.clone()));
+            }
+            // Whatever there is of it is found by its key.
+            Phase::Stopping { then, since: _ } => {
+                self.was_up = !matches!(then, Outcome::Cancelled | Outcome::Failed(_));
+                self.perform(Effect::Stop { state: SavedState::default() });
+            }
+            Phase::Stopped { .. } | Phase::Starting { .. } | Phase::Ready { .. } => {}
         }
         loop {
             let event = tokio::select! {

@@ -2,10 +2,10 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::fake::{Behaviour, FakeSpawner};
-use hub_store::Store;
+use hub_store::{Store, StoreConfig};
 use serde_json::json;
 
-use crate::harness::{ADMIN, CONFIG, TestHub, eventually, key, notebook};
+use crate::harness::{ADMIN, CONFIG, TestHub, eventually, key, named, notebook};
 
 #[tokio::test]
 async fn rst_2_a_running_server_is_found_again() {
@@ -156,6 +156,56 @@ async fn spn_12_people_can_sign_in_to_a_server_whose_start_the_hub_did_not_outli
     }
     let row = second.store.servers().get(&key("ada")).await.unwrap().unwrap();
     assert_eq!(row.state["start"], 2, "it is found by its own state");
+}
+
+#[tokio::test]
+async fn rst_2_a_stop_that_was_asked_for_goes_on_after_a_restart() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let more = "[servers]\nallow_named_servers = true\n";
+    let text = CONFIG.replace("[servers]\n", more);
+    // In a file: the first hub closes its own.
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { url: format!("{}/hub.sqlite", dir.path().display()) };
+    let store = Store::open(&config).await.unwrap();
+    let hub = TestHub::reading(&text, spawner.clone(), store.clone()).await;
+    let lab = named("ada", "lab");
+    hub.post("/users/ada/server", None).await;
+    hub.post("/users/ada/servers/lab", None).await;
+    spawner.set_reachable(false);
+    let noted = async |key: &hub_names::ServerKey| {
+        let row = store.servers().get(key).await.unwrap().unwrap();
+        row.outcome.map(|wish| wish["remove"] == true)
+    };
+    let lab_path = "/users/ada/servers/lab";
+    tokio::select! {
+        answer = hub.api(ADMIN, Method::DELETE, "/users/ada/server", None) => panic!("{}", answer.text),
+        answer = hub.api(ADMIN, Method::DELETE, lab_path, Some(json!({ "remove": true }))) => {
+            panic!("{}", answer.text)
+        }
+        () = eventually("both are noted", || async {
+            noted(&key("ada")).await == Some(false) && noted(&lab).await == Some(true)
+        }) => {}
+    }
+    hub.assembled.stop().await;
+    // Meanwhile one has ended, which it was asked for.
+    spawner.die(&key("ada"), hub_spawner::Exit::default());
+    spawner.set_reachable(true);
+    assert_eq!(spawner.running(), std::slice::from_ref(&lab));
+
+    let second = TestHub::reading(&text, spawner, Store::open(&config).await.unwrap()).await;
+    eventually("it is forgotten", || async {
+        second.get(lab_path).await.status == StatusCode::NOT_FOUND
+    })
+    .await;
+    assert_eq!(second.spawner.forgotten(), [lab]);
+    eventually("it is stopped", || async {
+        second.get("/users/ada/server").await.json()["stopped"] == true
+    })
+    .await;
+    let server = second.get("/users/ada/server").await.json();
+    assert_eq!(server["last_failure"], json!(null), "{server}");
+    assert!(second.spawner.running().is_empty());
+    assert_eq!(second.post("/users/ada/server", None).await.status, StatusCode::CREATED);
 }
 
 /// A hub whose ada has a server and whose store has forgotten that; the server's

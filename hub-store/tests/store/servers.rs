@@ -151,6 +151,24 @@ on_every_engine! {
         }
     }
 
+    async fn how_a_server_is_to_end_is_noted_while_it_is_started(store) {
+        user(&store, "ada").await;
+        let (servers, ada) = (store.servers(), key("ada", ""));
+        servers.ensure(&ada, at(0)).await.unwrap();
+        let outcome = async || servers.get(&ada).await.unwrap().unwrap().outcome;
+        servers.record_stopping(&ada, &json!("early"), true).await.unwrap();
+        assert_eq!(outcome().await, None, "it is not started");
+        servers.record_starting(&ada, at(1), None).await.unwrap();
+        for (wish, before_others, noted) in
+            [("first", false, "first"), ("second", false, "first"), ("third", true, "third")]
+        {
+            servers.record_stopping(&ada, &json!(wish), before_others).await.unwrap();
+            assert_eq!(outcome().await, Some(json!(noted)), "{wish}");
+        }
+        servers.record_starting(&ada, at(2), None).await.unwrap();
+        assert_eq!(outcome().await, None, "that was of another run");
+    }
+
     async fn active_servers_are_those_started_and_not_stopped(store) {
         user(&store, "ada").await;
         user(&store, "bob").await;

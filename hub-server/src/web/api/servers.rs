@@ -179,6 +179,9 @@ pub(super) async fn stop(
         return Err(ApiError::bad_request("Cannot stop a server while it is being renamed"));
     }
     hub.servers.stop(key).await;
+    if remove {
+        hub.servers.note_removal(key).await?;
+    }
     match timeout(hub.slow_stop_timeout(), hub.servers.settled(key)).await {
         Ok(Some(view)) if view.phase.is_active() => return Ok(accepted()),
         Ok(_) => {}
