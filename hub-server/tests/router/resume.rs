@@ -107,7 +107,9 @@ async fn rst_8_what_no_event_tells_is_found_by_looking() {
 
 #[tokio::test]
 async fn rst_8_a_stream_of_events_that_breaks_is_opened_again() {
-    let hub = TestHub::new().await;
+    // Nobody looks by themselves before the deadline of the test.
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::with_servers("poll_interval_seconds = 3600", spawner).await;
     hub.post("/users/ada/server", None).await;
     hub.spawner.break_watches();
     // Not told by an event: it is found by looking, once the stream is open again.

@@ -2,9 +2,10 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::{Exit, SpawnError, fake::FakeSpawner};
+use hub_store::Store;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, TestHub, eventually, key, notebook, notebook_of};
+use crate::harness::{ADMIN, CONFIG, TestHub, eventually, key, notebook, notebook_of};
 
 /// The JSON of each event of a stream.
 fn events(text: &str) -> Vec<Value> {
@@ -189,7 +190,9 @@ async fn a_server_that_never_answers_fails_at_its_deadline() {
 
 #[tokio::test]
 async fn rst_8_a_server_that_dies_is_noticed_by_its_event() {
-    let hub = TestHub::new().await;
+    // Nobody looks by themselves before the deadline of the test.
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::with_servers("poll_interval_seconds = 3600", spawner).await;
     hub.post("/users/ada/server", None).await;
     let exit = Exit {
         code: 137,
@@ -200,8 +203,6 @@ async fn rst_8_a_server_that_dies_is_noticed_by_its_event() {
         memory_limit: Some(1 << 30),
     };
     hub.spawner.die(&key("ada"), exit);
-    // The poll interval is 30 s; the deadline of the test is above that, but the
-    // spawner's notice is what makes this quick.
     eventually("the server is gone", || async {
         hub.get("/users/ada").await.json()["servers"] == json!({})
     })
@@ -231,7 +232,8 @@ async fn a_start_can_be_cancelled() {
     assert_eq!(cancelled.status, StatusCode::NO_CONTENT);
     assert_eq!(started.status, StatusCode::INTERNAL_SERVER_ERROR);
     hub.spawner.let_starts_go();
-    assert!(hub.spawner.running().is_empty());
+    assert_eq!(hub.get("/users/ada").await.json()["servers"], json!({}));
+    assert!(hub.spawner.running().is_empty(), "a start that was held back does not go on");
 }
 
 #[tokio::test]
@@ -286,8 +288,17 @@ async fn owner_token_scopes() {
 
 #[tokio::test]
 async fn deleting_a_user_stops_the_server_first() {
-    let hub = TestHub::over(FakeSpawner::new().answers_with(notebook().await)).await;
+    let text = CONFIG.replace("slow_stop_timeout_seconds = 60", "slow_stop_timeout_seconds = 1");
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::reading(&text, spawner, Store::in_memory().await.unwrap()).await;
     hub.post("/users/ada/server", None).await;
+    hub.spawner.set_reachable(false);
+    let early = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
+    assert_eq!(early.status, StatusCode::BAD_REQUEST, "{}", early.text);
+    assert!(early.text.contains("still stopping; the user was not deleted"), "{}", early.text);
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::OK);
+    hub.spawner.set_reachable(true);
+    eventually("the server is stopped", || async { hub.spawner.running().is_empty() }).await;
     let gone = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     assert!(hub.spawner.running().is_empty());

@@ -371,9 +371,17 @@ async fn nobody_deletes_themselves_and_a_running_server_is_stopped_first() {
     assert_eq!(own.json()["message"], "Cannot delete yourself!");
 
     hub.post("/users/ada/server", None).await;
-    let gone = hub.api(ADMIN, Method::DELETE, "/users/ada", None).await;
+    hub.spawner.hold_removals();
+    let order = async {
+        eventually("what is hers is removed", || async { hub.spawner.removals_waiting() > 0 })
+            .await;
+        assert!(hub.spawner.running().is_empty(), "the server has gone before");
+        assert_eq!(hub.get("/users/ada").await.status, StatusCode::OK, "and the account has not");
+        hub.spawner.let_removals_go();
+    };
+    let (gone, ()) = tokio::join!(hub.api(ADMIN, Method::DELETE, "/users/ada", None), order);
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
-    assert!(hub.spawner.running().is_empty());
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -438,6 +446,7 @@ async fn a_user_who_is_deleted_during_a_start_leaves_no_server() {
     assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
     let again = hub.post("/users/ada/server", None).await;
     assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.text);
+    assert!(hub.spawner.running().is_empty(), "a start that was held back does not go on");
 }
 
 #[tokio::test]
