@@ -155,13 +155,16 @@ async fn oau_5_without_a_target_a_sign_in_ends_where_the_operator_or_the_server_
     }
 }
 
+/// What comes back, of a code and a state.
+type Query = fn(&str, &str) -> String;
+
 #[tokio::test]
 async fn oau_6_each_way_in_which_a_sign_in_fails_is_a_page_of_its_own() {
     let github = Github::start().await;
     let hub = hub(ALLOWED, &github_section(&github, "")).await;
     // The query that comes back, whether the browser still has its cookie, and the page.
     let stale = "no sign-in under way that fits";
-    let rows: [(&str, fn(&str, &str) -> String, bool, StatusCode, &str); 7] = [
+    let rows: [(&str, Query, bool, StatusCode, &str); 7] = [
         (
             "an error",
             |_, state| format!("error=access_denied&error_description=No+thanks&state={state}"),
