@@ -106,36 +106,38 @@ async fn spn_9_a_volume_that_begins_empty_belongs_to_those_who_write_in_it() {
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
 async fn spn_31_a_volume_of_mounts_is_found_under_its_older_name() {
-    in_a_corner(|corner| async move {
-        let (old, new) =
-            (format!("{}-more-a-b", corner.name), format!("{}-more-a-2db", corner.name));
-        corner.engine.ensure_volume(&old, &corner.labels()).await.unwrap();
-        let mut fill = crate::containers::shell(&corner, "fill", "echo one >/v/file");
-        fill.mounts = vec![hub_spawner::engine::Mount::volume(&old, "/v")];
-        let minute = std::time::Duration::from_secs(60);
-        corner.engine.run_to_end(&fill, minute).await.unwrap();
+    in_a_corner(|corner| {
+        Box::pin(async move {
+            let (old, new) =
+                (format!("{}-more-a-b", corner.name), format!("{}-more-a-2db", corner.name));
+            corner.engine.ensure_volume(&old, &corner.labels()).await.unwrap();
+            let mut fill = crate::containers::shell(&corner, "fill", "echo one >/v/file");
+            fill.mounts = vec![hub_spawner::engine::Mount::volume(&old, "/v")];
+            let minute = std::time::Duration::from_secs(60);
+            corner.engine.run_to_end(&fill, minute).await.unwrap();
 
-        let user = key("a-b", "");
-        // A driver that did not make the older one: the daemon would refuse it.
-        let other = DriverConfig { name: "hub-test-none".to_owned(), options: BTreeMap::new() };
-        let mount = MountConfig { driver_config: Some(other), ..more(&corner) };
-        let adopts = connect(&corner, only(vec![mount])).await;
-        start(&adopts, &user).await.unwrap();
-        assert_eq!(inside(&corner, &user, &["cat", "/more/file"]).await, "one");
-        let id = corner.container(&user).await;
-        let found = docker().inspect_container(&id, None).await.unwrap();
-        assert_eq!(found.mounts.unwrap()[0].name.as_ref(), Some(&old));
-        assert_eq!(corner.engine.volume(&new).await.unwrap(), None);
-        adopts.stop(&user, &SavedState::default(), StopMode::Now).await.unwrap();
+            let user = key("a-b", "");
+            // A driver that did not make the older one: the daemon would refuse it.
+            let other = DriverConfig { name: "hub-test-none".to_owned(), options: BTreeMap::new() };
+            let mount = MountConfig { driver_config: Some(other), ..more(&corner) };
+            let adopts = connect(&corner, only(vec![mount])).await;
+            start(&adopts, &user).await.unwrap();
+            assert_eq!(inside(&corner, &user, &["cat", "/more/file"]).await, "one");
+            let id = corner.container(&user).await;
+            let found = docker().inspect_container(&id, None).await.unwrap();
+            assert_eq!(found.mounts.unwrap()[0].name.as_ref(), Some(&old));
+            assert_eq!(corner.engine.volume(&new).await.unwrap(), None);
+            adopts.stop(&user, &SavedState::default(), StopMode::Now).await.unwrap();
 
-        let copies = connect(&corner, |config| {
-            only(vec![more(&corner)])(config);
-            config.volume_migration = VolumeMigration::Copy;
+            let copies = connect(&corner, |config| {
+                only(vec![more(&corner)])(config);
+                config.volume_migration = VolumeMigration::Copy;
+            })
+            .await;
+            start(&copies, &user).await.unwrap();
+            assert_eq!(inside(&corner, &user, &["cat", "/more/file"]).await, "one");
+            assert_eq!(labels(&corner, &new).await["hub.user"], "a-b");
         })
-        .await;
-        start(&copies, &user).await.unwrap();
-        assert_eq!(inside(&corner, &user, &["cat", "/more/file"]).await, "one");
-        assert_eq!(labels(&corner, &new).await["hub.user"], "a-b");
     })
     .await;
 }

@@ -24,23 +24,23 @@ struct Host(tempfile::TempDir);
 
 impl Host {
     fn new() -> Self {
-        let host = Self(tempfile::tempdir().unwrap());
+        let host = Self(tempfile::tempdir().expect("a home on the host"));
         // Others have to get through to their homes.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(host.0.path(), open).unwrap();
+        fs::set_permissions(host.0.path(), open).expect("a home on the host");
         let mut lines = String::from("root:x:0:0:root:/root:/bin/bash\n");
         for (user, uid) in [("ada", 1234), ("bob", 1235)] {
             let home = host.home(user);
-            fs::create_dir(&home).unwrap();
-            fs::write(home.join("file"), user).unwrap();
+            fs::create_dir(&home).expect("a home on the host");
+            fs::write(home.join("file"), user).expect("a home on the host");
             for path in [home.clone(), home.join("file")] {
-                std::os::unix::fs::chown(path, Some(uid), Some(567)).unwrap();
+                std::os::unix::fs::chown(path, Some(uid), Some(567)).expect("a home on the host");
             }
             let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            fs::set_permissions(&home, closed).unwrap();
+            fs::set_permissions(&home, closed).expect("a home on the host");
             lines += &format!("{user}:x:{uid}:567::{}:/bin/sh\n", home.display());
         }
-        fs::write(host.0.path().join("passwd"), lines).unwrap();
+        fs::write(host.0.path().join("passwd"), lines).expect("a home on the host");
         host
     }
 
