@@ -1,8 +1,9 @@
 //! A spawner in memory, told by a test how its servers behave.
 
+mod behaviour;
+
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -14,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
+pub use self::behaviour::Behaviour;
 use crate::{
     Choice, Exit, Found, Health, Liveness, OnUnhealthy, Preset, Progress, SavedState, SpawnError,
     Spawner, StartRequest, Started, StopMode,
@@ -32,26 +34,6 @@ const LOG_PAUSE: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, Default)]
 pub struct FakeSpawner {
     shared: Arc<Shared>,
-}
-
-/// How a server behaves when it is started.
-#[derive(Clone)]
-pub enum Behaviour {
-    /// It runs, and is reached here.
-    Answers(Url),
-    /// It runs, and nothing listens at its address.
-    NeverAnswers,
-    /// Starting it takes for ever.
-    NeverStarts,
-    /// It runs and is reached here, and its start is never told to be over: as when a hub
-    /// is killed at that moment.
-    RunsUntold(Url),
-    /// It cannot be started.
-    Fails(Arc<dyn Fn() -> SpawnError + Send + Sync>),
-    /// Preparing it, as by fetching its image, does not succeed.
-    FailsToPrepare(Arc<dyn Fn() -> SpawnError + Send + Sync>),
-    /// It ends while it is starting.
-    Exits(Exit),
 }
 
 #[derive(Debug)]
@@ -605,20 +587,6 @@ impl Default for State {
             on_unhealthy: OnUnhealthy::default(),
             keeps_stopped: false,
             replaces_kept: false,
-        }
-    }
-}
-
-impl fmt::Debug for Behaviour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answers(url) => f.debug_tuple("Answers").field(&url.as_str()).finish(),
-            Self::NeverAnswers => f.write_str("NeverAnswers"),
-            Self::NeverStarts => f.write_str("NeverStarts"),
-            Self::RunsUntold(url) => f.debug_tuple("RunsUntold").field(&url.as_str()).finish(),
-            Self::Fails(error) => f.debug_tuple("Fails").field(&error()).finish(),
-            Self::FailsToPrepare(error) => f.debug_tuple("FailsToPrepare").field(&error()).finish(),
-            Self::Exits(exit) => f.debug_tuple("Exits").field(exit).finish(),
         }
     }
 }
