@@ -18,7 +18,7 @@ use self::{
     tries::Tries,
 };
 use crate::{
-    Meter, Meters, ProxyConfig, ProxyError, Target,
+    Meter, Meters, ProxyConfig, ProxyError,
     activity::Activity,
     body::{ClientBody, ClientBytes, Taken, UpstreamBody},
     descriptors,
@@ -100,12 +100,16 @@ impl Upstreams {
         Self { pools: Arc::default(), connector, patience, budget, meters }
     }
 
-    /// A connection of its own.
+    /// A connection of its own to the target of a route.
+    ///
+    /// Who has refused is asked again as long as the route is there: after that, somebody
+    /// else's server may listen at the address (K-06).
     ///
     /// # Cancellation
     ///
     /// Dropping the future ends the tries.
-    pub(crate) async fn open(&self, target: &Target) -> Result<Box<Link<ClientBody>>, ProxyError> {
+    pub(crate) async fn open(&self, route: &Route) -> Result<Box<Link<ClientBody>>, ProxyError> {
+        let target = route.target();
         let mut opened = Link::open(self.connector.clone(), target).await;
         if matches!(&opened, Err(error) if error.lacks_descriptors()) {
             // Those that rest at any target are closed meanwhile (L-03).
@@ -118,9 +122,13 @@ impl Upstreams {
             while let Err(error) = &opened
                 && error.is_refusal()
                 && tries.another().await
+                && !route.has_gone()
             {
                 Meters::add(self.meters.as_ref(), Meter::ConnectRetries, 1);
                 opened = Link::open(self.connector.clone(), target).await;
+                if route.has_gone() {
+                    opened = opened.and(Err(ProxyError::Refused("its route has gone".into())));
+                }
             }
         }
         let meter = if opened.is_ok() { Meter::Connects } else { Meter::FailedConnects };
@@ -242,7 +250,7 @@ impl Upstreams {
                     link
                 }
                 // Apart: it is large, and most requests do without.
-                None => Box::pin(self.open(route.target())).await.map_err(NoAnswer::Refused)?,
+                None => Box::pin(self.open(route)).await.map_err(NoAnswer::Refused)?,
             };
             match link.send(question, body, bounds, on_interim).await {
                 Ok(answer) => return Ok((answer, link)),

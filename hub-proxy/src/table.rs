@@ -9,7 +9,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct Route {
     pool: OnceLock<Arc<Pool>>,
     /// How its tunnels are told to close, once there is one or it is to be told.
     closing: OnceLock<Closing>,
+    /// Whether it was taken out of the table or led elsewhere.
+    has_gone: AtomicBool,
 }
 
 const NEVER: i64 = i64::MIN;
@@ -170,13 +172,11 @@ impl RouteTable {
             now = Arc::new(root);
             Arc::clone(&now)
         });
-        if tunnels == OpenTunnels::Close {
-            before.each(&mut |old| {
-                if now.exact(&old.prefix).is_none_or(|kept| !Arc::ptr_eq(kept, old)) {
-                    old.let_go(tunnels);
-                }
-            });
-        }
+        before.each(&mut |old| {
+            if now.exact(&old.prefix).is_none_or(|kept| !Arc::ptr_eq(kept, old)) {
+                old.let_go(tunnels);
+            }
+        });
     }
 
     /// Makes `routes` the whole table, times included.
@@ -257,7 +257,8 @@ impl Route {
     ) -> Self {
         let last_used = AtomicI64::new(last_used.map_or(NEVER, Timestamp::as_millisecond));
         let (pool, closing) = (OnceLock::new(), OnceLock::new());
-        Self { prefix, target, added, last_used, pool, closing }
+        let has_gone = AtomicBool::new(false);
+        Self { prefix, target, added, last_used, pool, closing, has_gone }
     }
 
     /// This one in the place of another. Tunnels that stay then belong to the prefix, and
@@ -271,8 +272,10 @@ impl Route {
         }
     }
 
-    /// Does with the tunnels what is to become of them now that the route is gone.
+    /// Does with the tunnels what is to become of them now that the route is gone, and
+    /// ends the tries to connect.
     fn let_go(&self, tunnels: OpenTunnels) {
+        self.has_gone.store(true, Ordering::Release);
         match tunnels {
             OpenTunnels::Stay => {}
             OpenTunnels::Close => self.closing().ask(),
@@ -282,6 +285,11 @@ impl Route {
     /// How its tunnels are told to close.
     pub(crate) fn closing(&self) -> &Closing {
         self.closing.get_or_init(Closing::default)
+    }
+
+    /// Whether its target's address may be another's by now.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.has_gone.load(Ordering::Acquire)
     }
 
     pub(crate) fn pool(&self) -> &OnceLock<Arc<Pool>> {

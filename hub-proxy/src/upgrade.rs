@@ -111,7 +111,7 @@ pub(crate) async fn exchange(
     let question = Question { method: &Method::GET, path, headers: &headers, is_upgrade: true };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
-    let mut link = upstreams.open(route.target()).await?;
+    let mut link = upstreams.open(route).await?;
     let nothing = ClientBytes::Nothing;
     let taken = Taken::of(&nothing);
     let nothing = ClientBody::new(nothing, Activity::on(route, config), taken, false, config);

@@ -6,7 +6,7 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
-use hub_proxy::{AccessEntries, AccessLog, Meter, Meters, ProxyConfig};
+use hub_proxy::{AccessEntries, AccessLog, Meter, Meters, OpenTunnels, ProxyConfig, RouteTable};
 use support::*;
 use tokio::net::{TcpSocket, UnixListener};
 use tokio_util::task::TaskTracker;
@@ -175,4 +175,39 @@ async fn k_06_what_did_connect_and_broke_is_not_tried_again() {
     let answer = patient.proxy.ask(&get("/user/ada/")).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(patient.meters.get(Meter::ConnectRetries), 0);
+}
+
+/// A way in which a route goes away.
+type Going = fn(&RouteTable, &str);
+
+#[tokio::test]
+async fn k_06_nothing_comes_to_who_listens_where_a_route_led() {
+    let remove: Going = |routes, prefix| {
+        routes.remove(&prefix.parse().unwrap());
+    };
+    let close: Going = |routes, prefix| {
+        routes.remove_with(&prefix.parse().unwrap(), OpenTunnels::Close);
+    };
+    let lead_elsewhere: Going = |routes, prefix| {
+        routes.insert(prefix.parse().unwrap(), "http://127.0.0.1:1".parse().unwrap());
+    };
+    let replace: Going = |routes, _| routes.replace([]);
+    for goes in [remove, close, lead_elsewhere, replace] {
+        let (socket, target) = reserved();
+        let patient = Patient::to(target, FOR_EVER).await;
+        let mut waiting = Vec::new();
+        for request in [&*get("/user/ada/"), HANDSHAKE] {
+            let mut client = patient.proxy.connect().await;
+            client.send(request).await;
+            patient.tries_again().await;
+            waiting.push(client);
+        }
+        goes(&patient.proxy.routes, "/user/ada/");
+        let listener = socket.listen(16).unwrap();
+        for mut client in waiting {
+            assert!(client.head().await.starts_with("http/1.1 503 "));
+        }
+        let came = listener.into_std().unwrap().accept();
+        assert_eq!(came.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }
