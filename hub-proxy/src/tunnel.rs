@@ -138,16 +138,18 @@ struct Idle {
 }
 
 impl Idle {
-    fn new(limit: Duration) -> Self {
+    /// None for a limit that no time reaches.
+    fn new(limit: Duration) -> Option<Self> {
         let since = Instant::now();
-        Self { limit, since, timer: Box::pin(sleep_until(since + limit)) }
+        let timer = Box::pin(sleep_until(since.checked_add(limit)?));
+        Some(Self { limit, since, timer })
     }
 
     /// Ready once it has been too long.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            let end = self.since + self.limit;
+            let Some(end) = self.since.checked_add(self.limit) else { return Poll::Pending };
             if Instant::now() >= end {
                 return Poll::Ready(());
             }
@@ -177,7 +179,7 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut forth, mut back) = (Pipe::new(limits.most), Pipe::new(limits.most));
-    let mut idle = limits.idle.map(Idle::new);
+    let mut idle = limits.idle.and_then(Idle::new);
     poll_fn(|cx| {
         let (a, b) = (Pin::new(&mut a), Pin::new(&mut b));
         if poll_both(cx, &mut forth, &mut back, a, b, &on_data, Wanted::One)?.is_ready() {
@@ -507,5 +509,25 @@ mod tests {
         let (joined, ()) = tokio::join!(join(near, far, IDLE, |_, _| {}), talk);
         assert_eq!(joined.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(before.elapsed().as_secs(), 4 * 50 + 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ws_10_a_limit_that_no_time_reaches_is_none() {
+        for limit in [Duration::MAX, Duration::from_secs(u64::MAX)] {
+            let ((mut client, near), (far, mut server)) = (duplex(64), duplex(64));
+            let talk = async {
+                tokio::time::sleep(Duration::from_secs(1_000_000)).await;
+                client.write_all(b"a").await.unwrap();
+                drop(client);
+                let mut got = Vec::new();
+                server.read_to_end(&mut got).await.unwrap();
+                drop(server);
+                got
+            };
+            let limits = Limits { idle: Some(limit), ..LIMITS };
+            let (joined, got) = tokio::join!(join(near, far, limits, |_, _| {}), talk);
+            joined.unwrap();
+            assert_eq!(got, b"a");
+        }
     }
 }

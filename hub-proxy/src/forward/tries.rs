@@ -12,22 +12,24 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// Tries with growing pauses between them, the last one at the end of a time.
 #[derive(Debug)]
 pub(super) struct Tries {
-    end: Instant,
+    /// None where time has no end.
+    end: Option<Instant>,
     pause: Duration,
 }
 
 impl Tries {
     pub(super) fn over(time: Duration) -> Self {
-        Self { end: Instant::now() + time, pause: FIRST }
+        Self { end: Instant::now().checked_add(time), pause: FIRST }
     }
 
     /// Waits for the next try; whether there is one.
     pub(super) async fn another(&mut self) -> bool {
         let now = Instant::now();
-        if now >= self.end {
+        if self.end.is_some_and(|end| now >= end) {
             return false;
         }
-        sleep_until(self.end.min(now + self.pause)).await;
+        let next = now + self.pause;
+        sleep_until(self.end.map_or(next, |end| end.min(next))).await;
         self.pause = LONGEST.min(2 * self.pause);
         true
     }
@@ -46,5 +48,13 @@ mod tests {
             at.push(began.elapsed().as_millis());
         }
         assert_eq!(at, [10, 30, 70, 150, 310, 630, 1130, 1500]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k_06_tries_over_all_time_there_is_go_on() {
+        let mut tries = Tries::over(Duration::MAX);
+        for _ in 0..100 {
+            assert!(tries.another().await);
+        }
     }
 }

@@ -456,12 +456,12 @@ struct Deadline(Option<tokio::time::Instant>);
 
 impl Deadline {
     fn after(time: Option<Duration>) -> Self {
-        Self(time.map(|time| tokio::time::Instant::now() + time))
+        Self(time.and_then(|time| tokio::time::Instant::now().checked_add(time)))
     }
 
     /// Makes it no later than so long from now.
     fn at_most(&mut self, time: Duration) {
-        let at = tokio::time::Instant::now() + time;
+        let Some(at) = tokio::time::Instant::now().checked_add(time) else { return };
         self.0 = Some(self.0.map_or(at, |earlier| earlier.min(at)));
     }
 
