@@ -111,7 +111,12 @@ pub(crate) async fn exchange(
     let question = Question { method: &Method::GET, path, headers: &headers, is_upgrade: true };
     let place = upstreams.place(config, route).await?;
     // A connection of its own, set up as the pooled ones are.
-    let mut link = upstreams.open(route).await?;
+    let mut link = match config.response_header_timeout {
+        None => upstreams.open(route).await?,
+        Some(limit) => Box::pin(timeout(limit, upstreams.open(route)))
+            .await
+            .map_err(|_| ProxyError::TimedOut)??,
+    };
     let nothing = ClientBytes::Nothing;
     let taken = Taken::of(&nothing);
     let nothing = ClientBody::new(nothing, Activity::on(route, config), taken, false, config);

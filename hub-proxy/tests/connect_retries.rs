@@ -37,10 +37,16 @@ struct Patient {
 
 impl Patient {
     async fn to(target: SocketAddr, patience: Duration) -> Self {
+        Self::limited(target, patience, None).await
+    }
+
+    /// With a limit for answers.
+    async fn limited(target: SocketAddr, patience: Duration, limit: Option<Duration>) -> Self {
         let meters = Meters::default();
         let (log, entries) = AccessLog::with_room_for(100, None);
         let mut config = ProxyConfig::default();
         config.connect_retry = patience;
+        config.response_header_timeout = limit;
         config.meters = Some(meters.clone());
         config.access_log = Some(log);
         Self { proxy: Running::with(target, config).await, meters, entries }
@@ -210,4 +216,16 @@ async fn k_06_nothing_comes_to_who_listens_where_a_route_led() {
         let came = listener.into_std().unwrap().accept();
         assert_eq!(came.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
+}
+
+#[tokio::test]
+async fn k_06_t_05_the_limit_for_an_answer_ends_the_tries() {
+    let (_socket, target) = reserved();
+    let patient = Patient::limited(target, FOR_EVER, Some(Duration::from_millis(50))).await;
+    for request in [&*get("/user/ada/"), HANDSHAKE] {
+        let mut client = patient.proxy.connect().await;
+        client.send(request).await;
+        assert!(client.head().await.starts_with("http/1.1 503 "), "{request}");
+    }
+    assert!(patient.meters.get(Meter::ConnectRetries) > 0);
 }
