@@ -55,8 +55,8 @@ impl Calm {
             HEADERS => last_stream = last_stream.max(stream),
             _ => {}
         });
-        self.last_stream = last_stream;
         if talk == 0 {
+            self.last_stream = last_stream;
             return false;
         }
         if self.left < talk {
@@ -64,6 +64,10 @@ impl Calm {
         }
         let is_too_much = self.left < talk;
         self.left = self.left.saturating_sub(talk);
+        if !is_too_much {
+            // Nobody takes what is too much, so a client may ask for it again elsewhere.
+            self.last_stream = last_stream;
+        }
         is_too_much
     }
 
@@ -170,5 +174,15 @@ mod tests {
         assert!(calm.goaway().is_some());
         calm.left(&frame(GOAWAY, 0, 8));
         assert_eq!(calm.goaway(), None, "there was one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h2_08_streams_that_came_with_too_much_talk_are_not_named() {
+        let mut calm = begun();
+        assert!(!calm.arrived(&frame(HEADERS, 5, 10)));
+        assert!(!calm.arrived(&[frame(HEADERS, 7, 10), frame(PING, 0, 8)].concat()));
+        let flood = [frame(HEADERS, 9, 10), frame(PING, 0, 8).repeat(2000)].concat();
+        assert!(calm.arrived(&flood));
+        assert_eq!(calm.goaway().unwrap()[9..13], [0, 0, 0, 7]);
     }
 }
