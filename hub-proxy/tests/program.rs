@@ -533,30 +533,6 @@ async fn p_018_a_custom_header_without_colon_or_name_ends_the_program() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named_with_its_flag() {
-    let program = Program::start(&[]).await;
-    let mut second = Command::new(PROGRAM);
-    second.args(["--ip", "127.0.0.1", "--port", &program.public.port().to_string()]);
-    let (code, said) = outcome(second).await;
-    assert_eq!(code, 1);
-    assert!(
-        said.contains(&format!("--ip: address {} is already in use", program.public)),
-        "{said}"
-    );
-}
-
-#[tokio::test]
-async fn host_names_are_resolved_to_listen_on() {
-    let mut by_name = Command::new(PROGRAM);
-    by_name.args(["--ip", "localhost", "--port", "0", "--api-ip", "localhost", "--api-port", "0"]);
-    by_name.env("CONFIGPROXY_AUTH_TOKEN", "s3cret").stdout(std::process::Stdio::piped());
-    by_name.process_group(0).kill_on_drop(true);
-    let program = Program::of(by_name).await;
-    assert!(program.public.ip().is_loopback());
-    assert_eq!(program.status().await["state"], "serving");
-}
-
-#[tokio::test]
 async fn the_health_of_a_proxy_can_be_asked_without_other_tools() {
     let healthcheck = async |url: String| {
         let mut command = Command::new(PROGRAM);

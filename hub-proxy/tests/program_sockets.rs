@@ -1,4 +1,4 @@
-//! The program at Unix sockets.
+//! The program where it listens: at names, and at Unix sockets.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "support/process.rs"]
@@ -248,4 +248,28 @@ async fn z_04_a_program_that_does_not_start_leaves_the_sockets_alone() {
     program.signal(Signal::USR2);
     program.line("goes on").await;
     assert_eq!(sockets.ask("public", "GET", "/_chp_healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_its_flag() {
+    let program = Program::start(&[]).await;
+    let mut second = Command::new(PROGRAM);
+    second.args(["--ip", "127.0.0.1", "--port", &program.public.port().to_string()]);
+    let (code, said) = outcome(second).await;
+    assert_eq!(code, 1);
+    assert!(
+        said.contains(&format!("--ip: address {} is already in use", program.public)),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn host_names_are_resolved_to_listen_on() {
+    let mut by_name = Command::new(PROGRAM);
+    by_name.args(["--ip", "localhost", "--port", "0", "--api-ip", "localhost", "--api-port", "0"]);
+    by_name.env("CONFIGPROXY_AUTH_TOKEN", "s3cret").stdout(Stdio::piped());
+    by_name.process_group(0).kill_on_drop(true);
+    let program = Program::of(by_name).await;
+    assert!(program.public.ip().is_loopback());
+    assert_eq!(program.status().await["state"], "serving");
 }

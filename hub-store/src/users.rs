@@ -1,8 +1,11 @@
 //! Accounts, and who they are to identity providers.
 
+mod search;
+
 use hub_names::UserName;
 use jiff::Timestamp;
 
+use self::search::{fold, pattern};
 use crate::{
     StoreError, UserId,
     engine::{Engine, Tx},
@@ -11,9 +14,6 @@ use crate::{
     statement::{Statement, statements},
     value::Value,
 };
-
-/// A longer search text is longer than every name, however it is folded.
-const MAX_NEEDLE: usize = 1024;
 
 macro_rules! columns {
     () => {
@@ -580,52 +580,4 @@ fn total(row: Option<Row>) -> Result<u64, StoreError> {
 
 fn required(changed: u64) -> Result<(), StoreError> {
     if changed == 0 { Err(StoreError::Missing { what: "user" }) } else { Ok(()) }
-}
-
-/// The text as searches compare it. Character by character, so that a part of a
-/// name folds to a part of the folded name; `str::to_lowercase` treats a sigma at
-/// the end of a word differently.
-fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
-}
-
-/// The `LIKE` pattern for names with `needle` in them; `None` if there can be none.
-fn pattern(needle: &str) -> Option<String> {
-    if needle.len() > MAX_NEEDLE || needle.contains('\0') {
-        return None;
-    }
-    let mut pattern = String::from("%");
-    for c in fold(needle).chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    Some(pattern)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_text_is_taken_literally() {
-        let rows = [
-            ("plain", "ada", Some("%ada%")),
-            ("empty", "", Some("%%")),
-            ("case", "ÄDa", Some("%äda%")),
-            ("wildcards", r"a%b_c\", Some(r"%a\%b\_c\\%")),
-            ("zero character", "a\0", None),
-        ];
-        for (label, needle, expected) in rows {
-            assert_eq!(pattern(needle).as_deref(), expected, "{label}");
-        }
-        assert_eq!(pattern(&"x".repeat(MAX_NEEDLE + 1)), None);
-    }
-
-    #[test]
-    fn a_part_of_a_name_folds_to_a_part_of_the_folded_name() {
-        assert!(fold("ΟΔΟΣΣΕΥΣ").contains(&fold("ΟΔΟΣ")));
-    }
 }
