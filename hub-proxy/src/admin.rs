@@ -135,7 +135,11 @@ where
             log(&method, &path, &answer);
             let tag = answer.version.map(|version| api.vitals.tag(version));
             let mut response = answer.written();
-            response.headers_mut().insert(START_HEADER, api.vitals.start_header());
+            let fields = response.headers_mut();
+            fields.insert(START_HEADER, api.vitals.start_header());
+            // Times of use change without the tag, so a cache that asks again by it would
+            // keep old ones.
+            fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             if let Some(tag) = tag {
                 response.headers_mut().insert(header::ETAG, tag);
             }
@@ -197,14 +201,17 @@ impl Inner {
         B::Error: Into<BoxError>,
     {
         let registry = &self.registry;
-        let read = |(value, version)| {
+        let read = |conditions: &Conditions, (value, version)| {
             conditions.check(Found { version, exists: true }).map_err(|unmet| unmet.at(version))?;
             Ok::<_, ChangeError>(Answer::json(value).about(version))
         };
+        // What else they tell changes without the table.
+        let always = conditions.told_anew();
         Ok(match action {
-            Action::List { inactive_since } => read(registry.list(inactive_since))?,
+            Action::List { inactive_since: None } => read(conditions, registry.list(None))?,
+            Action::List { inactive_since } => read(&always, registry.list(inactive_since))?,
             Action::Get(prefix) => match registry.get(&prefix) {
-                Some(found) => read(found)?,
+                Some(found) => read(conditions, found)?,
                 None => Answer::empty(StatusCode::NOT_FOUND),
             },
             Action::Add(prefix, tunnels) => {
@@ -221,7 +228,7 @@ impl Inner {
                     None => Answer::empty(StatusCode::NOT_FOUND),
                 }
             }
-            Action::ReadTable => read(registry.table())?,
+            Action::ReadTable => read(conditions, registry.table())?,
             Action::ReplaceTable(tunnels) => {
                 let table = record::parse_table(&read_json(body, MAX_TABLE_BYTES).await?)
                     .map_err(|bad: BadTable| Answer::bad(bad.to_string()))?;
@@ -229,7 +236,7 @@ impl Inner {
                 let (told, version) = registry.replace(table, tunnels, conditions).await?;
                 Answer::json(told).about(version)
             }
-            Action::Status => read(self.vitals.report(registry))?,
+            Action::Status => read(&always, self.vitals.report(registry))?,
         })
     }
 }

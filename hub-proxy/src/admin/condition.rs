@@ -7,7 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// The conditions of one request.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conditions {
     if_match: Option<Named>,
     if_none_match: Option<Named>,
@@ -16,7 +16,7 @@ pub(super) struct Conditions {
 }
 
 /// What a field names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
     /// `*`: whatever there is.
     Anything,
@@ -75,6 +75,11 @@ impl Conditions {
             if_none_match: Named::read(headers, header::IF_NONE_MATCH, start)?,
             is_read: *method == Method::GET,
         })
+    }
+
+    /// Without what spares the answer to who has it.
+    pub(super) fn told_anew(&self) -> Self {
+        Self { if_none_match: None, ..self.clone() }
     }
 
     /// In the order of RFC 9110 section 13.2.2.
