@@ -79,7 +79,7 @@ impl AccessPolicy {
         let right = |name| self.admin_right(name, provider, claims);
         let (admin, is_heard) = match (&decision, &account) {
             (Ok(()), Some(name)) => (right(name), true),
-            (Err(refusal), Some(name)) if refusal.is_clear() && self.is_theirs(claims, known) => {
+            (Err(refusal), Some(name)) if refusal.is_clear() && Self::is_theirs(claims, known) => {
                 // Nobody is made an administrator by being kept out.
                 let lost = Some(right(name)).filter(|right| *right == AdminRight::Withdrawn);
                 (lost.unwrap_or(AdminRight::Unchanged), true)
@@ -127,14 +127,9 @@ impl AccessPolicy {
     }
 
     /// Whether the account is known to be this person's, so that what their provider says
-    /// holds for it even if it is not enough to let them in.
-    fn is_theirs(&self, claims: &Claims, known: &Known) -> bool {
-        match self.rules.identity_key {
-            IdentityKey::Login => known.exists,
-            IdentityKey::Id => {
-                known.own_account.is_some() || known.owners.contains(&claims.stable_id())
-            }
-        }
+    /// holds for it even if it is not enough to let them in. A name is not enough for that.
+    fn is_theirs(claims: &Claims, known: &Known) -> bool {
+        known.own_account.is_some() || known.owners.contains(&claims.stable_id())
     }
 
     /// The account's name and what today's login name leads to: whoever is blocked by either is

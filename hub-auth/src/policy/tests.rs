@@ -153,12 +153,14 @@ fn whoever_is_refused_loses_what_their_provider_takes_back() {
     let blocked = AccessRules { blocked: set(&["ada"]), ..rules() };
     assert_eq!(decide(blocked, &ada, &own), lost);
     let by_name = || AccessRules { identity_key: IdentityKey::Login, ..rules() };
-    assert_eq!(decide(by_name(), &ada, &named), lost, "the name is enough");
+    let bound = Known { owners: set(&["oidc:x"]), ..named.clone() };
+    assert_eq!(decide(by_name(), &ada, &bound), lost);
 
     let nothing = (AdminRight::Unchanged, None);
     assert_eq!(decide(rules(), &ada, &named), nothing, "the account may be somebody else's");
     let others = Known { owners: set(&["oidc:y"]), ..named.clone() };
     assert_eq!(decide(rules(), &ada, &others), nothing);
+    assert_eq!(decide(by_name(), &ada, &others), nothing, "a name is not enough");
     let listed = AccessRules { admins: set(&["ada"]), blocked: set(&["ada"]), ..rules() };
     assert_eq!(decide(listed, &ada, &own), (AdminRight::Unchanged, guests), "by name");
     let mut unsure = ada.clone();
