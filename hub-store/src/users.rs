@@ -61,6 +61,8 @@ statements! {
         "UPDATE users SET name = $2, name_folded = $3 WHERE id = $1";
     DELETE: "delete a user",
         "DELETE FROM users WHERE id = $1";
+    DELETE_SESSIONS: "end the sessions of a user",
+        "DELETE FROM sessions WHERE user_id = $1";
     DELETE_CLIENT_TOKENS: "delete the tokens for a user's servers",
         "DELETE FROM tokens WHERE client_id IN (SELECT id FROM oauth_clients WHERE user_id = $1)";
     BY_ID_UP: "list users", page!("u.id");
@@ -305,6 +307,10 @@ impl Users<'_> {
     /// those servers with the tokens that others hold for them. Returns whether there was such a user.
     pub async fn delete(&self, id: UserId) -> Result<bool, StoreError> {
         let mut tx = self.engine.begin(DELETE.action).await?;
+        // What a session is asked for takes its row before the user's (decision 0022): here
+        // they go in the same order, with nobody in between.
+        take_turn(&mut tx, id).await?;
+        tx.write(&DELETE_SESSIONS, &[id.into()]).await?;
         tx.write(&DELETE_CLIENT_TOKENS, &[id.into()]).await?;
         local_accounts::delete_of(&mut tx, id).await?;
         let deleted = tx.write(&DELETE, &[id.into()]).await?;

@@ -83,7 +83,8 @@ async fn verify(hub: &Hub, secret: &ApiToken) -> Result<Option<Session>, StoreEr
 /// to set, which replace those of an earlier one. Not if `user` was signed out everywhere since they were looked up.
 ///
 /// What this browser held until now ends. Only if it was this user's goes on what was
-/// given out in it: their notebooks may be open in other tabs (hub-contract 2.2). The ids are always new, so that nobody can plant one before the sign-in.
+/// given out in it: their notebooks may be open in other tabs (hub-contract 2.2). The ids
+/// are always new, so that nobody can plant one before the sign-in.
 pub(crate) async fn begin(
     hub: &Hub,
     user: &User,
@@ -96,7 +97,8 @@ pub(crate) async fn begin(
         let hash = *secret.hash().as_bytes();
         match sessions.by_hash(&hash, now).await? {
             Some(session) if session.user.id == user.id => earlier.push(hash),
-            _ => _ = sessions.end(&hash).await?,
+            Some(_) => _ = sessions.end(&hash).await?,
+            None => {}
         }
     }
     let secret = ApiToken::generate();
@@ -154,8 +156,13 @@ pub(crate) fn session_id_cookie(hub: &Hub, id: String) -> Cookie<'static> {
 /// Ends all sessions that this browser holds, with the tokens and codes that were issued
 /// in them.
 pub(crate) async fn end(hub: &Hub, headers: &HeaderMap) -> Result<(), StoreError> {
+    let (sessions, now) = (hub.store.sessions(), hub.clock.now());
     for secret in candidates(hub, headers) {
-        hub.store.sessions().end(secret.hash().as_bytes()).await?;
+        let hash = secret.hash();
+        // Anybody may send such cookies, and must not have the database written to.
+        if sessions.by_hash(hash.as_bytes(), now).await?.is_some() {
+            sessions.end(hash.as_bytes()).await?;
+        }
     }
     Ok(())
 }
