@@ -211,7 +211,7 @@ pub(super) fn stop(
     then: Outcome,
 ) -> BoxFuture<'static, Event> {
     async move {
-        note(&shared, &key, &then).await;
+        note(&shared, &key, &then, false).await;
         log::keep(&shared, &key, &state, &then).await;
         let mut pause = MIN_PAUSE;
         loop {
@@ -231,12 +231,19 @@ pub(super) fn stop(
     .boxed()
 }
 
+/// As the stop that is under way began by itself, and somebody wants it now: it must not
+/// end in a start, in a hub that is started meanwhile neither.
+pub(super) fn note_again(shared: &Arc<Shared>, key: &ServerKey, then: Outcome) {
+    let (of_task, key) = (Arc::clone(shared), key.clone());
+    shared.tasks.spawn(|_| async move { note(&of_task, &key, &then, true).await });
+}
+
 /// Writes down how the server is to end: a hub that is started before it has goes on with
 /// that. Where it cannot be written the stop goes on without.
-async fn note(shared: &Shared, key: &ServerKey, then: &Outcome) {
+async fn note(shared: &Shared, key: &ServerKey, then: &Outcome, before_others: bool) {
     let noted = async {
         let wish = serde_json::to_value(Wish { then: then.clone(), remove: false })?;
-        Ok(shared.store.servers().record_stopping(key, &wish, false).await?)
+        Ok(shared.store.servers().record_stopping(key, &wish, before_others).await?)
     };
     let noted: Result<(), Box<dyn std::error::Error + Send + Sync>> = noted.await;
     if let Err(error) = noted {
@@ -537,7 +544,7 @@ async fn recognise(
     };
     let outcome: Result<_, Box<dyn std::error::Error + Send + Sync>> = recognised.await;
     outcome.unwrap_or_else(|error| {
-        tracing::debug!(server = %key, error = &*error, "the server's token was not looked at");
+        tracing::warn!(server = %key, error = &*error, "the server's token was not looked at; if nobody can sign in there, stop and start it");
         (None, known)
     })
 }

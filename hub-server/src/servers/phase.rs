@@ -107,6 +107,8 @@ pub(crate) enum Effect {
         /// The route's target.
         url: Url,
     },
+    /// Write down that the stop under way has another end than was noted.
+    Note,
     /// Take the route away, end whatever runs, forget its secrets.
     Stop {
         /// What the spawner needs to find it; empty when it has not told yet.
@@ -166,7 +168,7 @@ impl Phase {
             (
                 Self::Stopping { then: Outcome::Unwell { again: true }, since },
                 Event::StopRequested,
-            ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Nothing),
+            ) => (Self::Stopping { then: Outcome::Requested, since }, Effect::Note),
             // The address changes when Docker restarts a container's network. Bad
             // health changes nothing but what is told of it (NBI-8).
             (
@@ -427,7 +429,8 @@ mod tests {
         }
         let (mut phase, _) =
             after([Event::StartRequested, routed(), Event::Unwell { again: true }]);
-        phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
+        let effect = phase.on(Event::StopRequested, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(matches!(effect, Effect::Note), "also for a hub that is started meanwhile");
         phase.on(Event::StopFinished, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(phase.last(), Some(&Outcome::Requested));
     }
@@ -465,6 +468,7 @@ mod tests {
                         }
                         Effect::Route { .. } => prop_assert!(routed),
                         Effect::Stop { .. } => routed = false,
+                        Effect::Note => prop_assert!(alive && !routed),
                         Effect::Nothing => {}
                     }
                     routed |= now_routed;

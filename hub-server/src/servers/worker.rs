@@ -307,6 +307,11 @@ impl Worker {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Nothing => {}
+            Effect::Note => {
+                if let Phase::Stopping { then, .. } = &self.phase {
+                    launch::note_again(&self.shared, &self.key, then.clone());
+                }
+            }
             Effect::Spawn => {
                 self.job = Some(launch::spawn(
                     Arc::clone(&self.shared),
