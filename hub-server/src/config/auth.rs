@@ -118,7 +118,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "auth.tokens_per_user",
             Kind::Integer("tokens"),
-            "How many tokens somebody has at most that they or others have made for them; 0 for any number. Of the tokens that somebody's browsers hold for one server or service, which are not counted here, as many are kept, the newest.",
+            "How many tokens somebody has at most that they or others have made for them; 0 for any number. Of the tokens that somebody's browsers hold for one server or service, which are not counted here, the newest 100 are kept.",
         )
         .default("100"),
         Key::new(
