@@ -309,7 +309,7 @@ impl Users<'_> {
         let mut tx = self.engine.begin(DELETE.action).await?;
         // What a session is asked for takes its row before the user's (decision 0022): here
         // they go in the same order, with nobody in between.
-        take_turn(&mut tx, id).await?;
+        tx.write(&ONE_BY_ONE, &[id.into()]).await?;
         tx.write(&DELETE_SESSIONS, &[id.into()]).await?;
         tx.write(&DELETE_CLIENT_TOKENS, &[id.into()]).await?;
         local_accounts::delete_of(&mut tx, id).await?;
