@@ -70,8 +70,9 @@ impl Running {
         version: &'static str,
     ) -> Result<Self, ProgramError> {
         let mut signals = Signals::install().map_err(ProgramError::Runtime)?;
-        let stays = settings.upgrade.stay_as_init;
-        let recipe = Recipe::of_this_process(settings.upgrade.binary.clone(), stays)
+        let (upgrade, drain) = (&settings.upgrade, settings.drain.timeout);
+        let stays = upgrade.stay_as_init;
+        let recipe = Recipe::of_this_process(upgrade.binary.clone(), stays, drain)
             .map_err(ProgramError::Runtime)?;
         let certificate = match &settings.https {
             Some(https) => Some(https.open().await?),

@@ -7,6 +7,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
@@ -32,12 +33,14 @@ pub(super) struct Successor(Pid);
 
 impl Recipe {
     /// With the command line of this process; `stays` says that a successor has
-    /// to stay as long as its own successor runs.
-    pub(super) fn of_this_process(replacement: Option<PathBuf>, stays: bool) -> io::Result<Self> {
-        let mut args = without_upgrade_from(env::args_os().skip(1));
-        if stays && !args.iter().any(|arg| arg == "--stay-as-init") {
-            args.push("--stay-as-init".into());
-        }
+    /// to stay as long as its own successor runs, `drain` how long its open connections
+    /// may go on after SIGTERM: it cannot ask who has started us.
+    pub(super) fn of_this_process(
+        replacement: Option<PathBuf>,
+        stays: bool,
+        drain: Duration,
+    ) -> io::Result<Self> {
+        let args = args_of_successor(env::args_os().skip(1), stays, drain);
         Ok(Self { own: env::current_exe()?, replacement, args })
     }
 
@@ -93,6 +96,25 @@ fn exit_code(status: WaitStatus) -> i32 {
     }
 }
 
+/// Ours, with what a successor cannot find out by itself.
+fn args_of_successor(
+    args: impl Iterator<Item = OsString>,
+    stays: bool,
+    drain: Duration,
+) -> Vec<OsString> {
+    let mut args = without_upgrade_from(args);
+    if stays && !args.iter().any(|arg| arg == "--stay-as-init") {
+        args.push("--stay-as-init".into());
+    }
+    let says_drain = |arg: &OsString| {
+        arg == "--drain-timeout" || arg.to_string_lossy().starts_with("--drain-timeout=")
+    };
+    if !args.iter().any(says_drain) {
+        args.push(format!("--drain-timeout={}", drain.as_secs()).into());
+    }
+    args
+}
+
 /// A command line without the flag that says from whom to take over.
 fn without_upgrade_from(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut kept = Vec::new();
@@ -116,5 +138,18 @@ mod tests {
         let args = ["--port", "1", "--upgrade-from", "/x", "--ip=h", "--upgrade-from=-", "--a"];
         let kept = without_upgrade_from(args.into_iter().map(Into::into));
         assert_eq!(kept, ["--port", "1", "--ip=h", "--a"]);
+    }
+
+    #[test]
+    fn d_04_z_05_a_successor_ends_as_fast_as_we_would() {
+        let of = |args: &[&str], stays| {
+            let args = args.iter().map(OsString::from);
+            args_of_successor(args, stays, Duration::from_secs(0))
+        };
+        assert_eq!(of(&["--ip=h"], true), ["--ip=h", "--stay-as-init", "--drain-timeout=0"]);
+        assert_eq!(of(&["--stay-as-init"], true), ["--stay-as-init", "--drain-timeout=0"]);
+        for said in [&["--drain-timeout", "7"][..], &["--drain-timeout=7"]] {
+            assert_eq!(of(said, false), said);
+        }
     }
 }
