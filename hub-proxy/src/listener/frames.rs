@@ -2,7 +2,7 @@
 //! Pure.
 
 /// What a client sends before its first frame (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The length of a frame's head.
 const HEAD: usize = 9;

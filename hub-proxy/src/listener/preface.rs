@@ -3,10 +3,7 @@
 use bytes::BytesMut;
 use tokio::{io::AsyncReadExt, time::sleep};
 
-use super::{Context, stream::ClientStream};
-
-/// What a client of HTTP/2 begins with (RFC 9113 section 3.4). It is no request of HTTP/1.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::{Context, frames::PREFACE, stream::ClientStream};
 
 /// What a client has begun with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! long as it likes. Nobody else ever waits for one, the end of the process a moment.
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, Write},
     mem,
@@ -178,6 +179,11 @@ impl Sink {
         if lines.is_empty() {
             return;
         }
+        // What failed may have left a part of a line.
+        let lines = match self.is_failing {
+            true => Cow::Owned(format!("\n{lines}")),
+            false => Cow::Borrowed(lines),
+        };
         // Locked as a whole, so that no line of the log comes between.
         let written = match (&self.to, &mut self.file) {
             (Destination::Stdout, _) => {
@@ -190,7 +196,7 @@ impl Sink {
         };
         let has_failed = written.is_err();
         if let Err(error) = written {
-            self.log.lose(lines.lines().count());
+            self.log.lose(lines.lines().filter(|line| !line.is_empty()).count());
             if !self.is_failing {
                 tracing::error!(
                     %error, "the access log cannot be written; requests are not in it until it can"
