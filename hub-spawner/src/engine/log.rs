@@ -30,7 +30,9 @@ impl Engine {
         match self.once(ACTION, CALL_DEADLINE, lines).await {
             Ok(text) => Ok(Some(text)),
             Err(EngineError::NotFound { .. }) => Ok(None),
-            Err(EngineError::Refused { text, .. }) if text.contains(PASSED_ON) => {
+            Err(EngineError::Forbidden { text, .. } | EngineError::Refused { text, .. })
+                if text.contains(PASSED_ON) =>
+            {
                 Ok(Some(ELSEWHERE.to_owned()))
             }
             Err(error) => Err(error),
