@@ -49,6 +49,7 @@ const SHIPPED: &[(&str, &str, &str)] = &[
     template!("spawn.html"),
     template!("parts/services.html"),
     template!("parts/shared.html"),
+    template!("parts/which_server.html"),
     template!("spawn_failed.html"),
     template!("spawn_pending.html"),
     template!("stop_pending.html"),

@@ -218,3 +218,16 @@ async fn a_stopped_servers_address_takes_a_token_or_a_form_of_ours() {
     let start = ada.get("/hub/user-redirect/").await;
     assert_eq!(start.location(), "/hub/spawn/ada?next=%2Fuser%2Fada%2F");
 }
+
+#[tokio::test]
+async fn an_administrator_reads_whose_server_is_stopped_and_that_nobody_has_that_name() {
+    let hub = TestHub::new().await;
+    hub.signed_in("ada").await;
+    let mut grace = hub.signed_in("grace").await;
+
+    let stopped = grace.get("/hub/user/ada/lab").await;
+    assert_eq!(stopped.status, StatusCode::FAILED_DEPENDENCY);
+    assert!(stopped.text.contains("The server of ada is not running"), "{}", stopped.text);
+    let nobody = grace.get("/hub/user/mallory/lab").await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND, "{}", nobody.text);
+}

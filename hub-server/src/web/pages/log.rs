@@ -7,6 +7,7 @@ use http::StatusCode;
 use hub_auth::ScopeName;
 use minijinja::context;
 
+use super::spawn_pending::server_value;
 use crate::{
     hub::Hub,
     servers::LogError,
@@ -28,7 +29,7 @@ pub(super) async fn show(
     visitor.require_server(scope, &key).await?;
     let log = hub.servers.log(&key, LINES).await.map_err(told)?;
     let page = context! {
-        server => context! { name => key.server().as_str(), user => key.user().as_str(), own => own },
+        server => server_value(&hub, &visitor, &key),
         log => log.as_ref().map(|log| log.text.as_str()),
         ended => log.as_ref().and_then(|log| log.ended).map(|at| at.to_string()),
         log_url => hub.paths.log(&key),

@@ -13,7 +13,7 @@ use hub_names::{ServerKey, ServerName};
 use hub_store::StoreError;
 use serde_json::json;
 
-use super::spawn_pending::not_running as not_running_page;
+use super::spawn_pending::{not_running as not_running_page, require_account};
 use crate::{
     access::{MaybeCaller, Who},
     hub::Hub,
@@ -83,6 +83,7 @@ pub(super) async fn not_running(
     if !allowed {
         return Err(PageError::not_found());
     }
+    require_account(hub, &key).await?;
     let view = hub.servers.view(&key).await?;
     let requested = inside(hub, &uri);
     let pending = || {

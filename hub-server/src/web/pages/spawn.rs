@@ -14,7 +14,7 @@ use super::{
     home::failure_value,
     login::FRESH_COOKIE,
     spawn_options::{self, OptionsForm},
-    spawn_pending::{failed, not_running, require_account},
+    spawn_pending::{failed, not_running, require_account, server_value},
 };
 use crate::{
     access::browser::cookies,
@@ -298,10 +298,8 @@ fn form_page(
             (None, images.iter().map(image).collect())
         }
     };
-    let own = visitor.session.as_ref().is_some_and(|session| session.user.name == *key.user());
     let page = context! {
-        server => context! { name => key.server().as_str(), user => key.user().as_str() },
-        for_user => (!own).then(|| key.user().as_str()),
+        server => server_value(hub, visitor, key),
         form_action => hub.paths.form_target(uri),
         options_form => html,
         images => images,

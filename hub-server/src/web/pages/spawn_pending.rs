@@ -39,9 +39,8 @@ pub(super) async fn show(
     let next = visitor.next(query.get("next"));
     let view = hub.servers.view(key).await?;
     let server = context! {
-        name => key.server().as_str(),
-        url => hub.paths.server(key),
         since => view.started().map(|at| at.to_string()),
+        ..server_value(hub, visitor, key)
     };
     let start_url = hub.paths.spawn(key, next.as_deref());
     match &view.phase {
@@ -80,7 +79,7 @@ pub(super) async fn failed(
     next: Option<&str>,
 ) -> Result<Response, PageError> {
     let page = context! {
-        server => context! { name => key.server().as_str(), url => hub.paths.server(key) },
+        server => server_value(hub, visitor, key),
         start_url => hub.paths.spawn(key, next),
         asks_first => OptionsForm::of(hub, key).await?.is_some(),
         failure => failure_value(hub, key, failure),
@@ -107,7 +106,7 @@ pub(super) async fn not_running(
     // to fail; starting by itself is the page's doing, not the browser's.
     let implicit = hub.live().limits.implicit_spawn.filter(|_| status != StatusCode::OK);
     let page = context! {
-        server => context! { name => key.server().as_str(), user => key.user().as_str() },
+        server => server_value(hub, visitor, key),
         start_url => start_url,
         asks_first => OptionsForm::of(hub, key).await?.is_some(),
         implicit_spawn_seconds => implicit.map(|pause| pause.as_secs_f64()),
@@ -123,6 +122,17 @@ pub(super) async fn require_account(hub: &Hub, key: &ServerKey) -> Result<(), Pa
     match hub.store.users().by_name(key.user()).await? {
         Some(_) => Ok(()),
         None => Err(PageError::not_found()),
+    }
+}
+
+/// Which server a page is about, and whether it is the visitor's own.
+pub(super) fn server_value(hub: &Hub, visitor: &Visitor, key: &ServerKey) -> minijinja::Value {
+    let own = visitor.session.as_ref().is_some_and(|session| session.user.name == *key.user());
+    context! {
+        name => key.server().as_str(),
+        user => key.user().as_str(),
+        url => hub.paths.server(key),
+        own => own,
     }
 }
 

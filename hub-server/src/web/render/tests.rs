@@ -12,7 +12,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
         "hint": "Ask the administrator to pull it",
         "exit_code": 137, "oom": true, "log": "line one\nline two",
     });
-    let server = json!({"name": "lab2", "url": "/user/ada/lab2/"});
+    let server = json!({"name": "lab2", "user": "ada", "own": true, "url": "/user/ada/lab2/"});
     let card = |name: &str, state: &str, failure: &serde_json::Value| {
         json!({
             "name": name, "display_name": format!("Work {name}"), "state": state,
@@ -54,7 +54,7 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
         (
             "spawn.html",
             json!({
-                "server": server, "form_action": "/hub/spawn/bob/lab2?", "for_user": "bob",
+                "server": server, "form_action": "/hub/spawn/bob/lab2?",
                 "images": [{"name": "small", "is_default": false}, {"name": "big", "is_default": true}],
                 "failure": failure,
             }),
@@ -406,9 +406,34 @@ fn progress_so_far_is_on_the_page_and_the_page_reloads_without_scripts() {
 }
 
 #[test]
+fn a_page_about_somebody_elses_server_says_whose_it_is() {
+    let page = json!({
+        "server": {"name": "", "user": "ada", "own": false, "url": "/user/ada/"}, "start_url": "/s",
+        "failure": {"message": "No room", "exit_code": null, "log": null}, "progress": [],
+        "options_form": "", "form_action": "/f?", "log": "", "log_url": "/l", "progress_url": "/p",
+        "ready_url": "/r", "stop_action": "/x",
+    });
+    for name in [
+        "log.html",
+        "not_running.html",
+        "spawn.html",
+        "spawn_failed.html",
+        "spawn_pending.html",
+        "stop_pending.html",
+    ] {
+        let html = render_one(name, &page);
+
+        assert!(html.contains("erver of ada"), "{name}: {html}");
+        for wrong in ["Your server", "your server", "my server", "administrator of this hub"] {
+            assert!(!html.contains(wrong), "{name}: {wrong}");
+        }
+    }
+}
+
+#[test]
 fn a_start_without_events_yet_shows_an_empty_bar() {
     let page = json!({
-        "server": {"name": "", "url": "/user/ada/"}, "progress_url": "/p", "ready_url": "/r",
+        "server": {"name": "", "user": "ada", "own": true, "url": "/user/ada/"}, "progress_url": "/p", "ready_url": "/r",
         "stop_action": "/x", "progress": [],
     });
     let html = render_one("spawn_pending.html", &page);
@@ -431,7 +456,7 @@ fn a_failure_shows_reason_hint_exit_code_and_log() {
 #[test]
 fn a_failure_may_be_a_message_alone() {
     let page = json!({
-        "server": {"name": "", "url": "/user/ada/"}, "start_url": "/s",
+        "server": {"name": "", "user": "ada", "own": true, "url": "/user/ada/"}, "start_url": "/s",
         "failure": {"message": "No room for another server", "exit_code": null, "log": null},
     });
     let html = render_one("spawn_failed.html", &page);
