@@ -16,17 +16,18 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{bound::Bound, slots::Slots, socket_file::SocketFile, stream::Phase};
+use self::{bound::Bound, gate::Gate, slots::Slots, socket_file::SocketFile, stream::Phase};
 pub use self::{
     handler::{Handler, ResponseBody},
     slots::Room,
 };
-use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels, descriptors, socket::Socket};
+use crate::{ListenConfig, ListenError, Meter, Meters, Tunnels};
 
 mod bound;
 mod calm;
 mod connection;
 mod frames;
+mod gate;
 mod handler;
 mod http1;
 mod http2;
@@ -46,10 +47,6 @@ pub(crate) use self::{
 
 /// Connections the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 1024;
-
-/// How long accepting rests when the process has no file descriptors left
-/// (L-03): long enough not to spin, short enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What stands for the address of a Unix socket, which has none.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -318,7 +315,8 @@ impl Listener {
             cut_busy: AtomicUsize::default(),
         });
         let slots = Slots::new(&context.config);
-        while let Some((stream, addr)) = accept(&self.socket, &context).await {
+        let mut gate = Gate::new(&self.socket, &context);
+        while let Some((stream, addr)) = gate.next().await {
             match slots.take(addr) {
                 Some(slot) => {
                     let context = Arc::clone(&context);
@@ -343,46 +341,6 @@ impl Listener {
         }
         drain(connections, &context, signals.cut).await
     }
-}
-
-/// The next connection; `None` once there are to be no more.
-async fn accept(socket: &Bound, context: &Context) -> Option<(Socket, Option<SocketAddr>)> {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = context.stop.cancelled() => return None,
-            () = context.release.cancelled() => return None,
-            () = context.close.cancelled() => return None,
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok(connection) => return Some(connection),
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                if descriptors::are_lacking(&error) {
-                    descriptors::tell_of_lack();
-                }
-                tokio::select! {
-                    () = context.stop.cancelled() => return None,
-                    () = context.release.cancelled() => return None,
-                    () = context.close.cancelled() => return None,
-                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                }
-            }
-        }
-    }
-}
-
-/// Whether the client gave up while it waited, which concerns nobody else.
-fn is_the_clients(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
 }
 
 async fn drain(connections: TaskTracker, context: &Context, cut: CancellationToken) -> Drained {

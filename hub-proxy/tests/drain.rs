@@ -4,7 +4,7 @@
 #[path = "support/running.rs"]
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use hub_proxy::{Drained, ListenError, Listener};
 use support::*;
@@ -60,6 +60,28 @@ async fn d_03_d_04_requests_in_progress_finish_and_nothing_new_begins() {
 
     finish.notify_one();
     assert_eq!(loading.rest().await, "lf");
+    assert_eq!(proxy.drained().await, Drained::default());
+}
+
+#[tokio::test]
+async fn d_03_those_who_wait_to_be_let_in_are_answered() {
+    let proxy = Running::draining_for(nowhere().await, DEADLINE).await;
+    // Nothing here gives way to the listener, which has not looked at any of them.
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let mut client = std::net::TcpStream::connect(proxy.addr).unwrap();
+            client.write_all(b"GET /hub/ HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            client.set_nonblocking(true).unwrap();
+            client
+        })
+        .collect();
+    let addr = proxy.addr;
+    proxy.stop.cancel();
+    for client in waiting {
+        let mut client = Client::over(TcpStream::from_std(client).unwrap());
+        assert!(client.head().await.starts_with("http/1.1 200 "));
+    }
+    assert!(soon(TcpStream::connect(addr)).await.is_err(), "the address is closed");
     assert_eq!(proxy.drained().await, Drained::default());
 }
 
