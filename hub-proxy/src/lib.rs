@@ -28,6 +28,7 @@ pub mod headers;
 mod health;
 mod http1;
 mod listener;
+mod log_writer;
 mod meters;
 mod path;
 mod peer;
@@ -71,6 +72,7 @@ pub use error_pages::ErrorPages;
 #[cfg(feature = "admin")]
 pub use health::HealthCheck;
 pub use listener::{Drained, EndSignals, Handler, Listener, ResponseBody, Room, Traffic};
+pub use log_writer::LogWriter;
 pub use meters::{Meter, Meters};
 pub use path::BadPath;
 pub use peer::Peer;

@@ -10,7 +10,9 @@ use std::{io, num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{AcmeError, TlsError, admin::ForeignRoute, error::chain, handover::TakeError};
+use crate::{
+    AcmeError, LogWriter, TlsError, admin::ForeignRoute, error::chain, handover::TakeError,
+};
 
 mod access;
 mod args;
@@ -149,7 +151,19 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
     if let Some(path) = args.ours.upgrade_binary.as_deref().filter(|_| !environment.is_chosen) {
         warning = replacement::run_instead(path);
     }
-    log::install(settings::log_level(&args.log_level)?, args.ours.log_format);
+    let log = log::install(settings::log_level(&args.log_level)?, args.ours.log_format)
+        .map_err(ProgramError::Runtime)?;
+    let ended = serve_logged(args, environment, warning, &log);
+    log.finish();
+    ended
+}
+
+fn serve_logged(
+    args: RunArgs,
+    environment: Environment,
+    warning: Option<String>,
+    log: &LogWriter,
+) -> Result<Exit, ProgramError> {
     let given = supervisor::sockets(&environment.listen)?;
     let settings = Settings::new(args, environment)?;
     for warning in warning.iter().chain(&settings.warnings) {
@@ -157,7 +171,7 @@ fn serve(args: RunArgs) -> Result<Exit, ProgramError> {
     }
     let ends_as_cut = settings.drain.compat_exit;
     runtime()?.block_on(async {
-        match Box::pin(Running::start(settings, given, VERSION)).await {
+        match Box::pin(Running::start(settings, given, log.clone(), VERSION)).await {
             Ok(running) => Ok(Box::pin(running.run()).await),
             Err(stopped @ ProgramError::Stopped(_)) => {
                 tracing::warn!("{stopped}");

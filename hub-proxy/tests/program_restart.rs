@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use process::{PROGRAM, Program, command, command_anywhere};
+use process::{PROGRAM, Program, ask_api, command, command_anywhere};
 use rustix::process::Signal;
 use support::*;
 use tokio::net::{TcpStream, UnixStream};
@@ -38,19 +38,6 @@ async fn notebook(program: &Program) -> Client {
     socket.send(HANDSHAKE).await;
     assert!(socket.head().await.starts_with("http/1.1 101 "));
     socket
-}
-
-/// One request to the API on a connection that stays; the head of the answer, and its body.
-async fn ask_api(client: &mut Client, method: &str, path: &str, body: &str) -> (String, String) {
-    let len = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret");
-    client.send(format!("{head}\r\nContent-Length: {len}\r\n\r\n{body}")).await;
-    let head = client.head().await;
-    let len = head
-        .split("content-length: ")
-        .nth(1)
-        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-    (head, String::from_utf8(client.take(len).await).unwrap())
 }
 
 async fn is_refused(addr: SocketAddr) -> bool {

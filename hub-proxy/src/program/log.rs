@@ -1,6 +1,9 @@
 //! Lines as configurable-http-proxy writes them, on standard output.
 
-use std::{fmt, io::IsTerminal};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+};
 
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -12,18 +15,28 @@ use tracing_subscriber::{
 };
 
 use super::args::LogFormat;
-use crate::clock;
+use crate::{LogWriter, clock};
 
 /// `<ISO time> [ConfigProxy] <level>: <message>` (G-01). Other tools wait for
 /// some of these lines.
 struct Line;
 
 /// Installs the log of the process.
-pub(super) fn install(level: LevelFilter, format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_max_level(level);
+///
+/// # Errors
+///
+/// When there can be no thread to write it.
+pub(super) fn install(level: LevelFilter, format: LogFormat) -> io::Result<LogWriter> {
+    let note = match format {
+        LogFormat::Text => missing,
+        LogFormat::Json => missing_as_json,
+    };
+    let output = LogWriter::to(io::stdout(), note)?;
+    let writer = output.clone();
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(move || writer.clone());
     let installed = match format {
         LogFormat::Text => {
-            let log = log.with_ansi(std::io::stdout().is_terminal()).event_format(Line);
+            let log = log.with_ansi(io::stdout().is_terminal()).event_format(Line);
             log.finish().with(told(level)).try_init()
         }
         LogFormat::Json => log.json().flatten_event(true).finish().with(told(level)).try_init(),
@@ -31,6 +44,29 @@ pub(super) fn install(level: LevelFilter, format: LogFormat) {
     if installed.is_err() {
         tracing::debug!("a log subscriber is installed already");
     }
+    Ok(output)
+}
+
+/// In the place of lines that nobody took.
+fn missing(lines: u64) -> String {
+    format!("{} [ConfigProxy] warn: {}\n", now(), words(lines))
+}
+
+fn missing_as_json(lines: u64) -> String {
+    let (now, words) = (now(), words(lines));
+    let target = module_path!();
+    format!(
+        "{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"message\":\"{words}\",\
+         \"target\":\"{target}\"}}\n"
+    )
+}
+
+fn words(lines: u64) -> String {
+    format!("lines missing here, as the reader of this log was too slow: {lines}")
+}
+
+fn now() -> impl fmt::Display {
+    clock::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
 }
 
 /// Who tells what. h2 warns of frames that a client should not have sent: a line for
@@ -57,7 +93,7 @@ where
             Level::INFO => ("info", 32),
             Level::DEBUG | Level::TRACE => ("debug", 34),
         };
-        let time = clock::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+        let time = now();
         match writer.has_ansi_escapes() {
             true => write!(writer, "{time} [ConfigProxy] \x1b[{colour}m{name}\x1b[39m: ")?,
             false => write!(writer, "{time} [ConfigProxy] {name}: ")?,

@@ -17,7 +17,7 @@ use tower::Service;
 
 use super::{counted, series, summaries};
 use crate::{
-    Meters, RouteTimings,
+    LogWriter, Meters, RouteTimings,
     admin::{Registry, Vitals},
 };
 
@@ -32,6 +32,7 @@ const ROUTES: &str = "hub_proxy_routes";
 const CONNECTIONS: &str = "hub_proxy_connections";
 const WEBSOCKETS: &str = "hub_proxy_websockets";
 const WEBSOCKETS_ENDED: &str = "hub_proxy_websockets_ended_total";
+const LOG_LOST: &str = "hub_proxy_log_lost_total";
 const DRAINING: &str = "hub_proxy_draining";
 
 /// Serves `/metrics`. A [`tower::Service`] that never fails; clones share all.
@@ -41,6 +42,7 @@ pub(super) struct MetricsPage(Arc<Inner>);
 struct Inner {
     handle: PrometheusHandle,
     process: metrics_process::Collector,
+    log: LogWriter,
     registry: Registry,
     vitals: Vitals,
     timings: RouteTimings,
@@ -57,6 +59,7 @@ impl MetricsPage {
     /// Begins to keep numbers for this process, which is done once.
     pub(super) fn install(
         version: &'static str,
+        log: LogWriter,
         registry: Registry,
         vitals: Vitals,
         timings: RouteTimings,
@@ -70,7 +73,7 @@ impl MetricsPage {
         describe();
         gauge!(BUILD, "version" => version).set(1.0);
         counted::describe();
-        Ok(Self(Arc::new(Inner { handle, process, registry, vitals, timings, meters })))
+        Ok(Self(Arc::new(Inner { handle, process, log, registry, vitals, timings, meters })))
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<String> {
@@ -94,6 +97,7 @@ impl Inner {
         gauge!(ROUTES).set(self.registry.len() as f64);
         gauge!(CONNECTIONS).set(tally.connections as f64);
         gauge!(WEBSOCKETS).set(tally.websockets as f64);
+        counter!(LOG_LOST).absolute(self.log.lost());
         counter!(WEBSOCKETS_ENDED).absolute(tally.websockets_ended as u64);
         gauge!(DRAINING).set(if self.vitals.is_draining() { 1.0 } else { 0.0 });
         // A certificate that stands in for an authority's has no end to watch.
@@ -115,6 +119,7 @@ fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections of clients, WebSockets not among them.");
     describe_gauge!(WEBSOCKETS, "Open WebSockets.");
     describe_counter!(WEBSOCKETS_ENDED, "WebSockets that have ended.");
+    describe_counter!(LOG_LOST, "Lines of the log that its reader was too slow for.");
     describe_gauge!(DRAINING, "1 while the process ends its work, else 0.");
 }
 

@@ -26,7 +26,7 @@ use super::{
     upgrade_socket::UpgradeSocket,
 };
 use crate::{
-    AccessLog, Certificate, HealthCheck, Listener, Proxy, RedirectToHttps, RouteTable,
+    AccessLog, Certificate, HealthCheck, Listener, LogWriter, Proxy, RedirectToHttps, RouteTable,
     RouteTimings, TargetTls, TlsKeys,
     admin::{AdminApi, Registry, Vitals},
     error::chain,
@@ -67,6 +67,7 @@ impl Running {
     pub(super) async fn start(
         settings: Settings,
         given: Vec<OfferedSocket>,
+        log: LogWriter,
         version: &'static str,
     ) -> Result<Self, ProgramError> {
         let mut signals = Signals::install().map_err(ProgramError::Runtime)?;
@@ -133,7 +134,7 @@ impl Running {
                 let timings = proxying.timings.insert(RouteTimings::default()).clone();
                 let meters = proxying.meters.clone().unwrap_or_default();
                 let (registry, vitals) = (registry.clone(), vitals.clone());
-                let page = MetricsPage::install(version, registry, vitals, timings, meters);
+                let page = MetricsPage::install(version, log, registry, vitals, timings, meters);
                 Some(page.map_err(ProgramError::Runtime)?)
             }
             None => None,

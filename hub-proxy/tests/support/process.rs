@@ -194,6 +194,24 @@ pub(crate) async fn ask(
     ask_over(Client::to(addr).await, method, path, fields, body).await
 }
 
+/// One request to the API on a connection that stays; the head of the answer, and its body.
+pub(crate) async fn ask_api(
+    client: &mut Client,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (String, String) {
+    let len = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: token s3cret");
+    client.send(format!("{head}\r\nContent-Length: {len}\r\n\r\n{body}")).await;
+    let head = client.head().await;
+    let len = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    (head, String::from_utf8(client.take(len).await).unwrap())
+}
+
 /// As [`ask`], on a connection that was made in any way.
 pub(crate) async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(
     mut client: Client<S>,
