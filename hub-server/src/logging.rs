@@ -2,8 +2,13 @@
 
 mod fields;
 
-use std::{fmt, io::IsTerminal, sync::Arc};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
+use hub_proxy::LogWriter;
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter,
@@ -12,7 +17,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    Clock, SystemClock,
+    config::{LogConfig, LogFormat},
+};
 
 /// Changes the level of a log that is installed. Clones change the same one; the
 /// default one changes nothing.
@@ -48,13 +56,40 @@ pub(crate) fn filter(config: &LogConfig) -> Result<EnvFilter, ParseError> {
 /// Installs the process-wide subscriber. Called once, by the binary.
 ///
 /// Lines go to standard error, so that commands may print their result to
-/// standard output. A second call does nothing.
-pub fn install(config: &LogConfig) -> Handle {
-    let (subscriber, handle) = subscriber(config, std::io::stderr, std::io::stderr().is_terminal());
+/// standard output. Nobody waits for whoever reads them; what the returned writer has is
+/// to be [finished](LogWriter::finish) at the end. A second call does nothing.
+///
+/// # Errors
+///
+/// When there can be no thread that writes.
+pub fn install(config: &LogConfig) -> io::Result<(Handle, LogWriter)> {
+    let note = match config.format {
+        LogFormat::Text => missing,
+        LogFormat::Json => missing_as_json,
+    };
+    let writer = LogWriter::to(io::stderr(), note)?;
+    let cloned = writer.clone();
+    let colours = io::stderr().is_terminal();
+    let (subscriber, handle) = subscriber(config, move || cloned.clone(), colours);
     if subscriber.try_init().is_err() {
         tracing::debug!("a log subscriber is installed already");
     }
-    handle
+    Ok((handle, writer))
+}
+
+/// In the place of lines that nobody took.
+fn missing(lines: u64) -> String {
+    format!("{}  WARN {}\n", SystemClock.now(), missing_words(lines))
+}
+
+fn missing_as_json(lines: u64) -> String {
+    let (now, message) = (SystemClock.now().to_string(), missing_words(lines));
+    let line = serde_json::json!({ "timestamp": now, "level": "WARN", "message": message });
+    format!("{line}\n")
+}
+
+fn missing_words(lines: u64) -> String {
+    format!("lines missing here, as the reader of this log was too slow: {lines}")
 }
 
 /// What writes lines as `config` says to `writer`, with colours or without.

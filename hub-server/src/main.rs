@@ -11,7 +11,7 @@ use hub_server::{
     Clock, Ended, StartupError, SystemClock,
     accounts::import,
     chain,
-    config::{Environment, Sources},
+    config::{Environment, Loaded, Sources},
     forget::forget,
     prepare::{Owner, prepare},
 };
@@ -166,7 +166,18 @@ fn sources(args: &Args) -> Sources {
 fn serve(args: &Args) -> Result<Ended, StartupError> {
     let sources = sources(args);
     let loaded = sources.load()?;
-    let log = hub_server::logging::install(&loaded.config.log);
+    let (log, writer) =
+        hub_server::logging::install(&loaded.config.log).map_err(StartupError::Runtime)?;
+    let ended = serve_logged(loaded, sources, log);
+    writer.finish();
+    ended
+}
+
+fn serve_logged(
+    loaded: Loaded,
+    sources: Sources,
+    log: hub_server::logging::Handle,
+) -> Result<Ended, StartupError> {
     for file in loaded.config_file.iter().chain(&loaded.env_file) {
         tracing::info!(file = %file.display(), "configuration read");
     }
