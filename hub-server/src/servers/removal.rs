@@ -6,6 +6,7 @@ use std::time::Duration;
 use hub_names::UserName;
 use hub_store::User;
 use tokio::{sync::oneshot, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Servers, ServersError};
 
@@ -24,34 +25,44 @@ impl Servers {
         patience: Duration,
     ) -> Result<(), ServersError> {
         let (servers, user) = (self.clone(), user.clone());
-        self.to_its_end(async move { servers.end_of_user(&user, patience).await }).await
+        self.to_its_end(async move |stop| servers.end_of_user(&user, patience, &stop).await).await
     }
 
     /// Does `work` beside the one who waits for it, who may go away: half a removal leaves
-    /// what nobody asks for again. It is given up when the hub ends.
-    pub(super) async fn to_its_end<T: Send + 'static>(
+    /// what nobody asks for again. It is handed a token that is cancelled when the hub begins
+    /// to end, for what may wait for a server that long; what it has begun to change it
+    /// finishes, as far as the hub's end leaves it the time.
+    pub(super) async fn to_its_end<T, F>(
         &self,
-        work: impl Future<Output = Result<T, ServersError>> + Send + 'static,
-    ) -> Result<T, ServersError> {
+        work: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<T, ServersError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ServersError>> + Send + 'static,
+    {
         let (done, outcome) = oneshot::channel();
-        self.shared.tasks.spawn(|stop| async move {
-            let outcome = tokio::select! {
-                () = stop.cancelled() => return,
-                outcome = work => outcome,
-            };
-            if let Err(Err(error)) = done.send(outcome) {
-                tracing::warn!(
-                    error = &error as &(dyn std::error::Error + 'static),
-                    "what was asked for by somebody who has gone away did not succeed"
-                );
+        self.shared.tasks.spawn(|stop| {
+            let work = work(stop);
+            async move {
+                if let Err(Err(error)) = done.send(work.await) {
+                    tracing::warn!(
+                        error = &error as &(dyn std::error::Error + 'static),
+                        "what was asked for by somebody who has gone away did not succeed"
+                    );
+                }
             }
         });
         outcome.await.map_err(|_| ServersError::ShuttingDown)?
     }
 
-    async fn end_of_user(&self, user: &User, patience: Duration) -> Result<(), ServersError> {
+    async fn end_of_user(
+        &self,
+        user: &User,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), ServersError> {
         let _reservation = self.reserve_user(&user.name)?;
-        self.end_all_of(&user.name, patience).await?;
+        self.end_all_of(&user.name, patience, stop).await?;
         self.shared.spawner.forget_user(&user.name).await?;
         self.shared.store.users().delete(user.id).await?;
         tracing::info!(user = %user.name, "user deleted");
@@ -60,17 +71,27 @@ impl Servers {
 
     /// Stops the user's servers and waits for it: what must not happen is an account that is
     /// gone while its server runs.
-    async fn end_all_of(&self, user: &UserName, patience: Duration) -> Result<(), ServersError> {
+    async fn end_all_of(
+        &self,
+        user: &UserName,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), ServersError> {
         for key in self.active_of(user) {
             self.stop(&key).await;
-            let settled = timeout(patience, self.settled(&key)).await;
+            let settled = tokio::select! {
+                // Its stop may take longer than the hub has left; and its worker ends then.
+                biased;
+                () = stop.cancelled() => return Err(ServersError::ShuttingDown),
+                settled = timeout(patience, self.settled(&key)) => settled,
+            };
             if settled.is_err() || self.live(&key).is_some_and(|view| view.phase.is_active()) {
                 return Err(ServersError::Refused(format!(
                     "{user}'s server is still stopping; the user was not deleted. Try again in a \
                      moment"
                 )));
             }
-            self.retired(&key).await;
+            self.retired(&key, stop).await?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::{
 use hub_names::{ServerKey, ServerName, UserName};
 use hub_store::{Addition, StoreError, User};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{Phase, Servers, ServersError, Shared, View, outcome::Wish};
 use crate::web::paths::client_id;
@@ -86,18 +87,19 @@ impl Servers {
         change: Change,
     ) -> Result<ServerKey, ServersError> {
         let (servers, key) = (self.clone(), key.clone());
-        self.to_its_end(async move { servers.make_change(&key, change).await }).await
+        self.to_its_end(async move |stop| servers.make_change(&key, change, &stop).await).await
     }
 
     async fn make_change(
         &self,
         key: &ServerKey,
         change: Change,
+        stop: &CancellationToken,
     ) -> Result<ServerKey, ServersError> {
         let renamed = change.name.map(|name| ServerKey::new(key.user().clone(), name));
         let renamed = renamed.filter(|renamed| renamed != key);
         let keys = [Some(key), renamed.as_ref()].into_iter().flatten().cloned().collect();
-        self.retired(key).await;
+        self.retired(key, stop).await?;
         let _reservation = self.reserve(keys)?;
         let store = self.shared.store.servers();
         if let Some(renamed) = &renamed {
@@ -141,17 +143,22 @@ impl Servers {
         new: &UserName,
     ) -> Result<(), ServersError> {
         let (servers, user, new) = (self.clone(), user.clone(), new.clone());
-        self.to_its_end(async move { servers.give_name(&user, &new).await }).await
+        self.to_its_end(async move |stop| servers.give_name(&user, &new, &stop).await).await
     }
 
-    async fn give_name(&self, user: &User, new: &UserName) -> Result<(), ServersError> {
+    async fn give_name(
+        &self,
+        user: &User,
+        new: &UserName,
+        stop: &CancellationToken,
+    ) -> Result<(), ServersError> {
         let store = &self.shared.store;
         let records = store.servers().of_user(&user.name).await?;
         let default = ServerKey::default_of(user.name.clone());
         let named = records.into_iter().map(|record| record.key).filter(|key| *key != default);
         let keys: Vec<ServerKey> = named.chain([default.clone()]).collect();
         for key in &keys {
-            self.retired(key).await;
+            self.retired(key, stop).await?;
         }
         let _reservation = self.reserve(keys.clone())?;
         // Not the store's rename first: while it could still be taken back, somebody might
@@ -179,11 +186,15 @@ impl Servers {
     /// known then.
     pub(crate) async fn forget(&self, key: &ServerKey) -> Result<bool, ServersError> {
         let (servers, key) = (self.clone(), key.clone());
-        self.to_its_end(async move { servers.end_of_server(&key).await }).await
+        self.to_its_end(async move |stop| servers.end_of_server(&key, &stop).await).await
     }
 
-    async fn end_of_server(&self, key: &ServerKey) -> Result<bool, ServersError> {
-        self.retired(key).await;
+    async fn end_of_server(
+        &self,
+        key: &ServerKey,
+        stop: &CancellationToken,
+    ) -> Result<bool, ServersError> {
+        self.retired(key, stop).await?;
         let _reservation = self.reserve(vec![key.clone()])?;
         if self.shared.store.servers().get(key).await?.is_some() {
             self.shared.spawner.forget_server(key).await?;
@@ -221,29 +232,39 @@ impl Servers {
     pub(crate) fn forget_when_stopped(&self, key: &ServerKey) {
         let (servers, key) = (self.clone(), key.clone());
         self.shared.tasks.spawn(|stop| async move {
-            let forget = async {
-                servers.settled(&key).await;
-                servers.forget(&key).await
-            };
             tokio::select! {
-                () = stop.cancelled() => {}
-                forgotten = forget => if let Err(error) = forgotten {
-                    tracing::warn!(server = %key, "the server was not removed after its stop: {error}");
-                }
+                // While it is on its way down the removal is noted for the next hub.
+                () = stop.cancelled() => return,
+                _ = servers.settled(&key) => {}
+            }
+            if let Err(error) = servers.forget(&key).await {
+                tracing::warn!(server = %key, "the server was not removed after its stop: {error}");
             }
         });
     }
 
     /// Waits until the worker of a server that has stopped is gone: it says that it
     /// has stopped a moment before.
-    pub(super) async fn retired(&self, key: &ServerKey) {
+    ///
+    /// # Errors
+    ///
+    /// [`ServersError::ShuttingDown`] if the hub ends before.
+    pub(super) async fn retired(
+        &self,
+        key: &ServerKey,
+        stop: &CancellationToken,
+    ) -> Result<(), ServersError> {
         while let Some(mut view) = self.follow(key) {
             if view.borrow_and_update().phase.is_active() {
-                return;
+                break;
             }
-            // Either it is gone, or somebody started it again; both are seen above.
-            let _ = view.changed().await;
+            // Either it is gone, or somebody started it again; both are seen above. When the
+            // hub ends, workers go without a word.
+            if view.changed().await.is_err() && stop.is_cancelled() {
+                return Err(ServersError::ShuttingDown);
+            }
         }
+        Ok(())
     }
 
     fn reserve(&self, keys: Vec<ServerKey>) -> Result<Reservation, ServersError> {

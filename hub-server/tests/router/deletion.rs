@@ -3,9 +3,10 @@
 
 use http::{Method, StatusCode};
 use hub_spawner::fake::FakeSpawner;
+use hub_store::{Store, StoreConfig};
 use serde_json::json;
 
-use crate::harness::{ADMIN, TestHub, eventually, notebook};
+use crate::harness::{ADMIN, CONFIG, TestHub, api_request, eventually, key, named, notebook, send};
 
 #[tokio::test]
 async fn spn_30_a_name_is_taken_until_all_that_belonged_to_it_is_removed() {
@@ -64,4 +65,62 @@ async fn spn_30_a_deletion_goes_on_when_whoever_asked_for_it_has_gone_away() {
         eventually("it is gone", || async { hub.get(path).await.status == StatusCode::NOT_FOUND })
             .await;
     }
+}
+
+#[tokio::test]
+async fn spn_30_what_is_under_way_when_the_hub_ends_is_finished() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let text = CONFIG.replace("[servers]\n", "[servers]\nallow_named_servers = true\n");
+    // In a file: the hub closes its own.
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { url: format!("{}/hub.sqlite", dir.path().display()) };
+    let store = Store::open(&config).await.unwrap();
+    let hub = TestHub::reading(&text, spawner.clone(), store).await;
+    hub.post("/users/ada/servers/lab", None).await;
+    spawner.hold_removals();
+    let remove = Some(json!({ "remove": true }));
+    tokio::select! {
+        answer = hub.api(ADMIN, Method::DELETE, "/users/bob", None) => panic!("{}", answer.text),
+        answer = hub.api(ADMIN, Method::DELETE, "/users/ada/servers/lab", remove) => {
+            panic!("{}", answer.text)
+        }
+        () = eventually("both are under way", || async { spawner.removals_waiting() == 2 }) => {}
+    }
+    let ending = hub.assembled.stop();
+    tokio::pin!(ending);
+    let others_have_ended = async {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = &mut ending => panic!("it was not waited for"),
+        () = others_have_ended => {}
+    }
+    spawner.let_removals_go();
+    ending.await;
+    let store = Store::open(&config).await.unwrap();
+    assert_eq!(store.users().by_name(&"bob".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(store.servers().get(&named("ada", "lab")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn spn_30_a_server_that_does_not_stop_is_not_waited_for_when_the_hub_ends() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.set_reachable(false);
+    let request = api_request(ADMIN, Method::DELETE, "/users/ada", None);
+    let (router, store) = (hub.router.clone(), hub.store.clone());
+    let end = async {
+        eventually("it is being stopped", || async {
+            store.servers().get(&key("ada")).await.unwrap().unwrap().outcome.is_some()
+        })
+        .await;
+        hub.assembled.stop().await;
+    };
+    let (answer, ()) = tokio::join!(send(&router, request), end);
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.text);
+    assert_eq!(answer.json()["message"], "The hub is shutting down.");
+    assert!(hub.spawner.forgotten_users().is_empty());
 }

@@ -340,7 +340,12 @@ impl EventStream {
     }
 }
 
-fn api_request(token: &str, method: Method, path: &str, body: Option<Value>) -> Request<Body> {
+pub(crate) fn api_request(
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(format!("/hub/api{path}"))
