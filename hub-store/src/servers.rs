@@ -60,8 +60,8 @@ statements! {
     RUNNING: "record a running server",
         of_key!("UPDATE servers SET url = $3, state = $4");
     STOPPING: "note that a server is to end",
-        concat!(of_key!("UPDATE servers SET outcome = $3"),
-            " AND started IS NOT NULL AND (outcome IS NULL OR $4)");
+        concat!(of_key!("UPDATE servers SET outcome = $4"),
+            " AND started = $3 AND (outcome IS NULL OR $5)");
     STOPPED: "record a server's end",
         of_key!("UPDATE servers SET url = NULL, state = $4, started = NULL, outcome = $3");
     ADOPTED: "record an adopted server",
@@ -288,16 +288,23 @@ impl Servers<'_> {
         Ok(self.engine.write(&ADOPTED, &values).await? > 0)
     }
 
-    /// Notes how the server is to end, for a hub that is started before it has. One that is
-    /// not started stays as it is; so does one of which another end is noted already, unless
-    /// this one goes `before_others`.
+    /// Notes how the run of the server that was recorded as begun at `started` is to end, for
+    /// a hub that is started before it has. What comes after that run stays as it is; so does
+    /// one of which another end is noted already, unless this one goes `before_others`.
     pub async fn record_stopping(
         &self,
         key: &ServerKey,
+        started: Timestamp,
         outcome: &Json,
         before_others: bool,
     ) -> Result<(), StoreError> {
-        let values = [key.user().into(), key.server().into(), outcome.into(), before_others.into()];
+        let values = [
+            key.user().into(),
+            key.server().into(),
+            started.into(),
+            outcome.into(),
+            before_others.into(),
+        ];
         self.engine.write(&STOPPING, &values).await?;
         Ok(())
     }

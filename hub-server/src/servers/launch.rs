@@ -9,6 +9,7 @@ use hub_spawner::{
     HubLinks, Liveness, Progress, ProgressEvent, SavedState, StartRequest, StopMode,
 };
 use hub_store::{ClientOf, NewToken, OauthClient, StoreError, TokenId, TokenOwner, UserId};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
@@ -79,17 +80,18 @@ struct Up {
     remark: Option<Remark>,
 }
 
-/// Starts the server and waits until it answers.
+/// Starts the server and waits until it answers. The start was asked for at `since`.
 pub(super) fn spawn(
     shared: Arc<Shared>,
     key: ServerKey,
+    since: Timestamp,
     options: Option<Value>,
     view: watch::Sender<View>,
 ) -> BoxFuture<'static, Event> {
     async move {
         let (sender, mut reported) = mpsc::unbounded_channel();
         let progress = Progress::new(sender);
-        let start = start(&shared, &key, options, &progress);
+        let start = start(&shared, &key, since, options, &progress);
         tokio::pin!(start);
         let result = loop {
             tokio::select! {
@@ -203,15 +205,17 @@ async fn probe(shared: &Shared, key: &ServerKey, state: &SavedState) -> Liveness
 }
 
 /// Keeps the log, ends whatever runs under the key, then forgets its secrets and says how it
-/// ended. Goes on until the backend and the store have both confirmed.
+/// ended. Goes on until the backend and the store have both confirmed. The run that ends was
+/// asked for at `since`.
 pub(super) fn stop(
     shared: Arc<Shared>,
     key: ServerKey,
+    since: Timestamp,
     state: SavedState,
     then: Outcome,
 ) -> BoxFuture<'static, Event> {
     async move {
-        note(&shared, &key, &then, false).await;
+        note(&shared, &key, since, &then, false).await;
         log::keep(&shared, &key, &state, &then).await;
         let mut pause = MIN_PAUSE;
         loop {
@@ -233,17 +237,23 @@ pub(super) fn stop(
 
 /// As the stop that is under way began by itself, and somebody wants it now: it must not
 /// end in a start, in a hub that is started meanwhile neither.
-pub(super) fn note_again(shared: &Arc<Shared>, key: &ServerKey, then: Outcome) {
+pub(super) fn note_again(shared: &Arc<Shared>, key: &ServerKey, since: Timestamp, then: Outcome) {
     let (of_task, key) = (Arc::clone(shared), key.clone());
-    shared.tasks.spawn(|_| async move { note(&of_task, &key, &then, true).await });
+    shared.tasks.spawn(|_| async move { note(&of_task, &key, since, &then, true).await });
 }
 
-/// Writes down how the server is to end: a hub that is started before it has goes on with
-/// that. Where it cannot be written the stop goes on without.
-async fn note(shared: &Shared, key: &ServerKey, then: &Outcome, before_others: bool) {
+/// Writes down how the run that was asked for at `since` is to end: a hub that is started
+/// before it has goes on with that. Where it cannot be written the stop goes on without.
+async fn note(
+    shared: &Shared,
+    key: &ServerKey,
+    since: Timestamp,
+    then: &Outcome,
+    before_others: bool,
+) {
     let noted = async {
         let wish = serde_json::to_value(Wish { then: then.clone(), remove: false })?;
-        Ok(shared.store.servers().record_stopping(key, &wish, before_others).await?)
+        Ok(shared.store.servers().record_stopping(key, since, &wish, before_others).await?)
     };
     let noted: Result<(), Box<dyn std::error::Error + Send + Sync>> = noted.await;
     if let Err(error) = noted {
@@ -290,11 +300,13 @@ async fn end(
 async fn start(
     shared: &Shared,
     key: &ServerKey,
+    since: Timestamp,
     options: Option<Value>,
     progress: &Progress,
 ) -> Result<Up, Failure> {
     progress.report(0, "Server requested");
-    let enrolled = enrol(shared, key, options).await.map_err(|error| store_failure(&error))?;
+    let enrolled =
+        enrol(shared, key, since, options).await.map_err(|error| store_failure(&error))?;
     let groups = groups(shared, key).await.map_err(|error| store_failure(&error))?;
     let live = shared.current.get();
     let handed_over = match &live.auth_state {
@@ -400,14 +412,15 @@ fn secret(token: &ApiToken) -> SecretString {
 }
 
 /// Writes down, before anything runs, what the server needs to be known by: its
-/// row, its tokens (hashes only) and its OAuth client.
+/// row, its tokens (hashes only) and its OAuth client. The tokens are noted with the time
+/// of the start, `since`, as the row is.
 async fn enrol(
     shared: &Shared,
     key: &ServerKey,
+    since: Timestamp,
     options: Option<Value>,
 ) -> Result<Enrolled, StoreError> {
-    let now = shared.clock.now();
-    let record = shared.store.servers().ensure(key, now).await?;
+    let record = shared.store.servers().ensure(key, since).await?;
     let user = shared
         .store
         .users()
@@ -431,11 +444,11 @@ async fn enrol(
         session_id: None,
         note: format!("Server at {}", shared.links.paths.server_prefix(key)),
         scopes: hub_auth::role::server_scopes(key),
-        created: now,
+        created: since,
         expires_at: None,
     };
     let fresh = Issued { id: shared.store.tokens().issue(&wanted).await?.id, token: fresh };
-    shared.store.servers().record_starting(key, now, options.as_ref()).await?;
+    shared.store.servers().record_starting(key, since, options.as_ref()).await?;
     seen(shared, key).await?;
     let state = shared.spawner.lasting(&SavedState::from(record.state));
     Ok(Enrolled { fresh, kept, options: options.unwrap_or(record.options), state })

@@ -220,10 +220,10 @@ impl Servers {
     ///
     /// When the store cannot be written.
     pub(crate) async fn note_removal(&self, key: &ServerKey) -> Result<(), StoreError> {
-        if let Some(View { phase: Phase::Stopping { then, .. }, .. }) = self.live(key)
+        if let Some(View { phase: Phase::Stopping { then, since }, .. }) = self.live(key)
             && let Ok(wish) = serde_json::to_value(Wish { then, remove: true })
         {
-            self.shared.store.servers().record_stopping(key, &wish, true).await?;
+            self.shared.store.servers().record_stopping(key, since, &wish, true).await?;
         }
         Ok(())
     }

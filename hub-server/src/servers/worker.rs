@@ -305,17 +305,20 @@ impl Worker {
     }
 
     fn perform(&mut self, effect: Effect) {
+        // The state machine asks for the rest in phases that have a time.
+        let since = self.phase.since().unwrap_or_else(|| self.shared.clock.now());
         match effect {
             Effect::Nothing => {}
             Effect::Note => {
                 if let Phase::Stopping { then, .. } = &self.phase {
-                    launch::note_again(&self.shared, &self.key, then.clone());
+                    launch::note_again(&self.shared, &self.key, since, then.clone());
                 }
             }
             Effect::Spawn => {
                 self.job = Some(launch::spawn(
                     Arc::clone(&self.shared),
                     self.key.clone(),
+                    since,
                     self.options.take(),
                     self.view.clone(),
                 ));
@@ -331,8 +334,8 @@ impl Worker {
                     | Phase::Starting { .. }
                     | Phase::Ready { .. } => Outcome::Requested,
                 };
-                self.job =
-                    Some(launch::stop(Arc::clone(&self.shared), self.key.clone(), state, then));
+                let shared = Arc::clone(&self.shared);
+                self.job = Some(launch::stop(shared, self.key.clone(), since, state, then));
             }
         }
         self.next_look = Instant::now() + self.pause();

@@ -156,17 +156,21 @@ on_every_engine! {
         let (servers, ada) = (store.servers(), key("ada", ""));
         servers.ensure(&ada, at(0)).await.unwrap();
         let outcome = async || servers.get(&ada).await.unwrap().unwrap().outcome;
-        servers.record_stopping(&ada, &json!("early"), true).await.unwrap();
+        servers.record_stopping(&ada, at(1), &json!("early"), true).await.unwrap();
         assert_eq!(outcome().await, None, "it is not started");
         servers.record_starting(&ada, at(1), None).await.unwrap();
         for (wish, before_others, noted) in
             [("first", false, "first"), ("second", false, "first"), ("third", true, "third")]
         {
-            servers.record_stopping(&ada, &json!(wish), before_others).await.unwrap();
+            servers.record_stopping(&ada, at(1), &json!(wish), before_others).await.unwrap();
             assert_eq!(outcome().await, Some(json!(noted)), "{wish}");
         }
         servers.record_starting(&ada, at(2), None).await.unwrap();
         assert_eq!(outcome().await, None, "that was of another run");
+        servers.record_stopping(&ada, at(1), &json!("late"), true).await.unwrap();
+        assert_eq!(outcome().await, None, "this is of another run, too");
+        servers.record_stopping(&ada, at(2), &json!("now"), false).await.unwrap();
+        assert_eq!(outcome().await, Some(json!("now")));
     }
 
     async fn active_servers_are_those_started_and_not_stopped(store) {
