@@ -44,6 +44,8 @@ struct Shared {
     held: watch::Sender<bool>,
     /// Whether removals of what belongs to users and servers are held back.
     removals_held: watch::Sender<bool>,
+    /// Whether looks at what there is of a server are held back.
+    looks_held: watch::Sender<bool>,
     /// How often the streams of those who watch were broken.
     broken: watch::Sender<u64>,
 }
@@ -149,6 +151,16 @@ impl FakeSpawner {
     /// Lets held removals, and all later ones, go on.
     pub fn let_removals_go(&self) {
         self.shared.removals_held.send_replace(false);
+    }
+
+    /// Holds back everybody who wants to [identify](Spawner::identify) servers, for good.
+    pub fn hold_looks(&self) {
+        self.shared.looks_held.send_replace(true);
+    }
+
+    /// How many such looks are held back now.
+    pub fn looks_waiting(&self) -> usize {
+        self.shared.looks_held.receiver_count()
     }
 
     /// How many removals are held back now.
@@ -472,6 +484,8 @@ impl Spawner for FakeSpawner {
     }
 
     async fn identify(&self, key: &ServerKey) -> Result<Vec<Found>, SpawnError> {
+        let mut held = self.shared.looks_held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender lives as long as self");
         let state = self.reached()?;
         let found = state.servers.get(key).map(|server| Found {
             name: format!("fake {key}"),

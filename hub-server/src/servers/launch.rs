@@ -427,6 +427,9 @@ async fn enrol(
         .by_name(key.user())
         .await?
         .ok_or(StoreError::Missing { what: "user" })?;
+    // The row first: what a hub that dies in between leaves behind is looked for where a
+    // start is written down.
+    shared.store.servers().record_starting(key, since, options.as_ref()).await?;
     let kept = kept(shared, key, user.id).await?;
     match &kept {
         Some(kept) => resume::only(shared, key, user.id, kept.id).await?,
@@ -448,7 +451,6 @@ async fn enrol(
         expires_at: None,
     };
     let fresh = Issued { id: shared.store.tokens().issue(&wanted).await?.id, token: fresh };
-    shared.store.servers().record_starting(key, since, options.as_ref()).await?;
     seen(shared, key).await?;
     let state = shared.spawner.lasting(&SavedState::from(record.state));
     Ok(Enrolled { fresh, kept, options: options.unwrap_or(record.options), state })

@@ -1,6 +1,7 @@
 //! A restart of the hub: the same store and spawner, another hub.
 
 use http::{Method, StatusCode};
+use hub_server::Clock;
 use hub_spawner::fake::{Behaviour, FakeSpawner};
 use hub_store::{Store, StoreConfig};
 use serde_json::json;
@@ -158,6 +159,25 @@ async fn spn_12_people_can_sign_in_to_a_server_whose_start_the_hub_did_not_outli
     }
     let row = second.store.servers().get(&key("ada")).await.unwrap().unwrap();
     assert_eq!(row.state["start"], 2, "it is found by its own state");
+}
+
+#[tokio::test]
+async fn spn_12_a_start_is_written_down_before_anything_is_made_for_it() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await).keeps_stopped();
+    let hub = TestHub::over(spawner).await;
+    // Whether the server is kept is asked for its token, of which it may have one already.
+    hub.spawner.hold_looks();
+    tokio::select! {
+        answer = hub.post("/users/ada/server", None) => panic!("{}", answer.text),
+        () = eventually("the start is under way", || async {
+            hub.spawner.looks_waiting() > 0
+        }) => {}
+    }
+    let row = hub.store.servers().get(&key("ada")).await.unwrap().unwrap();
+    assert!(row.started.is_some(), "a hub that is started now looks at it: {row:?}");
+    let ada = hub.store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    let tokens = hub.store.tokens().of_user(ada.id, hub.clock.now()).await.unwrap();
+    assert_eq!(tokens, [], "nothing lives on that nobody looks for");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ impl Default for Shared {
             state: Mutex::default(),
             held: watch::Sender::new(false),
             removals_held: watch::Sender::new(false),
+            looks_held: watch::Sender::new(false),
             broken: watch::Sender::new(0),
         }
     }
