@@ -71,6 +71,7 @@ struct State {
     on_unhealthy: OnUnhealthy,
     keeps_stopped: bool,
     replaces_kept: bool,
+    tells_nobody: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -151,6 +152,12 @@ impl FakeSpawner {
     /// Lets held removals, and all later ones, go on.
     pub fn let_removals_go(&self) {
         self.shared.removals_held.send_replace(false);
+    }
+
+    /// From now on nobody is told which server is whose: to [identify](Spawner::identify)
+    /// them does not succeed.
+    pub fn tells_nobody(&self) {
+        self.state().tells_nobody = true;
     }
 
     /// Holds back everybody who wants to [identify](Spawner::identify) servers, for good.
@@ -487,6 +494,9 @@ impl Spawner for FakeSpawner {
         let mut held = self.shared.looks_held.subscribe();
         held.wait_for(|held| !held).await.expect("the sender lives as long as self");
         let state = self.reached()?;
+        if state.tells_nobody {
+            return Err(unreachable());
+        }
         let found = state.servers.get(key).map(|server| Found {
             name: format!("fake {key}"),
             is_running: server.ended.is_none(),

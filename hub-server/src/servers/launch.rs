@@ -537,7 +537,8 @@ fn remark(shared: &Shared, key: &ServerKey, greeting: &Greeting) -> Option<Remar
 
 /// Sees to it that people can sign in to a server that was found running: a hub that was
 /// killed in the middle of its start may have left it half enrolled. Returns what is odd
-/// about it, also written to the hub's log, and its state, which was `known` to be another.
+/// about it, or could not be looked at, which is also written to the hub's log, and its
+/// state, which was `known` to be another.
 async fn recognise(
     shared: &Shared,
     key: &ServerKey,
@@ -560,7 +561,9 @@ async fn recognise(
     let outcome: Result<_, Box<dyn std::error::Error + Send + Sync>> = recognised.await;
     outcome.unwrap_or_else(|error| {
         tracing::warn!(server = %key, error = &*error, "the server's token was not looked at; if nobody can sign in there, stop and start it");
-        (None, known)
+        let message = "The hub could not look at the token that the server runs with.".to_owned();
+        let hint = "If nobody can sign in there, stop it and start it again; files in volumes stay.";
+        (Some(Remark { message, hint }), known)
     })
 }
 

@@ -292,3 +292,20 @@ async fn rst_3_a_known_server_with_an_unknown_token_goes_on_and_it_is_said() {
     .await;
     assert_eq!(second.spawner.running(), [key("ada")]);
 }
+
+#[tokio::test]
+async fn rst_3_it_is_said_of_a_server_that_its_token_could_not_be_looked_at() {
+    let hub = TestHub::new().await;
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.tells_nobody();
+    let second = TestHub::on(hub.spawner.clone(), hub.store.clone()).await;
+    eventually("the server is ready", || async {
+        second.get("/users/ada").await.json()["servers"][""]["ready"] == true
+    })
+    .await;
+    let warning = second.get("/users/ada").await.json()["servers"][""]["warning"].clone();
+    let message = warning["message"].as_str().unwrap_or_default();
+    assert!(message.contains("could not look at the token"), "{warning}");
+    let page = second.signed_in("ada").await.get("/hub/home").await;
+    assert!(page.text.contains(message), "{}", page.text);
+}

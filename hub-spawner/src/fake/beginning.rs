@@ -43,6 +43,7 @@ impl Default for State {
             on_unhealthy: OnUnhealthy::default(),
             keeps_stopped: false,
             replaces_kept: false,
+            tells_nobody: false,
         }
     }
 }

@@ -100,6 +100,7 @@ export class UserRow {
         ),
       ),
       state === "starting" && progress(this.progress.get(server.name)),
+      state === "ready" && server.warning && h("p", { class: "small warn" }, `${server.warning.message} ${server.warning.hint}`),
       state === "stopped" && server.last_failure && h("p", { class: "small bad" }, `Last run: ${server.last_failure.message}`),
     );
   }
