@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::models::Service;
 use hub_names::ServerKey;
+use jiff::Timestamp;
 
 use super::{
     spec::{labels_of, name_of},
@@ -87,20 +88,9 @@ fn summary(service: &Service, doing: &Doing) -> ContainerSummary {
     }
 }
 
-/// The seconds since 1970 of a time in RFC 3339, in UTC as daemons tell it.
+/// The seconds since 1970 of a time in RFC 3339.
 fn seconds(text: &str) -> Option<i64> {
-    let (date, time) = text.strip_suffix('Z').unwrap_or(text).split_once('T')?;
-    let numbers = |text: &str, at: char| -> Option<[i64; 3]> {
-        let parts: Vec<i64> = text.split(at).map_while(|part| part.parse().ok()).collect();
-        parts.try_into().ok()
-    };
-    let [year, month, day] = numbers(date, '-')?;
-    let [hour, minute, second] = numbers(time.split_once('.').map_or(time, |(time, _)| time), ':')?;
-    // Years that begin in March, so that the leap day is a year's last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year / 4 - year / 100 + year / 400;
-    let days = year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+    text.parse().ok().map(Timestamp::as_second)
 }
 
 #[cfg(test)]
@@ -113,6 +103,8 @@ mod tests {
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2000-02-29T12:00:00.5Z", Some(951_825_600)),
             ("2026-11-30T20:23:03.123456789Z", Some(1_796_070_183)),
+            ("2026-11-30T21:23:03+01:00", Some(1_796_070_183)),
+            ("2026-11-31T20:23:03Z", None),
             ("never", None),
         ] {
             assert_eq!(seconds(text), expected, "{text}");
