@@ -54,7 +54,7 @@ pub(super) const SECTION: Section = Section {
         Key::new(
             "culling.remove_users",
             Kind::Boolean,
-            "Whether accounts are removed, too, that were not used for the timeout and have no server. Administrators stay, and so do volumes.",
+            "Whether accounts are removed, too, that were not used for the timeout and have no server, as when an administrator deletes them: `spawner.docker.on_user_delete` says what becomes of their volumes. Administrators stay.",
         )
         .default("false"),
     ],

@@ -1,4 +1,5 @@
-//! Removes accounts that nobody uses, where the operator wants that.
+//! Removes accounts that nobody uses, where the operator wants that, as if an
+//! administrator had deleted them: so does a culler of JupyterHub with `--cull-users`.
 
 use std::time::Duration;
 
@@ -49,12 +50,14 @@ impl Accounts {
             }
         }
         for user in unused {
-            hub.store.users().delete(user.id).await?;
-            // A start that slipped in between belongs to nobody now.
-            for key in hub.servers.active_of(&user.name) {
-                hub.servers.stop(&key).await;
+            match hub.servers.delete_unused(&user).await {
+                Ok(true) => tracing::info!(user = %user.name, "was not seen for a long time"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(
+                    user = %user.name, error = &error as &(dyn std::error::Error + 'static),
+                    "an account that nobody uses was not removed; trying again later"
+                ),
             }
-            tracing::info!(user = %user.name, "user deleted: not seen for a long time");
         }
         Ok(())
     }

@@ -28,6 +28,18 @@ impl Servers {
         self.to_its_end(async move |stop| servers.end_of_user(&user, patience, &stop).await).await
     }
 
+    /// The same for somebody who is not there and has no server up or on its way: they stay
+    /// if that has changed, in the store or here, since they were read. Returns whether they
+    /// are gone.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub(crate) async fn delete_unused(&self, user: &User) -> Result<bool, ServersError> {
+        let (servers, user) = (self.clone(), user.clone());
+        self.to_its_end(async move |_| servers.end_of_unused(&user).await).await
+    }
+
     /// Does `work` beside the one who waits for it, who may go away: half a removal leaves
     /// what nobody asks for again. It is handed a token that is cancelled when the hub begins
     /// to end, for what may wait for a server that long; what it has begun to change it
@@ -63,6 +75,22 @@ impl Servers {
     ) -> Result<(), ServersError> {
         let _reservation = self.reserve_user(&user.name)?;
         self.end_all_of(&user.name, patience, stop).await?;
+        self.remove_all_of(user).await
+    }
+
+    async fn end_of_unused(&self, user: &User) -> Result<bool, ServersError> {
+        // From here on nothing starts.
+        let _reservation = self.reserve_user(&user.name)?;
+        let known = self.shared.store.users().by_name(&user.name).await?;
+        if known.as_ref() != Some(user) || !self.active_of(&user.name).is_empty() {
+            return Ok(false);
+        }
+        self.remove_all_of(user).await?;
+        Ok(true)
+    }
+
+    /// What belongs to somebody without servers, and then the account.
+    async fn remove_all_of(&self, user: &User) -> Result<(), ServersError> {
         self.shared.spawner.forget_user(&user.name).await?;
         self.shared.store.users().delete(user.id).await?;
         tracing::info!(user = %user.name, "user deleted");

@@ -237,8 +237,24 @@ async fn accounts_are_removed_only_where_that_is_wanted() {
     hub.clock.advance(minutes(61));
     let gone = || async { hub.get("/users/ada").await.status == StatusCode::NOT_FOUND };
     eventually("ada's account is removed", gone).await;
+    assert_eq!(hub.spawner.forgotten_users(), ["ada".parse().unwrap()], "with what is hers");
     // An administrator stays, and so does who may be away for ever.
     for user in ["bob", "grace"] {
         assert_eq!(hub.get(&format!("/users/{user}")).await.status, StatusCode::OK, "{user}");
     }
+}
+
+#[tokio::test]
+async fn whoever_comes_back_while_others_are_removed_stays() {
+    let hub = Notebook::default().hub(&format!("{CULLING}remove_users = true\n")).await;
+    hub.post("/users/zoe", None).await;
+    hub.spawner.hold_removals();
+    hub.clock.advance(minutes(61));
+    eventually("ada is being removed", || async { hub.spawner.removals_waiting() > 0 }).await;
+    assert_eq!(hub.post("/users/bob/server", None).await.status, StatusCode::CREATED);
+    hub.spawner.let_removals_go();
+    let gone = || async { hub.get("/users/zoe").await.status == StatusCode::NOT_FOUND };
+    eventually("zoe, who comes after him, is removed", gone).await;
+    assert_eq!(hub.get("/users/bob").await.status, StatusCode::OK);
+    assert_eq!(hub.spawner.running(), [key("bob")]);
 }
