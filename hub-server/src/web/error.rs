@@ -135,10 +135,11 @@ impl From<ServersError> for ApiError {
                     error = &error as &(dyn std::error::Error + 'static),
                     "what belonged to a deleted server could not be removed"
                 );
-                Self::unavailable(
-                    "What belongs to the server could not be removed; the server is still there. \
-                     Try again in a moment.",
-                )
+                Self::unavailable(format!(
+                    "What belongs to the server could not be removed, so the server is still \
+                     there; remove it again. {}",
+                    error.user_message()
+                ))
             }
             ServersError::ShuttingDown => Self::unavailable("The hub is shutting down."),
             ServersError::Store(error) => error.into(),

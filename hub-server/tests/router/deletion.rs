@@ -47,6 +47,28 @@ async fn spn_30_an_account_stays_while_what_belongs_to_it_cannot_be_removed() {
 }
 
 #[tokio::test]
+async fn spn_30_it_is_said_why_a_server_could_not_be_removed() {
+    let spawner = FakeSpawner::new().answers_with(notebook().await);
+    let hub = TestHub::with_servers("allow_named_servers = true", spawner).await;
+    let path = "/users/ada/servers/lab";
+    hub.api(ADMIN, Method::PUT, path, None).await;
+    let mut ada = hub.signed_in("ada").await;
+    hub.spawner.set_reachable(false);
+    let failed = hub.api(ADMIN, Method::DELETE, path, Some(json!({ "remove": true }))).await;
+    assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE, "{}", failed.text);
+    let message = failed.json()["message"].as_str().unwrap().to_owned();
+    let why = "The container service is not answering";
+    assert!(message.contains("still there; remove it again") && message.contains(why), "{message}");
+    let xsrf = format!("_xsrf={}", ada.cookies["_xsrf"]);
+    let page = ada.post("/hub/remove/ada/lab", &xsrf).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+    assert!(page.text.contains(why) && page.text.contains("Remove it again"), "{}", page.text);
+    hub.spawner.set_reachable(true);
+    let gone = hub.api(ADMIN, Method::DELETE, path, Some(json!({ "remove": true }))).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+}
+
+#[tokio::test]
 async fn spn_30_a_deletion_goes_on_when_whoever_asked_for_it_has_gone_away() {
     let spawner = FakeSpawner::new().answers_with(notebook().await);
     let hub = TestHub::with_servers("allow_named_servers = true", spawner).await;

@@ -98,9 +98,10 @@ pub(super) async fn remove(
             );
             Err(PageError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "What belongs to the server could not be removed.",
+                "What belongs to the server could not be removed, so the server is still there.",
             )
-            .hint("It is still there. Try again in a moment.")
+            .hint(error.user_message())
+            .hint("Remove it again in a moment.")
             .action("Home", hub.paths.home()))
         }
         Err(_) => Err(PageError::new(StatusCode::BAD_REQUEST, "The server runs.")
