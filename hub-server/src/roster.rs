@@ -135,25 +135,62 @@ async fn dismiss_admins(
     Ok(())
 }
 
-/// Tells of accounts whose names the rules do not allow (any more). JupyterHub can
-/// delete them (`delete_invalid_users`); their files would be nobody's then, so that an
-/// administrator has to decide. The rules are for names that others give out: accounts
-/// with the hub itself have the names that they were made with.
+/// Tells of accounts whose names the rules do not allow (any more). The rules are for names
+/// that others give out: accounts with the hub itself have the names that they were made
+/// with.
 async fn warn_of_names(
     policy: &AccessPolicy,
     all: &[User],
     store: &Store,
 ) -> Result<(), StoreError> {
-    let names = without_local(unfit(policy, all), store).await?;
-    if !names.is_empty() {
-        let some = names.iter().take(TOLD).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let unfit = without_local(unfit(policy, all), store).await?;
+    if !unfit.is_empty() {
+        let some = unfit.iter().take(TOLD).map(|user| user.name.as_str());
         tracing::warn!(
-            count = names.len(),
-            users = some,
+            count = unfit.len(),
+            users = some.collect::<Vec<_>>().join(", "),
             "accounts have names that auth.username_pattern or the rules for names do not allow; rename or delete them"
         );
     }
     Ok(())
+}
+
+/// Deletes the accounts that the log tells of at the hub's start, with all that is theirs,
+/// where the operator wants that (as JupyterHub does with `delete_invalid_users`). Those
+/// whom the configuration names would be there again at the next start, without their files.
+pub(crate) fn delete_invalid(tasks: &Tasks, hub: &Arc<Hub>, config: &Config) {
+    if !config.auth.delete_invalid_users {
+        return;
+    }
+    let (hub, policy) = (Arc::clone(hub), config.auth.policy.clone());
+    tasks.spawn(|stop| async move {
+        let delete = async {
+            let all = everybody(&hub.store).await?;
+            for user in without_local(unfit(&policy, &all), &hub.store).await? {
+                if policy.allowed().contains(&user.name) || policy.admins().contains(&user.name) {
+                    continue;
+                }
+                tracing::info!(user = %user.name, "is to be deleted: the name is none that the rules allow");
+                if let Err(error) = hub.servers.delete_user(user, hub.slow_stop_timeout()).await {
+                    tracing::warn!(
+                        user = %user.name, error = &error as &(dyn std::error::Error + 'static),
+                        "an account whose name is not allowed was not deleted; the next start tries again"
+                    );
+                }
+            }
+            Ok(())
+        };
+        let done: Result<(), StoreError> = tokio::select! {
+            () = stop.cancelled() => return,
+            done = delete => done,
+        };
+        if let Err(error) = done {
+            tracing::warn!(
+                error = &error as &(dyn std::error::Error + 'static),
+                "accounts whose names are not allowed could not be looked for; the next start tries again"
+            );
+        }
+    });
 }
 
 /// The accounts that nobody could get any more by a provider's name.
@@ -161,18 +198,18 @@ fn unfit<'a>(policy: &AccessPolicy, all: &'a [User]) -> Vec<&'a User> {
     all.iter().filter(|user| !policy.can_be_account(&user.name)).collect()
 }
 
-/// The names of those that are not accounts with the hub itself.
+/// Those that are not accounts with the hub itself.
 async fn without_local<'a>(
     users: Vec<&'a User>,
     store: &Store,
-) -> Result<Vec<&'a UserName>, StoreError> {
-    let mut names = Vec::new();
+) -> Result<Vec<&'a User>, StoreError> {
+    let mut others = Vec::new();
     for user in users {
         if store.users().subject_of(user.id, accounts::PROVIDER).await?.is_none() {
-            names.push(&user.name);
+            others.push(user);
         }
     }
-    Ok(names)
+    Ok(others)
 }
 
 async fn everybody(store: &Store) -> Result<Vec<User>, StoreError> {
@@ -276,6 +313,6 @@ mod tests {
         let policy = AccessPolicy::new(AccessRules { username_pattern, ..AccessRules::default() });
         let all = everybody(&store).await.unwrap();
         let told = without_local(unfit(&policy, &all), &store).await.unwrap();
-        assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), ["cyd.99"]);
+        assert_eq!(told.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["cyd.99"]);
     }
 }

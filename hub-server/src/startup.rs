@@ -372,6 +372,8 @@ async fn assemble(
     events::keep_writing(&tasks, &hub.current, told);
     sweeping::keep_sweeping(&tasks, &hub);
     roster::keep_watching(&tasks, &hub);
+    // After the servers were taken up: none goes on for somebody who is deleted.
+    roster::delete_invalid(&tasks, &hub, config);
     metrics::keep_counting(&tasks, &hub);
     let set_up_link = set_up::offer(&hub).await?;
     Ok((Assembled { hub, table, tasks, set_up_link }, requests))

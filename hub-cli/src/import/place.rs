@@ -360,9 +360,7 @@ fn authenticator(name: &str) -> Option<Place> {
         "manage_groups" => Key("auth.manage_groups"),
         "any_allow_config" => Needless("the hub warns by itself when nobody is let in"),
         "auto_login_oauth2_authorize" => Key("auth.auto_login_oauth2_authorize"),
-        "delete_invalid_users" => Instead(
-            "the hub's log names such users when it starts; delete them with `hub users delete`",
-        ),
+        "delete_invalid_users" => Key("auth.delete_invalid_users"),
         "reset_managed_roles_on_startup" => Needless("the hub does without"),
         "post_auth_hook"
         | "reconcile_auth_state_hook"

@@ -440,6 +440,7 @@ fn aut_what_happens_around_a_sign_in_is_taken_over() {
 c.JupyterHub.authenticator_class = "generic-oauth"
 c.Authenticator.auth_refresh_strict = True
 c.Authenticator.auto_login_oauth2_authorize = True
+c.Authenticator.delete_invalid_users = True
 c.GenericOAuthenticator.custom_403_message = "Write to us."
 c.GenericOAuthenticator.logout_redirect_url = "https://www.test/"
 c.GenericOAuthenticator.userdata_params = {"fields": "id"}
@@ -448,13 +449,14 @@ c.GenericOAuthenticator.extra_params = {"audience": "hub"}
     ), @r#"
     [auth]
     auto_login_oauth2_authorize = true  # 4
+    delete_invalid_users = true  # 5
     auth_refresh_strict = true  # 3
     [auth.oidc]
-    token_params = { audience = "hub" }  # 8
-    userdata_params = { fields = "id" }  # 7
+    token_params = { audience = "hub" }  # 9
+    userdata_params = { fields = "id" }  # 8
     [pages]
-    logout_redirect_url = "https://www.test/"  # 6
-    custom_403_message = "Write to us."  # 5
+    logout_redirect_url = "https://www.test/"  # 7
+    custom_403_message = "Write to us."  # 6
     "#);
 }
 

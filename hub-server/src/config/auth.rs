@@ -137,6 +137,13 @@ pub(super) const SECTION: Section = Section {
         )
         .example("\"[a-z][a-z0-9-]*\""),
         Key::new(
+            "auth.delete_invalid_users",
+            Kind::Boolean,
+            "Whether the hub, when it starts, deletes accounts whose names are none that somebody could get by these rules, as when an administrator deletes them: servers are stopped, and `spawner.docker.on_user_delete` says what becomes of volumes. Accounts with the hub itself stay, and so do people whom the configuration names. Otherwise the log tells of them.",
+        )
+        .default("false")
+        .restart(),
+        Key::new(
             "auth.identity_key",
             Kind::Choice(&["id", "login"]),
             "What an account belongs to. `id`: the provider's unchangeable number for a person, so that who takes a login name that was given up does not get the account. `login`: whoever has the name has the account, as in JupyterHub.",
@@ -241,6 +248,8 @@ pub struct AuthConfig {
     pub auto_login: bool,
     /// Whether those do whom a notebook server or a service sends here.
     pub auto_login_of_clients: bool,
+    /// Whether accounts that nobody could get any more are deleted at the hub's start.
+    pub delete_invalid_users: bool,
     /// How long the servers of somebody who lost access go on.
     pub removed_user_grace: Duration,
     /// How long a browser stays signed in.
@@ -309,6 +318,7 @@ pub(super) struct RawAuth {
     blocked_users: Vec<String>,
     username_map: BTreeMap<String, String>,
     username_pattern: Option<String>,
+    delete_invalid_users: bool,
     identity_key: RawIdentityKey,
     manage_groups: bool,
     enable_auth_state: bool,
@@ -497,6 +507,7 @@ impl RawAuth {
             mode,
             auto_login: self.auto_login,
             auto_login_of_clients: self.auto_login_oauth2_authorize,
+            delete_invalid_users: self.delete_invalid_users,
             removed_user_grace: Duration::from_secs(
                 self.removed_user_grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS),
             ),

@@ -146,3 +146,29 @@ async fn spn_30_a_server_that_does_not_stop_is_not_waited_for_when_the_hub_ends(
     assert_eq!(answer.json()["message"], "The hub is shutting down.");
     assert!(hub.spawner.forgotten_users().is_empty());
 }
+
+#[tokio::test]
+async fn aut_1_accounts_that_nobody_could_get_any_more_are_deleted_at_the_start_if_wanted() {
+    let hub = TestHub::new().await;
+    for user in ["cyd", "dora"] {
+        hub.post(&format!("/users/{user}"), None).await;
+        hub.post(&format!("/users/{user}/server"), None).await;
+    }
+    let strict = CONFIG.replace("[auth]\n", "[auth]\nusername_pattern = \"[a-z]{4,}\"\n");
+    let wanted = strict.replace("[auth]\n", "[auth]\ndelete_invalid_users = true\n");
+    let start = async |text| TestHub::reading(text, hub.spawner.clone(), hub.store.clone()).await;
+    let lenient = start(&strict).await;
+    assert_eq!(lenient.get("/users/cyd").await.status, StatusCode::OK);
+    let hub = start(&wanted).await;
+    eventually("her account is gone", || async {
+        hub.get("/users/cyd").await.status == StatusCode::NOT_FOUND
+    })
+    .await;
+    // As by an administrator: the server first, then what else is hers.
+    assert_eq!(hub.spawner.running(), [key("dora")]);
+    assert_eq!(hub.spawner.forgotten_users(), ["cyd".parse().unwrap()]);
+    // Whom the configuration names would be there again.
+    for user in ["ada", "bob", "dora", "grace"] {
+        assert_eq!(hub.get(&format!("/users/{user}")).await.status, StatusCode::OK, "{user}");
+    }
+}
