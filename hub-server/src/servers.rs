@@ -7,6 +7,7 @@
 mod admission;
 mod adoption;
 mod compatibility;
+mod enrolment;
 mod events;
 mod launch;
 mod limits;
