@@ -172,3 +172,50 @@ async fn aut_1_accounts_that_nobody_could_get_any_more_are_deleted_at_the_start_
         assert_eq!(hub.get(&format!("/users/{user}")).await.status, StatusCode::OK, "{user}");
     }
 }
+
+#[tokio::test]
+async fn nobody_deletes_themselves_and_a_running_server_is_stopped_first() {
+    let hub = TestHub::new().await;
+    let mut grace = hub.signed_in("grace").await;
+    let xsrf = grace.xsrf();
+    let headers = [("x-xsrftoken", xsrf.as_str())];
+    let own = grace.request(Method::DELETE, "/hub/api/users/grace", &headers, "").await;
+    assert_eq!(own.status, StatusCode::BAD_REQUEST);
+    assert_eq!(own.json()["message"], "Cannot delete yourself!");
+
+    hub.post("/users/ada/server", None).await;
+    hub.spawner.hold_removals();
+    let order = async {
+        eventually("what is hers is removed", || async { hub.spawner.removals_waiting() > 0 })
+            .await;
+        assert!(hub.spawner.running().is_empty(), "the server has gone before");
+        assert_eq!(hub.get("/users/ada").await.status, StatusCode::OK, "and the account has not");
+        hub.spawner.let_removals_go();
+    };
+    let (gone, ()) = tokio::join!(hub.api(ADMIN, Method::DELETE, "/users/ada", None), order);
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_user_who_is_deleted_during_a_start_leaves_no_server() {
+    let hub = TestHub::new().await;
+    hub.spawner.hold_starts();
+    let starting = hub.post("/users/ada/server", None);
+    let deletion = async {
+        eventually("the start is under way", || async {
+            hub.get("/users/ada").await.json()["pending"] == "spawn"
+        })
+        .await;
+        hub.api(ADMIN, Method::DELETE, "/users/ada", None).await
+    };
+    let (started, deleted) = tokio::join!(starting, deletion);
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{}", deleted.text);
+    assert!(started.status.is_server_error(), "{}", started.text);
+    hub.spawner.let_starts_go();
+    assert!(hub.spawner.running().is_empty());
+    assert_eq!(hub.get("/users/ada").await.status, StatusCode::NOT_FOUND);
+    let again = hub.post("/users/ada/server", None).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "{}", again.text);
+    assert!(hub.spawner.running().is_empty(), "a start that was held back does not go on");
+}

@@ -39,5 +39,6 @@ mod surface;
 mod token_page;
 mod tokens;
 mod upkeep;
+mod user_rights;
 mod users;
 mod xsrf;
