@@ -213,6 +213,9 @@ mod tests {
                 Choice { name: "lab:5".to_owned(), is_default: true },
             ]
         );
+        let named = allowed(r#"{"small": "lab:4", "big": "lab:5"}"#).choices("lab:5", None);
+        let chosen: Vec<_> = named.iter().filter(|one| one.is_default).collect();
+        assert_eq!(chosen, [&Choice { name: "big".to_owned(), is_default: true }]);
         for nothing in [r#"["lab:4"]"#, r#""*""#, "[]"] {
             assert_eq!(allowed(nothing).choices("lab:4", None), []);
         }
@@ -231,6 +234,8 @@ mod tests {
         let gpu = json!({ "image": "lab:gpu" });
         assert_eq!(both.chosen(&gpu, own).unwrap(), None, "no choice of the user's");
         assert!(both.chosen(&gpu, None).is_err(), "of another user");
+        let listed = both.chosen(&json!({ "image": "lab:5" }), Some("lab:5")).unwrap();
+        assert_eq!(listed.as_deref(), Some("lab:5"), "a choice of the user's");
         assert!(AllowedImages::None.chosen(&gpu, own).is_err());
     }
 }

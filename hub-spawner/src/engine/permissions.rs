@@ -163,6 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn api_7_of_what_a_hub_asks_for_some_is_for_a_swarm() {
+        let is_for_swarm = |method: &str, path: &str| {
+            let is_it = |one: &&Endpoint| (one.method, one.path) == (method, path);
+            ENDPOINTS.iter().find(is_it).unwrap().is_for_swarm()
+        };
+        for (method, path) in [("GET", "/info"), ("GET", "/tasks"), ("POST", "/services/create")] {
+            assert!(is_for_swarm(method, path), "{path}");
+        }
+        for (method, path) in [("POST", "/containers/create"), ("GET", "/volumes/{}")] {
+            assert!(!is_for_swarm(method, path), "{path}");
+        }
+    }
+
+    #[test]
     fn api_7_a_request_is_of_one_kind_at_most() {
         assert_eq!(found("GET", "/containers/abc/json"), ["/containers/{}/json"]);
         assert_eq!(found("GET", "/containers/json"), ["/containers/json"]);

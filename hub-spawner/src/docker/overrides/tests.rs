@@ -108,6 +108,11 @@ fn an_override_that_makes_no_sense_is_named() {
             "x.read_only_volumes: v is to be read-only",
         ),
         (
+            serde_json::json!({"groups": ["a"], "read_only_volumes":
+                {"/var/run/docker.sock": "/s"}}),
+            "x.read_only_volumes: /var/run/docker.sock holds the socket",
+        ),
+        (
             serde_json::json!({"groups": ["a"], "mounts": [{"source": "data", "target": "t"}]}),
             "x.mounts: the target",
         ),
@@ -144,17 +149,19 @@ fn what_an_operators_program_could_decide_differs_by_group() {
         "volumes": {"home-{username}": "/home"},
         "mounts": [{"type": "tmpfs", "target": "/scratch"}, {"source": "kept", "target": "/kept"}],
         "environment": {"GRANT_SUDO": "no"},
-        "extra_create_kwargs": {"hostname": "lab", "environment": {"A": "1", "B": "1"}},
+        "extra_create_kwargs": {"hostname": "lab", "labels": {"a": "1", "b": "1"},
+                                "environment": {"A": "1", "B": "1"}},
         "extra_host_config": {"sysctls": {"net.a": "1"}, "shm_size": 1},
         "group_overrides": {"10-staff": {
             "groups": ["staff"], "args": ["--more"], "user": "root",
             "allow_privilege_escalation": true,
             "allowed_images": {"big": "lab:big"}, "storage_size": "1G",
             "post_start_cmd": "init --now", "environment": {"GRANT_SUDO": "yes"},
-            "read_only_volumes": {"data": "/data"},
+            "volumes": {"data": "/write"}, "read_only_volumes": {"data": "/data"},
             "mounts": [{"type": "tmpfs", "target": "/home", "tmpfs_size": "8M"},
                        {"type": "tmpfs", "target": "/tmp/x"}],
-            "extra_create_kwargs": {"domainname": "x", "environment": {"B": "2"}},
+            "extra_create_kwargs": {"domainname": "x", "labels": {"b": "2"},
+                                    "environment": {"B": "2"}},
             "extra_host_config": {"sysctls": {"net.b": "2"}, "shm_size": 2, "cpu_period": 50_000},
         }},
     }));
@@ -171,14 +178,16 @@ fn what_an_operators_program_could_decide_differs_by_group() {
     assert_eq!(own.post_start, ["init", "--now"]);
     assert_eq!(own.storage_size.map(MemoryLimit::bytes), Some(1 << 30));
     assert_eq!(own.extra.cpu_period(), Some(50_000));
-    let volumes = own.volumes.iter().map(|one| one.render(&own.names, &key).unwrap().0);
-    assert_eq!(volumes.collect::<Vec<_>>(), ["data"], "a mount takes the place of the volume");
+    let volumes = own.volumes.iter().map(|one| one.render(&own.names, &key).unwrap());
+    let data = ("data".to_owned(), "/data".to_owned());
+    assert_eq!(volumes.collect::<Vec<_>>(), [data], "a mount takes the place of the volume");
     let mounts = own.mounts.iter().map(|one| one.render(&own.names, &key).unwrap().target);
     let mounts: Vec<_> = mounts.map(Option::unwrap_or_default).collect();
     assert_eq!(mounts, ["/scratch", "/kept", "/home", "/tmp/x"]);
     let body = own.extra.merge(Default::default(), &own.names, &key).unwrap();
     let body = serde_json::to_value(body).unwrap();
     assert_eq!(body["Env"], serde_json::json!(["A=1", "B=2"]));
+    assert_eq!(body["Labels"], serde_json::json!({"a": "1", "b": "2"}));
     assert_eq!((&body["Hostname"], &body["Domainname"]), (&"lab".into(), &"x".into()));
     let sysctls = serde_json::json!({"net.a": "1", "net.b": "2"});
     assert_eq!(

@@ -27,10 +27,12 @@ fn b6_a_source_that_two_servers_would_have_is_refused() {
     for (source, escape, words) in [
         ("v-{username}{servername}", Escape::Dns, "gives ada/lab and adal/ab one volume"),
         ("v-{raw_username}{servername}", Escape::Dns, "one volume"),
+        ("v-{username}{raw_servername}", Escape::Dns, "one volume"),
         ("/srv/{username}{servername}", Escape::Dns, "put a / between them"),
         ("/srv/{username}-{servername}", Escape::Dns, "put a / between them"),
         ("/srv/{servername}{prefix}x{username}", Escape::Dns, "put a / between them"),
         ("/srv/{raw_username}--{servername}", Escape::Dns, "put a / between them"),
+        ("/srv/{servername}--{raw_username}", Escape::Dns, "put a / between them"),
         ("/srv/{username}--{servername}", Escape::Legacy, "put a / between them"),
         ("v-{username}-{servername}", Escape::Dns, ""),
         ("v-{username}--{servername}", Escape::Legacy, ""),
@@ -44,14 +46,15 @@ fn b6_a_source_that_two_servers_would_have_is_refused() {
         assert_eq!(said.is_empty(), words.is_empty(), "{source}: {said}");
         assert!(said.contains(words), "{source}: {said}");
     }
-    let mount = MountConfig {
-        kind: MountKind::Bind,
-        source: "/srv/{username}{servername}".to_owned(),
-        target: "/t".to_owned(),
-        ..MountConfig::default()
-    };
-    let error = read_mounts(&[mount], &names(Escape::Dns), &Sockets::default()).unwrap_err();
-    assert!(error.to_string().contains("mounts: {username}{servername}"), "{error}");
+    for (kind, source, words) in [
+        (MountKind::Bind, "/srv/{username}{servername}", "mounts: {username}{servername}"),
+        (MountKind::Volume, "v-{username}{servername}", "mounts: gives ada/lab and adal/ab"),
+    ] {
+        let (source, target) = (source.to_owned(), "/t".to_owned());
+        let mount = MountConfig { kind, source, target, ..MountConfig::default() };
+        let error = read_mounts(&[mount], &names(Escape::Dns), &Sockets::default()).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 /// Names that are likely to collide: few letters, many separators.
