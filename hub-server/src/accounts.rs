@@ -23,7 +23,10 @@ use hub_names::UserName;
 use hub_store::{LocalStatus, NewTries, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::{
     clock::Clock,
@@ -55,8 +58,8 @@ pub(crate) enum AccountsError {
     Hashing(#[from] tokio::task::JoinError),
 }
 
-/// How long a new password waits for the hashing of others.
-const MOST_WAIT: Duration = Duration::from_secs(10);
+/// How long a password waits for the hashing of others.
+pub(crate) const MOST_WAIT: Duration = Duration::from_secs(10);
 
 /// The accounts in the store, and the threads that compute their hashes.
 #[derive(Clone, Debug)]
@@ -72,17 +75,22 @@ impl Accounts {
         Self { store, cores: Arc::new(Semaphore::new(cores)) }
     }
 
+    /// Waits until this one may compute a hash; `None` if that takes too long.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = timeout(MOST_WAIT, Arc::clone(&self.cores).acquire_owned()).await;
+        // Nobody closes it.
+        turn.ok().and_then(Result::ok)
+    }
+
     /// Does something that computes hashes, beside all else.
     pub(crate) async fn hashing<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AccountsError> {
-        let turn = timeout(MOST_WAIT, Arc::clone(&self.cores).acquire_owned()).await;
-        // Nobody closes it.
-        let permit = turn.map_err(|_| AccountsError::Busy)?.ok();
+        let turn = self.turn().await.ok_or(AccountsError::Busy)?;
         let done = tokio::task::spawn_blocking(move || {
             // Held here: if the request is dropped, the work goes on.
-            let _permit = permit;
+            let _turn = turn;
             work()
         });
         Ok(done.await?)

@@ -14,10 +14,11 @@ use hub_auth::{
     Outcome,
 };
 use hub_store::{StoreError, User};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use self::known::known;
-use crate::{auth_state, hub::Hub, live::Live};
+use crate::{access::attempts, accounts::MOST_WAIT, auth_state, hub::Hub, live::Live};
 
 /// Why a sign-in did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,40 @@ pub(crate) async fn finish(
     };
     let finished = finished.await;
     hub.metrics.login(finished.is_ok(), began.elapsed());
+    finished
+}
+
+/// A name and a password from a form or a script.
+pub(crate) struct Tried<'t> {
+    /// The address they came from, as text.
+    pub(crate) remote: &'t str,
+    pub(crate) username: &'t str,
+    pub(crate) password: SecretString,
+}
+
+/// Finishes a sign-in by name and password; the account of whoever it is.
+///
+/// Whether the address has failed too often is asked when it is this one's turn to be
+/// looked at: of many tries at the same moment no more get an answer than of as many one
+/// after the other, but for those that are looked at together, one on each processor.
+pub(crate) async fn with_password(
+    hub: &Hub,
+    authenticator: &dyn Authenticator,
+    tried: Tried<'_>,
+) -> Result<User, SignInError> {
+    let Tried { remote, username, password } = tried;
+    let busy = || AuthError::Busy { retry_after: MOST_WAIT };
+    let _turn = hub.accounts.turn().await.ok_or_else(busy)?;
+    if let Some(retry_after) = attempts::wait(hub, remote).await? {
+        return Err(AuthError::TooManyTries { retry_after }.into());
+    }
+    let answer = Answer::Form { username: username.to_owned(), password };
+    let finished = finish(hub, authenticator, answer).await;
+    if let Err(SignInError::Auth(AuthError::BadCredentials | AuthError::TooManyTries { .. })) =
+        &finished
+    {
+        attempts::failed(hub, remote).await?;
+    }
     finished
 }
 

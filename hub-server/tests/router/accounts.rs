@@ -297,6 +297,27 @@ async fn nat_2_an_address_is_counted_across_a_restart() {
     assert_eq!(from(&restarted, other, "ada", GIVEN).await, StatusCode::FOUND);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a1_tries_at_the_same_moment_get_no_more_answers_than_one_after_the_other() {
+    let store = Store::in_memory().await.unwrap();
+    let lines = "sign_up = 'open'\nallowed_failed_logins_per_address = 5";
+    let hub = hub_over(lines, "", &store).await;
+    let tries = (0..40).map(async |number: u32| {
+        let mut browser = hub.browser();
+        let form_type = ("content-type", "application/x-www-form-urlencoded");
+        let headers = [form_type, ("x-forwarded-for", "192.0.2.9")];
+        browser.request(Method::GET, "/hub/login", &headers, "").await;
+        let form = format!("_xsrf={}&username=n{number}&password={OTHER}", browser.xsrf());
+        browser.request(Method::POST, "/hub/login", &headers, &form).await.status
+    });
+    let answers = futures_util::future::join_all(tries).await;
+    let looked_at = answers.iter().filter(|status| **status == StatusCode::FORBIDDEN).count();
+    let refused = answers.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS);
+    let together = std::thread::available_parallelism().unwrap().get();
+    assert!((5..5 + together).contains(&looked_at), "{answers:?}");
+    assert_eq!(refused.count(), 40 - looked_at, "{answers:?}");
+}
+
 #[tokio::test]
 async fn a_changed_password_ends_all_other_sessions() {
     let hub = hub("open").await;

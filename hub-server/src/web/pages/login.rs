@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Bytes, extract::State, http::Uri, response::Response};
 use cookie::Cookie;
 use http::{HeaderValue, StatusCode, header};
-use hub_auth::{Answer, AuthError, Landing, MethodKind};
+use hub_auth::{AuthError, Landing, MethodKind};
 use minijinja::{Value, context};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -13,12 +13,12 @@ use url::Url;
 
 use super::{accounts, default_target, oauth_callback, refused};
 use crate::{
-    access::{attempts, browser::cookies, session, xsrf},
+    access::{browser::cookies, session, xsrf},
     auth_state,
     hub::Hub,
     live::Live,
     metrics::Work,
-    sign_in::{self, SignInError},
+    sign_in::{self, SignInError, Tried},
     web::{
         error::{PageError, redirect},
         layers::printable,
@@ -114,23 +114,18 @@ pub(super) async fn submit(
         response
     };
     let remote = &visitor.browser.remote;
-    if let Some(wait) = attempts::wait(&hub, remote).await? {
-        return Ok(too_many(wait));
-    }
     let password = SecretString::from(fields.get("password").unwrap_or_default().to_owned());
-    let answer = Answer::Form { username: username.clone(), password };
-    match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
+    let tried = Tried { remote, username: &username, password };
+    match sign_in::with_password(&hub, authenticator.as_ref(), tried).await {
         Ok(user) => {
             let target = next.unwrap_or_else(|| default_target(&hub, &user.name, &uri));
             signed_in(&hub, &visitor, &user, authenticator.provider(), &target).await
         }
         Err(SignInError::Auth(AuthError::BadCredentials)) => {
-            attempts::failed(&hub, remote).await?;
             tracing::warn!(user = %printable(&username), remote, "sign-in failed");
             Ok(again(StatusCode::FORBIDDEN, "Invalid username or password"))
         }
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
-            attempts::failed(&hub, remote).await?;
             Ok(too_many(retry_after))
         }
         Err(error) => Err(refused::page(&hub, error)),

@@ -1,15 +1,15 @@
 //! Name and password in the body of a request, in place of a credential.
 
 use http::HeaderMap;
-use hub_auth::{Answer, AuthError};
+use hub_auth::AuthError;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    access::{Caller, attempts, browser::Browser},
+    access::{Caller, browser::Browser},
     hub::Hub,
-    sign_in::{self, SignInError},
+    sign_in::{self, SignInError, Tried},
     web::{error::ApiError, layers::printable},
 };
 
@@ -32,15 +32,10 @@ pub(super) async fn by_body(
     let live = hub.live();
     let authenticator = live.methods.form().ok_or_else(ApiError::unauthenticated)?;
     let remote = Browser::from_headers(headers).remote;
-    if let Some(wait) = attempts::wait(hub, &remote).await? {
-        return Err(ApiError::too_many_tries(wait));
-    }
-    let username = username.trim().to_owned();
-    let answer = Answer::Form { username: username.clone(), password };
-    match sign_in::finish(hub, authenticator.as_ref(), answer).await {
+    let tried = Tried { remote: &remote, username: username.trim(), password };
+    match sign_in::with_password(hub, authenticator.as_ref(), tried).await {
         Ok(user) => Caller::signed_in(hub, user).await,
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
-            attempts::failed(hub, &remote).await?;
             Err(ApiError::too_many_tries(retry_after))
         }
         Err(SignInError::Auth(AuthError::Busy { retry_after })) => {
@@ -49,10 +44,7 @@ pub(super) async fn by_body(
         }
         Err(SignInError::Store(error)) => Err(error.into()),
         Err(error) => {
-            if matches!(error, SignInError::Auth(AuthError::BadCredentials)) {
-                attempts::failed(hub, &remote).await?;
-            }
-            let user = printable(&username);
+            let user = printable(username.trim());
             tracing::warn!(user, remote, error = %error, "sign-in for a token failed");
             Err(ApiError::forbidden("Invalid username or password"))
         }
