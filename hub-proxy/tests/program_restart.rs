@@ -95,6 +95,32 @@ async fn d_01_d_03_d_04_the_next_process_can_start_while_notebooks_are_open() {
 }
 
 #[tokio::test]
+async fn r_32_who_drains_leaves_the_file_of_routes_to_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("routes.json");
+    let storage = format!("--storage-backend=snapshot:{}", file.display());
+    let mut old = Program::start(&["--drain-timeout", "3600", &storage]).await;
+    let mut notebook = notebook(&old).await;
+    old.route("/user/last", "127.0.0.1:1".parse().unwrap()).await;
+    old.signal(Signal::TERM);
+    until(async || is_refused(old.public).await && is_refused(old.api).await).await;
+
+    // What came in the last second is there at once, and what is changed from here on stays.
+    let new = Program::start(&[&storage]).await;
+    let names = |routes: &serde_json::Value| {
+        routes.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(names(&new.routes().await), ["/user/ada", "/user/last"]);
+    assert_eq!(new.api("DELETE", "/api/routes/user/ada", "").await.status, 204);
+    let has_ada = || fs::read_to_string(&file).unwrap().contains("/user/ada");
+    until(async || !has_ada()).await;
+    old.signal(Signal::TERM);
+    notebook.gone().await;
+    assert_eq!(old.ended().await.code(), Some(2));
+    assert!(!has_ada());
+}
+
+#[tokio::test]
 async fn d_03_who_drains_is_not_asked_to_hand_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("upgrade");

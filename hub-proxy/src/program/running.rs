@@ -20,6 +20,7 @@ use super::{
     serving::Serving,
     settings::Settings,
     signals::{Signals, Wish},
+    snapshot::{Snapshot, tell, write_routes},
     sockets::Sockets,
     successor::{Recipe, Successor, reap},
     token_file::TokenFile,
@@ -124,7 +125,7 @@ impl Running {
             }
             (None, None) => {}
         }
-        write_routes(&settings, &registry)?;
+        write_routes(&settings, Snapshot::write, &registry)?;
         let api = AdminApi::new(registry.clone(), settings.token.clone(), vitals.clone());
         let mut proxying = settings.proxy.clone();
         proxying.access_log = access_log;
@@ -324,6 +325,8 @@ impl Running {
             }
         }
         self.api.refuse_changes();
+        // Whoever gets the API's address next begins with these.
+        tell(write_routes(&self.settings, Snapshot::write, &self.registry));
         // The handles to hand over would keep the sockets listening.
         self.sockets.clear();
         self.serving.stop();
@@ -345,9 +348,7 @@ impl Running {
             never = limit => match never {},
         };
         // With the last uses.
-        if let Err(error) = write_routes(&self.settings, &self.registry) {
-            tracing::error!(error = %chain(&error), "the routes were not written");
-        }
+        tell(write_routes(&self.settings, Snapshot::write_if_ours, &self.registry));
         match cut {
             0 if self.settings.drain.compat_exit => Exit::Cut,
             0 => Exit::Drained,
@@ -486,16 +487,6 @@ fn open_access_log(settings: &Settings) -> Result<Option<(AccessLog, AccessWrite
             ProgramError::File { flag: "--access-log", path: path.clone(), source }
         }
         Destination::Stdout | Destination::Stderr => ProgramError::Runtime(source),
-    })
-}
-
-/// Puts the routes into their file, if they have one.
-fn write_routes(settings: &Settings, registry: &Registry) -> Result<(), ProgramError> {
-    let Some(snapshot) = &settings.snapshot else { return Ok(()) };
-    snapshot.write(registry).map_err(|source| ProgramError::File {
-        flag: "--storage-backend",
-        path: snapshot.path().to_owned(),
-        source,
     })
 }
 

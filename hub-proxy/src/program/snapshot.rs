@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -9,6 +10,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::{ProgramError, settings::Settings};
 use crate::{
     BoxError,
     admin::{HandedTable, Registry},
@@ -22,9 +24,26 @@ const PACE: Duration = Duration::from_secs(1);
 /// Times of use are written only at each so many-th of these moments.
 const USES_EVERY: u32 = 5;
 
-/// Whose turn it is to write. What is written is read in one's turn, so that a writer who
-/// was slow, and whom nobody waits for any more, does not put back what was before.
-static TURN: Mutex<()> = Mutex::new(());
+/// Whose turn it is to write, and what this process wrote last. What is written is read in
+/// one's turn, so that a writer who was slow, and whom nobody waits for any more, does not
+/// put back what was before.
+static LAST: Mutex<Option<Written>> = Mutex::new(None);
+
+/// A file that was written, told from any other that takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Written {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Written {
+    fn at(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        let changed = (file.ctime(), file.ctime_nsec());
+        Ok(Self { device: file.dev(), inode: file.ino(), changed })
+    }
+}
 
 /// Where the routes are kept: `--storage-backend snapshot:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +88,28 @@ impl Snapshot {
 
     /// Writes what there is now.
     pub(super) fn write(&self, registry: &Registry) -> io::Result<()> {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(self.put(registry)?);
+        Ok(())
+    }
+
+    /// As [`write`](Self::write), unless another process has written since we did: what there
+    /// is here is older, then.
+    pub(super) fn write_if_ours(&self, registry: &Registry) -> io::Result<()> {
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == Written::at(&self.0).ok() {
+            *last = Some(self.put(registry)?);
+        }
+        Ok(())
+    }
+
+    fn put(&self, registry: &Registry) -> io::Result<Written> {
         let mut table = registry.handed();
         // The command line's own route is for it to say.
         table.routes.retain(|route| route.members.is_some());
         let text = serde_json::to_string(&table)?;
         private_file::stage(&self.0, &text, 0o600)?.persist(&self.0)?;
-        Ok(())
+        Written::at(&self.0)
     }
 
     /// Writes changes as they come, for as long as it is polled.
@@ -106,5 +140,26 @@ impl Snapshot {
             tracing::error!(error = %chain(error), "the routes could not be written to {}", self.0.display());
         }
         written.is_ok()
+    }
+}
+
+/// Puts the routes into their file, if they have one.
+pub(super) fn write_routes(
+    settings: &Settings,
+    how: impl Fn(&Snapshot, &Registry) -> io::Result<()>,
+    registry: &Registry,
+) -> Result<(), ProgramError> {
+    let Some(snapshot) = &settings.snapshot else { return Ok(()) };
+    how(snapshot, registry).map_err(|source| ProgramError::File {
+        flag: "--storage-backend",
+        path: snapshot.path().to_owned(),
+        source,
+    })
+}
+
+/// At the end nobody can be told otherwise.
+pub(super) fn tell(written: Result<(), ProgramError>) {
+    if let Err(error) = written {
+        tracing::error!(error = %chain(&error), "the routes were not written");
     }
 }
