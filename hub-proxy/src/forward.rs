@@ -102,20 +102,19 @@ impl Upstreams {
 
     /// A connection of its own to the target of a route.
     ///
-    /// Who has refused is asked again as long as the route is there: after that, somebody
-    /// else's server may listen at the address (K-06).
+    /// Only as long as the route is there, and who has refused is asked again only so long
+    /// (K-06): after that, somebody else's server may listen at the address.
     ///
     /// # Cancellation
     ///
     /// Dropping the future ends the tries.
     pub(crate) async fn open(&self, route: &Route) -> Result<Box<Link<ClientBody>>, ProxyError> {
-        let target = route.target();
-        let mut opened = Link::open(self.connector.clone(), target).await;
+        let mut opened = self.attempt(route).await;
         if matches!(&opened, Err(error) if error.lacks_descriptors()) {
             // Those that rest at any target are closed meanwhile (L-03).
             descriptors::tell_of_lack();
             sleep(LACK_PAUSE).await;
-            opened = Box::pin(Link::open(self.connector.clone(), target)).await;
+            opened = Box::pin(self.attempt(route)).await;
         }
         if !self.patience.is_zero() {
             let mut tries = Tries::over(self.patience);
@@ -125,15 +124,23 @@ impl Upstreams {
                 && !route.has_gone()
             {
                 Meters::add(self.meters.as_ref(), Meter::ConnectRetries, 1);
-                opened = Link::open(self.connector.clone(), target).await;
-                if route.has_gone() {
-                    opened = opened.and(Err(ProxyError::Refused("its route has gone".into())));
-                }
+                opened = self.attempt(route).await;
             }
         }
         let meter = if opened.is_ok() { Meter::Connects } else { Meter::FailedConnects };
         Meters::add(self.meters.as_ref(), meter, 1);
         opened
+    }
+
+    /// One try to connect. The route may go before it, while a place was waited for, and
+    /// meanwhile.
+    async fn attempt(&self, route: &Route) -> Result<Box<Link<ClientBody>>, ProxyError> {
+        let gone = || ProxyError::Refused("its route has gone".into());
+        if route.has_gone() {
+            return Err(gone());
+        }
+        let link = Link::open(self.connector.clone(), route.target()).await?;
+        if route.has_gone() { Err(gone()) } else { Ok(link) }
     }
 
     /// One of the places at the target of a route (L-06). A proxy that came second to

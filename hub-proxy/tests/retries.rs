@@ -285,3 +285,34 @@ async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
     .await;
     assert!(served.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test]
+async fn l_06_who_waits_for_a_place_does_not_get_to_a_route_that_has_gone() {
+    let (arrived, mut arriving) = mpsc::unbounded_channel();
+    let addr = target(move |mut client| {
+        let arrived = arrived.clone();
+        async move {
+            client.head().await;
+            let (answer, wait) = tokio::sync::oneshot::channel::<()>();
+            arrived.send(answer).unwrap();
+            wait.await.ok();
+            client.send(ONCE).await;
+        }
+    })
+    .await;
+    let mut config = ProxyConfig::default();
+    config.max_per_target = 1;
+    config.connect_timeout = DEADLINE;
+    let proxy = Running::with(addr, config).await;
+    let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
+    first.send(get("/user/ada/1")).await;
+    let go_on = soon(arriving.recv()).await.unwrap();
+    second.send(get("/user/ada/2")).await;
+    // Long enough for it to come to where it waits. Whoever is later finds no route.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    proxy.routes.remove(&"/user/ada/".parse().unwrap());
+    go_on.send(()).unwrap();
+    assert!(first.rest().await.starts_with("HTTP/1.1 200 "));
+    second.rest().await;
+    assert!(arriving.try_recv().is_err(), "the address may be somebody else's by now");
+}
