@@ -239,13 +239,12 @@ fn rewritten<B>(
 async fn tunnel(
     shared: &Shared,
     route: &Arc<Route>,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     line: Option<&Line>,
 ) -> Response<UpstreamBody> {
     let Shared { config, upstreams, .. } = shared;
     let tunnels = request.extensions().get().unwrap_or(&shared.tunnels).clone();
     let path = target_path(config, route, request.uri());
-    readdress(config, route, request.headers_mut());
     match upgrade::exchange(upstreams, config, route, &path, (&tunnels, line), request).await {
         Ok(response) => guarded(shared, route, response),
         // A script waits for this answer, not a person: no page (E-05).
@@ -336,7 +335,7 @@ fn target_path(config: &ProxyConfig, route: &Route, uri: &Uri) -> PathAndQuery {
 }
 
 /// Makes the fields ones for this target, as far as the configuration wants it.
-fn readdress(config: &ProxyConfig, route: &Route, headers: &mut HeaderMap) {
+pub(crate) fn readdress(config: &ProxyConfig, route: &Route, headers: &mut HeaderMap) {
     if config.change_origin {
         headers.insert(header::HOST, route.target().host());
     }

@@ -23,6 +23,7 @@ use crate::{
     headers::{has_token, strip_hop_by_hop},
     listener::OpenStream,
     request_body::{ClientSide, client_upgrade},
+    service::readdress,
     table::Route,
     transport::Transport,
     tunnel::{self, Limits, Way, WithEarly},
@@ -105,6 +106,7 @@ pub(crate) async fn exchange(
     if let Some(line) = line {
         line.mark(&mut headers);
     }
+    readdress(config, route, &mut headers);
     if let Some(key) = &own_key {
         headers.insert(header::SEC_WEBSOCKET_KEY, key.field());
     }

@@ -59,6 +59,11 @@ impl Log {
         self.0.path().join("access.log")
     }
 
+    fn becomes_a_fifo(&self) {
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+        rustix::fs::mknodat(rustix::fs::CWD, self.path(), fifo, mode, 0).unwrap();
+    }
+
     fn flag(&self) -> String {
         format!("--access-log={}", self.path().display())
     }
@@ -182,14 +187,7 @@ async fn g_06_nobody_waits_for_a_log_that_nobody_reads() {
     let (target, _heads) = answering(ONCE).await;
     let log = Log::new();
     // As a pipe whose reader has gone to sleep.
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        log.path(),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    log.becomes_a_fifo();
     let reader = fs::File::options().read(true).write(true).open(log.path()).unwrap();
     let to = format!("http://{target}");
     let args =
@@ -226,6 +224,29 @@ async fn g_06_nobody_waits_for_a_log_that_nobody_reads() {
     assert_eq!(said.matches("the access log is not written as fast").count(), 1, "{said}");
     assert!(program.ended().await.success(), "not at the end either");
     drop(reader);
+}
+
+#[tokio::test]
+async fn g_06_a_fifo_without_a_reader_is_told_at_the_start() {
+    let log = Log::new();
+    log.becomes_a_fifo();
+    let (code, said) = process::refused(&[&log.flag()]).await;
+    assert!(code == 1 && said.contains("--access-log") && said.contains("nobody reads"), "{said}");
+}
+
+#[tokio::test]
+async fn g_06_p_018_a_custom_id_of_requests_is_what_targets_see() {
+    let (target, mut heads) = answering(ONCE).await;
+    let (log, to) = (Log::new(), format!("http://{target}"));
+    let args = [&*log.flag(), "--default-target", &to, "--custom-header", "X-Request-ID: ours"];
+    let program = Program::start(&args).await;
+    // What a client says about its own fields takes nothing away from that either.
+    for connection in ["close", "Upgrade, X-Request-ID\r\nUpgrade: websocket"] {
+        let mut client = Client::to(program.public).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nConnection: {connection}\r\n\r\n")).await;
+        let head = soon(heads.recv()).await.unwrap();
+        assert_eq!(field(&head, "x-request-id"), Some("ours"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -157,7 +161,18 @@ async fn write(mut entries: AccessEntries, mut sink: Sink, mut lines: Lines, ord
 
 fn open(to: &Destination) -> io::Result<Option<File>> {
     let Destination::File(path) = to else { return Ok(None) };
-    OpenOptions::new().append(true).create(true).mode(MODE).open(path).map(Some)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(MODE);
+    // A FIFO is opened when somebody reads it, and nobody can wait for that here.
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.custom_flags(at_once).open(path).map_err(|error| {
+        match error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+            true => io::Error::new(error.kind(), "it is a FIFO that nobody reads"),
+            false => error,
+        }
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(Some(file))
 }
 
 impl Sink {
