@@ -1,7 +1,7 @@
 //! Volumes that `mounts` asks for: labelled, found and given away like those of
 //! `volumes`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt};
 
 use hub_spawner::{
     SavedState, ServerKey, Spawner, StopMode,
@@ -99,6 +99,27 @@ async fn spn_9_a_volume_that_begins_empty_belongs_to_those_who_write_in_it() {
             let file = inside(&corner, &key, &["cat", "/www/index.html"]).await;
             assert_eq!(file == "hello", !no_copy, "{file}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_9_files_at_a_place_of_the_operators_keep_their_owner() {
+    in_a_corner(|corner| async move {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(place.path().join("file"), "one").unwrap();
+        std::os::unix::fs::chown(place.path(), Some(77), Some(78)).unwrap();
+        let device = place.path().to_str().unwrap();
+        let options = [("type", "none"), ("o", "bind"), ("device", device)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let driver = DriverConfig { name: "local".to_owned(), options: options.into() };
+        let mount = MountConfig { driver_config: Some(driver), ..more(&corner) };
+        let ada = key("ada", "");
+        start(&connect(&corner, only(vec![mount])).await, &ada).await.unwrap();
+        assert_eq!(inside(&corner, &ada, &["cat", "/more/file"]).await, "one");
+        assert_eq!(inside(&corner, &ada, &["stat", "-c", "%u:%g", "/more"]).await, "77:78");
     })
     .await;
 }
