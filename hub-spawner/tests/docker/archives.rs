@@ -79,10 +79,12 @@ async fn spn_33_a_volume_that_could_not_be_given_is_given_at_the_next_start() {
                 let id = corner.container(&key).await;
                 corner.engine.remove_container(&id, true).await.unwrap();
             }
-            // Who forbids it for good keeps nobody from starting.
-            gate.forbid(Some(PUT));
-            spawner.start(&request(key("dora", "")), &Progress::ignored()).await.unwrap();
-            gate.forbid(None);
+            // Who forbids it for good, or a look at the image, keeps nobody from starting.
+            for (user, forbidden) in [("dora", PUT), ("dan", ("HEAD", PUT.1))] {
+                gate.forbid(Some(forbidden));
+                spawner.start(&request(key(user, "")), &Progress::ignored()).await.expect(user);
+                gate.forbid(None);
+            }
         }))
         .await;
     })
