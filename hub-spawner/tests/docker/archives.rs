@@ -108,7 +108,8 @@ async fn spn_33_a_copy_that_breaks_off_is_made_anew() {
                 "cd /v && dd if=/dev/urandom of=big bs=1024 count=2048 2>/dev/null; echo one >z";
             fill(&corner, &old, line).await;
             let half = 1 << 20;
-            let faults: [&dyn Fn(bool); 4] = [
+            let faults: [&dyn Fn(bool); 5] = [
+                &|on| gate.refuse(on.then_some(("POST", "/volumes/create"))),
                 &|on| gate.refuse(on.then_some(GET)),
                 &|on| gate.cut(on.then_some((GET.0, GET.1, half))),
                 &|on| gate.refuse(on.then_some(PUT)),
