@@ -16,7 +16,10 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use self::request_id::Ids;
 use crate::{Meter, Meters, Peer, Target, TrustForwarded, clock};
@@ -111,7 +114,7 @@ impl AccessLog {
     /// A log with room for so many entries that nobody has taken yet, and where they are to
     /// be had. Those without room are counted ([`Meter::LostAccessEntries`]).
     pub fn with_room_for(entries: usize, meters: Option<Meters>) -> (Self, AccessEntries) {
-        let (queue, entries) = mpsc::channel(entries.max(1));
+        let (queue, entries) = mpsc::channel(entries.clamp(1, Semaphore::MAX_PERMITS));
         let is_told = AtomicBool::new(false);
         let inner = Inner { queue, ids: Ids::default(), meters, is_told };
         (Self(Arc::new(inner)), AccessEntries(entries))

@@ -15,6 +15,7 @@ mod certificate;
 mod clock;
 mod closing;
 mod config;
+mod deadline;
 mod descriptors;
 mod error;
 #[cfg(feature = "admin")]

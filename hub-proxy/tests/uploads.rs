@@ -10,7 +10,7 @@ mod support;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http2::*;
-use hub_proxy::ProxyConfig;
+use hub_proxy::{AccessLog, ProxyConfig};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -245,4 +245,32 @@ async fn e_07_a_client_that_leaves_with_a_body_that_nobody_wants_is_noticed() {
     assert!(client.head().await.starts_with("http/1.1 401 "));
     drop(client);
     soon(seen.recv()).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_that_no_clock_reaches_are_no_limits() {
+    let (addr, _heads) = answering(ONCE).await;
+    let mut config = ProxyConfig::default();
+    config.connect_timeout = Duration::MAX;
+    config.upload_stall_timeout = Duration::MAX;
+    config.response_header_timeout = Some(Duration::MAX);
+    config.request_idle_timeout = Some(Duration::MAX);
+    config.response_idle_timeout = Some(Duration::MAX);
+    config.pool_idle_timeout = Duration::MAX;
+    config.access_log = Some(AccessLog::with_room_for(usize::MAX, None).0);
+    let mut listen = listen();
+    listen.header_read_timeout = Duration::MAX;
+    listen.keep_alive_timeout = Duration::MAX;
+    listen.busy_idle_timeout = Some(Duration::MAX);
+    listen.write_stall_timeout = Duration::MAX;
+    let proxy = Running::listening(addr, config, listen, Duration::ZERO).await;
+    let mut client = proxy.connect().await;
+    for _ in 0..2 {
+        // In two pieces, so that somebody waits at each end.
+        client.send("PUT /user/ada/ HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nha").await;
+        tokio::task::yield_now().await;
+        client.send("lf").await;
+        assert!(client.head().await.starts_with("http/1.1 200 "));
+        assert_eq!(client.take(2).await, b"ok");
+    }
 }

@@ -20,7 +20,7 @@ use super::{
     link::Link,
     pool::{self, Pool},
 };
-use crate::{body::ClientBody, http1::Http1Error};
+use crate::{body::ClientBody, deadline, http1::Http1Error};
 
 /// One connection. It is kept when the exchange is complete, and closed when the answer is
 /// given up.
@@ -159,7 +159,7 @@ async fn upload(both: Arc<Mutex<Both>>, pool: Option<Arc<Pool>>, stall_limit: Du
         }
         if link.written() != written || !link.is_blocked() {
             written = link.written();
-            stall.as_mut().reset(Instant::now() + stall_limit);
+            stall.as_mut().reset(deadline::after(Instant::now(), stall_limit));
         }
         let is_stalled = stall.as_mut().poll(cx).is_ready();
         if sent.is_ok() && !is_stalled {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    BoxError, ProxyError, Target,
+    BoxError, ProxyError, Target, deadline,
     http1::{
         Answer, BodyEncoder, Buffered, Decoded, Decoder, Ends, Http1Error, encode_request,
         find_end, parse_answer,
@@ -301,7 +301,7 @@ where
         let stall = stall.get_or_insert_with(|| Stall { written, timer: Box::pin(sleep(limit)) });
         if is_new {
             stall.written = written;
-            stall.timer.as_mut().reset(Instant::now() + limit);
+            stall.timer.as_mut().reset(deadline::after(Instant::now(), limit));
         }
         stall.timer.as_mut().poll(cx)
     }

@@ -20,7 +20,7 @@ use super::{
     stream::{ClientStream, Phase},
 };
 use crate::{
-    Meters, Peer, RequestBody,
+    Meters, Peer, RequestBody, deadline,
     error::chain,
     http1::{
         Asker, BodyEncoder, HeadLimits, HeadRead, Http1Error, RequestHead, Wire, encode_answer,
@@ -383,7 +383,7 @@ struct Idle(Option<Pin<Box<Sleep>>>);
 
 impl Idle {
     async fn over(&mut self, limit: Duration) {
-        let end = Instant::now() + limit;
+        let end = deadline::after(Instant::now(), limit);
         let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(end)));
         loop {
             timer.as_mut().await;

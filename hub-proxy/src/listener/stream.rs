@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{calm::Calm, leave::Leave, slots::Slot};
-use crate::{Meter, Meters, transport::Transport};
+use crate::{Meter, Meters, deadline, transport::Transport};
 
 /// A client connection after a TLS handshake, or without one.
 pub(crate) struct ClientStream {
@@ -203,15 +203,18 @@ impl ClientStream {
         };
         let silence = self.silence.get_or_insert_with(|| {
             let since = Instant::now();
-            Silence { since, timer: Box::pin(tokio::time::sleep_until(since + limit)) }
+            Silence {
+                since,
+                timer: Box::pin(tokio::time::sleep_until(deadline::after(since, limit))),
+            }
         });
         loop {
             ready!(silence.timer.as_mut().poll(cx));
-            let deadline = silence.since + limit;
-            if Instant::now() >= deadline {
+            let end = deadline::after(silence.since, limit);
+            if Instant::now() >= end {
                 return Poll::Ready(());
             }
-            silence.timer.as_mut().reset(deadline);
+            silence.timer.as_mut().reset(end);
         }
     }
 

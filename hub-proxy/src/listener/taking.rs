@@ -18,6 +18,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::stream_end::StreamEnd;
+use crate::deadline;
 
 tokio::task_local! {
     /// Of the stream whose task is being polled.
@@ -106,7 +107,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             this.stall.get_or_insert_with(|| Stall { piece, timer: Box::pin(sleep(limit)) });
         if stall.piece != piece {
             stall.piece = piece;
-            stall.timer.as_mut().reset(Instant::now() + limit);
+            stall.timer.as_mut().reset(deadline::after(Instant::now(), limit));
         }
         stall.timer.as_mut().poll(cx)
     }
