@@ -5,9 +5,11 @@
 
 mod change;
 mod memory;
+mod second_factor;
 mod sign_up;
 mod store;
 mod ticket;
+mod totp;
 mod tries;
 
 use std::{fmt, sync::Arc};
@@ -17,9 +19,13 @@ use async_trait::async_trait;
 pub use self::{
     change::{ChangeRefused, NewHash, change_password, reset_password, set_password},
     memory::TriesInMemory,
+    second_factor::{
+        Asked, FactorAccepted, RecoveryCodes, SecondFactor, SecondFactorMode, second_factor_key,
+    },
     sign_up::{AccountStatus, NewAccount, SetUp, SignUp, SignUpMode, SignUpRefused, SignUpRules},
     store::{AccountStore, LocalAccount, TryStore},
     ticket::{Purpose, Redeemed, Ticket, TicketProblem},
+    totp::{InvalidSecret, TotpSecret},
     tries::{Tries, TryLimit, account_key, address_key},
 };
 use crate::{
