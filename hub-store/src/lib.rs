@@ -17,6 +17,7 @@ mod row;
 #[cfg(test)]
 #[path = "../tests/store/scratch.rs"]
 mod scratch;
+mod second_factors;
 mod server_logs;
 mod servers;
 mod services;
@@ -46,6 +47,7 @@ pub use local_accounts::{
 pub use login_tries::{LoginTries, NewTries};
 pub use oauth::{ClientOf, Oauth, OauthClient, OauthCode};
 pub use roles::{Member, Roles};
+pub use second_factors::{NewSecondFactor, SecondFactorRow, SecondFactors};
 pub use server_logs::{KeptLog, ServerLogs};
 pub use servers::{Addition, ServerRecord, Servers};
 pub use services::{ServiceRecord, Services};

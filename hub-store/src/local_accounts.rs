@@ -22,7 +22,12 @@ use crate::{
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, name, hash, status, created, changed FROM local_accounts ", $rest)
+        concat!(
+            "SELECT id, name, hash, status, created, changed, (SELECT count(*)
+                 FROM second_factors f WHERE f.account_id = local_accounts.id) AS second_factors
+             FROM local_accounts ",
+            $rest
+        )
     };
 }
 
@@ -80,6 +85,8 @@ pub struct LocalAccount {
     pub created: Timestamp,
     /// When its password was set last.
     pub changed: Timestamp,
+    /// Whether its owner is asked for a second factor.
+    pub has_second_factor: bool,
 }
 
 /// An account to be added.
@@ -324,6 +331,7 @@ impl LocalAccount {
             status,
             created: fields.time("created")?,
             changed: fields.time("changed")?,
+            has_second_factor: fields.int("second_factors")? > 0,
         })
     }
 }

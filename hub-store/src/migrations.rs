@@ -28,6 +28,7 @@ pub(crate) const SQLITE: &[Step] = &[
     ),
     (4, "local accounts", include_str!("../migrations/sqlite/0004_local_accounts.sql")),
     (5, "sign-ins", include_str!("../migrations/sqlite/0005_sign_ins.sql")),
+    (6, "second factors", include_str!("../migrations/sqlite/0006_second_factors.sql")),
 ];
 
 /// The history in PostgreSQL's words.
@@ -41,6 +42,7 @@ pub(crate) const POSTGRES: &[Step] = &[
     ),
     (4, "local accounts", include_str!("../migrations/postgres/0004_local_accounts.sql")),
     (5, "sign-ins", include_str!("../migrations/postgres/0005_sign_ins.sql")),
+    (6, "second factors", include_str!("../migrations/postgres/0006_second_factors.sql")),
 ];
 
 /// Applies what `connection`'s database lacks, each step in a transaction.

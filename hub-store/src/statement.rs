@@ -39,6 +39,7 @@ mod tests {
         crate::login_tries::ALL,
         crate::oauth::ALL,
         crate::roles::ALL,
+        crate::second_factors::ALL,
         crate::server_logs::ALL,
         crate::servers::ALL,
         crate::services::ALL,

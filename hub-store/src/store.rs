@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    AuthStates, Groups, LocalAccounts, LoginTries, Oauth, PutBack, Roles, ServerLogs, Servers,
-    Services, Sessions, ShareCodes, Shares, StoreConfig, StoreError, Tickets, Tokens, Users,
+    AuthStates, Groups, LocalAccounts, LoginTries, Oauth, PutBack, Roles, SecondFactors,
+    ServerLogs, Servers, Services, Sessions, ShareCodes, Shares, StoreConfig, StoreError, Tickets,
+    Tokens, Users,
     config::Location,
     engine::{Database, Engine},
     postgres::Postgres,
@@ -143,6 +144,11 @@ impl Store {
     /// Secret links: invitations, the first administrator's set-up, resets.
     pub fn tickets(&self) -> Tickets<'_> {
         Tickets { engine: &self.engine }
+    }
+
+    /// What is asked of the owners of local accounts after the password.
+    pub fn second_factors(&self) -> SecondFactors<'_> {
+        SecondFactors { engine: &self.engine }
     }
 
     /// What is kept of people's sign-ins, sealed.

@@ -34,7 +34,7 @@ pub use self::{
 /// All tables of all schemas so far, parents first.
 ///
 /// Named, not asked for: a PostgreSQL schema may hold tables of somebody else.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "users",
     "identities",
     "servers",
@@ -50,6 +50,7 @@ const TABLES: [&str; 18] = [
     "shares",
     "share_codes",
     "local_accounts",
+    "second_factors",
     "login_tries",
     "tickets",
     "auth_states",

@@ -15,6 +15,7 @@ mod oauth;
 mod postgres_lock;
 mod roles;
 mod scratch;
+mod second_factors;
 mod server_logs;
 mod servers;
 mod services;

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use hub_names::ServerKey;
 use hub_store::{
-    ClientOf, Exported, Grantee, ImportMode, LocalStatus, NewLocalAccount, NewSession,
-    NewShareCode, NewTicket, NewToken, NewTries, OauthClient, OauthCode, Origin, Store,
+    ClientOf, Exported, Grantee, ImportMode, LocalStatus, NewLocalAccount, NewSecondFactor,
+    NewSession, NewShareCode, NewTicket, NewToken, NewTries, OauthClient, OauthCode, Origin, Store,
     StoreConfig, StoreError, TokenOwner,
 };
 use serde_json::{Value as Json, json};
@@ -129,6 +129,13 @@ async fn enrol(store: &Store) {
         groups: vec![],
     };
     store.local_accounts().create(&account, None, at(8)).await.unwrap();
+    let factor = NewSecondFactor {
+        account_id: "0123".to_owned(),
+        sealed: "sealed".to_owned(),
+        last_step: 7,
+        recovery: vec!["hash".to_owned()],
+    };
+    store.second_factors().add(&factor, None, at(8)).await.unwrap();
     let tries = NewTries { tries: json!([1, 2]), expires_at: at(300) };
     store.login_tries().count("account:cyd", at(8), |_| (Some(tries), ())).await.unwrap();
     let ticket = NewTicket {
@@ -196,6 +203,7 @@ async fn round_trip(from: &str, to: &str) {
             "shares",
             "share_codes",
             "local_accounts",
+            "second_factors",
             "login_tries",
             "tickets",
             "auth_states"
