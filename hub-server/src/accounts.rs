@@ -4,6 +4,7 @@ pub mod import;
 pub(crate) mod links;
 pub(crate) mod making;
 pub(crate) mod passwords;
+pub(crate) mod second_factor;
 pub(crate) mod set_up;
 
 use std::{

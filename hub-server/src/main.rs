@@ -85,7 +85,7 @@ enum Command {
     },
     /// Take over accounts of a NativeAuthenticator or FirstUseAuthenticator into the
     /// database; the hub has to be stopped. A line of FILE for each: NAME,HASH or
-    /// NAME,HASH,1 (0: not approved).
+    /// NAME,HASH,1 (0: not approved), or NAME,HASH,1,SECRET with a second factor in base32.
     ImportAccounts {
         /// The list; `-` is standard input.
         #[arg(value_name = "FILE")]
@@ -258,6 +258,7 @@ fn import_accounts(args: &Args, file: &Path) -> Result<(), Failure> {
     };
     let text = text.map_err(|error| failed(format!("{}: {error}", file.display()).into()))?;
     let accounts = import::parse(&text).map_err(|error| failed(error.into()))?;
+    let sealing = import::Sealing::of(&config).map_err(StartupError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -265,7 +266,7 @@ fn import_accounts(args: &Args, file: &Path) -> Result<(), Failure> {
     let imported = runtime
         .block_on(async {
             let store = Store::open(&config.store).await?;
-            let imported = import::import(&store, accounts, SystemClock.now()).await;
+            let imported = import::import(&store, accounts, &sealing, SystemClock.now()).await;
             store.close().await;
             imported
         })

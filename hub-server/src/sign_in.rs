@@ -11,14 +11,23 @@ use std::collections::BTreeSet;
 
 use hub_auth::{
     AccessPolicy, AdminRight, Answer, AuthError, Authenticator, Claims, Identity, IdentityKey,
-    Outcome,
+    Outcome, local::LocalAccount,
 };
 use hub_store::{StoreError, User};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use self::known::known;
-use crate::{access::attempts, accounts::MOST_WAIT, auth_state, hub::Hub, live::Live};
+use crate::{
+    access::attempts,
+    accounts::{
+        MOST_WAIT, PROVIDER,
+        second_factor::{self, Needed},
+    },
+    auth_state,
+    hub::Hub,
+    live::Live,
+};
 
 /// Why a sign-in did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +38,48 @@ pub(crate) enum SignInError {
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The password was right, and is not enough.
+    #[error("a second factor is needed")]
+    SecondFactor(Needed),
 }
 
-/// Finishes a sign-in; the account of whoever it is.
+/// Finishes a sign-in; the account of whoever it is. `code` is that of a second factor, if
+/// one came along with the password.
 pub(crate) async fn finish(
     hub: &Hub,
     authenticator: &dyn Authenticator,
     answer: Answer,
+    code: Option<&str>,
 ) -> Result<User, SignInError> {
     let began = Instant::now();
     let finished = async {
         let before = before::named(&hub.store, &answer).await?;
         let claims = authenticator.finish(answer).await?;
-        let user = admit(hub, &hub.live(), &claims).await?;
+        let live = hub.live();
+        second_factor::pass(hub, &live, &claims, code).await?;
+        let user = admit(hub, &live, &claims).await?;
         Ok(before::since(before.as_ref(), user)?)
+    };
+    let finished = finished.await;
+    // One that goes on is counted when it is over.
+    if !matches!(finished, Err(SignInError::SecondFactor(_))) {
+        hub.metrics.login(finished.is_ok(), began.elapsed());
+    }
+    finished
+}
+
+/// Finishes a sign-in to an account with the hub itself, whose password and second factor
+/// were right. `before` is its owner as it was before the second was looked at.
+pub(crate) async fn finish_second(
+    hub: &Hub,
+    account: &LocalAccount,
+    before: Option<&User>,
+) -> Result<User, SignInError> {
+    let began = Instant::now();
+    let claims = Claims::new(PROVIDER, account.id.as_str(), account.name.as_str());
+    let finished = async {
+        let user = admit(hub, &hub.live(), &claims).await?;
+        Ok(before::since(before, user)?)
     };
     let finished = finished.await;
     hub.metrics.login(finished.is_ok(), began.elapsed());
@@ -55,6 +92,8 @@ pub(crate) struct Tried<'t> {
     pub(crate) remote: &'t str,
     pub(crate) username: &'t str,
     pub(crate) password: SecretString,
+    /// Of a second factor, where it came with the password.
+    pub(crate) code: Option<&'t str>,
 }
 
 /// Finishes a sign-in by name and password; the account of whoever it is.
@@ -67,14 +106,14 @@ pub(crate) async fn with_password(
     authenticator: &dyn Authenticator,
     tried: Tried<'_>,
 ) -> Result<User, SignInError> {
-    let Tried { remote, username, password } = tried;
+    let Tried { remote, username, password, code } = tried;
     let busy = || AuthError::Busy { retry_after: MOST_WAIT };
     let _turn = hub.accounts.turn().await.ok_or_else(busy)?;
     if let Some(retry_after) = attempts::wait(hub, remote).await? {
         return Err(AuthError::TooManyTries { retry_after }.into());
     }
     let answer = Answer::Form { username: username.to_owned(), password };
-    let finished = finish(hub, authenticator, answer).await;
+    let finished = finish(hub, authenticator, answer, code).await;
     if let Err(SignInError::Auth(AuthError::BadCredentials | AuthError::TooManyTries { .. })) =
         &finished
     {

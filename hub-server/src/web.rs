@@ -86,6 +86,7 @@ pub fn reserved_cookies() -> Vec<String> {
         session::SESSION_ID_COOKIE.to_owned(),
         pages::FRESH_COOKIE.to_owned(),
         pages::SIGNED_OUT_COOKIE.to_owned(),
+        pages::SECOND_STEP_COOKIE.to_owned(),
         format!("{}*", pages::PENDING_COOKIE_PREFIX),
     ]
 }

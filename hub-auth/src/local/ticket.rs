@@ -8,6 +8,7 @@ use std::{
 use hub_names::UserName;
 use serde::{Deserialize, Serialize};
 
+use super::Asked;
 use crate::{ApiToken, TokenHash};
 
 /// What a secret link is good for, until when, and how often. For the store, under
@@ -47,6 +48,14 @@ pub enum Purpose {
         /// Marks the hash that the account had: a password that was changed since
         /// ends the ticket.
         fingerprint: String,
+    },
+    /// To go on with a sign-in after the right password: to give a code, or to set a
+    /// second factor up. A cookie holds the secret, not a link.
+    SecondFactor {
+        /// Whose.
+        account_id: String,
+        /// What was asked for.
+        asked: Asked,
     },
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn kind(purpose: &Purpose) -> &'static str {
         Purpose::Invitation { .. } => "invitation",
         Purpose::SetUp { .. } => "set_up",
         Purpose::Reset { .. } => "reset",
+        Purpose::SecondFactor { .. } => "second_factor",
     }
 }
 
@@ -43,7 +44,9 @@ pub(crate) async fn issue(
     let now = hub.clock.now();
     let (secret, ticket) = Ticket::issue(purpose, now.into(), good_for, uses);
     let account_id = match &ticket.purpose {
-        Purpose::Reset { account_id, .. } => Some(account_id.clone()),
+        Purpose::Reset { account_id, .. } | Purpose::SecondFactor { account_id, .. } => {
+            Some(account_id.clone())
+        }
         Purpose::Invitation { .. } | Purpose::SetUp { .. } => None,
     };
     let row = NewTicket {

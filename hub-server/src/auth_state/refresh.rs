@@ -256,6 +256,8 @@ async fn asked(
         Ok(false) => return overtaken(hub, config, user).await,
         Err(SignInError::Store(error)) => return Err(error),
         Err(SignInError::Auth(error)) => error,
+        // Only a form asks for one.
+        Err(SignInError::SecondFactor(_)) => return Ok((Confirmed::SignInAgain, None)),
     };
     match config.refresh.after_failure(&error, known_for) {
         AfterFailure::KeepFor(wait) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub_auth::{
     PasswordRules, ProviderRules,
-    local::{SignUpMode, SignUpRules, TryLimit},
+    local::{SecondFactorMode, SignUpMode, SignUpRules, TryLimit},
 };
 use serde::Deserialize;
 
@@ -36,6 +36,12 @@ pub(super) const SECTION: Section = Section {
         )
         .default("true"),
         Key::new(
+            "auth.local.second_factor",
+            Kind::Choice(&["off", "optional", "required"]),
+            "Whether people use a second factor: six digits of an app on their phone. `optional`: who likes. `required`: everybody sets one up at the next sign-in. `off`: nobody can turn it on; whoever has it is still asked.",
+        )
+        .default("\"off\""),
+        Key::new(
             "auth.local.allowed_failed_logins",
             Kind::Integer("tries"),
             "How many sign-ins to one account may fail within the time below, 1 to 1000. After that it waits, also for the right password.",
@@ -61,6 +67,8 @@ pub(super) const SECTION: Section = Section {
 pub struct LocalConfig {
     /// Who may make one, and which passwords may be.
     pub sign_up: SignUpRules,
+    /// Whether people use a second factor.
+    pub second_factor: SecondFactorMode,
     /// How often the sign-in to one account may fail.
     pub account_limit: TryLimit,
     /// How often it may fail from one address.
@@ -73,6 +81,7 @@ pub(super) struct RawLocal {
     sign_up: Option<String>,
     minimum_password_length: Option<u64>,
     refuse_common_passwords: Option<bool>,
+    second_factor: Option<String>,
     allowed_failed_logins: Option<u64>,
     allowed_failed_logins_per_address: Option<u64>,
     failed_login_seconds: Option<u64>,
@@ -103,6 +112,7 @@ impl RawLocal {
         };
         Ok(LocalConfig {
             sign_up: SignUpRules { mode: mode(self.sign_up.as_deref())?, passwords },
+            second_factor: second_factor(self.second_factor.as_deref())?,
             account_limit: limit(
                 "allowed_failed_logins",
                 self.allowed_failed_logins,
@@ -135,6 +145,18 @@ fn mode(text: Option<&str>) -> Result<SignUpMode, ConfigError> {
         Some(other) => Err(ConfigError::value(
             "auth.local.sign_up",
             format!("is {other:?}; write closed, invitation, approval or open"),
+        )),
+    }
+}
+
+fn second_factor(text: Option<&str>) -> Result<SecondFactorMode, ConfigError> {
+    match text {
+        None | Some("off") => Ok(SecondFactorMode::Off),
+        Some("optional") => Ok(SecondFactorMode::Optional),
+        Some("required") => Ok(SecondFactorMode::Required),
+        Some(other) => Err(ConfigError::value(
+            "auth.local.second_factor",
+            format!("is {other:?}; write off, optional or required"),
         )),
     }
 }
@@ -172,6 +194,7 @@ mod tests {
         let auth = load("[auth.local]").unwrap();
         let local = auth.local.unwrap();
         assert_eq!(local.sign_up, SignUpRules::default());
+        assert_eq!(local.second_factor, SecondFactorMode::Off);
         assert_eq!(local.account_limit, TryLimit::ACCOUNT);
         assert_eq!(local.address_limit, TryLimit::ADDRESS);
         assert!(auth.policy.rules().providers["local"].allow_all);
@@ -182,7 +205,7 @@ mod tests {
     fn all_keys_are_read() {
         let local = load(
             "[auth.local]\nsign_up = 'approval'\nminimum_password_length = 14\n\
-             refuse_common_passwords = false\nallowed_failed_logins = 3\n\
+             refuse_common_passwords = false\nsecond_factor = 'required'\nallowed_failed_logins = 3\n\
              allowed_failed_logins_per_address = 30\nfailed_login_seconds = 60\n",
         )
         .unwrap()
@@ -191,6 +214,7 @@ mod tests {
         assert_eq!(local.sign_up.mode, SignUpMode::Approval);
         assert_eq!(local.sign_up.passwords, PasswordRules { min_chars: 14, refuse_common: false });
         let window = Duration::from_secs(60);
+        assert_eq!(local.second_factor, SecondFactorMode::Required);
         assert_eq!(local.account_limit, TryLimit { tries: 3, window });
         assert_eq!(local.address_limit, TryLimit { tries: 30, window });
     }
@@ -199,6 +223,7 @@ mod tests {
     fn wrong_values_name_their_key() {
         for (line, part) in [
             ("sign_up = 'yes'", "auth.local.sign_up"),
+            ("second_factor = 'on'", "auth.local.second_factor"),
             ("minimum_password_length = 9", "auth.local.minimum_password_length"),
             ("minimum_password_length = 257", "auth.local.minimum_password_length"),
             ("allowed_failed_logins = 0", "auth.local.allowed_failed_logins"),

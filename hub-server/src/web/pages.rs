@@ -29,6 +29,7 @@ use http::{StatusCode, Uri};
 use hub_names::ServerKey;
 
 pub(super) use self::{
+    accounts::SECOND_STEP_COOKIE,
     login::{FRESH_COOKIE, SIGNED_OUT_COOKIE},
     oauth_callback::COOKIE_PREFIX as PENDING_COOKIE_PREFIX,
 };

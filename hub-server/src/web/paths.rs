@@ -115,6 +115,16 @@ impl Paths {
         self.in_hub("change-password")
     }
 
+    /// Where a sign-in goes on after the password.
+    pub(crate) fn second_step(&self, next: Option<&str>) -> String {
+        with_next(self.in_hub("login/code"), next)
+    }
+
+    /// The page on which people turn their second factor on and off.
+    pub(crate) fn second_factor(&self) -> String {
+        self.in_hub("second-factor")
+    }
+
     /// The page on which administrators look after accounts with the hub itself.
     pub(crate) fn authorize(&self) -> String {
         self.in_hub("authorize")

@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::harness::{Answer, Browser, PASSWORD, TestHub};
 
 /// The harness's password with bcrypt, as a NativeAuthenticator keeps it.
-const BCRYPT: &str = "$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW";
+pub(crate) const BCRYPT: &str = "$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW";
 /// As a form sends it.
-const GIVEN: &str = "open+sesame";
-const OTHER: &str = "battery+staple";
+pub(crate) const GIVEN: &str = "open+sesame";
+pub(crate) const OTHER: &str = "battery+staple";
 
-async fn hub_over(lines: &str, auth: &str, store: &Store) -> TestHub {
+pub(crate) async fn hub_over(lines: &str, auth: &str, store: &Store) -> TestHub {
     let text = format!(
         "[http]\npublic_url = \"http://hub.test\"\n[auth]\n{auth}\n[auth.local]\n{lines}\n\
          [spawner.docker]\nimage = \"unused\"\n"
@@ -33,7 +33,7 @@ fn path(link: &str) -> &str {
 }
 
 /// Opens the page, fills in the form and sends it to where the page is.
-async fn fill(browser: &mut Browser, page: &str, form: &str) -> Answer {
+pub(crate) async fn fill(browser: &mut Browser, page: &str, form: &str) -> Answer {
     let opened = browser.get(page).await;
     if opened.status != StatusCode::OK {
         return opened;
@@ -43,12 +43,12 @@ async fn fill(browser: &mut Browser, page: &str, form: &str) -> Answer {
     browser.post(target, &form).await
 }
 
-async fn sign_up(browser: &mut Browser, page: &str, name: &str) -> Answer {
+pub(crate) async fn sign_up(browser: &mut Browser, page: &str, name: &str) -> Answer {
     let form = format!("username={name}&password={GIVEN}&password_confirmation={GIVEN}");
     fill(browser, page, &form).await
 }
 
-async fn sign_in(hub: &TestHub, name: &str, password: &str) -> (Answer, Browser) {
+pub(crate) async fn sign_in(hub: &TestHub, name: &str, password: &str) -> (Answer, Browser) {
     let mut browser = hub.browser();
     let form = format!("username={name}&password={password}");
     let answer = fill(&mut browser, "/hub/login", &form).await;
@@ -56,7 +56,7 @@ async fn sign_in(hub: &TestHub, name: &str, password: &str) -> (Answer, Browser)
 }
 
 /// A browser of the first administrator.
-async fn root(hub: &TestHub) -> Browser {
+pub(crate) async fn root(hub: &TestHub) -> Browser {
     let mut browser = hub.browser();
     let link = hub.assembled.set_up_link().unwrap().to_owned();
     let made = sign_up(&mut browser, path(&link), "root").await;
@@ -64,7 +64,7 @@ async fn root(hub: &TestHub) -> Browser {
     browser
 }
 
-async fn act(admin: &mut Browser, form: &str) -> Answer {
+pub(crate) async fn act(admin: &mut Browser, form: &str) -> Answer {
     fill(admin, "/hub/authorize", form).await
 }
 
@@ -76,7 +76,13 @@ async fn link(admin: &mut Browser, form: &str) -> String {
     path(rest.split('<').next().unwrap()).to_owned()
 }
 
-async fn id_of(hub: &TestHub, name: &str) -> String {
+/// Of the configuration that every hub of these tests has.
+pub(crate) fn sealing() -> import::Sealing {
+    let text = "[spawner.docker]\nimage = \"unused\"\n";
+    import::Sealing::of(&crate::harness::configuration(text)).unwrap()
+}
+
+pub(crate) async fn id_of(hub: &TestHub, name: &str) -> String {
     let found = hub.store.local_accounts().by_name(&name.parse().unwrap()).await.unwrap();
     found.unwrap_or_else(|| panic!("{name} has no account")).id
 }
@@ -411,7 +417,8 @@ async fn nat_2_old_hashes_are_taken_over_and_renewed_at_the_first_sign_in() {
     root(&hub).await;
     let list = format!("Ada,{BCRYPT},1\nbob,{BCRYPT},0\nroot,{BCRYPT},1\n");
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let imported = import::import(&store, import::parse(&list).unwrap(), now).await.unwrap();
+    let imported =
+        import::import(&store, import::parse(&list).unwrap(), &sealing(), now).await.unwrap();
     assert_eq!((imported.added, imported.waiting), (2, 1));
     assert_eq!(imported.known, ["root"]);
 

@@ -207,7 +207,7 @@ impl TestHub {
     }
 }
 
-fn configuration(text: &str) -> Config {
+pub(crate) fn configuration(text: &str) -> Config {
     let environment =
         [("JPY_COOKIE_SECRET", "ab".repeat(32))].into_iter().collect::<config::Environment>();
     config::parse(text, "hub.toml", Path::new("."), &environment, false).unwrap().config

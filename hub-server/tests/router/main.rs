@@ -27,6 +27,7 @@ mod oauth;
 mod pages;
 mod proxy_routes;
 mod resume;
+mod second_factor;
 mod servers;
 mod service_oauth;
 mod services;

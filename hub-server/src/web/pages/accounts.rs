@@ -3,7 +3,10 @@
 
 mod authorize;
 mod change_password;
+mod qr;
 mod reset_password;
+mod second_factor;
+pub(super) mod second_step;
 mod sign_up;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +27,8 @@ use crate::{
     web::{error::PageError, request::Fields, visitor::Visitor},
 };
 
+pub(in crate::web) use self::second_step::COOKIE as SECOND_STEP_COOKIE;
+
 type PageResult = Result<Response, PageError>;
 
 /// The field of a form, and of a link's query, that holds the secret.
@@ -35,6 +40,8 @@ pub(super) fn routes(hub: &Hub) -> Router<Arc<Hub>> {
         .route(&at("signup"), get(sign_up::show).post(sign_up::submit))
         .route(&at("authorize"), get(authorize::show).post(authorize::submit))
         .route(&at("change-password"), get(change_password::show).post(change_password::submit))
+        .route(&at("second-factor"), get(second_factor::show).post(second_factor::submit))
+        .route(&at("login/code"), get(second_step::show).post(second_step::submit))
         .route(&at("reset-password"), get(reset_password::show).post(reset_password::submit))
 }
 

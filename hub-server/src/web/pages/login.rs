@@ -115,7 +115,9 @@ pub(super) async fn submit(
     };
     let remote = &visitor.browser.remote;
     let password = SecretString::from(fields.get("password").unwrap_or_default().to_owned());
-    let tried = Tried { remote, username: &username, password };
+    // In one go, as JupyterHub's form with `request_otp` and NativeAuthenticator's send it.
+    let code = fields.get("otp").or_else(|| fields.get("2fa")).filter(|code| !code.is_empty());
+    let tried = Tried { remote, username: &username, password, code };
     match sign_in::with_password(&hub, authenticator.as_ref(), tried).await {
         Ok(user) => {
             let target = next.unwrap_or_else(|| default_target(&hub, &user.name, &uri));
@@ -127,6 +129,9 @@ pub(super) async fn submit(
         }
         Err(SignInError::Auth(AuthError::TooManyTries { retry_after })) => {
             Ok(too_many(retry_after))
+        }
+        Err(SignInError::SecondFactor(needed)) => {
+            accounts::second_step::begin(&hub, &needed, next.as_deref()).await
         }
         Err(error) => Err(refused::page(&hub, error)),
     }

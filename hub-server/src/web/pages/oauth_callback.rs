@@ -140,7 +140,7 @@ async fn come_back(
     let authenticator = live.authenticator(&pending.provider).ok_or_else(PageError::not_found)?;
 
     let answer = Answer::Callback { pending: pending.login, callback };
-    let user = sign_in::finish(hub, authenticator.as_ref(), answer)
+    let user = sign_in::finish(hub, authenticator.as_ref(), answer, None)
         .await
         .map_err(|error| refused::page(hub, error))?;
     let target = pending.next.unwrap_or_else(|| default_target(hub, &user.name, &Uri::default()));

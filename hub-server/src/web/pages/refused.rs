@@ -20,6 +20,11 @@ pub(super) fn page(hub: &Hub, error: SignInError) -> PageError {
     tracing::warn!(reason = %printable(&error.to_string()), error = &error as &(dyn std::error::Error + 'static), "sign-in refused");
     match error {
         SignInError::Store(error) => error.into(),
+        // Who can be asked for it is not sent here.
+        SignInError::SecondFactor(_) => {
+            PageError::new(StatusCode::FORBIDDEN, "This account needs a second factor.")
+                .action("Sign in", again)
+        }
         SignInError::Auth(error) => of_auth(error, &again, hub.live().refusal.as_deref()),
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::web) struct Wanted {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TokenRequest"))]
 pub(in crate::web::api) struct Body {
-    /// A name and a password, in place of a credential.
+    /// A `username`, a `password` and, with a second factor, `otp`, in place of a credential.
     #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, Value>>"))]
     auth: Option<Value>,
     note: Option<String>,

@@ -123,6 +123,13 @@ async fn act(hub: &Hub, visitor: &Visitor, wish: Wish) -> Result<Done, PageError
             let what = format!("a link with which {} chooses a new password", account.name);
             return Ok(link(what, hub.paths.reset_password(Some(secret.expose()))));
         }
+        Wish::RemoveSecondFactor(id) => {
+            if !store.second_factors().remove(&id).await? {
+                let error = "This account has no second factor.".to_owned();
+                return Ok(Done::Not(StatusCode::NOT_FOUND, error));
+            }
+            tracing::info!(account = id, %by, "second factor removed by an administrator");
+        }
         Wish::Withdraw(id) => {
             store.tickets().withdraw(id).await?;
             tracing::info!(ticket = id.get(), %by, "invitation withdrawn");

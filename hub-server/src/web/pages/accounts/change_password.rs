@@ -77,7 +77,7 @@ pub(super) async fn submit(
 }
 
 /// The session and the account of whoever is signed in.
-async fn own<'v>(
+pub(super) async fn own<'v>(
     hub: &Hub,
     visitor: &'v Visitor,
 ) -> Result<(&'v Session, LocalAccount), PageError> {
@@ -100,6 +100,7 @@ fn form(hub: &Hub, visitor: &Visitor, status: StatusCode, error: Option<&str>) -
         minimum_length => hub.live().local.map(|local| local.sign_up.passwords.min_chars),
         password_error => error,
         cancel_url => hub.paths.home(),
+        second_factor_url => hub.paths.second_factor(),
     };
     visitor.page(status, "change-password.html", page)
 }

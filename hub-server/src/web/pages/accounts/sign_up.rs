@@ -12,8 +12,8 @@ use hub_auth::{
 use minijinja::context;
 
 use super::{
-    PageResult, TOKEN, bad_link, local, new_password, presented, sentence, told, wait_text,
-    with_retry_after,
+    PageResult, TOKEN, bad_link, local, new_password, presented, second_step, sentence, told,
+    wait_text, with_retry_after,
 };
 use crate::{
     access::attempts,
@@ -24,7 +24,7 @@ use crate::{
     },
     config::LocalConfig,
     hub::Hub,
-    sign_in,
+    sign_in::{self, SignInError},
     web::{
         error::{PageError, redirect},
         pages::{login, refused},
@@ -99,10 +99,13 @@ pub(super) async fn submit(
         return Ok(redirect(&hub.paths.login(None)));
     };
     let answer = Answer::Form { username, password };
-    match sign_in::finish(&hub, authenticator.as_ref(), answer).await {
+    match sign_in::finish(&hub, authenticator.as_ref(), answer, None).await {
         Ok(user) => {
             let provider = authenticator.provider();
             login::signed_in(&hub, &visitor, &user, provider, &hub.paths.home()).await
+        }
+        Err(SignInError::SecondFactor(needed)) => {
+            second_step::begin(&hub, &needed, Some(&hub.paths.home())).await
         }
         Err(error) => Err(refused::page(&hub, error)),
     }
@@ -120,7 +123,9 @@ async fn ticket(
     };
     let refusal = match (ticket.as_ref().map(|ticket| &ticket.purpose), config.sign_up.mode) {
         (Some(Purpose::SetUp { .. }), _) => None,
-        (Some(Purpose::Reset { .. }), _) => Some(SignUpRefused::OtherTicket),
+        (Some(Purpose::Reset { .. } | Purpose::SecondFactor { .. }), _) => {
+            Some(SignUpRefused::OtherTicket)
+        }
         (_, SignUpMode::Closed) => Some(SignUpRefused::Closed),
         (None, SignUpMode::Invitation) => Some(SignUpRefused::NotInvited),
         (Some(Purpose::Invitation { .. }), _) | (None, _) => None,
@@ -138,7 +143,7 @@ fn only_name(ticket: Option<&Presented>) -> Option<String> {
         Purpose::Invitation { name, .. } | Purpose::SetUp { name } => {
             name.as_ref().map(ToString::to_string)
         }
-        Purpose::Reset { .. } => None,
+        Purpose::Reset { .. } | Purpose::SecondFactor { .. } => None,
     }
 }
 

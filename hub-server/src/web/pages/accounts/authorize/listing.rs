@@ -54,6 +54,7 @@ fn account(account: &LocalAccount) -> Value {
         name => account.name.as_str(),
         state => state,
         created => account.created.to_string(),
+        second_factor => account.has_second_factor,
     }
 }
 
@@ -61,7 +62,8 @@ fn invitation(ticket: TicketRecord) -> Value {
     let purpose = serde_json::from_value(ticket.purpose).ok();
     let (name, groups) = match purpose {
         Some(Purpose::Invitation { name, groups }) => (name, groups),
-        Some(Purpose::SetUp { .. } | Purpose::Reset { .. }) | None => Default::default(),
+        Some(Purpose::SetUp { .. } | Purpose::Reset { .. } | Purpose::SecondFactor { .. })
+        | None => Default::default(),
     };
     context! {
         id => ticket.id.get(),

@@ -28,6 +28,8 @@ pub(super) enum Wish {
     Refuse(String),
     /// Hand out a link for a new password.
     Reset(String),
+    /// Remove the second factor of somebody who has lost it.
+    RemoveSecondFactor(String),
     /// Take an invitation back.
     Withdraw(TicketId),
     /// Invite people.
@@ -53,6 +55,7 @@ impl Wish {
             "close" => account().map(Self::Close),
             "refuse" => account().map(Self::Refuse),
             "reset" => account().map(Self::Reset),
+            "remove_second_factor" => account().map(Self::RemoveSecondFactor),
             "withdraw" => {
                 let id = text("ticket").parse().map_err(|_| "The form names no invitation.")?;
                 Ok(Self::Withdraw(TicketId::new(id)))
