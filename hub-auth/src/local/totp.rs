@@ -25,6 +25,19 @@ const MOST_BYTES: usize = 64;
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The secret that the hub shares with somebody's app.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// use hub_auth::local::TotpSecret;
+///
+/// let secret = TotpSecret::parse("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?;
+/// let now = UNIX_EPOCH + Duration::from_secs(59);
+/// let code = secret.code(now);
+/// let step = secret.verify(&code, now, 0).expect("the code is of this step");
+/// assert_eq!(secret.verify(&code, now, step), None, "it is good once");
+/// # Ok::<(), hub_auth::local::InvalidSecret>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret {
     bytes: Vec<u8>,
