@@ -11,10 +11,11 @@ use jiff::Timestamp;
 pub(crate) use self::owner::ALL as OWNER;
 pub(crate) use self::owner::{delete_of, rename};
 use crate::{
-    StoreError, User,
+    NewSecondFactor, StoreError, User,
     engine::Engine,
     groups,
     row::Fields,
+    second_factors,
     statement::{Statement, statements},
     tickets,
     value::Value,
@@ -169,6 +170,21 @@ impl LocalAccounts<'_> {
         ticket: Option<&[u8; 32]>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.create_with(account, None, ticket, now).await
+    }
+
+    /// As [`create`](Self::create), with a second factor if the account had one elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub async fn create_with(
+        &self,
+        account: &NewLocalAccount,
+        factor: Option<&NewSecondFactor>,
+        ticket: Option<&[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.engine.begin(INSERT.action).await?;
         if let Some(hash) = ticket {
             tickets::spend(&mut tx, hash, now).await?;
@@ -181,6 +197,9 @@ impl LocalAccounts<'_> {
             now.into(),
         ];
         tx.write(&INSERT, &values).await.map_err(|failure| failure.conflict("account"))?;
+        if let Some(factor) = factor {
+            second_factors::insert(&mut tx, factor, now).await?;
+        }
         if account.status == LocalStatus::Active {
             let user =
                 owner::claim(&mut tx, &account.id, &account.name, account.admin, now).await?;

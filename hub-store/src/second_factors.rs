@@ -86,17 +86,7 @@ impl SecondFactors<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.engine.begin(INSERT.action).await?;
         spend(&mut tx, ticket, now).await?;
-        let recovery = listed(&new.recovery);
-        let values = [
-            (&new.account_id).into(),
-            (&new.sealed).into(),
-            Value::Int(new.last_step),
-            (&recovery).into(),
-            now.into(),
-        ];
-        tx.write(&INSERT, &values)
-            .await
-            .map_err(|failure| failure.conflict("second factor").missing("account"))?;
+        insert(&mut tx, new, now).await?;
         tx.commit(INSERT.action).await?;
         Ok(())
     }
@@ -163,6 +153,26 @@ impl SecondFactors<'_> {
         tx.commit(statement.action).await?;
         Ok(true)
     }
+}
+
+/// Adds one.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    new: &NewSecondFactor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let recovery = listed(&new.recovery);
+    let values = [
+        (&new.account_id).into(),
+        (&new.sealed).into(),
+        Value::Int(new.last_step),
+        (&recovery).into(),
+        now.into(),
+    ];
+    tx.write(&INSERT, &values)
+        .await
+        .map_err(|failure| failure.conflict("second factor").missing("account"))?;
+    Ok(())
 }
 
 async fn spend(tx: &mut Tx, ticket: Option<&[u8; 32]>, now: Timestamp) -> Result<(), StoreError> {

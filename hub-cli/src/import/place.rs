@@ -342,6 +342,8 @@ fn system_users(name: &str) -> Option<Place> {
     Some(Place::Special(Special::SystemUsers(key)))
 }
 
+const SECOND_FACTOR: &str = "see auth.local.second_factor, and docs/local-accounts.md";
+
 fn authenticator(name: &str) -> Option<Place> {
     Some(match name {
         "allowed_users" | "whitelist" => Key("auth.allowed_users"),
@@ -367,9 +369,8 @@ fn authenticator(name: &str) -> Option<Place> {
         | "refresh_user_hook"
         | "custom_login_error"
         | "custom_html"
-        | "manage_roles"
-        | "request_otp"
-        | "otp_prompt" => Instead("there is nothing like it; see docs/sign-in.md"),
+        | "manage_roles" => Instead("there is nothing like it; see docs/sign-in.md"),
+        "request_otp" | "otp_prompt" => Instead(SECOND_FACTOR),
         "custom_403_message" => Key("pages.custom_403_message"),
         "admin_groups" => Provider("admin_groups"),
         "allowed_groups" => Provider("allowed_groups"),
@@ -435,9 +436,9 @@ fn native(name: &str) -> Option<Place> {
         "allowed_failed_logins" => Key("auth.local.allowed_failed_logins"),
         "seconds_before_next_try" => Key("auth.local.failed_login_seconds"),
         "open_signup" => Place::Special(Special::OpenSignUp),
+        "allow_2fa" => Instead(SECOND_FACTOR),
         "enable_signup"
         | "ask_email_on_signup"
-        | "allow_2fa"
         | "import_from_firstuse"
         | "firstuse_db_path"
         | "delete_firstuse_db_after_import"

@@ -145,11 +145,8 @@ pub async fn import(
             admin: false,
             groups: Vec::new(),
         };
-        match store.local_accounts().create(&new, None, now).await {
+        match store.local_accounts().create_with(&new, factor.as_ref(), None, now).await {
             Ok(()) => {
-                if let Some(factor) = &factor {
-                    store.second_factors().add(factor, None, now).await?;
-                }
                 imported.added += 1;
                 imported.waiting += usize::from(is_waiting);
             }
