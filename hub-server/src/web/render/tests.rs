@@ -138,6 +138,26 @@ fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "previous_url": "/hub/authorize?offset=0", "next_url": "/hub/authorize?offset=100",
             }),
         ),
+        (
+            "recovery-codes.html",
+            json!({"codes": ["aaaa-bbbb-cccc-dddd"], "next_url": "/user/ada/"}),
+        ),
+        (
+            "second-factor.html",
+            json!({
+                "form_action": "/hub/second-factor", "account": "ada", "is_on": true,
+                "codes_left": 9, "code_error": "This code is wrong.",
+                "cancel_url": "/hub/change-password",
+            }),
+        ),
+        (
+            "second-step.html",
+            json!({
+                "form_action": "/hub/login/code", "cancel_url": "/hub/login", "is_needed": true,
+                "code_error": "This code is wrong.", "otpauth_url": "otpauth://totp/hub:ada",
+                "secret": "ABCD EFGH", "offer": "sealed", "qr": "a drawing",
+            }),
+        ),
         ("stop_pending.html", json!({"server": server})),
         ("admin.html", json!({"api_url": "/hub/api"})),
         (
