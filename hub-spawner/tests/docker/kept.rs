@@ -1,7 +1,7 @@
 //! Containers that are kept over a stop, and what is left of users who are deleted.
 
 use hub_spawner::{
-    Progress, SavedState, ServerKey, Spawner, StartRequest, Started, StopMode,
+    Liveness, Progress, SavedState, ServerKey, Spawner, StartRequest, Started, StopMode,
     conformance::request,
     docker::{DockerSpawner, OnUserDelete, ReuseStopped, VolumeMigration},
     engine::Labels,
@@ -37,6 +37,36 @@ async fn started(spawner: &DockerSpawner, request: &StartRequest) -> (Started, V
 
 async fn stop(spawner: &DockerSpawner, key: &ServerKey) {
     spawner.stop(key, &SavedState::default(), StopMode::Now).await.expect("stop");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: cargo xtask test"]
+async fn spn_4_spn_24_a_server_that_runs_keeps_its_name_when_the_template_changes() {
+    in_a_corner(|corner| async move {
+        let spawner = connect(&corner, |_| {}).await;
+        let ada = key("ada", "");
+        let (first, _) = started(&spawner, &request(ada.clone())).await;
+        let id = corner.container(&ada).await;
+        assert_eq!(first.state.text("object_id"), Some(&*id));
+        let name = first.state.text("object_name").unwrap().to_owned();
+
+        let mut config = corner.config();
+        config.name_template = Some("{prefix}-{servername}-of-{username}".to_owned());
+        spawner.adopt(spawner.plan(&config).unwrap());
+        for state in [&first.state, &SavedState::default()] {
+            let alive = spawner.probe(&ada, state).await.unwrap();
+            assert!(matches!(alive, Liveness::Running { .. }), "{alive:?}");
+        }
+        assert_eq!(corner.container(&ada).await, id);
+        assert!(spawner.lasting(&first.state).is_empty(), "nothing of it is left after the stop");
+        spawner.stop(&ada, &first.state, StopMode::Now).await.unwrap();
+
+        let (second, _) = started(&spawner, &request(ada.clone())).await;
+        let renamed = second.state.text("object_name").unwrap();
+        assert!(renamed != name && renamed.ends_with("-of-ada"), "{renamed}");
+        stop(&spawner, &ada).await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn stop(spawner: &DockerSpawner, key: &ServerKey) {
 
 #[tokio::test]
 #[ignore = "needs Docker: cargo xtask test"]
-async fn spn_9_a_new_volume_belongs_to_those_who_write_in_it() {
+async fn spn_8_spn_9_a_new_volume_belongs_to_those_who_write_in_it() {
     in_a_corner(|corner| async move {
         let parent = tempfile::tempdir().unwrap();
         let (new, old) = (parent.path().join("homes/ada"), parent.path().join("old"));
