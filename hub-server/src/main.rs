@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use hub_names::UserName;
 use hub_server::{
     Clock, Ended, StartupError, SystemClock,
     accounts::import,
@@ -91,6 +92,13 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Remove the second factor of an account with the hub itself, for an administrator who
+    /// has lost phone and recovery codes; the hub has to be stopped.
+    RemoveSecondFactor {
+        /// Whose.
+        #[arg(value_name = "NAME")]
+        name: UserName,
+    },
     /// Put the copy of a SQLite database that a later release kept for this one in
     /// the place of that release's; the hub has to be stopped. For deployments.
     PutBackDatabase {
@@ -133,6 +141,7 @@ fn main() -> ExitCode {
             forget(data, names).map_err(|error| Failure { error: error.into(), exit_code: 1 })
         }
         Some(Command::ImportAccounts { file }) => import_accounts(&args, file),
+        Some(Command::RemoveSecondFactor { name }) => remove_second_factor(&args, name),
         Some(Command::PutBackDatabase { url }) => {
             put_back(url).map_err(|error| Failure { error, exit_code: 1 })
         }
@@ -280,6 +289,33 @@ fn import_accounts(args: &Args, file: &Path) -> Result<(), Failure> {
     print(&format!("{} accounts added, {} wait for approval", imported.added, imported.waiting));
     if config.auth.local.is_none() {
         print("the configuration has no [auth.local], so nobody can sign in with them yet");
+    }
+    Ok(())
+}
+
+fn remove_second_factor(args: &Args, name: &UserName) -> Result<(), Failure> {
+    let failed = |error: Box<dyn std::error::Error>| Failure { error, exit_code: 1 };
+    let config = sources(args).load().map_err(StartupError::from)?.config;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartupError::Runtime)?;
+    let removed = runtime.block_on(async {
+        let store = Store::open(&config.store).await?;
+        let removed = match store.local_accounts().by_name(name).await {
+            Ok(Some(account)) => store.second_factors().remove(&account.id).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        store.close().await;
+        removed
+    });
+    match removed.map_err(|error| failed(error.into()))? {
+        Some(true) => print(&format!("{name} has no second factor any more")),
+        Some(false) => return Err(failed(format!("{name} has no second factor").into())),
+        None => {
+            return Err(failed(format!("{name} has no account with the hub itself").into()));
+        }
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub(crate) async fn finish(
         let before = before::named(&hub.store, &answer).await?;
         let claims = authenticator.finish(answer).await?;
         let live = hub.live();
-        second_factor::pass(hub, &live, &claims, code).await?;
+        second_factor::pass(hub, &live, &claims, before.as_ref(), code).await?;
         let user = admit(hub, &live, &claims).await?;
         Ok(before::since(before.as_ref(), user)?)
     };

@@ -56,6 +56,9 @@ pub enum Purpose {
         account_id: String,
         /// What was asked for.
         asked: Asked,
+        /// How often all of its owner's sessions had ended at once when the password was
+        /// looked at; if it is more often by now, the password is not the one that counts.
+        sign_outs: Option<u64>,
     },
 }
 
@@ -156,6 +159,11 @@ mod tests {
             invitation(),
             Purpose::SetUp { name: Some("ada".parse().unwrap()) },
             Purpose::Reset { account_id: "x".to_owned(), fingerprint: "y".to_owned() },
+            Purpose::SecondFactor {
+                account_id: "x".to_owned(),
+                asked: Asked::Enrolment,
+                sign_outs: Some(3),
+            },
         ];
         for purpose in purposes {
             let json = serde_json::to_string(&purpose).unwrap();

@@ -11,7 +11,7 @@ use hub_auth::{
         TryLimit, second_factor_key,
     },
 };
-use hub_store::{NewSecondFactor, SecondFactorRow, StoreError};
+use hub_store::{NewSecondFactor, SecondFactorRow, StoreError, User};
 use serde::{Deserialize, Serialize};
 
 use super::{PROVIDER, count};
@@ -30,6 +30,8 @@ pub(crate) struct Needed {
     pub(crate) account_id: String,
     /// What is missing.
     pub(crate) asked: Asked,
+    /// How often its owner had been signed out everywhere before it was looked at.
+    pub(crate) sign_outs: Option<u64>,
 }
 
 /// What a code was worth.
@@ -58,11 +60,12 @@ struct Offered {
 }
 
 /// Lets a sign-in with the right password go on, if nothing else is asked for or `code`
-/// is right.
+/// is right. `before` is the account's owner as it was before the password was looked at.
 pub(crate) async fn pass(
     hub: &Hub,
     live: &Live,
     claims: &Claims,
+    before: Option<&User>,
     code: Option<&str>,
 ) -> Result<(), SignInError> {
     if claims.provider != PROVIDER {
@@ -79,7 +82,12 @@ pub(crate) async fn pass(
             Checked::Wait(retry_after) => Err(AuthError::TooManyTries { retry_after }.into()),
         },
         (Some(asked), _) => {
-            Err(SignInError::SecondFactor(Needed { account_id: account_id.clone(), asked }))
+            let sign_outs = before.map(|owner| owner.sign_outs);
+            Err(SignInError::SecondFactor(Needed {
+                account_id: account_id.clone(),
+                asked,
+                sign_outs,
+            }))
         }
     }
 }
@@ -194,7 +202,8 @@ pub(crate) async fn new_codes(
 
 /// What a sign-in that goes on after the password is known by.
 pub(crate) fn ticket_for(needed: &Needed) -> Purpose {
-    Purpose::SecondFactor { account_id: needed.account_id.clone(), asked: needed.asked }
+    let &Needed { ref account_id, asked, sign_outs } = needed;
+    Purpose::SecondFactor { account_id: account_id.clone(), asked, sign_outs }
 }
 
 /// The secret of an app as the store keeps it.

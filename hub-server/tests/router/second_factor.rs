@@ -358,6 +358,24 @@ async fn a_token_by_name_and_password_takes_the_code_as_well() {
 }
 
 #[tokio::test]
+async fn who_is_signed_out_everywhere_between_the_steps_begins_anew() {
+    let hub = hub("optional").await;
+    let (_, secret, _) = ada(&hub).await;
+    let mut browser = first_step(&hub).await;
+    // As a password that is changed while the old one is looked at: the ticket is there, and
+    // is of before.
+    let user = hub.store.users().by_name(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    hub.store.sessions().delete_of_user(user.id).await.unwrap();
+    let code = next_code(&hub, &secret);
+    let late = second_step(&mut browser, &code).await;
+    assert_no_session(&late, browser).await;
+    // The code is not used up either.
+    let mut again = first_step(&hub).await;
+    assert_eq!(second_step(&mut again, &code).await.status, StatusCode::FOUND);
+    assert!(is_signed_in(&mut again).await);
+}
+
+#[tokio::test]
 async fn an_administrator_removes_what_somebody_has_lost() {
     let hub = hub_over(
         "sign_up = 'open'\nsecond_factor = 'optional'",
@@ -377,6 +395,10 @@ async fn an_administrator_removes_what_somebody_has_lost() {
     assert_eq!(done.status, StatusCode::FOUND, "{}", done.text);
     assert!(!admin.get("/hub/authorize").await.text.contains("Remove the second factor"));
     assert_eq!(act(&mut admin, &form).await.status, StatusCode::NOT_FOUND);
+    // One's own is taken away with password and code, not by a session alone.
+    let own = format!("action=remove_second_factor&account={}", id_of(&hub, "root").await);
+    let refused = act(&mut admin, &own).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
     assert_eq!(second_step(&mut under_way, "000000").await.location(), "/hub/login");
     let (answer, mut browser) = sign_in(&hub, "ada", GIVEN).await;
     assert_eq!(answer.status, StatusCode::FOUND);

@@ -124,6 +124,15 @@ async fn act(hub: &Hub, visitor: &Visitor, wish: Wish) -> Result<Done, PageError
             return Ok(link(what, hub.paths.reset_password(Some(secret.expose()))));
         }
         Wish::RemoveSecondFactor(id) => {
+            // A session alone takes nobody's own away: that is asked for with the password.
+            let account = account(hub, &id).await?;
+            if account.as_ref().is_some_and(|account| account.name == by) {
+                return Ok(Done::Not(
+                    StatusCode::BAD_REQUEST,
+                    "This is your own account; turn it off on the page of your second factor."
+                        .to_owned(),
+                ));
+            }
             if !store.second_factors().remove(&id).await? {
                 let error = "This account has no second factor.".to_owned();
                 return Ok(Done::Not(StatusCode::NOT_FOUND, error));

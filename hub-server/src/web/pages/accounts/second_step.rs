@@ -188,13 +188,19 @@ pub(super) fn shown(visitor: &Visitor, account: &LocalAccount, offer: &Offer) ->
 async fn pending(hub: &Hub, visitor: &Visitor) -> Result<Option<Pending>, StoreError> {
     for secret in cookies(visitor.headers(), COOKIE) {
         let Ok(presented) = links::present(hub, secret).await? else { continue };
-        let Purpose::SecondFactor { account_id, asked } = presented.purpose else { continue };
+        let Purpose::SecondFactor { account_id, asked, sign_outs } = presented.purpose else {
+            continue;
+        };
         let accounts = hub.store.local_accounts();
         let Some(account) = accounts.by_id(&account_id).await?.map(rules_of) else { continue };
         if account.status != AccountStatus::Active {
             continue;
         }
         let before = accounts.owner(&account.name).await?;
+        // The password was changed, or the account closed, while it was looked at.
+        if before.as_ref().map(|owner| owner.sign_outs) != sign_outs {
+            continue;
+        }
         return Ok(Some(Pending { account, asked, ticket: presented.hash, before }));
     }
     Ok(None)
