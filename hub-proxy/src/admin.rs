@@ -281,9 +281,10 @@ impl Answer {
 impl From<ChangeError> for Answer {
     fn from(error: ChangeError) -> Self {
         let (status, version) = match error {
-            ChangeError::HandedOver | ChangeError::NotKept => {
+            ChangeError::HandedOver | ChangeError::NotKept | ChangeError::StoreBusy => {
                 (StatusCode::SERVICE_UNAVAILABLE, None)
             }
+            ChangeError::Unknown => (StatusCode::GATEWAY_TIMEOUT, None),
             ChangeError::OtherVersion { current, .. } => (StatusCode::CONFLICT, Some(current)),
             ChangeError::Unmet { unmet: Unmet::NotModified, version } => {
                 return Self::empty(StatusCode::NOT_MODIFIED).about(version);

@@ -12,8 +12,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
 use hub_proxy::{
-    BoxError, Listener, RoutePrefix,
+    BoxError, Listener, RoutePrefix, RouteTable, Traffic,
     admin::{AdminApi, Registry, RouteChange, RouteStore, StoreError, StoredRoute, Vitals},
 };
 use jiff::Timestamp;
@@ -21,6 +24,7 @@ use serde_json::{Value, json};
 use support::*;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 /// Stands for a database. Clones are the same one.
 #[derive(Clone)]
@@ -31,14 +35,40 @@ struct Rows {
     /// Told when one begins.
     begun: mpsc::UnboundedSender<RouteChange>,
     is_broken: Arc<Mutex<bool>>,
+    /// Whether the change is there before there is a permit for it.
+    is_done_first: Arc<Mutex<bool>>,
+    /// Whether reading never ends.
+    is_stuck: Arc<Mutex<bool>>,
 }
 
 impl Rows {
     fn new() -> (Self, mpsc::UnboundedReceiver<RouteChange>) {
         let (begun, changes) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(100));
-        let (rows, is_broken) = (Arc::default(), Arc::default());
-        (Self { rows, permits, begun, is_broken }, changes)
+        let rows = Self {
+            rows: Arc::default(),
+            permits,
+            begun,
+            is_broken: Arc::default(),
+            is_done_first: Arc::default(),
+            is_stuck: Arc::default(),
+        };
+        (rows, changes)
+    }
+
+    fn make(&self, change: &RouteChange) {
+        let mut rows = self.rows.lock().unwrap();
+        match change {
+            RouteChange::Put(route) => {
+                rows.insert(route.prefix.clone(), route.clone());
+            }
+            RouteChange::Removed(prefix) => {
+                rows.remove(prefix);
+            }
+            RouteChange::Replaced(routes) => {
+                *rows = routes.iter().map(|one| (one.prefix.clone(), one.clone())).collect();
+            }
+        }
     }
 
     fn paths(&self) -> Vec<String> {
@@ -57,25 +87,20 @@ impl Rows {
 impl RouteStore for Rows {
     async fn load(&self) -> Result<Vec<StoredRoute>, BoxError> {
         self.check()?;
+        if *self.is_stuck.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         Ok(self.rows.lock().unwrap().values().cloned().collect())
     }
 
     async fn keep(&self, change: &RouteChange) -> Result<(), BoxError> {
         self.begun.send(change.clone())?;
+        if *self.is_done_first.lock().unwrap() {
+            self.make(change);
+        }
         self.permits.acquire().await?.forget();
         self.check()?;
-        let mut rows = self.rows.lock().unwrap();
-        match change {
-            RouteChange::Put(route) => {
-                rows.insert(route.prefix.clone(), route.clone());
-            }
-            RouteChange::Removed(prefix) => {
-                rows.remove(prefix);
-            }
-            RouteChange::Replaced(routes) => {
-                *rows = routes.iter().map(|one| (one.prefix.clone(), one.clone())).collect();
-            }
-        }
+        self.make(change);
         Ok(())
     }
 
@@ -96,6 +121,8 @@ struct Stored {
     proxy: Running,
     registry: Registry,
     api: SocketAddr,
+    /// That of the API.
+    traffic: Traffic,
 }
 
 impl Stored {
@@ -107,8 +134,9 @@ impl Stored {
         let service = AdminApi::new(registry.clone(), None, vitals);
         let listener = Listener::bind(&listen()).await.unwrap();
         let (api, stop) = (listener.local_addr(), CancellationToken::new());
+        let traffic = listener.traffic();
         TaskTracker::new().spawn(listener.serve(service, stop, Duration::ZERO));
-        Self { proxy, registry, api }
+        Self { proxy, registry, api, traffic }
     }
 
     /// Status and body.
@@ -132,6 +160,10 @@ impl Stored {
     async fn get(&self, path: &str) -> String {
         self.proxy.ask(&get(path)).await
     }
+}
+
+fn rows_of(table: &RouteTable) -> Vec<String> {
+    table.snapshot().iter().map(|route| route.prefix.to_string()).collect()
 }
 
 fn to(target: SocketAddr) -> String {
@@ -236,6 +268,102 @@ async fn p_042_a_store_that_fails_changes_nothing_and_holds_up_no_request() {
     let shown = stored.json("/api/routes/user/bob").await["target"].clone();
     assert_eq!(Value::from(kept.trim_end_matches('/')), shown, "store and table agree");
     assert!(second.contains(shown.as_str().unwrap()), "the later one counts");
+}
+
+#[tokio::test]
+async fn p_042_a_change_once_begun_ends_though_its_client_breaks_off() {
+    let (target, _heads) = answering(ONCE).await;
+    let (rows, mut changes) = Rows::new();
+    let stored = Stored::over(&rows).await;
+    stored.ask("POST", "/api/routes/user/bob", &to(target)).await;
+    changes.recv().await.unwrap();
+    rows.permits.forget_permits(100);
+    let table = format!(r#"{{"routes": {{"/user/eve": {}}}}}"#, to(target));
+    for (method, path, body, expected) in [
+        ("POST", "/api/routes/user/ada", &*to(target), "/user/ada/ /user/bob/"),
+        ("DELETE", "/api/routes/user/bob", "", "/user/ada/"),
+        ("PUT", "/api/v2/routes", &table, "/user/eve/"),
+    ] {
+        let mut client = Client::to(stored.api).await;
+        let len = body.len();
+        client
+            .send(format!(
+                "{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n\r\n{body}"
+            ))
+            .await;
+        soon(changes.recv()).await.unwrap();
+        drop(client);
+        // The proxy has seen that it is gone.
+        soon(async {
+            while stored.traffic.connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        rows.permits.add_permits(1);
+        let shown = || rows_of(&stored.proxy.routes).join(" ");
+        soon(async {
+            while shown() != expected {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        assert_eq!(rows.paths().join(" "), expected, "{method}: store and table agree");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p_042_a_store_that_hangs_costs_one_change_and_the_table_has_what_it_did() {
+    let (rows, mut changes) = Rows::new();
+    let table = RouteTable::default();
+    let registry = Registry::open(table.clone(), false, rows.clone()).await.unwrap();
+    let vitals = Vitals::new("1.2.3", CancellationToken::new(), Vec::new());
+    let api = AdminApi::new(registry, None, vitals);
+    let post = async |path: &str| {
+        let body = Full::new(Bytes::from_static(br#"{"target": "http://127.0.0.1:9"}"#));
+        let request = Request::post(format!("/api/routes{path}")).body(body).unwrap();
+        let answer = api.clone().oneshot(request).await.unwrap();
+        (answer.status().as_u16(), answer.into_body())
+    };
+    let has = |path: &str| rows_of(&table).contains(&format!("{path}/"));
+
+    rows.permits.forget_permits(100);
+    for (is_done_first, path) in [(false, "/lost"), (true, "/done")] {
+        *rows.is_done_first.lock().unwrap() = is_done_first;
+        let (status, text) = post(path).await;
+        assert_eq!(status, 504, "{text}");
+        assert!(text.contains("not known whether"), "{text}");
+        changes.recv().await.unwrap();
+        // The store is read without anybody's doing.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(has(path), is_done_first, "{path}");
+        assert_eq!(rows.paths().len(), usize::from(is_done_first));
+    }
+
+    // It cannot be read either: nothing is changed until it can.
+    *rows.is_stuck.lock().unwrap() = true;
+    assert_eq!(post("/stuck").await.0, 504);
+    changes.recv().await.unwrap();
+    rows.permits.add_permits(100);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (status, text) = post("/next").await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("Nothing was done"), "{text}");
+    assert!(changes.try_recv().is_err(), "the store was not asked");
+    *rows.is_stuck.lock().unwrap() = false;
+    assert_eq!(post("/next").await.0, 201);
+    assert!(has("/stuck") && has("/next") && has("/done") && !has("/lost"));
+    assert_eq!(rows.paths(), ["/done/", "/next/", "/stuck/"]);
+
+    // Who waits for a turn too long has changed nothing.
+    rows.permits.forget_permits(200);
+    let (first, second, third) = tokio::join!(post("/a"), post("/b"), post("/c"));
+    let mut all = [first.0, second.0, third.0];
+    all.sort_unstable();
+    assert_eq!(all[2], 504);
+    assert!(all[0] == 503, "{all:?}");
+    rows.permits.add_permits(1);
+    assert_eq!(post("/d").await.0, 201, "the next one works");
 }
 
 #[tokio::test]

@@ -67,6 +67,16 @@ pub(super) enum ChangeError {
          why; try again"
     )]
     NotKept,
+    #[error(
+        "Nothing was done: the store of routes has not answered an earlier change yet, or cannot \
+         be read after one. The proxy's log says why; try again"
+    )]
+    StoreBusy,
+    #[error(
+        "It is not known whether the change was made: the store of routes did not say so in \
+         time. Read the routes, and repeat the change if it is not there"
+    )]
+    Unknown,
 }
 
 impl Unmet {
@@ -176,25 +186,30 @@ impl Registry {
         conditions: &Conditions,
     ) -> Result<u64, ChangeError> {
         let prefix = self.own(prefix);
-        let (path, target, added) = (prefix.decoded(), record.target.clone(), clock::now());
-        let _turn = self
-            .keep(|state| {
-                state.check(conditions, self.0.table.get(&prefix).is_some())?;
-                Ok(Some(RouteChange::Put(self.stored(prefix.clone(), &record, added))))
-            })
-            .await?;
-        let version = self
-            .change(|state| {
-                state.check(conditions, self.0.table.get(&prefix).is_some())?;
-                tracing::info!("Adding route {path} -> {target}");
-                state.version += 1;
-                state.members.insert(prefix.clone(), record.members);
-                self.0.table.put(prefix, record.target, added, tunnels);
-                Ok(state.version)
-            })
-            .await??;
-        tracing::info!("Route added {path} -> {target}");
-        Ok(version)
+        let (this, conditions) = (self.clone(), conditions.clone());
+        self.to_the_end(async move {
+            let (path, target, added) = (prefix.decoded(), record.target.clone(), clock::now());
+            let turn = this
+                .keep(|state| {
+                    state.check(&conditions, this.0.table.get(&prefix).is_some())?;
+                    Ok(Some(RouteChange::Put(this.stored(prefix.clone(), &record, added))))
+                })
+                .await?;
+            let version = this
+                .change(|state| {
+                    state.check(&conditions, this.0.table.get(&prefix).is_some())?;
+                    tracing::info!("Adding route {path} -> {target}");
+                    state.version += 1;
+                    state.members.insert(prefix.clone(), record.members);
+                    this.0.table.put(prefix, record.target, added, tunnels);
+                    Ok(state.version)
+                })
+                .await??;
+            turn.end();
+            tracing::info!("Route added {path} -> {target}");
+            Ok(version)
+        })
+        .await
     }
 
     /// Removes a route; the new version, `None` if there was none.
@@ -205,29 +220,36 @@ impl Registry {
         conditions: &Conditions,
     ) -> Result<Option<u64>, ChangeError> {
         let prefix = self.own(prefix.clone());
-        let _turn = self
-            .keep(|state| {
-                if self.0.table.get(&prefix).is_none() {
-                    return Ok(None);
-                }
-                state.check(conditions, true)?;
-                Ok(Some(RouteChange::Removed(prefix.clone())))
-            })
-            .await?;
-        self.change(|state| {
-            // What is not there is not there, whatever is asked of it (RFC 9110 section
-            // 13.2.1).
-            if self.0.table.get(&prefix).is_none() {
-                return Ok(None);
-            }
-            state.check(conditions, true)?;
-            state.version += 1;
-            state.members.remove(&prefix);
-            self.0.table.remove_with(&prefix, tunnels);
-            tracing::info!("Removing route {}", prefix.decoded());
-            Ok(Some(state.version))
+        let (this, conditions) = (self.clone(), conditions.clone());
+        self.to_the_end(async move {
+            let turn = this
+                .keep(|state| {
+                    if this.0.table.get(&prefix).is_none() {
+                        return Ok(None);
+                    }
+                    state.check(&conditions, true)?;
+                    Ok(Some(RouteChange::Removed(prefix.clone())))
+                })
+                .await?;
+            let removed = this
+                .change(|state| {
+                    // What is not there is not there, whatever is asked of it (RFC 9110
+                    // section 13.2.1).
+                    if this.0.table.get(&prefix).is_none() {
+                        return Ok(None);
+                    }
+                    state.check(&conditions, true)?;
+                    state.version += 1;
+                    state.members.remove(&prefix);
+                    this.0.table.remove_with(&prefix, tunnels);
+                    tracing::info!("Removing route {}", prefix.decoded());
+                    Ok(Some(state.version))
+                })
+                .await??;
+            turn.end();
+            Ok(removed)
         })
-        .await?
+        .await
     }
 
     /// Makes `wanted` the whole table, in one step (R-30); what to tell the client, and
@@ -238,34 +260,51 @@ impl Registry {
         tunnels: OpenTunnels,
         conditions: &Conditions,
     ) -> Result<(Value, u64), ChangeError> {
-        let added = clock::now();
-        let _turn = self
-            .keep(|state| {
-                state.check(conditions, true)?;
-                state.check_version(wanted.if_version)?;
-                let stored = |(prefix, record): (&RoutePrefix, _)| {
-                    self.stored(self.own(prefix.clone()), record, added)
-                };
-                Ok(Some(RouteChange::Replaced(wanted.routes.iter().map(stored).collect())))
-            })
-            .await?;
-        self.change(|state| {
-            state.check(conditions, true)?;
-            state.check_version(wanted.if_version)?;
-            let mut routes = Vec::with_capacity(wanted.routes.len());
-            state.version += 1;
-            state.members.clear();
-            for (prefix, RouteRecord { target, members }) in wanted.routes {
-                let prefix = self.own(prefix);
-                routes.push(RouteStatus { prefix: prefix.clone(), target, added, last_used: None });
-                state.members.insert(prefix, members);
-            }
-            let (version, count) = (state.version, routes.len());
-            self.0.table.settle(routes, tunnels);
-            tracing::info!("All routes replaced: {count} routes, version {version}");
-            Ok((json!({ "version": version, "routes": count }), version))
+        let (this, conditions) = (self.clone(), conditions.clone());
+        self.to_the_end(async move {
+            let added = clock::now();
+            let turn = this
+                .keep(|state| {
+                    state.check(&conditions, true)?;
+                    state.check_version(wanted.if_version)?;
+                    let stored = |(prefix, record): (&RoutePrefix, _)| {
+                        this.stored(this.own(prefix.clone()), record, added)
+                    };
+                    Ok(Some(RouteChange::Replaced(wanted.routes.iter().map(stored).collect())))
+                })
+                .await?;
+            let told = this
+                .change(|state| {
+                    state.check(&conditions, true)?;
+                    state.check_version(wanted.if_version)?;
+                    Ok(this.become_all(state, wanted, added, tunnels))
+                })
+                .await??;
+            turn.end();
+            Ok(told)
         })
-        .await?
+        .await
+    }
+
+    fn become_all(
+        &self,
+        state: &mut State,
+        wanted: WantedTable,
+        added: Timestamp,
+        tunnels: OpenTunnels,
+    ) -> (Value, u64) {
+        let mut routes = Vec::with_capacity(wanted.routes.len());
+        state.version += 1;
+        state.members.clear();
+        for (prefix, RouteRecord { target, members }) in wanted.routes {
+            let prefix = self.own(prefix);
+            routes.push(RouteStatus { prefix: prefix.clone(), target, added, last_used: None });
+            state.members.insert(prefix, members);
+        }
+        let (version, count) = (state.version, routes.len());
+        self.0.table.settle(routes, tunnels);
+        tracing::info!("All routes replaced: {count} routes, version {version}");
+        (json!({ "version": version, "routes": count }), version)
     }
 
     /// When each route was last used, for those that were.

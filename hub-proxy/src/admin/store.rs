@@ -1,6 +1,6 @@
 //! Routes that are kept elsewhere as well, by code of whoever uses the library (P-042).
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -15,6 +15,12 @@ use crate::{BoxError, RoutePrefix, RouteStatus, RouteTable, Target, clock};
 /// no request for a target ever waits for it. [`Registry::open`](super::Registry::open)
 /// reads the store once; each change by the API is kept before it is in the table and
 /// answered, one after the other. If that fails, nothing changes and the client gets a 503.
+/// A change once begun goes on to its end, also when its client breaks off.
+///
+/// A call that takes longer than 10 seconds is dropped. Whether the store has the change is
+/// not known then, and the client gets a 504; the store is read, so that the table has what
+/// it has, and no other change is made before that succeeds. Changes that wait longer than
+/// 10 seconds for their turn are not made, and get a 503.
 ///
 /// ```
 /// use std::{collections::BTreeMap, sync::Mutex};
@@ -64,11 +70,12 @@ use crate::{BoxError, RoutePrefix, RouteStatus, RouteTable, Target, clock};
 /// # }
 /// ```
 pub trait RouteStore: Send + Sync + 'static {
-    /// All routes that are kept.
+    /// All routes that are kept. After a call of [`keep`](Self::keep) that was dropped, this
+    /// tells what that call has done, and nothing of it is done later.
     fn load(&self) -> impl Future<Output = Result<Vec<StoredRoute>, BoxError>> + Send;
 
-    /// Keeps a change. To be safe to repeat: when a client breaks off, the store may
-    /// have a change that the table does not, until the client comes with it again.
+    /// Keeps a change. An error says that it is not kept, not even in part. To be safe to
+    /// repeat: a client that was told 504 comes with it again.
     fn keep(&self, change: &RouteChange) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Keeps when routes were used last, and leaves the rest of them as it is; not of
@@ -116,7 +123,7 @@ pub struct StoredRoute {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It did not give its routes.
+    /// It did not give its routes, or not within 10 seconds.
     #[error("the store of routes cannot be read")]
     Unreadable(#[source] BoxError),
     /// One of them was not kept by us, or not as we gave it.
@@ -170,12 +177,21 @@ pub(super) struct Kept {
     pub(super) store: Box<dyn AnyStore>,
     /// Whose change it is. The next one waits here, not at a lock that requests or readers
     /// of the table take.
-    pub(super) turn: Mutex<()>,
+    pub(super) turn: Arc<Mutex<Agreement>>,
+}
+
+/// Whether the table has what the store has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Agreement {
+    #[default]
+    Certain,
+    /// A change was begun, and its end is not known (yet).
+    InDoubt,
 }
 
 impl Kept {
     pub(super) fn new(store: impl RouteStore) -> Self {
-        Self { store: Box::new(store), turn: Mutex::default() }
+        Self { store: Box::new(store), turn: Arc::default() }
     }
 }
 
