@@ -15,6 +15,8 @@ use tokio::{
     sync::{Notify, futures::Notified},
 };
 
+use crate::write_through::write_through;
+
 /// What becomes of the open tunnels of a route that is taken out of the table or led
 /// elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,17 +84,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Closable<'_, S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Closable<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    write_through!(stream);
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)

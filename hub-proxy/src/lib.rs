@@ -55,6 +55,7 @@ mod tunnel;
 mod tunnels;
 pub mod upgrade;
 mod upstream;
+mod write_through;
 
 pub use access_log::{AccessEntries, AccessEntry, AccessLog};
 #[cfg(feature = "acme")]

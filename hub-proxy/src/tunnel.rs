@@ -21,6 +21,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use crate::write_through::write_through;
+
 /// A stream of which something was read before it became one.
 #[derive(Debug)]
 pub(crate) struct WithEarly<S> {
@@ -59,32 +61,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for WithEarly<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WithEarly<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    write_through!(stream);
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

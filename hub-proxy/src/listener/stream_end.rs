@@ -14,6 +14,8 @@ use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::write_through::write_through;
+
 /// The end of one stream, shared by its tunnel and by what writes to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamEnd(Arc<Mutex<State>>);
@@ -147,17 +149,7 @@ impl AsyncRead for HyperTunnel {
 }
 
 impl AsyncWrite for HyperTunnel {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    write_through!(stream);
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.is_shut = true;
