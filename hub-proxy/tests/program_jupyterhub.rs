@@ -59,7 +59,19 @@ async fn page() -> SocketAddr {
 #[tokio::test]
 async fn j_01_to_j_03_a_proxy_has_no_routes_but_those_that_the_hub_gives_it() {
     let (hub, server) = (page().await, page().await);
-    let program = Program::start(&["--log-level", "debug"]).await;
+    // Of an address of its own, where nobody else takes a port meanwhile.
+    let ip = {
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        format!("127.{}.{middle}.{}", 64 + high % 64, low.max(1))
+    };
+    let begin = async |public: &str, api: &str| {
+        let args = ["--ip", &ip, "--port", public, "--api-ip", &ip, "--api-port", api];
+        let program = std::path::Path::new(process::PROGRAM);
+        let mut command = process::command_anywhere(program, &args);
+        command.args(["--log-level", "debug"]);
+        Program::of(command).await
+    };
+    let program = begin("0", "0").await;
     assert_eq!(program.routes().await, json!({}));
     add(&program, "/", &data(hub, json!({"hub": true}))).await;
     assert_eq!(listed(&program).await.keys().collect::<Vec<_>>(), ["/"]);
@@ -70,19 +82,15 @@ async fn j_01_to_j_03_a_proxy_has_no_routes_but_those_that_the_hub_gives_it() {
     // Another process at the same places, which the hub tells everything again.
     let (public, api) = (program.public.port().to_string(), program.api.port().to_string());
     drop(program);
-    let program = soon(async {
-        loop {
-            let args = ["--port", &public, "--api-port", &api];
-            let mut command = process::command(std::path::Path::new(process::PROGRAM), &args);
-            command.args(["--log-level", "debug"]);
-            // The sockets of the first may take a moment to go.
-            if std::net::TcpListener::bind(("127.0.0.1", public.parse::<u16>().unwrap())).is_ok() {
-                break Program::of(command).await;
-            }
+    soon(async {
+        // The sockets of the first may take a moment to go.
+        let is_free = |port: &str| std::net::TcpListener::bind(format!("{ip}:{port}")).is_ok();
+        while !is_free(&public) || !is_free(&api) {
             tokio::task::yield_now().await;
         }
     })
     .await;
+    let program = begin(&public, &api).await;
     assert_eq!(program.routes().await, json!({}));
     for (spec, data) in &before {
         add(&program, spec, data).await;
@@ -175,7 +183,7 @@ async fn j_06_j_07_extra_routes_come_back_with_all_they_carry() {
 const MANY: usize = 10_000;
 
 #[tokio::test]
-async fn j_08_j_09_ten_at_a_time_ten_thousand_routes_are_added_and_read_while_traffic_goes_on() {
+async fn j_08_j_09_ten_at_a_time_ten_thousand_routes_are_added_and_read_between_requests() {
     let program = Program::start(&[]).await;
     let server = page().await;
     let user = |at: usize| (format!("/user/u{at}/"), json!({"user": format!("u{at}")}));

@@ -156,7 +156,9 @@ fn crowd() -> usize {
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }).unwrap();
     let may_have = hard.map_or(usize::MAX, |hard| usize::try_from(hard).unwrap());
-    (may_have.saturating_sub(200) / 2).min(5000)
+    let crowd = (may_have.saturating_sub(200) / 2).min(5000);
+    assert!(crowd >= 100, "this test needs more files: ulimit -n is {may_have}");
+    crowd
 }
 
 #[tokio::test]
