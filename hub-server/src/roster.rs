@@ -170,6 +170,15 @@ pub(crate) fn delete_invalid(tasks: &Tasks, hub: &Arc<Hub>, config: &Config) {
                 if policy.allowed().contains(&user.name) || policy.admins().contains(&user.name) {
                     continue;
                 }
+                // Whoever is known to a provider may sign in under any name.
+                let mut is_known = false;
+                for method in hub.live().methods.iter() {
+                    let subject = hub.store.users().subject_of(user.id, method.provider()).await?;
+                    is_known |= subject.is_some();
+                }
+                if is_known {
+                    continue;
+                }
                 tracing::info!(user = %user.name, "is to be deleted: the name is none that the rules allow");
                 if let Err(error) = hub.servers.delete_user(user, hub.slow_stop_timeout()).await {
                     tracing::warn!(

@@ -186,7 +186,7 @@ pub(super) fn shown(visitor: &Visitor, account: &LocalAccount, offer: &Offer) ->
 
 /// The sign-in that this browser has under way, if it can go on.
 async fn pending(hub: &Hub, visitor: &Visitor) -> Result<Option<Pending>, StoreError> {
-    for secret in cookies(visitor.headers(), COOKIE) {
+    for secret in cookies(visitor.headers(), COOKIE).into_iter().take(16) {
         let Ok(presented) = links::present(hub, secret).await? else { continue };
         let Purpose::SecondFactor { account_id, asked, sign_outs } = presented.purpose else {
             continue;
