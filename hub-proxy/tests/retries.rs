@@ -15,7 +15,7 @@ use std::{
 
 use hub_proxy::{Meter, Meters, ProxyConfig};
 use support::*;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A target whose first connection answers one request and ends with the next, after
 /// it has said `last`; the others answer. Reports connection and request line.
@@ -239,20 +239,26 @@ async fn k_09_routes_to_one_target_share_its_connections_until_the_last_is_gone(
     soon(closing.recv()).await.unwrap();
 }
 
-#[tokio::test]
-async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
-    let (arrived, mut arriving) = mpsc::unbounded_channel();
+/// A target that answers each request when it is told to.
+async fn held() -> (SocketAddr, mpsc::UnboundedReceiver<oneshot::Sender<()>>) {
+    let (arrived, arriving) = mpsc::unbounded_channel();
     let addr = target(move |mut client| {
         let arrived = arrived.clone();
         async move {
             client.head().await;
-            let (answer, wait) = tokio::sync::oneshot::channel::<()>();
+            let (answer, wait) = oneshot::channel();
             arrived.send(answer).unwrap();
             wait.await.ok();
             client.send(ONCE).await;
         }
     })
     .await;
+    (addr, arriving)
+}
+
+#[tokio::test]
+async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
+    let (addr, mut arriving) = held().await;
     let mut config = ProxyConfig::default();
     config.max_per_target = 2;
     config.connect_timeout = Duration::from_millis(200);
@@ -288,18 +294,7 @@ async fn l_06_a_target_gets_no_more_than_its_share_at_once() {
 
 #[tokio::test]
 async fn l_06_who_waits_for_a_place_does_not_get_to_a_route_that_has_gone() {
-    let (arrived, mut arriving) = mpsc::unbounded_channel();
-    let addr = target(move |mut client| {
-        let arrived = arrived.clone();
-        async move {
-            client.head().await;
-            let (answer, wait) = tokio::sync::oneshot::channel::<()>();
-            arrived.send(answer).unwrap();
-            wait.await.ok();
-            client.send(ONCE).await;
-        }
-    })
-    .await;
+    let (addr, mut arriving) = held().await;
     let mut config = ProxyConfig::default();
     config.max_per_target = 1;
     config.connect_timeout = DEADLINE;
