@@ -181,6 +181,9 @@ pub(in crate::docker) fn read_mounts(
             MountKind::Bind => names.path_clash(&plan.source),
             MountKind::Tmpfs => None,
         };
+        // Of a volume that is one for all, these are what keeps people apart.
+        let within = plan.subpath.iter().chain(plan.driver_options.get("device"));
+        let clash = clash.or_else(|| within.into_iter().find_map(|path| names.path_clash(path)));
         clash.map_or(Ok(()), |clash| Err(InvalidConfig::new("mounts", clash)))?;
         if let Some((_, options)) = &plan.making(names, &sample()).driver {
             sockets.check_driver_options("mounts", options)?;

@@ -244,6 +244,16 @@ fn spn_10_what_is_mounted_is_written_as_docker_reads_it() {
         (json!({"source": "/x", "target": "/t"}), "not the name of a volume"),
         (json!({"source": "v", "target": "t"}), "not an absolute path"),
         (json!({"source": "v", "target": "/t", "subpath": "../x"}), "leads out"),
+        (
+            json!({"source": "vol", "target": "/t", "subpath": "{raw_username}-{raw_servername}"}),
+            "put a / between them",
+        ),
+        (
+            json!({"source": "v-{username}", "target": "/t", "driver_config": {
+                "name": "local", "options": {"device": "/srv/{username}{servername}"},
+            }}),
+            "put a / between them",
+        ),
         (json!({"type": "bind", "source": "/var/run/docker.sock", "target": "/t"}), "the host"),
         (json!({"source": "vol", "target": "/t", "labels": {"a": "{nope}"}}), "not known"),
         (
