@@ -9,7 +9,12 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    DockerSpawner, VolumeMigration, blueprint::Blueprint, error::spawn_error, isolation, labels,
+    DockerSpawner, VolumeMigration,
+    blueprint::Blueprint,
+    error::spawn_error,
+    isolation, labels,
+    mounts::{MountPlan, Mounted},
+    overrides::Override,
 };
 use crate::{
     SavedState, SpawnError, Spawner, StopMode,
@@ -89,14 +94,30 @@ pub(super) async fn remove_containers_of(
     Ok(())
 }
 
+/// Directories with the name of `user` in theirs. Whether they are there only Docker's
+/// machine could tell. Overrides count for everybody, since groups change.
+fn places_of(blueprint: &Blueprint, user: &UserName) -> Vec<String> {
+    let (names, key) = (&blueprint.names, ServerKey::default_of(user.clone()));
+    let common = (&*blueprint.volumes, &*blueprint.mounts);
+    let all = [common].into_iter().chain(blueprint.overrides.iter().map(Override::places));
+    let homes = blueprint.system_users.as_ref().map(|_| format!("the home of {user} on the host"));
+    let of = |(volumes, mounts): (&[Mounted], &[MountPlan])| -> Vec<String> {
+        let volumes = volumes.iter().filter_map(|one| one.place_of(names, &key));
+        volumes.chain(mounts.iter().filter_map(|one| one.place_of(names, &key))).collect()
+    };
+    all.flat_map(of).chain(homes).collect()
+}
+
 /// Refuses to give `user` another name while there are volumes with this one in
-/// theirs: Docker cannot rename a volume.
+/// theirs, which Docker cannot rename, or places for directories.
 pub(super) async fn refuse_to_leave_volumes(
     spawner: &DockerSpawner,
     user: &UserName,
 ) -> Result<(), SpawnError> {
-    let volumes = volumes_of(&spawner.engine, &spawner.blueprint(), user).await?;
-    let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let blueprint = spawner.blueprint();
+    let volumes = volumes_of(&spawner.engine, &blueprint, user).await?;
+    let mut names: Vec<String> = volumes.into_iter().map(|volume| volume.name).collect();
+    names.extend(places_of(&blueprint, user));
     if names.is_empty() {
         return Ok(());
     }

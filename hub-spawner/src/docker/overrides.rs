@@ -51,6 +51,11 @@ impl Override {
         self.image.clone().into_iter().chain(allowed)
     }
 
+    /// What it mounts besides.
+    pub(super) fn places(&self) -> (&[Mounted], &[MountPlan]) {
+        (&self.volumes, &self.mounts)
+    }
+
     /// Whether it counts for somebody.
     pub(super) fn is_for(&self, user: &UserName, groups: &[String]) -> bool {
         self.config.users.contains(user)

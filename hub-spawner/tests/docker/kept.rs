@@ -193,7 +193,15 @@ async fn a_user_with_files_keeps_the_name_and_one_without_goes_on_under_another(
         assert!(!corner.container(&ada).await.is_empty(), "nothing was changed");
 
         // With nothing of theirs at the engine there is nothing to leave behind.
-        spawner.rename_user(&"dora".parse().unwrap(), &countess).await.unwrap();
+        let dora: hub_names::UserName = "dora".parse().unwrap();
+        spawner.rename_user(&dora, &countess).await.unwrap();
+
+        // What only the host could tell is believed to be there.
+        let mut config = corner.config();
+        config.volumes = Some([("/srv/homes/{username}".to_owned(), "/home".into())].into());
+        spawner.adopt(spawner.plan(&config).unwrap());
+        let refused = spawner.rename_user(&dora, &countess).await.unwrap_err();
+        assert!(refused.user_message().contains("/srv/homes/dora"), "{}", refused.user_message());
     })
     .await;
 }

@@ -13,7 +13,7 @@ use crate::{
     InvalidConfig,
     docker::{
         DockerConfig,
-        object_name::{FIELDS, Names, is_object_name},
+        object_name::{FIELDS, Names, by_user, is_object_name},
         security::Sockets,
     },
     engine::Labels,
@@ -245,6 +245,12 @@ impl Mounted {
     pub(in crate::docker) fn older_volumes(&self, names: &Names, key: &ServerKey) -> Vec<String> {
         older_volumes(&self.source, names, key)
     }
+
+    /// The directory of the host that has the user's name in its own, if it is one.
+    pub(in crate::docker) fn place_of(&self, names: &Names, key: &ServerKey) -> Option<String> {
+        let source = by_user(&self.source).then(|| names.render(&self.source, key))?;
+        (!is_object_name(&source)).then_some(source)
+    }
 }
 
 fn older_volumes(source: &Template, names: &Names, key: &ServerKey) -> Vec<String> {
@@ -262,6 +268,19 @@ impl MountPlan {
     /// Whether it is a named volume.
     pub(in crate::docker) fn is_volume(&self) -> bool {
         self.config.kind == MountKind::Volume
+    }
+
+    /// As [`Mounted::place_of`], or the directory in a volume that is one for several.
+    pub(in crate::docker) fn place_of(&self, names: &Names, key: &ServerKey) -> Option<String> {
+        let source = names.render(&self.source, key);
+        let own = by_user(&self.source);
+        match (self.config.kind, &self.subpath) {
+            (MountKind::Bind, _) => own.then_some(source),
+            (MountKind::Volume, Some(subpath)) if !own && by_user(subpath) => {
+                Some(format!("{} of the volume {source}", names.render(subpath, key)))
+            }
+            (MountKind::Volume | MountKind::Tmpfs, _) => None,
+        }
     }
 
     /// As [`Mounted::older_volumes`].
